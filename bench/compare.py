@@ -1,0 +1,201 @@
+"""Published codes beside ours on the same arrays, in one run, with the same number of threads.
+
+    python3 bench/compare.py --refs DIR [--library build/lib/libsparse24.so] [--threads 2] [--data FILE.safetensors]
+
+DIR holds clones made by the user: sparsegpt (IST-DASLab/sparsegpt) and wanda (locuslab/wanda). Needs torch and numpy. Their classes run
+unchanged on the CPU; errors are computed here in float64 for both. Prints a table and, with --json, one object a line. Times are the best
+of --runs, the gram excluded on both sides, factorisation included; ours also checks its inputs and computes two losses.
+"""
+import argparse
+import contextlib
+import ctypes as c
+import io
+import json
+import os
+import pathlib
+import struct
+import sys
+import time
+import types
+
+import numpy as np
+import torch
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+F32 = 0x0220
+
+
+class Mat(c.Structure):
+    _fields_ = [("data", c.c_void_p), ("rows", c.c_int64), ("cols", c.c_int64), ("row_stride", c.c_int64), ("col_stride", c.c_int64),
+                ("dtype", c.c_int32), ("device", c.c_int32), ("device_id", c.c_int32), ("flags", c.c_int32), ("reserved", c.c_uint64)]
+
+
+class Library:
+    """Just enough of the C interface for this program."""
+
+    def __init__(self, path, threads):
+        self.lib = c.CDLL(path)
+        self.lib.s24_last_error.restype = c.c_char_p
+        self.lib.s24_build_info.restype = c.c_char_p
+        self.ctx = c.c_void_p()
+        self.call("s24_ctx_create", c.byref(self.ctx))
+        self.call("s24_ctx_set_int", self.ctx, b"threads", c.c_int64(threads))
+
+    def call(self, name, *args):
+        if getattr(self.lib, name)(*args):
+            raise RuntimeError(f"{name}: {self.lib.s24_last_error().decode()}")
+
+    def destroy(self, kind, handle):
+        function = getattr(self.lib, f"s24_{kind}_destroy")
+        function.restype, function.argtypes = None, [c.c_void_p]
+        function(handle)
+
+    def mat(self, array):
+        assert array.dtype == np.float32 and array.flags.c_contiguous
+        return Mat(array.ctypes.data, *array.shape, array.shape[1], 1, F32, 1, 0, 0, 0)
+
+    def solve(self, w, x, constraints, solver, options, runs):
+        """Weights and the best time of s24_solve(), each run on a new problem."""
+        gram, best = c.c_void_p(), float("inf")
+        wm, xm = self.mat(w), self.mat(x)
+        self.call("s24_gram_create", self.ctx, c.c_int64(w.shape[1]), c.c_int32(F32), c.byref(gram))
+        self.call("s24_gram_add", gram, c.byref(xm), None)
+        handle = c.c_void_p()
+        self.call("s24_solver_create", self.ctx, solver.encode(), c.byref(handle))
+        self.call("s24_solver_parse", handle, options.encode())
+        for _ in range(runs):
+            problem, result, view = c.c_void_p(), c.c_void_p(), Mat()
+            self.call("s24_problem_create", self.ctx, c.byref(wm), c.byref(problem))
+            self.call("s24_problem_set_gram", problem, gram)
+            self.call("s24_problem_parse", problem, constraints.encode())
+            start = time.perf_counter()
+            self.call("s24_solve", handle, problem, c.byref(result))
+            best = min(best, time.perf_counter() - start)
+            self.call("s24_result_matrix", result, b"weights", c.byref(view))
+            flat = (c.c_float * (view.rows * view.cols)).from_address(view.data)
+            v = np.array(np.frombuffer(flat, np.float32).reshape(view.rows, view.cols))
+            self.destroy("result", result)
+            self.destroy("problem", problem)
+        self.destroy("solver", handle)
+        self.destroy("gram", gram)
+        return v, best
+
+
+def load_published(refs):
+    """Their classes; what they import and do not need on this path is stubbed."""
+    torch.cuda.synchronize = lambda *_: None
+    for name in ("transformers",):
+        sys.modules.setdefault(name, types.SimpleNamespace(Conv1D=type("Conv1D", (), {})))
+    sys.path[:0] = [str(refs / "sparsegpt"), str(refs / "wanda" / "lib")]
+    from layerwrapper import WrappedGPT
+    from sparsegpt import SparseGPT
+    return SparseGPT, WrappedGPT
+
+
+def layer_of(w):
+    layer = torch.nn.Linear(w.shape[1], w.shape[0], bias=False)
+    layer.weight.data = torch.from_numpy(w.copy())
+    return layer
+
+
+def parse(constraints):
+    """Fraction of zeros, and (zeros, group) for n:m as the published codes count."""
+    if ":" in constraints:
+        n, m = map(int, constraints.split(":"))
+        return 1 - n / m, m - n, m
+    return float(constraints.removeprefix("row ").rstrip("%")) / 100, 0, 0
+
+
+def published_sparsegpt(cls, w, x, constraints, runs):
+    sparsity, zeros, group = parse(constraints)
+    best = float("inf")
+    for _ in range(runs):
+        solver = cls(layer_of(w))
+        solver.add_batch(torch.from_numpy(x), None)
+        start = time.perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()):
+            solver.fasterprune(sparsity, prunen=zeros, prunem=group)
+        best = min(best, time.perf_counter() - start)
+    return solver.layer.weight.data.numpy(), best
+
+
+def published_wanda(cls, w, x, constraints, runs):
+    """The class gathers the norms; the mask is lib/prune.py's, whose function wants a whole model."""
+    sparsity, zeros, group = parse(constraints)
+    wrapped = cls(layer_of(w))
+    wrapped.add_batch(torch.from_numpy(x), None)
+    best = float("inf")
+    for _ in range(runs):
+        weight = torch.from_numpy(w.copy())
+        start = time.perf_counter()
+        metric = torch.abs(weight) * torch.sqrt(wrapped.scaler_row.reshape((1, -1)))
+        mask = torch.zeros_like(metric) == 1
+        if zeros:
+            for i in range(0, metric.shape[1], group):
+                part = metric[:, i:i + group].float()
+                mask.scatter_(1, i + torch.topk(part, zeros, dim=1, largest=False)[1], True)
+        else:
+            order = torch.sort(metric, dim=-1, stable=True)
+            mask.scatter_(1, order[1][:, :int(metric.shape[1] * sparsity)], True)
+        weight[mask] = 0
+        best = min(best, time.perf_counter() - start)
+    return weight.numpy(), best
+
+
+def error(w, v, x):
+    x = x.astype(np.float64)
+    return float((((w - v).astype(np.float64) @ x.T) ** 2).sum() / ((w.astype(np.float64) @ x.T) ** 2).sum())
+
+
+def read_safetensors(path):
+    data = pathlib.Path(path).read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    kinds = {"F32": np.float32, "F16": np.float16}
+    return {name: np.frombuffer(data, kinds[t["dtype"]], offset=8 + size + t["data_offsets"][0],
+                                count=int(np.prod(t["shape"]))).reshape(t["shape"]).astype(np.float32)
+            for name, t in json.loads(data[8:8 + size]).items() if name != "__metadata__" and t["dtype"] in kinds}
+
+
+def arrays(args):
+    """(name, weights, calibration rows)"""
+    tensors = read_safetensors(args.data)
+    for name, rows in (("k", "attn"), ("o", "o"), ("down", "down")):
+        yield name, np.ascontiguousarray(tensors[f"w.{name}"]), np.ascontiguousarray(tensors[f"x.{rows}"])
+    for n in args.dims:
+        rng = np.random.default_rng(n)
+        mix = (rng.standard_normal((n, n)) / n ** 0.5).astype(np.float32)
+        yield f"random {n}", rng.standard_normal((n, n)).astype(np.float32), rng.standard_normal((2 * n, n)).astype(np.float32) @ mix
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--refs", type=pathlib.Path, required=True)
+    parser.add_argument("--library", default=str(ROOT / "build/tests/lib/libsparse24.so"))
+    parser.add_argument("--data", default=str(ROOT / "examples/data/smollm2-block10-small.safetensors"))
+    parser.add_argument("--dims", type=int, nargs="*", default=[2048])
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    sparsegpt, wanda = load_published(args.refs)
+    ours = Library(args.library, args.threads)
+    if not args.json:
+        print(f"{args.threads} threads, torch {torch.__version__}, {ours.lib.s24_build_info(b'blas').decode()}")
+        print(f"{'matrix':12} {'method':10} {'pattern':8} {'published':>10} {'ours':>10} {'published s':>12} {'ours s':>9} {'ratio':>7}")
+    for name, w, x in arrays(args):
+        for method, constraints in (("wanda", "2:4"), ("wanda", "row 50%"), ("sparsegpt", "2:4"), ("sparsegpt", "4:8"), ("sparsegpt", "50%")):
+            run = (published_wanda, wanda) if method == "wanda" else (published_sparsegpt, sparsegpt)
+            theirs, their_time = run[0](run[1], w, x, constraints, args.runs)
+            v, our_time = ours.solve(w, x, constraints, method, "preset=paper", args.runs)
+            row = {"bench": "compare", "matrix": name, "method": method, "constraints": constraints, "published_error": error(w, theirs, x),
+                   "error": error(w, v, x), "published_seconds": their_time, "seconds": our_time, "ratio": their_time / our_time}
+            if args.json:
+                print(json.dumps(row))
+            else:
+                print(f"{name:12} {method:10} {constraints:8} {row['published_error']:10.6f} {row['error']:10.6f} "
+                      f"{their_time:12.4f} {our_time:9.4f} {row['ratio']:6.1f}x", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,442 @@
+/* Speed of every row of kernels.def on every instruction set offered, one JSON object a line. Memory-bound rows are compared with a plain
+ * loop that reads arrays of the same length, the sweep with sgemm, both measured in the same run on one thread. */
+#include "kernels/kernels.h"
+#include <cblas.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    LARGE = 1 << 24, /* floats: 64 MiB an array, out of every cache */
+    SMALL = 1 << 12,
+    SWEEP_COLS = 128,
+    SWEEP_LANES = 256,
+    SAMPLES = 9,
+};
+
+/* What one call works on. */
+typedef struct work {
+    const s24i_kernels *kernels;
+    int64_t n;
+    int32_t keep, m;
+    const float *norm;
+    float *x, *y, *z, *v;
+    double *dx, *dy;
+    uint16_t *half;
+    uint8_t *mask;
+    int64_t found;
+    double sum;
+} work;
+
+typedef void (*call)(work *);
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double time_calls(call run, work *w, int64_t calls)
+{
+    double start = seconds();
+    for (int64_t i = 0; i < calls; ++i)
+        run(w);
+    return (seconds() - start) / (double)calls;
+}
+
+/* Best of several samples of at least a millisecond each; slow ones get fewer. */
+static double best_time(call run, work *w)
+{
+    double best = time_calls(run, w, 1), start = seconds();
+    int64_t calls = best < 1e-3 ? (int64_t)(1e-3 / (best + 1e-8)) + 1 : 1;
+    for (int sample = 0; sample < SAMPLES && seconds() - start < 1; ++sample)
+        best = fmin(best, time_calls(run, w, calls));
+    return best;
+}
+
+/* ---- what to compare with ---- */
+
+typedef float block __attribute__((vector_size(64), aligned(4)));
+
+static void run_plain_read(work *w)
+{
+    block sum[4] = {{0}};
+    for (int64_t i = 0; i + 64 <= w->n; i += 64)
+        for (int part = 0; part < 4; ++part)
+            sum[part] += *(const block *)(w->x + i + 16 * part);
+    sum[0] += sum[1] + sum[2] + sum[3];
+    for (int i = 0; i < 16; ++i)
+        w->sum += (double)sum[0][i];
+}
+
+static double read_rate(const work *sized)
+{
+    work w = *sized;
+    return 4.0 * (double)w.n / best_time(run_plain_read, &w);
+}
+
+static void run_sgemm(work *w)
+{
+    const int p = 1024;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, p, p, p, 1.0f, w->x, p, w->y, p, 0.0f,
+                w->z, p);
+}
+
+static double sgemm_rate(work *w)
+{
+    return 2.0 * 1024 * 1024 * 1024 / best_time(run_sgemm, w);
+}
+
+static void print_machine(double read, double sgemm)
+{
+    char line[512], *model = NULL;
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    while (file && !model && fgets(line, sizeof line, file))
+        if (strncmp(line, "model name", 10) == 0 && (model = strchr(line, ':')))
+            model[strcspn(model, "\n")] = 0;
+    if (file)
+        fclose(file);
+    printf("{\"bench\":\"machine\",\"cpu\":\"%s\",\"blas_core\":\"%s\",\"compiler\":\"%s\","
+           "\"threads\":1,\"read_gbytes_per_s\":%.2f,\"sgemm_gflops\":%.1f}\n",
+           model ? model + 2 : "unknown", openblas_get_corename(), __VERSION__, read * 1e-9,
+           sgemm * 1e-9);
+}
+
+/* ---- one line ---- */
+
+typedef struct scale {
+    double read[2]; /* bytes per second at SMALL and LARGE */
+    double sgemm;   /* flops per second */
+} scale;
+
+static void print_line(const char *name, const char *variant, const work *w, double time,
+                       const char *unit, double rate, double ratio)
+{
+    printf("{\"bench\":\"kernel\",\"name\":\"%s\",\"variant\":\"%s\",\"isa\":\"%s\",\"n\":%lld,"
+           "\"ns\":%.0f,\"%s\":%.2f,\"ratio\":%.3f}\n",
+           name, variant, w->kernels->isa, (long long)w->n, time * 1e9, unit, rate * 1e-9, ratio);
+    fflush(stdout);
+}
+
+/* `bytes` are read and written for each of the n values. */
+static void measure_bytes(const char *name, const char *variant, call run, work w,
+                          const scale *scale, double bytes)
+{
+    for (int large = 0; large < 2; ++large) {
+        w.n = large ? LARGE : SMALL;
+        if (w.m)
+            w.n -= w.n % w.m;
+        double time = best_time(run, &w), rate = bytes * (double)w.n / time;
+        print_line(name, variant, &w, time, "gbytes_per_s", rate, rate / scale->read[large]);
+    }
+}
+
+/* ---- one function a row of kernels.def: run it, say how it is measured ---- */
+
+static void run_select_24(work *w)
+{
+    w->kernels->select_24(w->x, w->norm, w->mask, w->n);
+}
+
+static void measure_select_24(work w, const scale *scale)
+{
+    measure_bytes("select_24", "", run_select_24, w, scale, 5);
+    w.norm = w.y;
+    measure_bytes("select_24", "norm", run_select_24, w, scale, 9);
+}
+
+static void run_select_nm(work *w)
+{
+    w->kernels->select_nm(w->x, w->norm, w->mask, w->n, w->keep, w->m);
+}
+
+static void measure_select_nm(work w, const scale *scale)
+{
+    static const int32_t patterns[][2] = {{1, 2}, {1, 4}, {3, 5}, {4, 8}, {8, 16}, {16, 32}, {32, 64}};
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; ++i) {
+        char variant[16];
+        w.keep = patterns[i][0];
+        w.m = patterns[i][1];
+        snprintf(variant, sizeof variant, "%d:%d", w.keep, w.m);
+        measure_bytes("select_nm", variant, run_select_nm, w, scale, 5);
+    }
+}
+
+static void run_score(work *w)
+{
+    w->kernels->score(w->x, w->norm, w->z, w->n);
+}
+
+static void run_score_in_place(work *w)
+{
+    w->kernels->score(w->z, w->norm, w->z, w->n);
+}
+
+static void measure_score(work w, const scale *scale)
+{
+    measure_bytes("score", "", run_score, w, scale, 8);
+    w.norm = w.y;
+    measure_bytes("score", "norm", run_score, w, scale, 12);
+    w.norm = w.v;
+    measure_bytes("score", "norm, in place", run_score_in_place, w, scale, 12);
+}
+
+static void run_apply_mask(work *w)
+{
+    w->kernels->apply_mask(w->x, w->mask, w->z, w->n);
+}
+
+static void measure_apply_mask(work w, const scale *scale)
+{
+    measure_bytes("apply_mask", "", run_apply_mask, w, scale, 9);
+}
+
+static void run_first_nonfinite(work *w)
+{
+    w->found += w->kernels->first_nonfinite(w->x, w->n);
+}
+
+static void measure_first_nonfinite(work w, const scale *scale)
+{
+    measure_bytes("first_nonfinite", "", run_first_nonfinite, w, scale, 4);
+}
+
+static void run_sum_squares(work *w)
+{
+    w->sum += w->kernels->sum_squares(w->x, w->n);
+}
+
+static void measure_sum_squares(work w, const scale *scale)
+{
+    measure_bytes("sum_squares", "", run_sum_squares, w, scale, 4);
+}
+
+static void run_dot(work *w)
+{
+    w->sum += w->kernels->dot(w->x, w->y, w->n);
+}
+
+static void measure_dot(work w, const scale *scale)
+{
+    measure_bytes("dot", "", run_dot, w, scale, 8);
+}
+
+static void run_dot_f64(work *w)
+{
+    w->sum += w->kernels->dot_f64(w->dx, w->dy, w->n);
+}
+
+static void measure_dot_f64(work w, const scale *scale)
+{
+    measure_bytes("dot_f64", "", run_dot_f64, w, scale, 16);
+}
+
+static void run_add_squares(work *w)
+{
+    w->kernels->add_squares(w->x, w->dx, w->n);
+}
+
+static void measure_add_squares(work w, const scale *scale)
+{
+    measure_bytes("add_squares", "", run_add_squares, w, scale, 20);
+}
+
+static void run_add_f32_to_f64(work *w)
+{
+    w->kernels->add_f32_to_f64(w->x, w->dx, w->n);
+}
+
+static void measure_add_f32_to_f64(work w, const scale *scale)
+{
+    measure_bytes("add_f32_to_f64", "", run_add_f32_to_f64, w, scale, 20);
+}
+
+static void run_difference_f64(work *w)
+{
+    w->kernels->difference_f64(w->x, w->norm, w->dx, w->n);
+}
+
+static void measure_difference_f64(work w, const scale *scale)
+{
+    measure_bytes("difference_f64", "convert", run_difference_f64, w, scale, 12);
+    w.norm = w.y;
+    measure_bytes("difference_f64", "", run_difference_f64, w, scale, 16);
+}
+
+static void run_multiply(work *w)
+{
+    w->kernels->multiply(w->x, w->y, w->z, w->n);
+}
+
+static void measure_multiply(work w, const scale *scale)
+{
+    measure_bytes("multiply", "", run_multiply, w, scale, 12);
+}
+
+static void run_f16_to_f32(work *w)
+{
+    w->kernels->f16_to_f32(w->half, w->z, w->n);
+}
+
+static void measure_f16_to_f32(work w, const scale *scale)
+{
+    measure_bytes("f16_to_f32", "", run_f16_to_f32, w, scale, 6);
+}
+
+static void run_bf16_to_f32(work *w)
+{
+    w->kernels->bf16_to_f32(w->half, w->z, w->n);
+}
+
+static void measure_bf16_to_f32(work w, const scale *scale)
+{
+    measure_bytes("bf16_to_f32", "", run_bf16_to_f32, w, scale, 6);
+}
+
+static void run_f32_to_f16(work *w)
+{
+    w->kernels->f32_to_f16(w->x, w->half, w->n);
+}
+
+static void measure_f32_to_f16(work w, const scale *scale)
+{
+    measure_bytes("f32_to_f16", "", run_f32_to_f16, w, scale, 6);
+}
+
+static void run_f32_to_bf16(work *w)
+{
+    w->kernels->f32_to_bf16(w->x, w->half, w->n);
+}
+
+static void measure_f32_to_bf16(work w, const scale *scale)
+{
+    measure_bytes("f32_to_bf16", "", run_f32_to_bf16, w, scale, 6);
+}
+
+static void run_cg_step(work *w)
+{
+    w->sum += w->kernels->cg_step(w->v, w->z, w->x, w->y, w->mask, 1e-6f, w->n);
+}
+
+static void measure_cg_step(work w, const scale *scale)
+{
+    measure_bytes("cg_step", "", run_cg_step, w, scale, 25);
+}
+
+static void run_cg_direction(work *w)
+{
+    w->kernels->cg_direction(w->z, w->x, 0.5f, w->n);
+}
+
+static void measure_cg_direction(work w, const scale *scale)
+{
+    measure_bytes("cg_direction", "", run_cg_direction, w, scale, 12);
+}
+
+static void run_transpose(work *w)
+{
+    int64_t side = w->n == LARGE ? 4096 : 64;
+    w->kernels->transpose(w->x, side, w->z, side, side, side);
+}
+
+static void measure_transpose(work w, const scale *scale)
+{
+    measure_bytes("transpose", "", run_transpose, w, scale, 8);
+}
+
+/* a is destroyed, so it is restored first: a copy of what the first pulls overwrite, well under a percent of the work. */
+static void run_sweep_block(work *w)
+{
+    s24i_sweep_block block = {.lanes = w->n / SWEEP_COLS, .cols = SWEEP_COLS, .ldr = 1024};
+    block.w = w->x;
+    block.a = w->v;
+    block.d = w->z;
+    block.mask = w->mask;
+    block.r = w->y;
+    block.inv_diag = w->norm;
+    block.n = w->keep;
+    block.m = w->m;
+    memset(w->v, 0, (size_t)w->n * sizeof *w->v);
+    w->kernels->sweep_block(&block);
+}
+
+static void measure_sweep_block(work w, const scale *scale)
+{
+    static const int32_t patterns[][2] = {{0, 1}, {2, 4}, {1, 4}, {4, 8}, {16, 32}, {32, 64}};
+    static float inv_diag[SWEEP_COLS];
+    for (int64_t row = 0; row < SWEEP_COLS; ++row) {
+        for (int64_t k = 0; k < SWEEP_COLS; ++k)
+            w.y[row * 1024 + k] *= 0.01f;
+        w.y[row * 1025] = 1.25f;
+        inv_diag[row] = 0.8f;
+    }
+    w.norm = inv_diag;
+    for (int64_t lanes = SWEEP_LANES; lanes <= 4 * SWEEP_LANES; lanes *= 4)
+        for (size_t i = 0; i < sizeof patterns / sizeof *patterns; ++i) {
+            char variant[32];
+            w.keep = patterns[i][0];
+            w.m = patterns[i][1];
+            w.n = lanes * SWEEP_COLS;
+            snprintf(variant, sizeof variant, "%d:%d, %lld lanes", w.keep, w.m, (long long)lanes);
+            double time = best_time(run_sweep_block, &w);
+            double rate = (double)w.n * (SWEEP_COLS - 1) / time; /* a multiply and an add each */
+            print_line("sweep_block", variant, &w, time, "gflops", rate, rate / scale->sgemm);
+        }
+}
+
+/* ---- */
+
+static void fill(work *w)
+{
+    uint32_t state = 1;
+    for (int64_t i = 0; i < w->n; ++i) {
+        state = state * 1664525u + 1013904223u;
+        w->x[i] = (float)(int32_t)state * 0x1p-31f;
+        w->y[i] = (float)(state >> 8) * 0x1p-24f;
+        w->z[i] = w->x[i];
+        w->v[i] = 1.0f;
+        w->dx[i] = (double)w->x[i];
+        w->dy[i] = (double)w->y[i];
+        w->half[i] = (uint16_t)(0x3000 | (state >> 20 & 0x7ff));
+        w->mask[i] = state >> 31;
+    }
+}
+
+static void *array(size_t size)
+{
+    void *block = aligned_alloc(64, LARGE * size);
+    if (!block)
+        exit(1);
+    return block;
+}
+
+int main(void)
+{
+    s24i_kernels table;
+    work w = {.kernels = &table, .n = LARGE, .x = array(4), .y = array(4), .z = array(4)};
+    w.v = array(4);
+    w.dx = array(8);
+    w.dy = array(8);
+    w.half = array(2);
+    w.mask = array(1);
+    openblas_set_num_threads(1);
+    fill(&w);
+    work small = w;
+    small.n = SMALL;
+    scale scale = {{read_rate(&small), read_rate(&w)}, sgemm_rate(&w)};
+    print_machine(scale.read[1], scale.sgemm);
+    for (int isa = 0; s24i_kernels_isa(isa); ++isa) {
+        s24i_kernels_select(&table, s24i_kernels_isa(isa));
+        fill(&w);
+#define S24I_KERNEL(type, name, arguments) measure_##name(w, &scale);
+#include "kernels/kernels.def"
+#undef S24I_KERNEL
+    }
+    void *arrays[] = {w.x, w.y, w.z, w.v, w.dx, w.dy, w.half, w.mask};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; ++i)
+        free(arrays[i]);
+    return 0;
+}

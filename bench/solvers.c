@@ -1,0 +1,209 @@
+/*
+ * Sums, factorisations and solvers against the sgemm rate of the same run: one JSON object a line. Usage: solvers [dim] [threads,...]
+ * Times are the best of several runs; efficiency = flops the method needs / (time x sgemm rate with the same number of threads).
+ */
+#include <sparse24/sparse24.h>
+#include "api/api.h"
+#include "base/clock.h"
+#include "ops/ops.h"
+#include <cblas.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RUNS = 5, ROWS = 8192 };
+
+typedef struct {
+    s24_ctx *ctx;
+    int64_t dim;
+    int threads;
+    double sgemm; /* flops a second */
+    float *w, *x, *y;
+    uint16_t *half; /* x as bf16 */
+} bench;
+
+static void must(s24_status status)
+{
+    if (status) {
+        fprintf(stderr, "%s: %s\n", s24_status_name(status), s24_last_error());
+        exit(1);
+    }
+}
+
+static void *block(int64_t count, size_t size)
+{
+    void *p = aligned_alloc(64, ((size_t)count * size + 63) / 64 * 64);
+    if (!p)
+        exit(1);
+    return p;
+}
+
+static void report(const bench *b, const char *name, const char *what, double flops, double seconds)
+{
+    printf("{\"bench\":\"%s\",\"what\":\"%s\",\"dim\":%lld,\"threads\":%d,\"seconds\":%.4f,"
+           "\"gflops\":%.1f,\"efficiency\":%.3f}\n",
+           name, what, (long long)b->dim, b->threads, seconds, flops / seconds * 1e-9,
+           flops / (seconds * b->sgemm));
+    fflush(stdout);
+}
+
+/* Correlated inputs: white noise smoothed along the columns, the scale of inputs spread over two decades. */
+static void fill(bench *b)
+{
+    int64_t n = b->dim;
+    uint64_t state = 88172645463325252u;
+    for (int64_t i = 0; i < ROWS * n; i++) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        float noise = (float)(int64_t)state / 9.2e18f;
+        b->x[i] = noise + (i % n ? 0.8f * b->x[i - 1] : 0);
+        if (i < n * n)
+            b->w[i] = (float)(int64_t)(state * 2654435761u) / 9.2e18f;
+    }
+    for (int64_t i = 0; i < ROWS * n; i++)
+        b->x[i] *= expf(-4.6f * (float)(i % n) / (float)n);
+    s24_mat x, half;
+    must(s24_mat_rowmajor(&x, b->x, ROWS, n, S24_F32));
+    must(s24_mat_rowmajor(&half, b->half, ROWS, n, S24_BF16));
+    must(s24_mat_copy(b->ctx, &x, &half));
+}
+
+static void bench_sgemm(bench *b)
+{
+    int n = (int)b->dim;
+    double best = INFINITY;
+    openblas_set_num_threads(b->threads);
+    for (int run = 0; run < 2 * RUNS; run++) {
+        double start = s24i_seconds();
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, b->x, n, b->w, n, 0,
+                    b->y, n);
+        best = fmin(best, s24i_seconds() - start);
+    }
+    b->sgemm = 2.0 * n * n * n / best;
+    report(b, "sgemm", "OpenBLAS", 2.0 * n * n * n, best);
+}
+
+static s24_gram *make_gram(const bench *b, int32_t dtype, double *seconds)
+{
+    s24_gram *gram;
+    s24_mat x;
+    double start = s24i_seconds();
+    must(s24_gram_create(b->ctx, b->dim, S24_F32, &gram));
+    must(s24_mat_rowmajor(&x, dtype == S24_F32 ? (void *)b->x : (void *)b->half, ROWS, b->dim,
+                          dtype));
+    must(s24_gram_add(gram, &x, NULL));
+    *seconds = fmin(*seconds, s24i_seconds() - start);
+    return gram;
+}
+
+static void bench_gram(const bench *b, int32_t dtype, const char *what)
+{
+    double best = INFINITY;
+    for (int run = 0; run < RUNS; run++)
+        s24_gram_destroy(make_gram(b, dtype, &best));
+    report(b, "gram", what, (double)ROWS * (double)(b->dim * b->dim), best);
+}
+
+static void bench_factor(const bench *b)
+{
+    s24i_threads threads = {.memory = &b->ctx->memory, .count = b->threads};
+    s24i_ops ops = {&b->ctx->memory, &threads, &b->ctx->kernels};
+    int64_t n = b->dim;
+    float *s = block(n * n, sizeof(float)), *k = block(n * n, sizeof(float));
+    float *diagonal = block(n * S24I_BLOCK, sizeof(float));
+    double factor = INFINITY, inverse = INFINITY, cube = (double)n * (double)n * (double)n;
+    s24i_arena arena = {0};
+    s24i_cholesky(&ops, &arena, n, NULL, NULL, 0, NULL);
+    s24i_inverse(&ops, &arena, n, NULL, NULL, NULL);
+    arena.size = arena.peak;
+    arena.base = block((int64_t)arena.size, 1);
+    s24i_blas_hold();
+    for (int run = 0; run < RUNS; run++) {
+        bool positive;
+        for (int64_t i = 0; i < n * n; i++)
+            s[i] = powf(0.9f, fabsf((float)(i / n - i % n)));
+        double start = s24i_seconds();
+        must(s24i_cholesky(&ops, &arena, n, s, diagonal, 0, &positive));
+        double middle = s24i_seconds();
+        must(s24i_inverse(&ops, &arena, n, s, diagonal, k));
+        factor = fmin(factor, middle - start);
+        inverse = fmin(inverse, s24i_seconds() - start);
+    }
+    s24i_blas_release();
+    s24i_threads_stop(&threads);
+    report(b, "cholesky", "S = R R^T", cube / 3, factor);
+    report(b, "inverse", "Cholesky included", cube, inverse);
+    free(arena.base);
+    free(diagonal);
+    free(k);
+    free(s);
+}
+
+static void bench_solver(const bench *b, const char *name, const char *options,
+                         const char *constraints, double flops)
+{
+    s24_problem *problem;
+    s24_solver *solver;
+    s24_mat w;
+    double unused = INFINITY, best = INFINITY;
+    char what[160];
+    s24_gram *gram = make_gram(b, S24_F32, &unused);
+    must(s24_mat_rowmajor(&w, b->w, b->dim, b->dim, S24_F32));
+    must(s24_problem_create(b->ctx, &w, &problem));
+    must(s24_problem_set_gram(problem, gram));
+    must(s24_problem_parse(problem, constraints));
+    must(s24_solver_create(b->ctx, name, &solver));
+    must(s24_solver_parse(solver, options));
+    for (int run = 0; run < RUNS && (run < 2 || best < 2); run++) {
+        s24_result *result;
+        double start = s24i_seconds();
+        must(s24_solve(solver, problem, &result));
+        best = fmin(best, s24i_seconds() - start);
+        s24_result_destroy(result);
+    }
+    snprintf(what, sizeof what, "%s %s", constraints, options ? options : "");
+    report(b, name, what, flops, best);
+    s24_solver_destroy(solver);
+    s24_problem_destroy(problem);
+    s24_gram_destroy(gram);
+}
+
+static void run_all(bench *b)
+{
+    double n = (double)b->dim, sweep = n * n * n + n * n * n / 3;
+    bench_sgemm(b);
+    must(s24_ctx_set_int(b->ctx, "threads", b->threads));
+    bench_gram(b, S24_F32, "f32 rows");
+    bench_gram(b, S24_BF16, "bf16 rows");
+    bench_factor(b);
+    bench_solver(b, "wanda", NULL, "2:4", 0);
+    bench_solver(b, "sparsegpt", "preset=paper", "2:4", sweep);
+    bench_solver(b, "sparsegpt", "preset=paper", "50%", sweep);
+    bench_solver(b, "sparsegpt", NULL, "2:4", sweep);
+}
+
+int main(int argc, char **argv)
+{
+    bench b = {.dim = argc > 1 ? atoll(argv[1]) : 2048};
+    const char *list = argc > 2 ? argv[2] : "1,2";
+    must(s24_ctx_create(&b.ctx));
+    b.w = block(b.dim * b.dim, sizeof(float));
+    b.y = block(b.dim * b.dim, sizeof(float));
+    b.x = block(ROWS * b.dim, sizeof(float));
+    b.half = block(ROWS * b.dim, sizeof(uint16_t));
+    fill(&b);
+    printf("{\"bench\":\"machine\",\"blas\":\"%s\",\"compiler\":\"%s\",\"version\":\"%s\"}\n",
+           s24_build_info("blas"), s24_build_info("compiler"), s24_version());
+    for (; list; list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL) {
+        b.threads = atoi(list);
+        run_all(&b);
+    }
+    free(b.half);
+    free(b.x);
+    free(b.y);
+    free(b.w);
+    s24_ctx_destroy(b.ctx);
+    return 0;
+}

@@ -1,0 +1,198 @@
+#include "args.h"
+#include "message.h"
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { FLAG, TEXT, COUNT, BYTES, STORE };
+
+typedef struct option {
+    const char *name, *value; /* value: what --help calls it */
+    enum kind kind;
+    size_t offset; /* of the field in args */
+    uint32_t commands, required;
+    const char *help;
+} option;
+
+#define IN_BOTH (IN_SOLVE | IN_COMPARE)
+#define FIELD(name) offsetof(args, name)
+
+static const option options[] = {
+    {"weights", "FILE[:TENSOR]", TEXT, FIELD(weights), IN_BOTH, IN_BOTH,
+     "weights of the layer, (outputs, inputs)"},
+    {"calib", "FILE[:TENSOR]", TEXT, FIELD(calib), IN_BOTH, IN_BOTH,
+     "calibration activations, (rows, inputs)"},
+    {"test", "FILE[:TENSOR]", TEXT, FIELD(test), IN_BOTH, 0,
+     "held-out activations: their error is reported as well"},
+    {"constraints", "TEXT", TEXT, FIELD(constraints), IN_BOTH | IN_CHECK, IN_CHECK,
+     "what to obey: \"2:4\", \"70%\", \"row 70%\"; terms are joined by +"},
+    {"mask", "FILE[:TENSOR]", TEXT, FIELD(mask), IN_BOTH, 0,
+     "keep exactly this support (BOOL or U8, shape of the weights)"},
+    {"importance", "FILE[:TENSOR]", TEXT, FIELD(importance), IN_BOTH, 0,
+     "importance of each weight, for solvers that rank by a given score"},
+    {"solver", "NAME", TEXT, FIELD(solver), IN_SOLVE, IN_SOLVE, "method (see: sparse24 options)"},
+    {"options", "K=V,...", TEXT, FIELD(options), IN_SOLVE, 0, "options of the solver"},
+    {"solvers", "A,B[K=V,...],...", TEXT, FIELD(solvers), IN_COMPARE, 0,
+     "methods, options in brackets (default: all that can honour the constraints)"},
+    {"threads", "N", COUNT, FIELD(threads), IN_BOTH, 0,
+     "threads; 0, the default, uses every core this process may use"},
+    {"memory-limit", "BYTES", BYTES, FIELD(memory_limit), IN_BOTH, 0,
+     "hard cap on the library's memory, e.g. 512Mi or 2G"},
+    {"out", "FILE", TEXT, FIELD(out), IN_BOTH, 0, "write the result to this safetensors file"},
+    {"store", "f32|f16|bf16", STORE, FIELD(store), IN_BOTH, 0,
+     "type of the written weights; reported errors are those of the stored values"},
+    {"json", NULL, FLAG, FIELD(json), IN_BOTH, 0, "one JSON object a line instead of text"},
+    {"progress", NULL, FLAG, FIELD(progress), IN_BOTH, 0,
+     "show progress even if stderr is no terminal"},
+    {"markdown", NULL, FLAG, FIELD(markdown), IN_OPTIONS, 0, "print docs/options.md, all solvers"},
+    {"verbose", NULL, FLAG, FIELD(verbose), IN_VERSION, 0, "say how the library was built too"},
+    {"help", NULL, FLAG, FIELD(help), IN_ALL, 0, "print this help"},
+};
+enum { OPTIONS = sizeof options / sizeof *options };
+
+static bool parse_count(const char *text, int64_t *value)
+{
+    char *end;
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    return end != text && !*end && !errno && *value >= 0;
+}
+
+/* "4096", "4K" (thousands), "4Ki" (1024s); a final B is allowed. */
+static bool parse_bytes(const char *text, int64_t *value)
+{
+    char *end;
+    errno = 0;
+    double number = strtod(text, &end);
+    const char *letters = "KMGT";
+    const char *suffix = *end ? strchr(letters, *end) : NULL;
+    if (suffix) {
+        double base = end[1] == 'i' ? 1024 : 1000;
+        for (const char *s = letters; s <= suffix; s++)
+            number *= base;
+        end += end[1] == 'i' ? 2 : 1;
+    }
+    end += *end == 'B';
+    if (end == text || *end || errno || !(number >= 1 && number < 9e18))
+        return false;
+    *value = (int64_t)number;
+    return true;
+}
+
+static bool is_store(const char *text)
+{
+    return !strcmp(text, "f32") || !strcmp(text, "f16") || !strcmp(text, "bf16");
+}
+
+/* Put one value where the table says. */
+static bool assign(const option *o, const char *value, args *a)
+{
+    void *field = (char *)a + o->offset;
+    switch (o->kind) {
+    case FLAG:
+        return *(bool *)field = true;
+    case COUNT:
+        return parse_count(value, field);
+    case BYTES:
+        return parse_bytes(value, field);
+    case STORE:
+        if (!is_store(value))
+            return false;
+        /* fall through */
+    case TEXT:
+        *(const char **)field = value;
+        return true;
+    }
+    return false;
+}
+
+static const option *find(const command *c, const char *name, size_t length)
+{
+    for (const option *o = options; o < options + OPTIONS; o++)
+        if (o->commands & c->bit && strlen(o->name) == length && !strncmp(o->name, name, length))
+            return o;
+    return NULL;
+}
+
+/* One option at argv[0], perhaps with its value at argv[1]. `used` receives how many words it
+ * took. */
+static int parse_option(const command *c, int argc, char **argv, args *a, uint32_t *seen, int *used)
+{
+    const char *name = argv[0] + 2, *equals = strchr(name, '=');
+    const option *o = find(c, name, equals ? (size_t)(equals - name) : strlen(name));
+    if (!o)
+        return wrong_usage(c->name, "%s: unknown option %s", c->name, argv[0]);
+    const char *value = equals ? equals + 1 : NULL;
+    *used = 1;
+    if (o->kind == FLAG && value)
+        return wrong_usage(c->name, "%s: --%s takes no value", c->name, o->name);
+    if (o->kind != FLAG && !value) {
+        if (argc < 2 || !strncmp(argv[1], "--", 2))
+            return wrong_usage(c->name, "%s: --%s needs a value, %s", c->name, o->name, o->value);
+        value = argv[1];
+        *used = 2;
+    }
+    uint32_t bit = 1u << (o - options);
+    if (o->kind != FLAG && *seen & bit)
+        return wrong_usage(c->name, "%s: --%s is given twice", c->name, o->name);
+    *seen |= bit;
+    if (!assign(o, value, a))
+        return wrong_usage(c->name, "%s: --%s %s: expected %s", c->name, o->name, value, o->value);
+    return 0;
+}
+
+static int parse_operand(const command *c, const char *text, args *a)
+{
+    if (!c->operand || a->operand)
+        return wrong_usage(c->name, "%s: unexpected argument %s", c->name, text);
+    a->operand = text;
+    return 0;
+}
+
+static int check_required(const command *c, const args *a, uint32_t seen)
+{
+    for (int i = 0; i < OPTIONS; i++)
+        if (options[i].required & c->bit && !(seen & 1u << i))
+            return wrong_usage(c->name, "%s: --%s %s is required", c->name, options[i].name,
+                               options[i].value);
+    if (c->operand && *c->operand != '[' && !a->operand)
+        return wrong_usage(c->name, "%s: %s is required", c->name, c->operand);
+    if (c->bit & IN_BOTH && !a->constraints && !a->mask)
+        return wrong_usage(c->name, "%s: --constraints or --mask is required", c->name);
+    return 0;
+}
+
+int args_parse(const command *c, int argc, char **argv, args *a)
+{
+    uint32_t seen = 0;
+    for (int i = 0, used = 1; i < argc; i += used, used = 1) {
+        int status = strncmp(argv[i], "--", 2)
+                         ? parse_operand(c, argv[i], a)
+                         : parse_option(c, argc - i, argv + i, a, &seen, &used);
+        if (a->help)
+            return 0;
+        if (status)
+            return status;
+    }
+    return check_required(c, a, seen);
+}
+
+void args_usage(const command *c)
+{
+    printf("Usage: sparse24 %s", c->name);
+    if (c->operand)
+        printf(" %s", c->operand);
+    for (const option *o = options; o < options + OPTIONS; o++)
+        if (o->required & c->bit)
+            printf(" --%s %s", o->name, o->value);
+    printf(" [options]\n\n%s.\n%s\nOptions:\n", c->summary, c->details);
+    for (const option *o = options; o < options + OPTIONS; o++) {
+        if (!(o->commands & c->bit))
+            continue;
+        int width = printf("  --%s %s", o->name, o->value ? o->value : "");
+        printf("%*s%s%s\n", width < 30 ? 30 - width : 1, "", o->help,
+               o->required & c->bit ? " (required)" : "");
+    }
+}

@@ -1,0 +1,43 @@
+/* Command lines: what each option is called, where its value goes and which commands take it. Does
+ * not know what any value means. */
+#ifndef ARGS_H
+#define ARGS_H
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct args {
+    const char *weights, *calib, *test, *mask, *importance;
+    const char *constraints, *solver, *solvers, *options;
+    const char *out, *store;
+    const char *operand; /* what stands alone: FILE[:TENSOR] or SOLVER */
+    int64_t threads, memory_limit;
+    bool json, progress, markdown, verbose, help;
+} args;
+
+/* One bit a command, for the table of options. */
+enum {
+    IN_SOLVE = 1,
+    IN_COMPARE = 2,
+    IN_CHECK = 4,
+    IN_INFO = 8,
+    IN_OPTIONS = 16,
+    IN_VERSION = 32,
+    IN_ALL = 63
+};
+
+typedef struct command {
+    const char *name;
+    uint32_t bit;
+    const char *operand; /* "FILE", or "[FILE]" if it may be left out; NULL without one */
+    const char *summary; /* one line */
+    const char *details; /* more for --help; may be "" */
+    int (*run)(const args *a);
+} command;
+
+/* Fill `a` from argv[0 .. argc). Returns 0, or WRONG_USAGE having said why. With --help nothing
+ * else is looked at. */
+int args_parse(const command *c, int argc, char **argv, args *a);
+/* The help of one command, made from the same table, on stdout. */
+void args_usage(const command *c);
+
+#endif

@@ -1,0 +1,13 @@
+/* The commands, one source file each; exit status as the program's. */
+#ifndef COMMANDS_H
+#define COMMANDS_H
+#include "args.h"
+
+int run_solve(const args *a);
+int run_compare(const args *a);
+int run_check(const args *a);
+int run_info(const args *a);
+int run_options(const args *a);
+int run_version(const args *a);
+
+#endif

@@ -1,0 +1,91 @@
+/* sparse24 info and version: what a file holds, and what this build is. */
+#include "commands.h"
+#include "layer.h"
+#include "message.h"
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_fact(const char *label, const char *value)
+{
+    printf("%-12s%s\n", label, value ? value : "unknown");
+}
+
+static void print_build(void)
+{
+    uint32_t api = s24_api_version();
+    cpu_set_t cores;
+    print_fact("library", s24_version());
+    printf("%-12s%u.%u\n", "interface", api >> 16, api >> 8 & 0xff);
+    print_fact("blas", s24_build_info("blas"));
+    print_fact("kernels", s24_build_info("kernels"));
+    print_fact("solvers", s24_build_info("solvers"));
+    print_fact("compiler", s24_build_info("compiler"));
+    if (!sched_getaffinity(0, sizeof cores, &cores))
+        printf("%-12s%d usable\n", "cores", CPU_COUNT(&cores));
+}
+
+/* "F16" -> 16, "F8_E4M3" -> 8: the type's name holds its width, but for BOOL. */
+static int bits_of(const char *type)
+{
+    const char *digits = strpbrk(type, "0123456789");
+    return digits ? atoi(digits) : 8;
+}
+
+static void print_tensor(const s24_file *file, const char *name, int width)
+{
+    int64_t shape[8];
+    int32_t rank = 0;
+    const char *type = "";
+    if (s24_file_info(file, name, shape, &rank, &type) != S24_OK)
+        return;
+    char text[200] = "scalar";
+    double bytes = bits_of(type) / 8.0;
+    for (int32_t i = 0, used = 0; i < rank; i++) {
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s%lld", i ? " x " : "",
+                         (long long)shape[i]);
+        bytes *= (double)shape[i];
+    }
+    printf("%-*s  %-8s  %-20s  %9.2f MiB\n", width, name, type, text, bytes / (1 << 20));
+}
+
+static void print_file(const s24_file *file)
+{
+    size_t width = 0;
+    const char *key;
+    for (int64_t i = 0; i < s24_file_count(file); i++) {
+        size_t length = strlen(s24_file_name(file, i));
+        width = length > width ? length : width;
+    }
+    for (int64_t i = 0; i < s24_file_count(file); i++)
+        print_tensor(file, s24_file_name(file, i), (int)width);
+    for (int64_t i = 0; (key = s24_file_meta_key(file, i)); i++)
+        printf("%s: %s\n", key, s24_file_meta(file, key));
+}
+
+int run_info(const args *a)
+{
+    s24_ctx *ctx = NULL;
+    s24_file *file = NULL;
+    if (!a->operand) {
+        print_build();
+        return DONE;
+    }
+    bool done = context_open(&ctx, a) &&
+                (s24_file_open(ctx, a->operand, &file) == S24_OK || fail_library("info"));
+    if (done)
+        print_file(file);
+    s24_file_destroy(file);
+    s24_ctx_destroy(ctx);
+    return done ? DONE : FAILED;
+}
+
+int run_version(const args *a)
+{
+    uint32_t api = s24_api_version();
+    printf("sparse24 %s (interface %u.%u)\n", s24_version(), api >> 16, api >> 8 & 0xff);
+    if (a->verbose)
+        print_build();
+    return DONE;
+}

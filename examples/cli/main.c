@@ -1,0 +1,82 @@
+/* The program `sparse24`: finds the command, reads its options, runs it. Uses the public interface
+ * only. */
+#include "commands.h"
+#include "message.h"
+#include "reexec.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const command commands[] = {
+    {"solve", IN_SOLVE, NULL, "Compress one layer",
+     "Minimises the error of the layer's outputs on the calibration rows under the constraints.\n"
+     "With --out every matrix of the result is written, the record as metadata.\n",
+     run_solve},
+    {"compare", IN_COMPARE, NULL, "Compress one layer with several solvers and print a table",
+     "With --out the result with the lowest held-out error (without --test: calibration error)\n"
+     "is written.\n",
+     run_compare},
+    {"check", IN_CHECK, "FILE[:TENSOR]", "Check that weights obey constraints",
+     "Without TENSOR: the tensor \"weights\", or every matrix of floats if there is none.\n"
+     "Exit status 1 and the first offending place if they do not.\n",
+     run_check},
+    {"info", IN_INFO, "[FILE]", "Describe a safetensors file, or this build", "", run_info},
+    {"options", IN_OPTIONS, "[SOLVER]", "Describe solvers and their options", "", run_options},
+    {"version", IN_VERSION, NULL, "Print versions", "", run_version},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void usage(FILE *stream)
+{
+    fputs("Usage: sparse24 COMMAND [options]\n\n"
+          "N:M sparsity and layer-wise compression of neural-network weights.\n\nCommands:\n",
+          stream);
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(stream, "  %-10s%s\n", commands[i].name, commands[i].summary);
+    fputs("\nsparse24 COMMAND --help describes one command.\n", stream);
+}
+
+static const command *find(const char *name)
+{
+    if (!strcmp(name, "--version"))
+        name = "version";
+    for (int i = 0; i < COMMANDS; i++)
+        if (!strcmp(commands[i].name, name))
+            return commands + i;
+    return NULL;
+}
+
+static int run(const command *c, int argc, char **argv)
+{
+    args a = {0};
+    int status = args_parse(c, argc, argv, &a);
+    if (status)
+        return status;
+    if (a.help)
+        args_usage(c);
+    else
+        status = c->run(&a);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    int status = DONE;
+    if (argc < 2) {
+        usage(stderr);
+        return WRONG_USAGE;
+    }
+    reexec_for_blas(argv);
+    const command *c = find(argv[1]);
+    if (c)
+        status = run(c, argc - 2, argv + 2);
+    else if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))
+        usage(stdout);
+    else
+        return wrong_usage(NULL, "unknown command %s", argv[1]);
+    if ((fflush(stdout) || ferror(stdout)) && status == DONE) {
+        fail("standard output: %s", strerror(errno));
+        status = FAILED;
+    }
+    return status;
+}

@@ -1,0 +1,19 @@
+/* What the program says to people on stderr, and the exit status that goes with it. */
+#ifndef MESSAGE_H
+#define MESSAGE_H
+#include <stdbool.h>
+
+enum { DONE = 0, FAILED = 1, WRONG_USAGE = 2 };
+
+/* One line, "sparse24: text". Returns false, so that `return call() || fail(...)` is one
+ * statement. */
+bool fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same for a call of the library that failed: the library's own text follows. */
+bool fail_library(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The command line cannot be understood; says where the help is. `command` may be NULL. Returns
+ * WRONG_USAGE. */
+int wrong_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* `block`, or the end of the program if the C library had no memory for it. */
+void *must(void *block);
+
+#endif

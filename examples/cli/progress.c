@@ -1,0 +1,102 @@
+#include "progress.h"
+#include "message.h"
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+    bool shown, terminal, drawn;
+    char phase[80];     /* title and phase of the last call: a new one restarts the clock */
+    double began, last; /* seconds: start of the phase, last time something was drawn */
+} bar;
+
+static _Atomic(s24_solver *) watched;
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+    s24_solver *solver = atomic_load(&watched);
+    if (solver)
+        s24_solver_cancel(solver);
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void progress_start(bool wanted)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    bar.terminal = isatty(STDERR_FILENO);
+    bar.shown = wanted || bar.terminal;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool progress_interrupted(void)
+{
+    return interrupted;
+}
+
+static void draw(double fraction, double left)
+{
+    enum { WIDTH = 30 };
+    static const char full[] = "##############################";
+    int done = (int)(fraction * WIDTH);
+    fprintf(stderr, "%s%-36s [%.*s%*s] %3d %%", bar.terminal ? "\r" : "", bar.phase, done, full,
+            WIDTH - done, "", (int)(100 * fraction));
+    if (left >= 0)
+        fprintf(stderr, "  ETA %d:%02d", (int)left / 60, (int)left % 60);
+    fputs(bar.terminal ? "\033[K" : "\n", stderr);
+    fflush(stderr);
+    bar.drawn = bar.terminal;
+}
+
+void progress_show(const char *title, const char *phase, int64_t step, int64_t total)
+{
+    char name[sizeof bar.phase];
+    double now = seconds();
+    if (!bar.shown)
+        return;
+    snprintf(name, sizeof name, "%s%s%s", title, *phase ? ": " : "", phase);
+    if (strcmp(name, bar.phase)) {
+        strcpy(bar.phase, name);
+        bar.began = now;
+    } else if (now - bar.last < (bar.terminal ? 0.1 : 1.0)) {
+        return;
+    }
+    bar.last = now;
+    double fraction = total > 0 ? (double)step / (double)total : 0;
+    fraction = fraction > 1 ? 1 : fraction;
+    draw(fraction, fraction > 0 ? (now - bar.began) * (1 - fraction) / fraction : -1);
+}
+
+void progress_clear(void)
+{
+    if (bar.drawn)
+        fputs("\r\033[K", stderr);
+    bar.drawn = false;
+}
+
+static int32_t on_progress(void *title, const char *phase, int64_t step, int64_t total,
+                           double objective, double residual)
+{
+    (void)objective, (void)residual;
+    progress_show(title, phase, step, total);
+    return interrupted ? S24_E_USER : 0;
+}
+
+void progress_watch(s24_solver *solver, const char *title)
+{
+    if (solver)
+        s24_solver_set_progress(solver, on_progress, (void *)title);
+    atomic_store(&watched, solver);
+}

@@ -1,0 +1,20 @@
+/* What a long command shows on stderr while it works, and how Ctrl-C stops it. One of each a
+ * process. */
+#ifndef PROGRESS_H
+#define PROGRESS_H
+#include <sparse24/sparse24.h>
+#include <stdbool.h>
+
+/* Show progress if `wanted` or stderr is a terminal; from now on SIGINT and SIGTERM only ask to
+ * stop, the second one kills. */
+void progress_start(bool wanted);
+/* Show the progress of this solver's next solve under `title`, and let signals cancel it. solver
+ * NULL ends that. */
+void progress_watch(s24_solver *solver, const char *title);
+void progress_show(const char *title, const char *phase, int64_t step, int64_t total);
+/* Remove the bar, before anything else is printed. */
+void progress_clear(void);
+/* A signal asked to stop. */
+bool progress_interrupted(void);
+
+#endif

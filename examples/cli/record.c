@@ -1,0 +1,102 @@
+#include "record.h"
+#include "message.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Past the string that begins at s. */
+static char *skip_string(char *s)
+{
+    for (s++; *s && *s != '"'; s++)
+        if (*s == '\\' && s[1])
+            s++;
+    return *s ? s + 1 : s;
+}
+
+/* To the comma or brace that ends the value at s. */
+static char *skip_value(char *s)
+{
+    int depth = 0;
+    while (*s && (depth || !strchr(",}", *s))) {
+        if (*s == '"') {
+            s = skip_string(s);
+            continue;
+        }
+        depth += (*s == '{' || *s == '[') - (*s == '}' || *s == ']');
+        s++;
+    }
+    return s;
+}
+
+/* The member named `key`, from its opening quote to `end`, the comma or brace after it; NULL if
+ * there is none. */
+static char *find_member(char *record, const char *key, char **end)
+{
+    size_t length = strlen(key);
+    for (char *s = record + strspn(record, " {"); *s == '"'; s = *end + strspn(*end, " ,")) {
+        char *name_end = skip_string(s);
+        *end = skip_value(name_end);
+        if ((size_t)(name_end - s) == length + 2 && !strncmp(s + 1, key, length))
+            return s;
+    }
+    return NULL;
+}
+
+char *record_drop(char *record, const char *key)
+{
+    char *end, *member = find_member(record, key, &end);
+    if (!member)
+        return record;
+    if (*end == ',')
+        end += 1 + strspn(end + 1, " ");
+    else
+        while (member > record && strchr(" ,", member[-1]))
+            member--;
+    memmove(member, end, strlen(end) + 1);
+    return record;
+}
+
+/* `value` is JSON already. */
+static char *put(char *record, const char *key, const char *value)
+{
+    record = record_drop(record, key);
+    size_t used = (size_t)(strrchr(record, '}') - record);
+    while (record[used - 1] == ' ')
+        used--;
+    const char *comma = record[used - 1] == '{' ? "" : ",";
+    size_t size = used + strlen(key) + strlen(value) + 8;
+    record = must(realloc(record, size));
+    snprintf(record + used, size - used, "%s\"%s\":%s}", comma, key, value);
+    return record;
+}
+
+char *record_put_number(char *record, const char *key, double value)
+{
+    char text[40] = "null";
+    for (int digits = 1; isfinite(value) && digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break; /* the shortest that reads back equal */
+    }
+    return put(record, key, text);
+}
+
+char *record_put_text(char *record, const char *key, const char *value)
+{
+    char *quoted = must(malloc(6 * strlen(value) + 3)), *q = quoted;
+    *q++ = '"';
+    for (const char *s = value; *s; s++) {
+        if ((unsigned char)*s < ' ') {
+            q += sprintf(q, "\\u%04x", *s);
+            continue;
+        }
+        if (strchr("\"\\", *s))
+            *q++ = '\\';
+        *q++ = *s;
+    }
+    strcpy(q, "\"");
+    record = put(record, key, quoted);
+    free(quoted);
+    return record;
+}

@@ -1,0 +1,81 @@
+#include "source.h"
+#include "message.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void split(source *s, const char *text)
+{
+    const char *colon = access(text, F_OK) ? strrchr(text, ':') : NULL;
+    s->path = must(colon ? strndup(text, (size_t)(colon - text)) : strdup(text));
+    s->tensor = colon ? must(strdup(colon + 1)) : NULL;
+}
+
+bool source_open_file(source *s, s24_ctx *ctx, const char *what, const char *text)
+{
+    split(s, text);
+    return s24_file_open(ctx, s->path, &s->file) == S24_OK || fail_library("%s", what);
+}
+
+static bool is_matrix(const s24_file *file, const char *name)
+{
+    int64_t shape[8];
+    int32_t rank = 0;
+    const char *type;
+    return s24_file_info(file, name, shape, &rank, &type) == S24_OK && rank == 2;
+}
+
+/* No tensor was named: take the only matrix, or say which ones there are. */
+static bool only_matrix(source *s, const char *what)
+{
+    char names[400] = "";
+    size_t used = 0;
+    int64_t found = 0, count = s24_file_count(s->file);
+    for (int64_t i = 0; i < count; i++) {
+        const char *name = s24_file_name(s->file, i);
+        if (!is_matrix(s->file, name))
+            continue;
+        if (!found++)
+            s->tensor = must(strdup(name));
+        if (used + strlen(name) + 3 < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, " %s", name);
+    }
+    if (found == 1)
+        return true;
+    if (!found)
+        return fail("%s %s: holds no tensor of rank 2", what, s->path);
+    return fail("%s %s: holds %lld tensors of rank 2, name one as FILE:TENSOR:%s", what, s->path,
+                (long long)found, names);
+}
+
+bool source_open(source *s, s24_ctx *ctx, const char *what, const char *text, bool folded)
+{
+    int64_t shape[8];
+    int32_t rank;
+    const char *type;
+    if (!source_open_file(s, ctx, what, text) || (!s->tensor && !only_matrix(s, what)))
+        return false;
+    if (s24_file_info(s->file, s->tensor, shape, &rank, &type) != S24_OK)
+        return fail_library("%s %s", what, s->path);
+    if (rank < 2 || (rank > 2 && !folded))
+        return fail("%s %s:%s: has rank %d, expected 2", what, s->path, s->tensor, (int)rank);
+    return s24_file_get(s->file, s->tensor, &s->view) == S24_OK ||
+           fail_library("%s %s", what, s->path);
+}
+
+void source_close(source *s)
+{
+    s24_file_destroy(s->file);
+    free(s->tensor);
+    free(s->path);
+}
+
+s24_mat rows_of(const s24_mat *mat, int64_t first, int64_t count)
+{
+    s24_mat part = *mat;
+    int64_t bytes = (mat->dtype & 0xff) / 8; /* the low byte of a type is its width in bits */
+    part.data = (char *)mat->data + first * mat->row_stride * bytes;
+    part.rows = count;
+    return part;
+}

@@ -1,0 +1,24 @@
+/* A tensor of a file as named on the command line, FILE[:TENSOR]. Does not know what it is for. */
+#ifndef SOURCE_H
+#define SOURCE_H
+#include <sparse24/sparse24.h>
+#include <stdbool.h>
+
+typedef struct source {
+    char *path, *tensor; /* tensor: NULL if none was named (source_open() fills it in) */
+    s24_file *file;
+    s24_mat view; /* into the mapped file */
+} source;
+
+/* Split the text and map the file; `what` names the argument in messages. A path that exists wins
+ * over a split. */
+bool source_open_file(source *s, s24_ctx *ctx, const char *what, const char *text);
+/* The same and borrow the tensor, whose rank must be 2 or, if `folded`, at least 2. Without a
+ * name: the only one of rank 2. */
+bool source_open(source *s, s24_ctx *ctx, const char *what, const char *text, bool folded);
+void source_close(source *s);
+
+/* Rows [first, first + count) of a view, without a copy. */
+s24_mat rows_of(const s24_mat *mat, int64_t first, int64_t count);
+
+#endif

@@ -1,0 +1,32 @@
+#ifndef SPARSE24_RESULT_H
+#define SPARSE24_RESULT_H
+#include "types.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Borrow a matrix of the result until it is destroyed. "weights" (S24_F32) and "mask" (S24_U8) always exist; other solvers may
+ * add parts under further names. S24_E_UNSUPPORTED if this result has no such part.
+ */
+S24_API s24_status s24_result_matrix(const s24_result *result, const char *name, s24_mat *view);
+/**
+ * Integers: "rows", "cols", "nnz", "zeros", "iterations", "threads", "peak_bytes". Floats (which can also be read from integers):
+ * "loss", "relative_loss", "heldout_relative_loss" (NaN if nothing was held out), "target_relative_loss" (if a target was set),
+ * "damp_used" (NaN if none), "calibration_rows", "residual" (NaN if the solver has none), "seconds". Texts: "solver", "options",
+ * "constraints", "damp_rule" (if the solver has one), "stop" ("done", or for iterative solvers "converged", "max_iter", "time",
+ * "cancelled"), and "record": all of these numbers and texts as one JSON object, for logs and metadata, null for what is missing or NaN.
+ * S24_E_UNSUPPORTED: no such part; S24_E_ARG: it is of another kind.
+ */
+S24_API s24_status s24_result_int(const s24_result *result, const char *name, int64_t *value);
+S24_API s24_status s24_result_float(const s24_result *result, const char *name, double *value);
+S24_API s24_status s24_result_str(const s24_result *result, const char *name, const char **value);
+enum { S24_RESULT_MATRIX = 1, S24_RESULT_INT = 2, S24_RESULT_FLOAT = 3, S24_RESULT_STR = 4 };
+/** Enumerate what this result holds; NULL past the end. kind may be NULL. */
+S24_API const char *s24_result_name(const s24_result *result, int32_t index, int32_t *kind);
+S24_API void s24_result_destroy(s24_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

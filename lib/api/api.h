@@ -1,0 +1,252 @@
+/*
+ * The objects behind the public handles, and how public functions enter, check and leave. Knows every layer below; does no arithmetic on
+ * matrices itself.
+ *
+ * A public function checks its handles, works in a static function that returns a status with a text, and ends with s24i_done(), which puts
+ * the function's name in front of that text.
+ */
+#ifndef S24I_API_H
+#define S24I_API_H
+#include "base/error.h"
+#include "base/handle.h"
+#include "base/json.h"
+#include "base/lock.h"
+#include "base/number.h"
+#include "base/options.h"
+#include "ops/ops.h"
+#include "solvers/solver.h"
+#include <sparse24/sparse24.h>
+
+/* ---- Objects (object.c) ---- */
+
+/* The head of every object but the context. The caller's handle is one reference; others are the library's own. `handle` dies with the
+ * caller's reference, so that a destroyed handle is noticed for as long as anything keeps the object. */
+typedef struct s24i_object {
+    s24i_handle handle;
+    _Atomic int64_t references;
+    s24_ctx *ctx;
+} s24i_object;
+
+/* One reference, and one to the context. */
+void s24i_object_init(s24i_object *object, uint32_t magic, s24_ctx *ctx);
+void s24i_object_retain(s24i_object *object);
+/* True for the last reference: the caller frees the object, then releases the context. */
+bool s24i_object_drop(s24i_object *object);
+
+/* S24_E_ARG and a text naming the argument unless `object` is a living handle of this kind. */
+s24_status s24i_check_handle(const void *object, uint32_t magic, const char *argument);
+/* S24_E_ARG and a text naming the argument when the pointer is NULL. */
+s24_status s24i_check_pointer(const void *pointer, const char *argument);
+/* S24_OK, or the status after its text got "function: " in front. */
+s24_status s24i_done(const char *function, s24_status status);
+
+/* ---- Context (context.c, log.c) ---- */
+
+typedef struct s24i_ctx_options {
+    int64_t threads, memory_limit, log_level, hold_blas;
+    char isa[S24I_WORD];
+} s24i_ctx_options;
+
+struct s24_ctx {
+    s24i_handle handle;
+    _Atomic int64_t references;
+    s24i_memory memory;
+    s24i_threads threads;
+    s24i_kernels kernels;
+    s24i_ops ops;
+    s24i_lock lock;  /* of `running` and of all below */
+    int64_t running; /* calls in work: nothing below changes meanwhile, so they need no lock */
+    s24i_option_set options;
+    s24i_ctx_options values;
+    s24_log_fn log;
+    void *log_user;
+    _Atomic bool blas_told; /* the warning about OpenBLAS's kernels was given */
+};
+
+void s24i_ctx_retain(s24_ctx *ctx);
+void s24i_ctx_release(s24_ctx *ctx);
+/* Around all work: keeps the context and its options as they are, and holds BLAS. Nests. */
+void s24i_enter(s24_ctx *ctx);
+void s24i_leave(s24_ctx *ctx);
+
+/* One stage of work over an arena; must do the same takes when the arena only counts. */
+typedef s24_status (*s24i_stage_fn)(void *arg, s24i_arena *arena);
+/* Run a stage in an arena of exactly its size. */
+s24_status s24i_in_arena(s24_ctx *ctx, s24i_stage_fn stage, void *arg);
+
+void s24i_log(s24_ctx *ctx, int32_t level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Log, once a context, that OpenBLAS runs slower kernels than the processor could. */
+void s24i_warn_blas(s24_ctx *ctx);
+
+/* ---- Views (mat.c) ---- */
+
+enum { S24I_ANY_TYPE, S24I_FLOAT_TYPE, S24I_MASK_TYPE };
+
+/* Everything that can be wrong with a view without reading the data; texts call it `what`. */
+s24_status s24i_check_mat(const s24_mat *mat, const char *what, int32_t accept);
+s24_status s24i_check_shape(const s24_mat *mat, const char *what, int64_t rows, int64_t cols);
+/* S24_E_NONFINITE, or S24_E_ARG for a negative value where none is allowed, names the first place. */
+s24_status s24i_check_values(s24_ctx *ctx, const s24_mat *mat, const char *what, bool non_negative);
+/* Rows [row, row + count) of a view. */
+s24_mat s24i_mat_rows(const s24_mat *mat, int64_t row, int64_t count);
+/* s24_mat_copy() after the checks of its handle. */
+s24_status s24i_copy(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst);
+s24_mat s24i_mat_plain(void *data, int64_t rows, int64_t cols, int32_t dtype);
+
+/* ---- Calibration sums (shared.c, gram.c, cross.c) ---- */
+
+/* What grams and crosses have in common: many may read one, nobody changes it then. */
+typedef struct s24i_shared {
+    s24i_object object;
+    const char *name; /* "gram", "cross" */
+    s24i_lock lock;   /* of all below and of the sums while nobody reads */
+    int64_t readers;
+    uint64_t version; /* grows with every change */
+    bool lost;        /* the host's runner failed in the middle of a change */
+} s24i_shared;
+
+struct s24_gram {
+    s24i_shared shared;
+    s24i_gram sums;
+};
+
+struct s24_cross {
+    s24i_shared shared;
+    s24i_cross sums;
+};
+
+#define S24I_MAX_DIM 16777216 /* far beyond memory, and its square is no problem to int64_t */
+
+void s24i_shared_init(s24i_shared *shared, uint32_t magic, const char *name, s24_ctx *ctx);
+/* Take the lock to change the sums: S24_E_STATE, and no lock, while someone reads or when they are lost. */
+s24_status s24i_shared_change(s24i_shared *shared);
+/* Drop it; `lost`: the change failed half-way. */
+void s24i_shared_changed(s24i_shared *shared, bool lost);
+/* Bring waiting rows into the sums, then keep them alive and unchanged until close. */
+typedef s24_status (*s24i_flush_fn)(s24i_shared *shared);
+s24_status s24i_shared_open(s24i_shared *shared, s24i_flush_fn flush);
+/* The opener drops its reference next. */
+void s24i_shared_close(s24i_shared *shared);
+
+double s24i_rows_weight(const s24i_rows *rows);
+s24_status s24i_check_accumulator(int32_t accumulator);
+s24_status s24i_check_dim(int64_t dim, const char *what);
+s24_status s24i_check_half(int32_t half);
+/* A weight sum or a squared norm that someone hands in. */
+s24_status s24i_check_sum(double value, const char *what);
+s24_status s24i_check_row_weight(const s24_mat *row_weight, int64_t rows);
+void s24i_add_sums(double *to, const double *from, size_t count);
+
+/* Read the sums of both halves, all rows in, between open and close. Several may at once. Closing NULL is nothing. */
+s24_status s24i_gram_open(s24_gram *gram);
+void s24i_gram_close(s24_gram *gram);
+void s24i_gram_release(s24_gram *gram);
+s24_status s24i_cross_open(s24_cross *cross);
+void s24i_cross_close(s24_cross *cross);
+void s24i_cross_release(s24_cross *cross);
+
+/* ---- Problem (problem.c, loss.c, constraints.c) ---- */
+
+/* A number that stays true while the gram does not change. */
+typedef struct s24i_cached {
+    bool valid;
+    uint64_t version; /* of the gram */
+    double value;
+} s24i_cached;
+
+struct s24_problem {
+    s24i_object object;
+    s24_mat w;
+    s24_gram *gram;   /* retained; NULL: H = identity */
+    s24_cross *cross; /* retained, or NULL */
+    double blend;
+    s24i_pattern pattern;   /* its mask is NULL: see below */
+    s24_mat mask;           /* data NULL: none */
+    s24_mat importance;     /* data NULL: none */
+    _Atomic int32_t solves; /* that run on it: nothing above changes meanwhile */
+    s24i_lock lock;         /* of the cache */
+    s24i_cached norm;       /* tr(W H W^T) */
+};
+
+void s24i_problem_release(s24_problem *problem);
+
+/* A problem whose sums are open for reading. */
+typedef struct s24i_reading {
+    const s24_problem *problem;
+    s24_gram *gram;
+    s24_cross *cross;
+} s24i_reading;
+
+/* S24_E_STATE with `target` when the problem has none, or no gram. */
+s24_status s24i_reading_open(s24i_reading *reading, const s24_problem *problem, bool target);
+void s24i_reading_close(s24i_reading *reading);
+/* S24_E_STATE: no calibration rows yet, or the target saw other rows than the gram. */
+s24_status s24i_reading_check(const s24i_reading *reading);
+/* Loss of v against W and the norm it is relative to; the latter is remembered in the problem. A stage of work in ctx. */
+s24_status s24i_reading_loss(const s24i_reading *reading, s24_ctx *ctx, s24i_arena *arena,
+                             const s24_mat *v, double *loss, double *norm);
+s24_status s24i_reading_target_loss(const s24i_reading *reading, s24_ctx *ctx, s24i_arena *arena,
+                                    const s24_mat *v, double *loss, double *norm);
+/* loss / norm, where nothing wanted and nothing lost is 0. */
+double s24i_relative(double loss, double norm);
+/* The problem's mask as contiguous bytes, each 0 or 1. */
+s24_status s24i_problem_mask(const s24_problem *problem, s24_ctx *ctx, uint8_t *mask);
+
+#define S24I_CONSTRAINTS_TEXT 64
+
+/* Replace n, m, scope and sparsity; untouched on failure. `cols` must be a multiple of m. */
+s24_status s24i_constraints_parse(const char *text, int64_t cols, s24i_pattern *pattern);
+s24_status s24i_check_pattern(int64_t n, int64_t m, int64_t cols);
+s24_status s24i_check_sparsity(double sparsity);
+/* Canonical text: "2:4", "70%", "row 70%", "mask", joined by "+"; "" for none. */
+void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I_CONSTRAINTS_TEXT]);
+/* S24I_HAS_... bits of what is asked. */
+uint32_t s24i_constraints_bits(const s24i_pattern *pattern, bool mask);
+/* Does the solver honour exactly these? If not, S24_E_UNSUPPORTED names one constraint and the solvers that do. No constraint at all is
+ * S24_E_STATE. */
+s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits);
+
+/* ---- Solver (solver.c, solve.c) ---- */
+
+#define S24I_VALUES 512 /* room for any solver's options */
+
+struct s24_solver {
+    s24i_object object;
+    const s24i_solver_class *class;
+    s24i_option_set options;
+    s24_progress_fn progress;
+    void *progress_user;
+    _Atomic int32_t cancel;
+    _Atomic int32_t busy;
+    _Alignas(16) char values[S24I_VALUES];
+};
+
+void s24i_solver_release(s24_solver *solver);
+/* The value of a number option by this name, or `fallback` when the solver has none. */
+double s24i_solver_number(const s24_solver *solver, const char *option, double fallback);
+
+/* ---- Result (result.c) ---- */
+
+struct s24_result {
+    s24i_object object;
+    s24_mat weights, mask; /* own their data */
+    int64_t rows, cols, nnz, zeros, iterations, threads, peak_bytes;
+    double loss, relative_loss, target_relative_loss, heldout_relative_loss, damp_used;
+    double calibration_rows, residual, seconds;
+    const char *solver, *stop; /* static storage */
+    /* In the arrays and texts below; the first may be NULL. */
+    const char *damp_rule, *constraints, *options, *record;
+    bool has_target;
+    char damp_word[S24I_WORD];
+    char constraints_text[S24I_CONSTRAINTS_TEXT];
+    s24i_text options_text, record_text;
+};
+
+/* All the bytes of a result of this shape. */
+size_t s24i_result_bytes(int64_t rows, int64_t cols);
+s24_status s24i_result_create(s24_ctx *ctx, int64_t rows, int64_t cols, s24_result **out);
+/* Write the record from the numbers and texts that are there. */
+s24_status s24i_result_record(s24_result *result);
+
+#endif

@@ -1,0 +1,282 @@
+#include "api.h"
+#include <stdio.h>
+#include <string.h>
+
+s24_status s24i_check_pattern(int64_t n, int64_t m, int64_t cols)
+{
+    if (n < 1 || n > m || m > S24I_MAX_GROUP)
+        return s24i_fail(S24_E_ARG, "pattern %lld:%lld: n:m keeps n of each m, 1 <= n <= m <= %d",
+                         (long long)n, (long long)m, S24I_MAX_GROUP);
+    if (cols % m)
+        return s24i_fail(S24_E_SHAPE,
+                         "pattern %lld:%lld: the %lld columns of w are no multiple of %lld",
+                         (long long)n, (long long)m, (long long)cols, (long long)m);
+    return S24_OK;
+}
+
+s24_status s24i_check_sparsity(double sparsity)
+{
+    if (sparsity >= 0 && sparsity < 1)
+        return S24_OK;
+    return s24i_fail(S24_E_ARG, "sparsity is %g, but must be at least 0 and below 1 (100%%)",
+                     sparsity);
+}
+
+/* ---- Reading ---- */
+
+typedef struct reader {
+    const char *at;
+    int64_t cols;
+    s24i_pattern pattern;
+} reader;
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool is_digit(char c)
+{
+    return (c >= '0' && c <= '9') || c == '.';
+}
+
+static void skip_space(reader *in)
+{
+    while (is_space(*in->at))
+        in->at++;
+}
+
+static bool skip(reader *in, char c)
+{
+    skip_space(in);
+    if (*in->at != c)
+        return false;
+    in->at++;
+    return true;
+}
+
+/* The characters of one kind that stand here, cut to fit. */
+static void take(reader *in, bool (*kind)(char), char out[S24I_WORD])
+{
+    size_t size = 0;
+
+    skip_space(in);
+    for (; kind(*in->at); in->at++)
+        if (size < S24I_WORD - 1)
+            out[size++] = *in->at;
+    out[size] = 0;
+}
+
+static s24_status malformed(const reader *in, const char *wanted)
+{
+    return s24i_fail(
+        S24_E_OPTION,
+        "%s is wanted at \"%.32s\"; terms are \"2:4\", \"70%%\" and \"row 70%%\", joined "
+        "by \"+\"",
+        wanted, in->at);
+}
+
+/* Words that other versions of this library know. */
+static bool is_later(const char *word)
+{
+    static const char *const later[] = {"int", "uint", "fp", "nf", "grid", "rank", "block"};
+
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        if (!strcmp(word, later[i]))
+            return true;
+    return false;
+}
+
+static s24_status read_word(reader *in, int32_t *scope)
+{
+    static const char *const known[] = {"row", "layer"};
+    char word[S24I_WORD];
+
+    take(in, is_letter, word);
+    if (!strcmp(word, "row") || !strcmp(word, "layer")) {
+        *scope = *word == 'r' ? S24I_SCOPE_ROW : S24I_SCOPE_LAYER;
+        return S24_OK;
+    }
+    if (is_later(word))
+        return s24i_fail(S24_E_UNSUPPORTED,
+                         "\"%s\": this version has no quantisation grids, ranks or blocks, only "
+                         "patterns (\"2:4\") and sparsities (\"70%%\")",
+                         word);
+    if (!strcmp(word, "mask"))
+        return s24i_fail(S24_E_OPTION,
+                         "\"mask\" is no text: give the mask to s24_problem_set_mask()");
+    const char *nearest = s24i_nearest(word, known, 2);
+    return s24i_fail(S24_E_OPTION, "unknown word \"%s\"%s%s%s", word,
+                     nearest ? ": did you mean \"" : "", nearest ? nearest : "",
+                     nearest ? "\"?" : "");
+}
+
+static s24_status read_pattern(reader *in, const char *number)
+{
+    char second[S24I_WORD];
+    int64_t n, m;
+
+    take(in, is_digit, second);
+    if (!s24i_integer_read(number, &n) || !s24i_integer_read(second, &m))
+        return malformed(in, "a pattern of two integers");
+    if (in->pattern.n)
+        return s24i_fail(S24_E_OPTION, "a second pattern, %s:%s", number, second);
+    s24_status status = s24i_check_pattern(n, m, in->cols);
+    in->pattern.n = (int32_t)n;
+    in->pattern.m = (int32_t)m;
+    return status;
+}
+
+static s24_status read_sparsity(reader *in, const char *number, int32_t scope)
+{
+    char scaled[S24I_WORD + 4];
+
+    /* Scaled as text, so that "33.3%" is the double nearest to 0.333. */
+    snprintf(scaled, sizeof scaled, "%se-2", number);
+    if (!s24i_number_read(scaled, &in->pattern.sparsity))
+        return malformed(in, "a number of percent");
+    if (in->pattern.scope)
+        return s24i_fail(S24_E_OPTION, "a second sparsity, %s%%", number);
+    in->pattern.scope = scope;
+    return s24i_check_sparsity(in->pattern.sparsity);
+}
+
+static s24_status read_term(reader *in)
+{
+    int32_t scope = S24I_SCOPE_NONE;
+    char number[S24I_WORD];
+
+    skip_space(in);
+    if (is_letter(*in->at)) {
+        s24_status status = read_word(in, &scope);
+        if (status)
+            return status;
+    }
+    take(in, is_digit, number);
+    if (!*number)
+        return malformed(in, "a number");
+    if (!scope && skip(in, ':'))
+        return read_pattern(in, number);
+    if (skip(in, '%'))
+        return read_sparsity(in, number, scope ? scope : S24I_SCOPE_LAYER);
+    return malformed(in, scope ? "\"%\"" : "\":\" or \"%\"");
+}
+
+static s24_status read_terms(reader *in)
+{
+    s24_status status;
+
+    skip_space(in);
+    if (!*in->at)
+        return S24_OK;
+    do {
+        if ((status = read_term(in)))
+            return status;
+    } while (skip(in, '+'));
+    return *in->at ? malformed(in, "\"+\"") : S24_OK;
+}
+
+s24_status s24i_constraints_parse(const char *text, int64_t cols, s24i_pattern *pattern)
+{
+    reader in = {.at = text ? text : "", .cols = cols};
+    char prefix[96];
+    s24_status status = read_terms(&in);
+
+    if (status) {
+        snprintf(prefix, sizeof prefix, "constraints \"%.64s\"", text);
+        return s24i_fail_in(status == S24_E_ARG ? S24_E_OPTION : status, prefix);
+    }
+    *pattern = in.pattern;
+    return S24_OK;
+}
+
+/* ---- Writing ---- */
+
+/* 100 times a sparsity, by moving the point in its shortest spelling: 0.29 is "29", though 100 * 0.29 is not 29. */
+static void write_percent(double sparsity, char out[S24I_NUMBER_SIZE])
+{
+    char spelling[S24I_NUMBER_SIZE];
+
+    s24i_number_write(spelling, sparsity);
+    if (strncmp(spelling, "0.", 2) || strchr(spelling, 'e')) {
+        s24i_number_write(out, 100 * sparsity);
+        return;
+    }
+    const char *digits = spelling + 2;
+    size_t whole = strlen(digits) < 2 ? strlen(digits) : 2;
+    int percent = 0;
+    for (size_t i = 0; i < 2; i++)
+        percent = 10 * percent + (i < whole ? digits[i] - '0' : 0);
+    snprintf(out, S24I_NUMBER_SIZE, "%d%s%s", percent, digits[whole] ? "." : "", digits + whole);
+}
+
+void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I_CONSTRAINTS_TEXT])
+{
+    char *at = out, *end = out + S24I_CONSTRAINTS_TEXT, percent[S24I_NUMBER_SIZE];
+
+    *out = 0;
+    if (pattern->n)
+        at += snprintf(at, (size_t)(end - at), "%d:%d", (int)pattern->n, (int)pattern->m);
+    if (pattern->scope) {
+        write_percent(pattern->sparsity, percent);
+        at += snprintf(at, (size_t)(end - at), "%s%s%s%%", at > out ? "+" : "",
+                       pattern->scope == S24I_SCOPE_ROW ? "row " : "", percent);
+    }
+    if (mask)
+        snprintf(at, (size_t)(end - at), "%smask", at > out ? "+" : "");
+}
+
+/* ---- Who honours what ---- */
+
+uint32_t s24i_constraints_bits(const s24i_pattern *pattern, bool mask)
+{
+    return (pattern->n ? S24I_HAS_PATTERN : 0) | (pattern->scope ? S24I_HAS_SPARSITY : 0) |
+           (mask ? S24I_HAS_MASK : 0);
+}
+
+static const char *bit_name(uint32_t bit)
+{
+    return bit == S24I_HAS_PATTERN    ? "an n:m pattern"
+           : bit == S24I_HAS_SPARSITY ? "a sparsity"
+                                      : "a fixed mask";
+}
+
+static s24_status refuse(const s24i_solver_class *class, uint32_t bit)
+{
+    char names[256] = "";
+    size_t used = 0;
+
+    for (int i = 0; s24i_solvers[i] && used < sizeof names; i++)
+        if (s24i_solvers[i]->honours & bit)
+            used += (size_t)snprintf(names + used, sizeof names - used, used ? ", %s" : "%s",
+                                     s24i_solvers[i]->name);
+    return s24i_fail(S24_E_UNSUPPORTED, "solver %s cannot honour %s; these can: %s", class->name,
+                     bit_name(bit), *names ? names : "none");
+}
+
+s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
+{
+    const uint32_t choices = S24I_HAS_PATTERN | S24I_HAS_SPARSITY;
+
+    if (!bits)
+        return s24i_fail(S24_E_STATE,
+                         "the problem has no constraint: set a pattern, a sparsity or a mask");
+    for (uint32_t bit = 1; bit <= bits; bit <<= 1)
+        if (bits & bit & ~class->honours)
+            return refuse(class, bit);
+    if ((bits & choices) == choices)
+        return s24i_fail(
+            S24_E_UNSUPPORTED,
+            "an n:m pattern and a sparsity at once: no solver of this version honours both");
+    if ((bits & (bits - 1)) && !class->combines)
+        return s24i_fail(
+            S24_E_UNSUPPORTED,
+            "solver %s honours one constraint at a time, and the problem has %s and a mask",
+            class->name, bit_name(bits & choices));
+    return S24_OK;
+}

@@ -1,0 +1,188 @@
+#include "api.h"
+#include "io/safetensors.h"
+#include <string.h>
+
+/* Either a reader or a writer. */
+struct s24_file {
+    s24i_object object;
+    s24i_safetensors *reader;
+    s24i_safetensors_writer *writer;
+};
+
+/* An empty file object, which then keeps what `make` opens. */
+static s24_status make_file(s24_ctx *ctx, const char *path, bool write, s24_file **out)
+{
+    s24_file *file = s24i_alloc_zero(&ctx->memory, sizeof *file);
+
+    if (!file)
+        return S24_E_MEMORY;
+    s24_status status = write ? s24i_safetensors_create(&ctx->memory, path, &file->writer)
+                              : s24i_safetensors_open(&ctx->memory, path, &file->reader);
+    if (status) {
+        s24i_free(&ctx->memory, file, sizeof *file);
+        return status;
+    }
+    s24i_object_init(&file->object, S24I_FILE, ctx);
+    *out = file;
+    return S24_OK;
+}
+
+static s24_status check_path(const s24_ctx *ctx, const char *path, s24_file **out)
+{
+    s24_status status = s24i_check_handle(ctx, S24I_CTX, "ctx");
+
+    if (!status)
+        status = s24i_check_pointer(path, "path");
+    return status ? status : s24i_check_pointer(out, "out");
+}
+
+s24_status s24_file_open(s24_ctx *ctx, const char *path, s24_file **out)
+{
+    s24_status status = check_path(ctx, path, out);
+
+    return s24i_done(__func__, status ? status : make_file(ctx, path, false, out));
+}
+
+s24_status s24_file_create(s24_ctx *ctx, const char *path, const char *format, s24_file **out)
+{
+    s24_status status = check_path(ctx, path, out);
+
+    if (!status)
+        status = s24i_check_pointer(format, "format");
+    if (!status && strcmp(format, "safetensors"))
+        status = s24i_fail(S24_E_UNSUPPORTED, "format is \"%.32s\", but must be \"safetensors\"",
+                           format);
+    return s24i_done(__func__, status ? status : make_file(ctx, path, true, out));
+}
+
+void s24_file_destroy(s24_file *file)
+{
+    if (!s24i_is(file, S24I_FILE))
+        return;
+    s24_ctx *ctx = file->object.ctx;
+    file->object.handle.magic = S24I_DEAD;
+    s24i_safetensors_close(file->reader);
+    s24i_safetensors_discard(file->writer);
+    s24i_free(&ctx->memory, file, sizeof *file);
+    s24i_ctx_release(ctx);
+}
+
+/* ---- Reading ---- */
+
+static bool can_read(const s24_file *file)
+{
+    return s24i_is(file, S24I_FILE) && file->reader;
+}
+
+static s24_status check_reader(const s24_file *file, const char *name)
+{
+    s24_status status = s24i_check_handle(file, S24I_FILE, "file");
+
+    if (!status && !file->reader)
+        status = s24i_fail(S24_E_STATE, "the file is being written: commit it, then open it");
+    return status ? status : s24i_check_pointer(name, "name");
+}
+
+int64_t s24_file_count(const s24_file *file)
+{
+    return can_read(file) ? s24i_safetensors_count(file->reader) : 0;
+}
+
+const char *s24_file_name(const s24_file *file, int64_t index)
+{
+    const s24i_tensor *tensor = can_read(file) ? s24i_safetensors_at(file->reader, index) : NULL;
+
+    return tensor ? tensor->name : NULL;
+}
+
+s24_status s24_file_info(const s24_file *file, const char *name, int64_t *shape, int32_t *rank,
+                         const char **type)
+{
+    const s24i_tensor *tensor;
+    s24_status status = check_reader(file, name);
+
+    if (!status)
+        status = s24i_safetensors_find(file->reader, name, &tensor);
+    if (status)
+        return s24i_done(__func__, status);
+    if (shape)
+        memcpy(shape, tensor->shape, (size_t)tensor->rank * sizeof *shape);
+    if (rank)
+        *rank = tensor->rank;
+    if (type)
+        *type = tensor->element->name;
+    return S24_OK;
+}
+
+s24_status s24_file_get(const s24_file *file, const char *name, s24_mat *view)
+{
+    s24_status status = check_reader(file, name);
+
+    if (!status)
+        status = s24i_check_pointer(view, "view");
+    return s24i_done(__func__, status ? status : s24i_safetensors_view(file->reader, name, view));
+}
+
+s24_status s24_file_read(const s24_file *file, const char *name, const s24_mat *dst)
+{
+    s24_mat view;
+    s24_status status = check_reader(file, name);
+
+    if (!status)
+        status = s24i_safetensors_view(file->reader, name, &view);
+    return s24i_done(__func__, status ? status : s24i_copy(file->object.ctx, &view, dst));
+}
+
+const char *s24_file_meta(const s24_file *file, const char *key)
+{
+    return can_read(file) && key ? s24i_safetensors_meta(file->reader, key) : NULL;
+}
+
+const char *s24_file_meta_key(const s24_file *file, int64_t index)
+{
+    return can_read(file) ? s24i_safetensors_meta_key(file->reader, index) : NULL;
+}
+
+/* ---- Writing ---- */
+
+static s24_status check_writer(const s24_file *file)
+{
+    s24_status status = s24i_check_handle(file, S24I_FILE, "file");
+
+    if (!status && !file->writer)
+        status = s24i_fail(S24_E_STATE, "the file was opened for reading");
+    return status;
+}
+
+s24_status s24_file_put(s24_file *file, const char *name, const s24_mat *mat, const int64_t *shape,
+                        int32_t rank, const char *type)
+{
+    s24_status status = check_writer(file);
+
+    if (!status)
+        status = s24i_check_pointer(name, "name");
+    if (!status)
+        status = s24i_check_mat(mat, "mat", S24I_ANY_TYPE);
+    return s24i_done(__func__,
+                     status ? status
+                            : s24i_safetensors_put(file->writer, name, mat, shape, rank, type));
+}
+
+s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value)
+{
+    s24_status status = check_writer(file);
+
+    if (!status)
+        status = s24i_check_pointer(key, "key");
+    if (!status)
+        status = s24i_check_pointer(value, "value");
+    return s24i_done(__func__,
+                     status ? status : s24i_safetensors_set_meta(file->writer, key, value));
+}
+
+s24_status s24_file_commit(s24_file *file)
+{
+    s24_status status = check_writer(file);
+
+    return s24i_done(__func__, status ? status : s24i_safetensors_commit(file->writer));
+}

@@ -1,0 +1,235 @@
+#include "api.h"
+#include <math.h>
+#include <stdio.h>
+
+s24_mat s24i_mat_plain(void *data, int64_t rows, int64_t cols, int32_t dtype)
+{
+    return (s24_mat){.data = data,
+                     .rows = rows,
+                     .cols = cols,
+                     .row_stride = cols,
+                     .col_stride = 1,
+                     .dtype = dtype,
+                     .device = S24_CPU};
+}
+
+s24_mat s24i_mat_rows(const s24_mat *mat, int64_t row, int64_t count)
+{
+    s24_mat part = *mat;
+
+    if (row > 0)
+        part.data = (char *)mat->data + row * mat->row_stride * s24i_dtype_size(mat->dtype);
+    part.rows = count;
+    return part;
+}
+
+/* ---- Checks ---- */
+
+static const char *type_name(int32_t dtype, char spare[16])
+{
+    static const struct {
+        int32_t dtype;
+        const char *name;
+    } types[] = {{S24_I8, "S24_I8"},     {S24_I16, "S24_I16"},      {S24_I32, "S24_I32"},
+                 {S24_I64, "S24_I64"},   {S24_U8, "S24_U8"},        {S24_U16, "S24_U16"},
+                 {S24_U32, "S24_U32"},   {S24_F16, "S24_F16"},      {S24_F32, "S24_F32"},
+                 {S24_F64, "S24_F64"},   {S24_BF16, "S24_BF16"},    {S24_BOOL, "S24_BOOL"},
+                 {S24_E5M2, "S24_E5M2"}, {S24_E4M3FN, "S24_E4M3FN"}};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].dtype == dtype)
+            return types[i].name;
+    snprintf(spare, 16, "0x%04x", (unsigned)dtype);
+    return spare;
+}
+
+static s24_status check_type(int32_t dtype, const char *what, int32_t accept)
+{
+    char spare[16];
+
+    if (s24i_dtype_size(dtype) == 0)
+        return s24i_fail(S24_E_DTYPE, "%s has the unknown dtype %s", what, type_name(dtype, spare));
+    if (accept == S24I_FLOAT_TYPE && !s24i_is_float(dtype))
+        return s24i_fail(S24_E_DTYPE,
+                         "%s has dtype %s, but must be S24_F16, S24_BF16, S24_F32 or S24_F64", what,
+                         type_name(dtype, spare));
+    if (accept == S24I_MASK_TYPE && dtype != S24_BOOL && dtype != S24_U8)
+        return s24i_fail(S24_E_DTYPE, "%s has dtype %s, but must be S24_BOOL or S24_U8", what,
+                         type_name(dtype, spare));
+    return S24_OK;
+}
+
+static s24_status check_place(const s24_mat *mat, const char *what)
+{
+    if (mat->device != S24_CPU)
+        return s24i_fail(mat->device == S24_CUDA || mat->device == S24_CUDA_HOST ||
+                                 mat->device == S24_CUDA_MANAGED
+                             ? S24_E_UNSUPPORTED
+                             : S24_E_ARG,
+                         "%s is on device %d, but this version reads S24_CPU (%d) only", what,
+                         (int)mat->device, S24_CPU);
+    if (mat->flags || mat->reserved)
+        return s24i_fail(S24_E_ARG, "%s has flags %d and reserved %llu, but both must be 0", what,
+                         (int)mat->flags, (unsigned long long)mat->reserved);
+    return S24_OK;
+}
+
+/* Does the block of extents times element size, and the last element's address, stay in reach of a pointer? */
+static bool fits(const s24_mat *mat)
+{
+    int64_t last_row = 0, last_col = 0, count, span, bytes;
+
+    if (__builtin_mul_overflow(mat->rows, mat->cols, &count) ||
+        __builtin_mul_overflow(count, (int64_t)sizeof(double), &bytes))
+        return false;
+    if (mat->rows > 1 && __builtin_mul_overflow(mat->rows - 1, mat->row_stride, &last_row))
+        return false;
+    if (mat->cols > 1 && __builtin_mul_overflow(mat->cols - 1, mat->col_stride, &last_col))
+        return false;
+    return !__builtin_add_overflow(last_row, last_col, &span) && span < INT64_MAX &&
+           !__builtin_mul_overflow(span + 1, (int64_t)s24i_dtype_size(mat->dtype), &bytes);
+}
+
+static s24_status check_extents(const s24_mat *mat, const char *what)
+{
+    if (mat->rows < 0 || mat->cols < 0)
+        return s24i_fail(S24_E_SHAPE, "%s is %lld x %lld: an extent is negative", what,
+                         (long long)mat->rows, (long long)mat->cols);
+    if (mat->rows == 0 || mat->cols == 0)
+        return S24_OK;
+    if ((mat->rows > 1 && mat->row_stride < 1) || (mat->cols > 1 && mat->col_stride < 1))
+        return s24i_fail(S24_E_SHAPE, "%s has strides %lld and %lld, but they must be positive",
+                         what, (long long)mat->row_stride, (long long)mat->col_stride);
+    if (!fits(mat))
+        return s24i_fail(S24_E_SHAPE,
+                         "%s is %lld x %lld with strides %lld and %lld: too large for an address",
+                         what, (long long)mat->rows, (long long)mat->cols,
+                         (long long)mat->row_stride, (long long)mat->col_stride);
+    return mat->data ? S24_OK : s24i_fail(S24_E_ARG, "%s has no data: its pointer is NULL", what);
+}
+
+s24_status s24i_check_mat(const s24_mat *mat, const char *what, int32_t accept)
+{
+    s24_status status = s24i_check_pointer(mat, what);
+
+    if (!status)
+        status = check_place(mat, what);
+    if (!status)
+        status = check_type(mat->dtype, what, accept);
+    return status ? status : check_extents(mat, what);
+}
+
+s24_status s24i_check_shape(const s24_mat *mat, const char *what, int64_t rows, int64_t cols)
+{
+    if (mat->rows == rows && mat->cols == cols)
+        return S24_OK;
+    return s24i_fail(S24_E_SHAPE, "%s is %lld x %lld, but must be %lld x %lld", what,
+                     (long long)mat->rows, (long long)mat->cols, (long long)rows, (long long)cols);
+}
+
+static s24_status check_row(const s24_mat *mat, const char *what, int64_t row, const double *values,
+                            bool non_negative)
+{
+    for (int64_t j = 0; j < mat->cols; j++) {
+        bool finite = isfinite(values[j]);
+        if (!finite || (non_negative && values[j] < 0))
+            return s24i_fail(finite ? S24_E_ARG : S24_E_NONFINITE,
+                             "%s: row %lld, column %lld is %g%s", what, (long long)row,
+                             (long long)j, values[j], finite ? ", but may not be negative" : "");
+    }
+    return S24_OK;
+}
+
+s24_status s24i_check_values(s24_ctx *ctx, const s24_mat *mat, const char *what, bool non_negative)
+{
+    size_t size = s24i_mul((size_t)mat->cols, sizeof(double));
+    double *row = s24i_alloc(&ctx->memory, size);
+    s24_status status = row ? S24_OK : S24_E_MEMORY;
+
+    for (int64_t i = 0; !status && i < mat->rows; i++) {
+        s24i_mat_load_f64(&ctx->kernels, mat, i, 1, row);
+        status = check_row(mat, what, i, row, non_negative);
+    }
+    s24i_free(&ctx->memory, row, size);
+    return status;
+}
+
+/* ---- Public ---- */
+
+static s24_status rowmajor(s24_mat *mat, void *data, int64_t rows, int64_t cols, int32_t dtype)
+{
+    s24_mat made = s24i_mat_plain(data, rows, cols, dtype);
+    s24_status status = s24i_check_pointer(mat, "mat");
+
+    if (!status)
+        status = s24i_check_mat(&made, "the matrix", S24I_ANY_TYPE);
+    if (!status)
+        *mat = made;
+    return status;
+}
+
+s24_status s24_mat_rowmajor(s24_mat *mat, void *data, int64_t rows, int64_t cols, int32_t dtype)
+{
+    return s24i_done(__func__, rowmajor(mat, data, rows, cols, dtype));
+}
+
+s24_status s24i_copy(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst)
+{
+    char spare[2][16];
+    s24_status status = s24i_check_mat(src, "src", S24I_ANY_TYPE);
+
+    if (!status)
+        status = s24i_check_mat(dst, "dst", S24I_ANY_TYPE);
+    if (!status)
+        status = s24i_check_shape(dst, "dst", src->rows, src->cols);
+    if (status)
+        return status;
+    if (src->dtype != dst->dtype && !(s24i_is_float(src->dtype) && s24i_is_float(dst->dtype)))
+        return s24i_fail(S24_E_DTYPE,
+                         "no conversion from %s to %s: both must be 16-, 32- or 64-bit "
+                         "floats, or equal",
+                         type_name(src->dtype, spare[0]), type_name(dst->dtype, spare[1]));
+    s24i_enter(ctx);
+    status = s24i_mat_copy(&ctx->ops, src, dst);
+    s24i_leave(ctx);
+    return status;
+}
+
+s24_status s24_mat_copy(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst)
+{
+    s24_status status = s24i_check_handle(ctx, S24I_CTX, "ctx");
+
+    return s24i_done(__func__, status ? status : s24i_copy(ctx, src, dst));
+}
+
+static s24_status check_product(const s24_mat *x, const s24_mat *w, const s24_mat *y)
+{
+    s24_status status = s24i_check_mat(x, "x", S24I_FLOAT_TYPE);
+
+    if (!status)
+        status = s24i_check_mat(w, "w", S24I_FLOAT_TYPE);
+    if (!status)
+        status = s24i_check_mat(y, "y", S24I_FLOAT_TYPE);
+    if (!status)
+        status = s24i_check_shape(w, "w", w->rows, x->cols);
+    if (!status)
+        status = s24i_check_shape(y, "y", x->rows, w->rows);
+    if (!status && y->data && (y->data == x->data || y->data == w->data))
+        status = s24i_fail(S24_E_ARG, "y lies where %s lies: the result may not overlap an operand",
+                           y->data == x->data ? "x" : "w");
+    return status;
+}
+
+s24_status s24_mat_multiply(s24_ctx *ctx, const s24_mat *x, const s24_mat *w, const s24_mat *y)
+{
+    s24_status status = s24i_check_handle(ctx, S24I_CTX, "ctx");
+
+    if (!status)
+        status = check_product(x, w, y);
+    if (status)
+        return s24i_done(__func__, status);
+    s24i_enter(ctx);
+    status = s24i_mat_multiply(&ctx->ops, x, w, y);
+    s24i_leave(ctx);
+    return s24i_done(__func__, status);
+}

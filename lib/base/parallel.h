@@ -1,0 +1,33 @@
+/* Runs count independent tasks on our own threads or on the host's runner. Knows nothing about what the tasks do. */
+#ifndef S24I_PARALLEL_H
+#define S24I_PARALLEL_H
+#include "memory.h"
+
+typedef struct s24i_pool s24i_pool;
+
+typedef struct s24i_threads {
+    s24i_memory *memory;
+    int32_t count;             /* workers of our own pool, at least 1 */
+    _Atomic(s24i_pool *) pool; /* made on first use, rebuilt after fork() */
+    s24_parallel_fn host;      /* NULL = own pool */
+    void *host_user;
+    int32_t host_workers;
+} s24i_threads;
+
+/* Cores this process may use (affinity mask). */
+int32_t s24i_cores(void);
+/* Upper bound of `worker` + 1 in any task run through `threads`: the number of per-worker scratch blocks to lay out. */
+int32_t s24i_workers(const s24i_threads *threads);
+/* Stop and free the pool; call before changing count and at the end, when no loop runs. A pool that fork() cut off from its threads stays
+ * allocated, and counted, until then. */
+void s24i_threads_stop(s24i_threads *threads);
+/*
+ * task(arg, i, worker) for all i in [0, count), handed out in index order; returns when all are done. The calling thread takes part.
+ * From inside a task, and when another thread is using the pool, the loop runs serially on the caller as worker 0. A host runner's
+ * non-zero answer becomes the status (S24_E_BACKEND unless it is one of ours or S24_E_USER and below), and one that runs more or
+ * fewer than `count` tasks or uses a worker out of range is S24_E_BACKEND. Threads that cannot be had are done without; S24_E_MEMORY when the pool's few bytes
+ * are refused. Else S24_OK: whether a task failed is the caller's business (s24i_failure).
+ */
+s24_status s24i_parallel(s24i_threads *threads, s24_task_fn task, void *arg, int64_t count);
+
+#endif

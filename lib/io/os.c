@@ -1,0 +1,247 @@
+#include "os.h"
+#include "base/error.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CHUNK = 32768, NAME_ROOM = 64, NAMES_TRIED = 10000 };
+
+static s24_status refused(const char *path, const char *operation)
+{
+    char buffer[128];
+    const char *reason = strerror_r(errno, buffer, sizeof buffer);
+
+    return s24i_fail(S24_E_IO, "%.300s: %s: %s", path, operation, reason);
+}
+
+static s24_status map_open(int fd, const char *path, const void **data, uint64_t *size)
+{
+    struct stat info;
+
+    if (fstat(fd, &info))
+        return refused(path, "stat");
+    if (!S_ISREG(info.st_mode))
+        return s24i_fail(S24_E_IO, "%.300s: not a regular file", path);
+    void *bytes = NULL;
+    if (info.st_size > 0) {
+        bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (bytes == MAP_FAILED)
+            return refused(path, "map");
+    }
+    *data = bytes;
+    *size = (uint64_t)info.st_size;
+    return S24_OK;
+}
+
+s24_status s24i_os_map(const char *path, const void **data, uint64_t *size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not wait for a pipe's writer */
+
+    if (fd < 0)
+        return refused(path, "open");
+    s24_status status = map_open(fd, path, data, size);
+    close(fd);
+    return status;
+}
+
+void s24i_os_unmap(const void *data, uint64_t size)
+{
+    if (data)
+        munmap((void *)(uintptr_t)data, size);
+}
+
+s24_status s24i_os_check_target(const char *path)
+{
+    struct stat info;
+    const char *slash = strrchr(path, '/');
+
+    if (!*(slash ? slash + 1 : path))
+        errno = ENOENT;
+    else if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        errno = EISDIR;
+    else
+        return S24_OK;
+    return refused(path, "create");
+}
+
+/* "directory/of/target/" or "", with NAME_ROOM bytes to spare; *size is what to free. */
+static char *directory_of(s24i_memory *memory, const char *target, size_t *size)
+{
+    const char *slash = strrchr(target, '/');
+    size_t length = slash ? (size_t)(slash + 1 - target) : 0;
+    char *directory = s24i_alloc(memory, length + NAME_ROOM);
+
+    if (!directory)
+        return NULL;
+    memcpy(directory, target, length);
+    directory[length] = 0;
+    *size = length + NAME_ROOM;
+    return directory;
+}
+
+s24_status s24i_os_beside(s24i_memory *memory, const char *target, int *fd, char **name)
+{
+    size_t size;
+    char *path = directory_of(memory, target, &size);
+    s24_status status = S24_OK;
+    int made = -1;
+
+    if (!path)
+        return S24_E_MEMORY;
+    size_t length = strlen(path);
+    for (int i = 0; i < NAMES_TRIED && made < 0; i++) {
+        snprintf(path + length, size - length, ".sparse24-%ld-%d.tmp", (long)getpid(), i);
+        made = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (made < 0 && errno != EEXIST)
+            break;
+    }
+    if (made < 0) {
+        status = refused(path, "create");
+        goto out;
+    }
+    *name = s24i_strdup(memory, path);
+    if (!*name) {
+        status = S24_E_MEMORY;
+        unlink(path);
+        close(made);
+        goto out;
+    }
+    *fd = made;
+out:
+    s24i_free(memory, path, size);
+    return status;
+}
+
+/* Where the file system has no nameless files: one that loses its name at once. */
+static s24_status spool_unlinked(s24i_memory *memory, const char *target, int *fd)
+{
+    char *name;
+    s24_status status = s24i_os_beside(memory, target, fd, &name);
+
+    if (status)
+        return status;
+    status = s24i_os_unlink(name);
+    if (status)
+        close(*fd);
+    s24i_strfree(memory, name);
+    return status;
+}
+
+s24_status s24i_os_spool(s24i_memory *memory, const char *target, int *fd)
+{
+    size_t size;
+    char *directory = directory_of(memory, target, &size);
+
+    if (!directory)
+        return S24_E_MEMORY;
+    int made = open(*directory ? directory : ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    s24i_free(memory, directory, size);
+    if (made < 0)
+        return spool_unlinked(memory, target, fd);
+    *fd = made;
+    return S24_OK;
+}
+
+s24_status s24i_os_directory(s24i_memory *memory, const char *target, int *fd)
+{
+    size_t size;
+    char *directory = directory_of(memory, target, &size);
+    s24_status status = S24_OK;
+
+    if (!directory)
+        return S24_E_MEMORY;
+    const char *path = *directory ? directory : ".";
+    int opened = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (opened < 0)
+        status = refused(path, "open");
+    else
+        *fd = opened;
+    s24i_free(memory, directory, size);
+    return status;
+}
+
+s24_status s24i_os_write(int fd, const char *path, const void *data, uint64_t size, uint64_t at)
+{
+    const char *bytes = data;
+
+    while (size) {
+        ssize_t written = pwrite(fd, bytes, size, (off_t)at);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written == 0)
+            errno = ENOSPC; /* no other reason is known, and going on might never end */
+        if (written <= 0)
+            return refused(path, "write");
+        bytes += written;
+        at += (uint64_t)written;
+        size -= (uint64_t)written;
+    }
+    return S24_OK;
+}
+
+/* Let the kernel copy as much as it can or will; returns how much that was. */
+static uint64_t copy_in_kernel(int from, int to, uint64_t size, uint64_t at)
+{
+    off_t in = 0, out = (off_t)at;
+
+    while ((uint64_t)in < size) {
+        ssize_t copied = copy_file_range(from, &in, to, &out, size - (uint64_t)in, 0);
+        if (copied < 0 && errno == EINTR)
+            continue;
+        if (copied <= 0)
+            break;
+    }
+    return (uint64_t)in;
+}
+
+s24_status s24i_os_copy(int from, int to, const char *path, uint64_t size, uint64_t at)
+{
+    char chunk[CHUNK];
+    uint64_t done = copy_in_kernel(from, to, size, at);
+
+    while (done < size) {
+        size_t wanted = size - done < CHUNK ? size - done : CHUNK;
+        ssize_t got = pread(from, chunk, wanted, (off_t)done);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return refused(path, "read back");
+        if (got == 0)
+            return s24i_fail(S24_E_IO, "%.300s: read back: the temporary file is shorter", path);
+        s24_status status = s24i_os_write(to, path, chunk, (uint64_t)got, at + done);
+        if (status)
+            return status;
+        done += (uint64_t)got;
+    }
+    return S24_OK;
+}
+
+s24_status s24i_os_sync(int fd, const char *path)
+{
+    int answer;
+
+    do
+        answer = fsync(fd);
+    while (answer && errno == EINTR);
+    /* EINVAL: a file system that has nothing to synchronise here, as some have for directories. */
+    return answer && errno != EINVAL ? refused(path, "sync") : S24_OK;
+}
+
+s24_status s24i_os_close(int fd, const char *path)
+{
+    return close(fd) && errno != EINTR ? refused(path, "close") : S24_OK;
+}
+
+s24_status s24i_os_replace(const char *from, const char *to)
+{
+    return rename(from, to) ? refused(to, "rename") : S24_OK;
+}
+
+s24_status s24i_os_unlink(const char *path)
+{
+    return unlink(path) ? refused(path, "unlink") : S24_OK;
+}

@@ -1,0 +1,31 @@
+/* The one layer over the system's files. Knows paths and bytes, no format. Every failure is S24_E_IO with path, operation and reason in
+ * the text; descriptors are close-on-exec. */
+#ifndef S24I_OS_H
+#define S24I_OS_H
+#include "base/memory.h"
+
+/* Map a regular file read-only. An empty one gives data NULL. */
+s24_status s24i_os_map(const char *path, const void **data, uint64_t *size);
+void s24i_os_unmap(const void *data, uint64_t size);
+
+/* S24_E_IO if `path` is a directory or names none of its files: nothing could be renamed over that. */
+s24_status s24i_os_check_target(const char *path);
+/* A file for reading and writing on the file system of `target`, without a name: it is gone with its descriptor. */
+s24_status s24i_os_spool(s24i_memory *memory, const char *target, int *fd);
+/* A new file in the directory of `target`; *name is for s24i_os_unlink() or s24i_os_replace(), then s24i_strfree(). */
+s24_status s24i_os_beside(s24i_memory *memory, const char *target, int *fd, char **name);
+/* The directory that holds `target`, for s24i_os_sync(). */
+s24_status s24i_os_directory(s24i_memory *memory, const char *target, int *fd);
+
+/* `path` in the functions below is for texts only. */
+s24_status s24i_os_write(int fd, const char *path, const void *data, uint64_t size, uint64_t at);
+/* The first `size` bytes of `from` to `to` at offset `at`. */
+s24_status s24i_os_copy(int from, int to, const char *path, uint64_t size, uint64_t at);
+s24_status s24i_os_sync(int fd, const char *path);
+/* The descriptor is gone also when this fails (a late write error). */
+s24_status s24i_os_close(int fd, const char *path);
+
+s24_status s24i_os_replace(const char *from, const char *to);
+s24_status s24i_os_unlink(const char *path);
+
+#endif

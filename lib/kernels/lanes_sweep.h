@@ -1,0 +1,399 @@
+/* The column sweep of one block, some registers of rows at a time. Written in the vocabulary of an instruction set's lanes.h, which comes
+ * first; knows no instruction set. */
+#ifndef S24I_LANES_SWEEP_H
+#define S24I_LANES_SWEEP_H
+#include "kernels/lanes_select.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#if defined __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+enum {
+    TILE = S24I_MAX_GROUP,    /* rows and columns of R at a time, at most */
+    TILE_LD = TILE + PANEL,   /* a panel may reach over the end */
+    STRIP = WIDE * LANES,     /* rows of the layer whose sums are held in registers, at most */
+    SLAB = 2 * STRIP,         /* rows of the layer between which work on columns alternates, at most */
+};
+
+/* A piece of R: what `rows` columns of the block leave to `cols` of them, zero beyond these. Contiguous because rows of R may be a power of
+ * two apart and fall on each other in the caches. */
+typedef struct sweep_tile {
+    const s24i_sweep_block *block;
+    int64_t row, column;
+    int32_t rows, cols;
+    float r[TILE][TILE_LD];
+} sweep_tile;
+
+/* D of the tile's rows for a slab of lanes, and while the weights of a group are tried, the losses of these. Work on it goes in strips of a
+ * few registers; what one strip waits for is covered by the next one's work. */
+typedef struct sweep_slab {
+    int64_t lane;
+    int32_t registers;
+    float d[TILE][SLAB];
+} sweep_slab;
+
+/* Some registers of a slab. */
+typedef struct sweep_strip {
+    int64_t lane; /* of the block */
+    float *d;     /* [TILE][SLAB], of the slab */
+} sweep_strip;
+
+static void fill_tile(sweep_tile *tile, int64_t row, int32_t rows, int64_t column, int32_t cols)
+{
+    tile->row = row;
+    tile->rows = rows;
+    tile->column = column;
+    tile->cols = cols;
+    for (int32_t j = 0; j < rows; ++j) {
+        const float *r = tile->block->r + (row + j) * tile->block->ldr + column;
+        int32_t diagonal = row == column ? j : 0;
+        memset(tile->r[j], 0, (size_t)diagonal * sizeof *r);
+        memcpy(tile->r[j] + diagonal, r + diagonal, (size_t)(cols - diagonal) * sizeof *r);
+        memset(tile->r[j] + cols, 0, PANEL * sizeof *r);
+    }
+}
+
+/* The sums of a panel of columns, or as many of them as there are. */
+typedef struct panel_sums {
+    float a[PANEL][STRIP];
+} panel_sums;
+
+/*
+ * A sum a_k takes its terms in ascending j, whatever happens to the other k meanwhile. So nothing is pushed on to later columns: a panel of
+ * columns, from `first` on and before `end`, pulls what rows [from, to) of the tile leave to it, its sums in registers, as in a matrix
+ * product.
+ */
+INLINE void pull(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t from,
+                 int32_t to, int32_t first, int32_t end, float *out, int64_t ldo)
+{
+    int64_t lanes = tile->block->lanes;
+    const float *a = tile->block->a + (tile->column + first) * lanes + strip->lane;
+    lane_values sum[PANEL][WIDE];
+    UNROLL
+    for (int k = 0; k < PANEL; ++k)
+        UNROLL
+        for (int l = 0; l < wide; ++l)
+            sum[k][l] = first + k < end ? lanes_load(a + k * lanes + l * LANES) : lanes_zero();
+    for (int32_t j = from; j < to; ++j) {
+        const float *r = tile->r[j] + first;
+        lane_values d[WIDE];
+        UNROLL
+        for (int l = 0; l < wide; ++l)
+            d[l] = lanes_load(strip->d + j * SLAB + l * LANES);
+        UNROLL
+        for (int k = 0; k < PANEL; ++k) {
+            lane_values factor = lanes_all(r[k]);
+            UNROLL
+            for (int l = 0; l < wide; ++l)
+                sum[k][l] = lanes_fma(d[l], factor, sum[k][l]);
+        }
+    }
+    UNROLL
+    for (int k = 0; k < PANEL; ++k)
+        UNROLL
+        for (int l = 0; l < wide; ++l)
+            if (first + k < end)
+                lanes_store(out + k * ldo + l * LANES, sum[k][l]);
+}
+
+/* Functions of their own: among other code the compiler does not find registers for all the sums. */
+#define PULL_FUNCTION(name, wide)                                                                  \
+    static __attribute__((noinline)) void name(                                                    \
+        const sweep_tile *tile, const sweep_strip *strip, int32_t from, int32_t to, int32_t first, \
+        int32_t end, float *out, int64_t ldo)                                                      \
+    {                                                                                              \
+        pull(tile, strip, wide, from, to, first, end, out, ldo);                                   \
+    }
+PULL_FUNCTION(pull_wide, WIDE)
+PULL_FUNCTION(pull_two, 2)
+PULL_FUNCTION(pull_one, 1)
+
+INLINE void pull_panel(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t from,
+                       int32_t to, int32_t first, int32_t end, float *out, int64_t ldo)
+{
+    if (wide == WIDE)
+        pull_wide(tile, strip, from, to, first, end, out, ldo);
+    else if (wide == 2)
+        pull_two(tile, strip, from, to, first, end, out, ldo);
+    else
+        pull_one(tile, strip, from, to, first, end, out, ldo);
+}
+
+INLINE void load_sums(lane_values sum[PANEL][WIDE], int wide, const panel_sums *sums)
+{
+    UNROLL
+    for (int k = 0; k < PANEL; ++k)
+        UNROLL
+        for (int l = 0; l < wide; ++l)
+            sum[k][l] = lanes_load(sums->a[k] + l * LANES);
+}
+
+/* ---- columns under given masks, and 2:4 chosen in registers ---- */
+
+/* Which 2 of 4 columns to keep in one register of lanes: scores as they would be if none of them were dropped. */
+INLINE void choose_24(const sweep_tile *tile, int32_t first, int64_t at,
+                      lane_values sum[PANEL][WIDE], int l, lane_mask kept[PANEL][WIDE])
+{
+    const float *inv_diag = tile->block->inv_diag + tile->column + first;
+    lane_values b[4];
+    lane_keys key[4];
+    lane_mask chosen[4];
+    UNROLL
+    for (int t = 0; t < 4; ++t)
+        b[t] = sum[t][l];
+    UNROLL
+    for (int t = 0; t < 4; ++t) {
+        const float *r = tile->r[first + t] + first;
+        lane_values w = lanes_load(tile->block->w + at + t * tile->block->lanes + l * LANES);
+        lane_values c = lanes_fma(b[t], lanes_all(inv_diag[t]), w);
+        lane_values e = lanes_sub(w, c);
+        key[t] = lanes_key(lanes_mul(c, lanes_all(r[t])));
+        UNROLL
+        for (int k = t + 1; k < 4; ++k)
+            b[k] = lanes_fma(e, lanes_all(r[k]), b[k]);
+    }
+    keys_keep_24(key, chosen);
+    UNROLL
+    for (int t = 0; t < 4; ++t)
+        kept[t][l] = chosen[t];
+}
+
+/* The columns of one panel, sums in registers. */
+INLINE void finish_panel(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t first,
+                         lane_values sum[PANEL][WIDE], bool choose)
+{
+    const s24i_sweep_block *block = tile->block;
+    int64_t at = (tile->column + first) * block->lanes + strip->lane;
+    lane_mask kept[PANEL][WIDE];
+    UNROLL
+    for (int l = 0; l < wide; ++l)
+        if (choose)
+            choose_24(tile, first, at, sum, l, kept);
+    UNROLL
+    for (int t = 0; t < PANEL; ++t, at += block->lanes) {
+        if (first + t == tile->cols)
+            break;
+        const float *r = tile->r[first + t] + first;
+        UNROLL
+        for (int l = 0; l < wide; ++l) {
+            uint8_t *mask = block->mask + at + l * LANES;
+            if (choose)
+                mask_store(mask, kept[t][l]);
+            else
+                kept[t][l] = mask_load(mask);
+            lane_values w = lanes_load(block->w + at + l * LANES);
+            lane_values inv_diag = lanes_all(block->inv_diag[tile->column + first + t]);
+            lane_values c = lanes_fma(sum[t][l], inv_diag, w);
+            lane_values d = lanes_choose(kept[t][l], lanes_sub(w, c), w);
+            lanes_store(block->d + at + l * LANES, d);
+            lanes_store(strip->d + (first + t) * SLAB + l * LANES, d);
+            UNROLL
+            for (int k = t + 1; k < PANEL; ++k)
+                sum[k][l] = lanes_fma(d, lanes_all(r[k]), sum[k][l]);
+        }
+    }
+}
+
+INLINE void finish_strip(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t first,
+                         bool choose)
+{
+    panel_sums sums;
+    lane_values sum[PANEL][WIDE];
+    pull_panel(tile, strip, wide, 0, first, first, tile->cols, sums.a[0], STRIP);
+    load_sums(sum, wide, &sums);
+    finish_panel(tile, strip, wide, first, sum, choose);
+}
+
+/* ---- any other n:m ---- */
+
+/* The panel of columns at `first`, no further than `end`, pulls rows [0, to). */
+INLINE void pull_to_a(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t to,
+                      int32_t first, int32_t end)
+{
+    const s24i_sweep_block *block = tile->block;
+    float *a = block->a + (tile->column + first) * block->lanes + strip->lane;
+    pull_panel(tile, strip, wide, 0, to, first, end, a, block->lanes);
+}
+
+/* The keys of one group, and room to sort them. */
+typedef struct group_scores {
+    lane_keys key[S24I_MAX_GROUP][WIDE], sorted[S24I_MAX_GROUP];
+} group_scores;
+
+/* The columns of a group [from, to) in order; on trial (scores given) nothing is dropped, else the mask decides. */
+INLINE void group_columns(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t from,
+                          int32_t to, group_scores *scores)
+{
+    const s24i_sweep_block *block = tile->block;
+    for (int32_t first = from; first < to; first += PANEL) {
+        int64_t at = (tile->column + first) * block->lanes + strip->lane;
+        panel_sums sums;
+        lane_values sum[PANEL][WIDE];
+        pull_panel(tile, strip, wide, from, first, first, to, sums.a[0], STRIP);
+        load_sums(sum, wide, &sums);
+        UNROLL
+        for (int t = 0; t < PANEL; ++t, at += block->lanes) {
+            if (first + t == to)
+                break;
+            const float *r = tile->r[first + t] + first;
+            UNROLL
+            for (int l = 0; l < wide; ++l) {
+                lane_values w = lanes_load(block->w + at + l * LANES);
+                lane_values inv_diag = lanes_all(block->inv_diag[tile->column + first + t]);
+                lane_values c = lanes_fma(sum[t][l], inv_diag, w);
+                lane_values d = lanes_sub(w, c);
+                if (scores) {
+                    lane_keys key = lanes_key(lanes_mul(c, lanes_all(r[t])));
+                    scores->key[first - from + t][l] = key;
+                } else {
+                    d = lanes_choose(mask_load(block->mask + at + l * LANES), d, w);
+                    lanes_store(block->d + at + l * LANES, d);
+                }
+                lanes_store(strip->d + (first + t) * SLAB + l * LANES, d);
+                UNROLL
+                for (int k = t + 1; k < PANEL; ++k)
+                    sum[k][l] = lanes_fma(d, lanes_all(r[k]), sum[k][l]);
+            }
+        }
+    }
+}
+
+/* Keep n of m: all above the n-th largest, and of those equal to it the first. */
+static void choose_nm(group_scores *scores, int l, int32_t n, int32_t m, uint8_t *mask, int64_t ldm)
+{
+    for (int32_t t = 0; t < m; ++t)
+        scores->sorted[t] = scores->key[t][l];
+    lane_keys least = keys_kth_largest(scores->sorted, m, n), room = keys_all(n);
+    for (int32_t t = 0; t < m; ++t)
+        room = keys_count_down(room, keys_greater(scores->key[t][l], least));
+    for (int32_t t = 0; t < m; ++t) {
+        lane_mask above = keys_greater(scores->key[t][l], least);
+        lane_mask equal = keys_equal(scores->key[t][l], least);
+        lane_mask fits = mask_and(equal, keys_greater(room, keys_zero()));
+        room = keys_count_down(room, fits);
+        mask_store(mask + t * ldm, mask_or(above, fits));
+    }
+}
+
+INLINE void finish_group(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t from)
+{
+    const s24i_sweep_block *block = tile->block;
+    int64_t at = (tile->column + from) * block->lanes + strip->lane;
+    int32_t to = from + block->m;
+    group_scores scores;
+    for (int32_t first = from; first < to && from > 0; first += PANEL)
+        pull_to_a(tile, strip, wide, from, first, to);
+    group_columns(tile, strip, wide, from, to, &scores);
+    for (int l = 0; l < wide; ++l)
+        choose_nm(&scores, l, block->n, block->m, block->mask + at + l * LANES, block->lanes);
+    group_columns(tile, strip, wide, from, to, NULL);
+}
+
+/* ---- a tile, slab by slab, strip by strip ---- */
+
+typedef enum tile_work {
+    PULL,      /* off the diagonal */
+    GIVEN,     /* on it: the masks are given */
+    CHOOSE_24, /* or 2:4 */
+    CHOOSE_NM, /* or another n:m */
+} tile_work;
+
+INLINE void work_strip(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t first,
+                       tile_work work)
+{
+    if (work == PULL)
+        pull_to_a(tile, strip, wide, tile->rows, first, tile->cols);
+    else if (work == CHOOSE_NM)
+        finish_group(tile, strip, wide, first);
+    else
+        finish_strip(tile, strip, wide, first, work == CHOOSE_24);
+}
+
+/* In strips as wide as possible, but rather two of two registers than one left alone. */
+INLINE void work_strips(const sweep_tile *tile, sweep_slab *slab, int wide, int32_t first,
+                        tile_work work)
+{
+    for (int32_t done = 0, left; (left = slab->registers - done) > 0;) {
+        sweep_strip strip = {slab->lane + done * LANES, slab->d[0] + done * LANES};
+        if (left >= wide && left != wide + 1) {
+            work_strip(tile, &strip, wide, first, work);
+            done += wide;
+        } else if (left >= 2) {
+            work_strip(tile, &strip, 2, first, work);
+            done += 2;
+        } else {
+            work_strip(tile, &strip, 1, first, work);
+            done += 1;
+        }
+    }
+}
+
+static void load_slab(const sweep_tile *tile, sweep_slab *slab)
+{
+    const float *d = tile->block->d + tile->row * tile->block->lanes + slab->lane;
+    for (int32_t j = 0; j < tile->rows; ++j, d += tile->block->lanes)
+        memcpy(slab->d[j], d, (size_t)slab->registers * LANES * sizeof *d);
+}
+
+/* `step` columns at a time. */
+INLINE void work_slabs(const sweep_tile *tile, int wide, int32_t step, tile_work work)
+{
+    sweep_slab slab; /* d is filled by earlier columns */
+    int64_t lanes = tile->block->lanes;
+    for (slab.lane = 0; slab.lane < lanes; slab.lane += SLAB) {
+        slab.registers = (int32_t)(lanes - slab.lane < SLAB ? lanes - slab.lane : SLAB) / LANES;
+        if (work == PULL)
+            load_slab(tile, &slab);
+        for (int32_t first = 0; first < tile->cols; first += step)
+            work_strips(tile, &slab, wide, first, work);
+    }
+}
+
+static void pull_tile(const sweep_tile *tile)
+{
+    work_slabs(tile, WIDE, PANEL, PULL);
+}
+
+static void finish_tile_given(const sweep_tile *tile)
+{
+    work_slabs(tile, WIDE, PANEL, GIVEN);
+}
+
+static void finish_tile_24(const sweep_tile *tile)
+{
+    work_slabs(tile, WIDE, PANEL, CHOOSE_24);
+}
+
+static void finish_tile_nm(const sweep_tile *tile)
+{
+    work_slabs(tile, WIDE, tile->block->m, CHOOSE_NM);
+}
+
+static void lanes_sweep_block(const s24i_sweep_block *block)
+{
+    int32_t unit = block->n > 0 ? TILE / block->m * block->m : TILE;
+    sweep_tile tile; /* r is filled tile by tile */
+    tile.block = block;
+    for (int64_t column = 0; column < block->cols; column += unit) {
+        int32_t cols = block->cols - column < unit ? (int32_t)(block->cols - column) : unit;
+        for (int64_t row = 0; row < column; row += unit) {
+            fill_tile(&tile, row, unit, column, cols);
+            pull_tile(&tile);
+        }
+        fill_tile(&tile, column, cols, column, cols);
+        if (block->n == 0)
+            finish_tile_given(&tile);
+        else if (block->n == 2 && block->m == 4)
+            finish_tile_24(&tile);
+        else
+            finish_tile_nm(&tile);
+    }
+}
+
+#endif

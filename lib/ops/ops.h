@@ -1,0 +1,284 @@
+/*
+ * The algebra that solvers are written in: products, factorisations, sweeps, conjugate gradients, selections, losses. Knows matrices,
+ * tiles, BLAS and kernels; not handles, options or methods.
+ *
+ * Matrices are row-major and contiguous unless a stride is named: W and V are rows x cols (a layer's outputs x inputs), H is cols x cols.
+ * Every operation cuts its work by shape alone, so the bits do not depend on the threads. Scratch comes from the arena given; an operation
+ * leaves `arena->used` as it found it. With a counting arena (base NULL) an operation only takes its scratch and returns: the same code
+ * predicts memory and uses it.
+ */
+#ifndef S24I_OPS_H
+#define S24I_OPS_H
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "base/watch.h"
+#include "kernels/kernels.h"
+
+#define S24I_BLOCK 128 /* columns of one block of the sweep and of the factorisation */
+
+typedef struct s24i_ops {
+    s24i_memory *memory;
+    s24i_threads *threads;
+    const s24i_kernels *kernels;
+} s24i_ops;
+
+/* A contiguous f32 matrix as the caller's kind of view. */
+static inline s24_mat s24i_view(const float *data, int64_t rows, int64_t cols)
+{
+    return (s24_mat){.data = (void *)(uintptr_t)data,
+                     .rows = rows,
+                     .cols = cols,
+                     .row_stride = cols,
+                     .col_stride = 1,
+                     .dtype = S24_F32,
+                     .device = S24_CPU};
+}
+
+static inline bool s24i_counting(const s24i_arena *arena)
+{
+    return arena->base == NULL;
+}
+
+/* ---- BLAS (blas.c) ---- */
+
+/* While at least one hold is in force OpenBLAS runs on one thread; the setting of before comes back with the last release. */
+void s24i_blas_hold(void);
+void s24i_blas_release(void);
+/* "OpenBLAS 0.3.21 SkylakeX". Static storage. */
+const char *s24i_blas_name(void);
+/* One-thread products C = alpha op(A) op(B) + beta C; `ta`, `tb` transpose. */
+void s24i_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+                int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
+void s24i_dgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
+                int64_t lda, const double *b, int64_t ldb, double beta, double *c, int64_t ldc);
+/* The lower triangle of C (n x n) = A^T A, A k x n. */
+void s24i_ssyrk(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc);
+void s24i_dsyrk(int64_t n, int64_t k, const double *a, int64_t lda, double *c, int64_t ldc);
+/* A = L L^T of an n x n block, row-major, in place, lower part; false when A is not positive definite. */
+bool s24i_small_cholesky(int64_t n, double *a, int64_t lda);
+/* L <- L^-1, lower, row-major. */
+void s24i_small_invert(int64_t n, double *l, int64_t ldl);
+/* Solve L L^T x = b for one right-hand side. */
+void s24i_small_solve(int64_t n, const double *l, int64_t ldl, double *x);
+
+/* ---- Views of the caller's matrices (mat.c) ---- */
+
+bool s24i_is_float(int32_t dtype);
+/* Bytes of one element, 0 for unknown types. */
+int32_t s24i_dtype_size(int32_t dtype);
+/* Rows [row, row + count) of any float view as contiguous f32 or f64. */
+void s24i_mat_load(const s24i_kernels *kernels, const s24_mat *mat, int64_t row, int64_t count,
+                   float *out);
+void s24i_mat_load_f64(const s24i_kernels *kernels, const s24_mat *mat, int64_t row, int64_t count,
+                       double *out);
+/* The reverse, rounding to nearest even. */
+void s24i_mat_store(const s24i_kernels *kernels, const float *in, const s24_mat *mat, int64_t row,
+                    int64_t count);
+/* The whole view as contiguous f32, on all threads; S24_E_NONFINITE names the first place as `what`. */
+s24_status s24i_mat_read(const s24i_ops *ops, const s24_mat *mat, const char *what, float *out);
+/* dst = src, any types (integers and booleans only to themselves). */
+s24_status s24i_mat_copy(const s24i_ops *ops, const s24_mat *src, const s24_mat *dst);
+/* y = x w^T, f32 accumulation (gemm.c). */
+s24_status s24i_mat_multiply(const s24i_ops *ops, const s24_mat *x, const s24_mat *w,
+                             const s24_mat *y);
+
+/* ---- Calibration sums (rows.c, gram.c) ---- */
+
+#define S24I_RUN 128 /* consecutive rows that go to the same half */
+#define S24I_BATCH_ROWS \
+    1024 /* rows of one half whose products are summed in the accumulator's type before they join the double sums */
+#define S24I_STRIP 256 /* rows of one stored strip of H */
+
+enum { S24I_FIRST = 1, S24I_SECOND = 2, S24I_BOTH = 3 };
+
+/* Rows on their way into sums: converted, weighted, dealt to two halves, and kept until a half has a full batch, so that sums do not
+ * depend on how the caller cuts its batches. A row is [x | t] (t_cols 0 for a gram). */
+typedef struct s24i_rows {
+    int64_t x_cols, t_cols;
+    int32_t type; /* S24_F32 or S24_F64 */
+    int64_t next; /* running index of the next row */
+    int64_t filled[2];
+    void *batch[2];   /* S24I_BATCH_ROWS x (x_cols + t_cols) */
+    double weight[2]; /* sums of row weights */
+} s24i_rows;
+
+/* Sum of x x^T in two halves: lower triangle in strips of S24I_STRIP rows, strip i of width min(dim, (i + 1) S24I_STRIP), double, zero
+ * above the diagonal. */
+typedef struct s24i_gram {
+    int64_t dim;
+    double *half[2];
+    s24i_rows rows;
+} s24i_gram;
+
+/* Sum of t x^T (out x in, row-major, double) and of the squares of each output (out) in two halves. */
+typedef struct s24i_cross {
+    int64_t out, in;
+    double *half[2];
+    double *norm2[2];
+    s24i_rows rows;
+} s24i_cross;
+
+s24_status s24i_gram_init(const s24i_ops *ops, s24i_gram *gram, int64_t dim, int32_t type);
+void s24i_gram_fini(const s24i_ops *ops, s24i_gram *gram);
+s24_status s24i_gram_add(const s24i_ops *ops, s24i_gram *gram, const s24_mat *x,
+                         const s24_mat *row_weight);
+/* Bring the rows that wait into the sums. Everything that reads a gram or a cross needs it flushed. */
+s24_status s24i_gram_flush(const s24i_ops *ops, s24i_gram *gram);
+size_t s24i_gram_half_bytes(int64_t dim);
+/* Offset in doubles and width of strip i; its rows start at i * S24I_STRIP. */
+int64_t s24i_strip_offset(int64_t dim, int64_t strip);
+int64_t s24i_strip_width(int64_t dim, int64_t strip);
+/* Row i, columns 0 .. i, of half 0 or 1. */
+const double *s24i_gram_row(const s24i_gram *gram, int half, int64_t i);
+/* H_jj of `which` halves. */
+double s24i_gram_diagonal(const s24i_gram *gram, int which, int64_t j);
+
+s24_status s24i_cross_init(const s24i_ops *ops, s24i_cross *cross, int64_t out, int64_t in,
+                           int32_t type);
+void s24i_cross_fini(const s24i_ops *ops, s24i_cross *cross);
+s24_status s24i_cross_add(const s24i_ops *ops, s24i_cross *cross, const s24_mat *x,
+                          const s24_mat *t, const s24_mat *row_weight);
+s24_status s24i_cross_flush(const s24i_ops *ops, s24i_cross *cross);
+
+/* ---- Factorisation (factor.c) ---- */
+
+/* Bytes for the inverted diagonal blocks that go with a factor: dim x S24I_BLOCK floats. */
+/* In place: the upper triangle of the symmetric s (dim x dim) becomes R with S = R R^T, R upper triangular; inverses of R's diagonal blocks
+ * go to inv_diag (dim x S24I_BLOCK, block k at row k S24I_BLOCK, upper). False when a pivot R_jj^2 falls below `floor`. */
+s24_status s24i_cholesky(const s24i_ops *ops, s24i_arena *arena, int64_t dim, float *s,
+                         float *inv_diag, float floor, bool *positive);
+/* K = (R R^T)^-1, dim x dim, symmetric. */
+s24_status s24i_inverse(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
+                        const float *inv_diag, float *k);
+/* X <- X (R R^T)^-1 for X rows x dim. */
+s24_status s24i_solve_rows(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
+                           const float *inv_diag, float *x, int64_t rows);
+
+/* ---- What is wanted (project.c) ---- */
+
+enum { S24I_SCOPE_NONE, S24I_SCOPE_LAYER, S24I_SCOPE_ROW };
+
+typedef struct s24i_pattern {
+    int32_t n, m;  /* keep n of m; n == 0: none */
+    int32_t scope; /* of the sparsity */
+    double sparsity;
+    const uint8_t *mask; /* fixed support, rows x cols, or NULL */
+} s24i_pattern;
+
+/* The most weights that a row can keep (a fixed mask is not looked at). */
+int64_t s24i_most_kept(const s24i_pattern *pattern, int64_t cols);
+/* round(sparsity * size), ties to even, never size. */
+int64_t s24i_zeros(double sparsity, int64_t size);
+/* mask = 1 on what the pattern keeps, ranked by |w| * norm (norm over columns; NULL: ones), ties to the lower index. Exact counts. */
+s24_status s24i_project(const s24i_ops *ops, s24i_arena *arena, const s24i_pattern *pattern,
+                        const float *w, const float *norm, int64_t rows, int64_t cols,
+                        uint8_t *mask);
+/* mask = 1 on the `keep` largest of count non-negative scores, ties to the lower index. */
+void s24i_keep_largest(const float *score, int64_t count, int64_t keep, uint8_t *mask);
+/* The same on all threads. */
+s24_status s24i_select_largest(const s24i_ops *ops, s24i_arena *arena, const float *score,
+                               int64_t count, int64_t keep, uint8_t *mask);
+/* S24_E_STATE and the first offending place when the support (v != 0, or mask) breaks the pattern. `name` is what it is called. */
+s24_status s24i_check_support(const s24i_pattern *pattern, const uint8_t *support, int64_t rows,
+                              int64_t cols, const char *name);
+
+/* ---- The problem made ready (prepare.c, damp.c) ---- */
+
+enum { S24I_DAMP_AUTO, S24I_DAMP_RELATIVE, S24I_DAMP_MEAN };
+
+typedef struct s24i_damping {
+    int32_t rule;
+    double value; /* of RELATIVE (to each diagonal entry) and MEAN (to the mean of the diagonal) */
+} s24i_damping;
+
+/* A layer as prepare() reads it. */
+typedef struct s24i_layer {
+    int64_t rows, cols;
+    const s24i_gram *gram;   /* NULL: H = identity */
+    const s24i_cross *cross; /* NULL: aim at W */
+    double blend;
+    s24i_pattern pattern;
+} s24i_layer;
+
+/*
+ * The layer in unit-diagonal coordinates: scale_j = sqrt(H_jj + Delta_j), S = diag(1/scale) (H + Delta) diag(1/scale) with unit diagonal,
+ * S = R R^T. Dead inputs (H_jj <= 1e-12 of the largest) have S_jj = 1, nothing beside it, scale 1.
+ */
+typedef struct s24i_prepared {
+    int64_t dim;
+    float *scale;    /* dim */
+    double *inverse; /* dim: 1 / scale, 0 for dead inputs */
+    float *share;    /* dim: Delta_j / (H_jj + Delta_j) */
+    uint8_t *dead;   /* dim */
+    float *s;        /* dim x dim */
+    float *r;        /* dim x dim, upper */
+    float *inv_diag; /* dim x S24I_BLOCK */
+    double damp;     /* what was used after the ladder */
+    int32_t climbs;  /* times the damping was multiplied by ten */
+    double heldout; /* relative error on the other half where the two-halves rule chose, else NAN */
+} s24i_prepared;
+
+/*
+ * Fill `out` (whose arrays are taken from the arena and stay taken) and turn w (rows x cols) in place into the aim W* in unit-diagonal
+ * coordinates: W diag(scale), plus blend (C - W H)(H + Delta)^-1 diag(scale) when there is a target
+ * (docs/numerics.md). Dead inputs' columns of w become 0. S24_E_NUMERIC when the ladder ends.
+ */
+s24_status s24i_prepare(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                        const s24i_layer *layer, s24i_damping damping, float *w,
+                        s24i_prepared *out);
+/* The parts of it that the two-halves rule repeats: S and R from `which` halves with one damping; then the aim. */
+s24_status s24i_prepare_factor(const s24i_ops *ops, s24i_arena *arena, const s24i_gram *gram,
+                               int which, s24i_damping damping, s24i_prepared *out);
+s24_status s24i_prepare_aim(const s24i_ops *ops, s24i_arena *arena, const s24i_layer *layer,
+                            int which, const s24i_prepared *prepared, float *w,
+                            const int64_t *row_of, int64_t rows);
+/* The two-halves rule: the relative damping whose solution on one half does best on the other, both ways, on a sample of rows. */
+s24_status s24i_choose_damping(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                               const s24i_layer *layer, const float *w, s24i_prepared *scratch,
+                               double *damp, double *heldout);
+/* v <- v diag(1/scale), dead columns 0. */
+s24_status s24i_unscale(const s24i_ops *ops, const s24i_prepared *prepared, float *v, int64_t rows);
+
+/* ---- Solving (sweep.c, pcg.c, refit.c) ---- */
+
+/* The blocked column sweep: mask and v (unit-diagonal coordinates) from w under the pattern; SparseGPT for N:M, sparsity and fixed masks. */
+s24_status s24i_sweep(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                      const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
+                      int64_t rows, float *v, uint8_t *mask);
+
+typedef struct s24i_cg_limits {
+    int32_t max_iter;
+    double
+        tol; /* a row is done when its masked residual falls below tol times the one it started with */
+} s24i_cg_limits;
+
+/* Conjugate gradients on the mask from v, rows independent: minimises (v - w) S (v - w)^T over the support. Stops early when the watch
+ * says so (v is feasible at any time). *iterations is the largest number any row took; *residual the largest relative one left. */
+s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                   const s24i_prepared *prepared, const float *w, int64_t rows, const uint8_t *mask,
+                   s24i_cg_limits limits, float *v, int32_t *iterations, double *residual);
+/* The same minimum by one Cholesky solve a row, in double. No row of the mask holds more than `widest` ones. */
+s24_status s24i_refit_exact(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                            const s24i_prepared *prepared, const float *w, int64_t rows,
+                            const uint8_t *mask, int64_t widest, float *v);
+
+enum { S24I_REFIT_AUTO, S24I_REFIT_EXACT, S24I_REFIT_CG };
+/* One of the two: AUTO solves exactly up to S24I_EXACT_COLS inputs. `pattern` bounds the supports. */
+#define S24I_EXACT_COLS 256
+s24_status s24i_refit(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                      const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
+                      int64_t rows, const uint8_t *mask, int32_t method, s24i_cg_limits limits,
+                      float *v, int32_t *iterations, double *residual);
+
+/* ---- Losses in double (loss.c) ---- */
+
+/* sum over rows e of A - B of e H e^T, H of `which` halves (gram NULL: identity). b NULL: zero. */
+s24_status s24i_quadratic(const s24i_ops *ops, s24i_arena *arena, const s24i_gram *gram, int which,
+                          const s24_mat *a, const s24_mat *b, double *value);
+/* The loss against the blended target and the squared norm of that target. Row i of w and v is output row_of[i] (NULL: i). */
+s24_status s24i_target_loss(const s24i_ops *ops, s24i_arena *arena, const s24i_gram *gram,
+                            const s24i_cross *cross, int which, double blend, const s24_mat *w,
+                            const s24_mat *v, const int64_t *row_of, double *loss, double *norm);
+
+#endif

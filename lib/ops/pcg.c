@@ -1,0 +1,148 @@
+#include "ops.h"
+#include <math.h>
+#include <string.h>
+
+/*
+ * Conjugate gradients for S_MM v_M = (S w)_M, every row of the layer its own system, a tile of rows one product with S an iteration. In
+ * unit-diagonal coordinates the Jacobi preconditioner is the identity. The residual is kept zero off the mask, so its norm is the masked
+ * one and a row stops when it should.
+ */
+enum { MOST_ROWS = 128 };
+
+/* Wide tiles make better products, many tiles better balance. Of the shape alone. */
+static int64_t tile_rows(int64_t rows)
+{
+    return rows >= 1024 ? MOST_ROWS : rows >= 256 ? 64 : rows >= 64 ? 32 : 16;
+}
+
+typedef struct {
+    const s24i_ops *ops;
+    s24i_watch *watch;
+    const s24i_prepared *p;
+    const float *w;
+    int64_t rows, tile;
+    const uint8_t *mask;
+    s24i_cg_limits limits;
+    float *v, *scratch;
+    _Atomic int32_t iterations;
+    double *left; /* a row: relative residual at the end */
+} cg;
+
+/* The rows of a tile that still run, packed to the front: the product shrinks as rows finish. */
+typedef struct {
+    int64_t n, running;
+    int64_t row[MOST_ROWS]; /* of the layer */
+    float *r, *p, *ap;
+    double start[MOST_ROWS], norm2[MOST_ROWS];
+} tile_state;
+
+static bool done(const cg *c, const tile_state *t, int64_t i)
+{
+    return !(t->norm2[i] > c->limits.tol * c->limits.tol * t->start[i]);
+}
+
+/* Record where a row ended and move the last one into its place. */
+static void retire(const cg *c, tile_state *t, int64_t i)
+{
+    size_t size = (size_t)t->n * sizeof(float);
+    int64_t last = --t->running;
+    c->left[t->row[i]] = t->start[i] > 0 ? sqrt(t->norm2[i] / t->start[i]) : 0;
+    if (i == last)
+        return;
+    memcpy(t->r + i * t->n, t->r + last * t->n, size);
+    memcpy(t->p + i * t->n, t->p + last * t->n, size);
+    t->row[i] = t->row[last];
+    t->start[i] = t->start[last];
+    t->norm2[i] = t->norm2[last];
+}
+
+/* r = ((w - v) S) on the mask, p = r. */
+static void begin(const cg *c, tile_state *t, int64_t first, int64_t rows)
+{
+    const s24i_kernels *kernels = c->ops->kernels;
+    int64_t n = t->n;
+    for (int64_t i = 0; i < rows * n; i++)
+        t->p[i] = c->w[first * n + i] - c->v[first * n + i];
+    s24i_sgemm(false, false, rows, n, n, 1, t->p, n, c->p->s, n, 0, t->r, n);
+    for (int64_t i = 0; i < rows; i++) {
+        float *r = t->r + i * n;
+        kernels->apply_mask(r, c->mask + (first + i) * n, r, n);
+        t->row[i] = first + i;
+        t->start[i] = t->norm2[i] = kernels->sum_squares(r, n);
+    }
+    memcpy(t->p, t->r, (size_t)(rows * n) * sizeof(float));
+    t->running = rows;
+    for (int64_t i = rows - 1; i >= 0; i--)
+        if (done(c, t, i))
+            retire(c, t, i);
+}
+
+/* One iteration of one row, with ap = p S. */
+static void advance(const cg *c, tile_state *t, int64_t i)
+{
+    const s24i_kernels *kernels = c->ops->kernels;
+    int64_t n = t->n, row = t->row[i] * n;
+    float *p = t->p + i * n, *ap = t->ap + i * n;
+    double curvature = kernels->dot(p, ap, n); /* p is 0 off the mask */
+    if (!(curvature > 0)) {
+        t->norm2[i] = 0; /* no direction of descent is left in single precision */
+        return;
+    }
+    double norm2 = kernels->cg_step(c->v + row, t->r + i * n, p, ap, c->mask + row,
+                                    (float)(t->norm2[i] / curvature), n);
+    kernels->cg_direction(p, t->r + i * n, (float)(norm2 / t->norm2[i]), n);
+    t->norm2[i] = norm2;
+}
+
+static void cg_tile(void *arg, int64_t tile, int32_t worker)
+{
+    cg *c = arg;
+    int64_t first = tile * c->tile, rows = c->rows - first < c->tile ? c->rows - first : c->tile;
+    tile_state t = {.n = c->p->dim};
+    t.r = c->scratch + (int64_t)worker * 3 * c->tile * t.n;
+    t.p = t.r + c->tile * t.n;
+    t.ap = t.p + c->tile * t.n;
+    begin(c, &t, first, rows);
+    int32_t iteration = 0;
+    while (t.running && iteration < c->limits.max_iter && !s24i_watch_stopped(c->watch)) {
+        s24i_sgemm(false, false, t.running, t.n, t.n, 1, t.p, t.n, c->p->s, t.n, 0, t.ap, t.n);
+        for (int64_t i = t.running - 1; i >= 0; i--) {
+            advance(c, &t, i);
+            if (done(c, &t, i))
+                retire(c, &t, i);
+        }
+        iteration++;
+    }
+    while (t.running)
+        retire(c, &t, t.running - 1);
+    int32_t seen = atomic_load(&c->iterations);
+    while (iteration > seen && !atomic_compare_exchange_weak(&c->iterations, &seen, iteration)) {
+    }
+    s24i_watch_step(c->watch, rows, NAN, NAN);
+}
+
+s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                   const s24i_prepared *prepared, const float *w, int64_t rows, const uint8_t *mask,
+                   s24i_cg_limits limits, float *v, int32_t *iterations, double *residual)
+{
+    size_t mark = arena->used;
+    cg c = {.ops = ops, .watch = watch, .p = prepared, .w = w, .rows = rows, .mask = mask};
+    c.limits = limits;
+    c.v = v;
+    c.tile = tile_rows(rows);
+    c.scratch = s24i_arena_take(
+        arena, s24i_mul((size_t)(3 * c.tile * prepared->dim), (size_t)s24i_workers(ops->threads)),
+        sizeof(float));
+    c.left = s24i_arena_take(arena, (size_t)rows, sizeof(double));
+    s24_status status = S24_OK;
+    if (!s24i_counting(arena)) {
+        s24i_watch_phase(watch, "refit", rows);
+        status = s24i_parallel(ops->threads, cg_tile, &c, (rows + c.tile - 1) / c.tile);
+        *iterations = atomic_load(&c.iterations);
+        *residual = 0;
+        for (int64_t i = 0; i < rows; i++)
+            *residual = fmax(*residual, c.left[i]);
+    }
+    arena->used = mark;
+    return status;
+}

@@ -1,0 +1,28 @@
+#include "solver.h"
+
+/* Largest magnitudes: mask = top |W_ij| in each group, row or layer; the weights that stay are not changed. */
+
+static s24_status solve(s24i_job *job, const void *values)
+{
+    (void)values;
+    const s24i_layer *layer = &job->layer;
+    s24_status status = s24i_project(job->ops, job->arena, &layer->pattern, job->w, NULL,
+                                     layer->rows, layer->cols, job->mask);
+    if (!status && !s24i_counting(job->arena))
+        job->ops->kernels->apply_mask(job->w, job->mask, job->v, layer->rows * layer->cols);
+    return status;
+}
+
+static const s24i_option options[] = {{0}};
+
+const s24i_solver_class s24i_solver_magnitude = {
+    .name = "magnitude",
+    .title = "largest magnitudes stay, unchanged",
+    .constraints = "n:m, sparsity",
+    .paper = "the baseline of every pruning paper",
+    .cost = "one pass over the weights",
+    .honours = S24I_HAS_PATTERN | S24I_HAS_SPARSITY,
+    .options = options,
+    .values_size = 0,
+    .solve = solve,
+};

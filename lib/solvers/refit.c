@@ -1,0 +1,83 @@
+#include "damping.h"
+
+/* The weights re-fitted on a support that someone else chose: min over V on the mask of tr((V - W*)(H + Delta)(V - W*)^T), rows independent. */
+
+struct values {
+    char preset[S24I_WORD];
+    char damp_rule[S24I_WORD];
+    double damp;
+    char method[S24I_WORD];
+    int64_t max_iter;
+    double tol;
+    double time_limit;
+};
+
+/* The fixed mask, or where w is not zero; it must obey the other constraints. */
+static s24_status take_support(s24i_job *job)
+{
+    s24i_pattern *pattern = &job->layer.pattern;
+    int64_t size = job->layer.rows * job->layer.cols;
+    s24_status status = S24_OK;
+    if (!s24i_counting(job->arena)) {
+        for (int64_t i = 0; i < size; i++)
+            job->mask[i] = pattern->mask ? pattern->mask[i] : job->w[i] != 0;
+        status = s24i_check_support(pattern, job->mask, job->layer.rows, job->layer.cols,
+                                    pattern->mask ? "mask" : "support of w");
+    }
+    pattern->mask = job->mask;
+    return status;
+}
+
+static s24_status solve(s24i_job *job, const void *values)
+{
+    const struct values *o = values;
+    const s24i_layer *layer = &job->layer;
+    bool counting = s24i_counting(job->arena);
+    s24i_prepared prepared;
+    s24i_cg_limits limits = {(int32_t)o->max_iter, o->tol};
+    int32_t iterations = 0;
+    s24_status status = take_support(job);
+    if (!status)
+        status = s24i_prepare(job->ops, job->arena, job->watch, layer,
+                              s24i_damping_of(o->damp_rule, o->damp), job->w, &prepared);
+    if (!status && !counting)
+        job->ops->kernels->apply_mask(job->w, job->mask, job->v, layer->rows * layer->cols);
+    if (!status)
+        status = s24i_refit(job->ops, job->arena, job->watch, &prepared, &layer->pattern, job->w,
+                            layer->rows, job->mask, s24i_refit_method(o->method), limits, job->v,
+                            &iterations, &job->residual);
+    if (status || counting)
+        return status;
+    job->iterations = iterations;
+    job->converged = job->residual <= o->tol;
+    s24i_report_damping(job, o->damp_rule, &prepared);
+    return s24i_unscale(job->ops, &prepared, job->v, layer->rows);
+}
+
+static const s24i_option options[] = {
+    S24I_OPTION_STR(struct values, preset, "default|best", "default",
+                    "best: always by Cholesky, whatever it costs"),
+    S24I_DAMPING_OPTIONS(struct values),
+    S24I_OPTION_STR(struct values, method, "auto|exact|cg", "auto",
+                    "by cost, by Cholesky, by conjugate gradients"),
+    S24I_OPTION_INT(struct values, max_iter, 1, 10000, "60", "iterations of method=cg"),
+    S24I_OPTION_FLOAT(struct values, tol, 0, 1, "0.0001", "relative residual that ends method=cg"),
+    S24I_OPTION_FLOAT(struct values, time_limit, 0, 1e9, "0", "seconds, 0 = none"),
+    {0},
+};
+
+static const s24i_preset presets[] = {{"default", ""}, {"best", "method=exact"}, {0}};
+
+const s24i_solver_class s24i_solver_refit = {
+    .name = "refit",
+    .title = "values re-fitted on a fixed support",
+    .constraints = "mask, or the support of w; n:m and sparsity are checked",
+    .paper = "least squares on the support; docs/solvers/refit.md",
+    .cost = "rows kept^3 / 3 flops exactly, or 2 rows cols^2 an iteration of conjugate gradients",
+    .honours = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_MASK,
+    .combines = true,
+    .options = options,
+    .presets = presets,
+    .values_size = sizeof(struct values),
+    .solve = solve,
+};

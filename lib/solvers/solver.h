@@ -1,0 +1,52 @@
+/*
+ * What a solver is: facts, options, and one function over a job. Knows ops; not handles, files or threads. Each solver is one file that
+ * defines `const s24i_solver_class s24i_solver_<name>` and one word in meson.build.
+ */
+#ifndef S24I_SOLVER_H
+#define S24I_SOLVER_H
+#include "base/options.h"
+#include "ops/ops.h"
+
+/* Constraints, as bits: what a problem asks, what a solver honours. */
+enum {
+    S24I_HAS_PATTERN = 1, /* n:m */
+    S24I_HAS_SPARSITY = 2,
+    S24I_HAS_MASK = 4,
+};
+
+/* One solve. With a counting arena (memory prediction) solve() only runs its layout: w, v, mask and importance are not to be looked into,
+ * but are NULL only where they will be. */
+typedef struct s24i_job {
+    const s24i_ops *ops;
+    s24i_arena *arena;
+    s24i_watch *watch;
+    s24i_layer layer; /* shape, gram, target, constraints; layer.pattern.mask is contiguous */
+    float *w;         /* rows x cols: the weights; the solver may overwrite it */
+    const s24_mat *importance; /* rows x cols, or NULL */
+    float *v;                  /* out: rows x cols, the solution */
+    uint8_t *mask;             /* out: rows x cols, 1 = kept */
+    /* For the record: */
+    const char
+        *damp_rule; /* "auto", "relative", "mean"; stays NULL when the solver has no damping */
+    double damp_used, heldout; /* NAN until set */
+    double residual;           /* the solver's own measure of being done; NAN if it has none */
+    int64_t iterations;
+    bool converged; /* false: max_iter ended it */
+} s24i_job;
+
+typedef struct s24i_solver_class {
+    const char *name;
+    const char *title, *constraints, *paper, *cost; /* s24_solver_fact() */
+    uint32_t honours;
+    bool combines;              /* may more than one of them be set at once (with a mask) */
+    const s24i_option *options; /* ended by name == NULL */
+    const s24i_preset *presets; /* or NULL */
+    size_t values_size;         /* of the options struct */
+    /* `values` is the options struct in force. Cancelled before anything feasible exists: S24_E_CANCELLED. */
+    s24_status (*solve)(s24i_job *job, const void *values);
+} s24i_solver_class;
+
+/* Ended by NULL; made from the list in meson.build. */
+extern const s24i_solver_class *const s24i_solvers[];
+
+#endif

@@ -1,0 +1,523 @@
+#!/bin/sh
+# Tests of the program sparse24 as a user meets it: usage test_cli.sh PROGRAM DATA_DIR
+# One line a check, "ok" or "not ok"; the exit status is 1 if any failed.
+set -u
+
+cli=$1
+layers=$2/smollm2-block10-small.safetensors
+[ -r "$layers" ] || {
+    echo "$0: cannot read $layers" >&2
+    exit 1
+}
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 1' INT TERM
+count=0
+failed=0
+
+# check NAME COMMAND...: the command's success is the check's.
+check()
+{
+    name=$1
+    shift
+    count=$((count + 1))
+    if "$@"; then
+        echo "ok $count - $name"
+    else
+        echo "not ok $count - $name"
+        sed 's/^/# stdout: /' "$tmp/out"
+        sed 's/^/# stderr: /' "$tmp/err"
+        failed=$((failed + 1))
+    fi
+}
+
+# Run the program; leaves $status, $tmp/out, $tmp/err.
+run()
+{
+    status=0
+    "$cli" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+}
+
+succeeded()
+{
+    [ "$status" -eq 0 ] && [ ! -s "$tmp/err" ]
+}
+
+says() # PATTERN, in standard output
+{
+    grep -q -e "$1" "$tmp/out"
+}
+
+lines()
+{
+    [ "$(wc -l <"$tmp/$1")" -eq "$2" ]
+}
+
+# refused NAME STATUS PATTERN ARGUMENTS...: fails with this status and text and writes nothing.
+refused()
+{
+    refused_name=$1 expected=$2 pattern=$3
+    shift 3
+    run "$@"
+    check "$refused_name" was_refused "$expected" "$pattern"
+}
+
+was_refused()
+{
+    [ "$status" -eq "$1" ] && [ ! -s "$tmp/out" ] && [ ! -e "$tmp/refused.safetensors" ] &&
+        grep -q -e "$2" "$tmp/err" && head -n 1 "$tmp/err" | grep -q '^sparse24: ' &&
+        lines err "$1" # one line for failures; wrong usage adds where the help is
+}
+
+# Whether every line of a file is one JSON object: strings and scalars are replaced by letters, then
+# innermost objects and arrays until one letter is left.
+is_json()
+{
+    [ -s "$1" ] && awk '
+        !/^\{.*\}$/ { bad = 1 }
+        {
+            gsub(/"([^"\\]|\\.)*"/, "S")
+            gsub(/-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|true|false|null/, "N")
+            gsub(/ /, "")
+            do {
+                before = $0
+                gsub(/S:[SN]/, "P")
+                gsub(/\{(P(,P)*)?\}|\[([SN](,[SN])*)?\]/, "N")
+            } while ($0 != before)
+            if ($0 != "N") bad = 1
+        }
+        END { exit bad }' "$1"
+}
+
+# Little-endian f32 for a few words.
+floats()
+{
+    for word; do
+        case $word in
+        0) printf '\000\000\000\000' ;;
+        1) printf '\000\000\200\077' ;;
+        2) printf '\000\000\000\100' ;;
+        3) printf '\000\000\100\100' ;;
+        -1) printf '\000\000\200\277' ;;
+        nan) printf '\000\000\300\177' ;;
+        inf) printf '\000\000\200\177' ;;
+        esac
+    done
+}
+
+# matrix FILE NAME ROWS COLS VALUES...: a safetensors file with one F32 matrix (header under 256 bytes).
+matrix()
+{
+    file=$1
+    header="{\"$2\":{\"dtype\":\"F32\",\"shape\":[$3,$4],\"data_offsets\":[0,$(($3 * $4 * 4))]}}"
+    shift 4
+    while [ $((${#header} % 8)) -ne 0 ]; do
+        header="$header "
+    done
+    {
+        # shellcheck disable=SC2059 # the format is the byte
+        printf "\\$(printf '%03o' "${#header}")\\000\\000\\000\\000\\000\\000\\000"
+        printf '%s' "$header"
+        floats "$@"
+    } >"$file"
+}
+
+# --- happy paths -----------------------------------------------------------------------------------
+
+test_version()
+{
+    run version
+    check 'version' succeeded
+    check 'version: text' says '^sparse24 [0-9.]* (interface [0-9]*\.[0-9]*)$'
+    run version --verbose
+    check 'version --verbose names the BLAS' says '^blas  *OpenBLAS'
+    run --version
+    check '--version' says '^sparse24 '
+}
+
+test_help()
+{
+    run --help
+    check '--help' succeeded
+    check '--help lists the commands' says '^  compare '
+    for command in solve compare check info options version; do
+        run "$command" --help
+        check "$command --help" succeeded
+        check "$command --help: text" says "^Usage: sparse24 $command"
+    done
+    run solve --weights x --help
+    check 'help beats missing options' succeeded
+}
+
+test_info()
+{
+    run info
+    check 'info' succeeded
+    check 'info: cores' says '^cores  *[1-9]'
+    run info "$layers"
+    check 'info FILE' succeeded
+    check 'info FILE: tensor' says '^w\.down  *F16  *576 x 1536  *1\.69 MiB$'
+    check 'info FILE: metadata' says '^input_of\.down: down$'
+}
+
+test_options()
+{
+    run options
+    check 'options' succeeded
+    check 'options: all solvers' says '^sparsegpt: '
+    run options sparsegpt
+    check 'options SOLVER' succeeded
+    check 'options SOLVER: damp_rule' says '^  damp_rule '
+    run options --markdown
+    check 'options --markdown' succeeded
+    check 'options --markdown: heading' says '^## sparsegpt$'
+    check 'options --markdown: row' says '^| .damp_rule. | text |'
+}
+
+# The options that most runs below share.
+solve_k()
+{
+    run solve --weights "$layers:w.k" --calib "$layers:x.attn" --constraints 2:4 "$@"
+}
+
+# number KEY: the value of a member in the JSON line on standard output.
+number()
+{
+    sed -n "s/.*\"$1\": *\\([-+.eE0-9]*\\).*/\\1/p" "$tmp/out"
+}
+
+# is NUMBER CONDITION, e.g. is 0.3 "> 0"
+is()
+{
+    awk "BEGIN { exit !(\"$1\" != \"\" && $1 + 0 $2) }"
+}
+
+test_solve()
+{
+    out=$tmp/o.safetensors
+    solve_k --solver sparsegpt --test "$layers:x_test.attn" --out "$out"
+    check 'solve' succeeded
+    check 'solve: calibration error' says '^calibration  *0\.[0-9]* relative error on 2048 rows$'
+    check 'solve: held-out error' says '^held out  *0\.[0-9]* relative error on 512 rows$'
+    check 'solve: zeros' says '192 x 576, 55296 zeros (50.00 %)'
+    check 'solve: where' says "^written  *$out\$"
+    run info "$out"
+    check 'solve --out: weights' says '^weights  *F32  *192 x 576 '
+    check 'solve --out: mask' says '^mask  *U8  *192 x 576 '
+    check 'solve --out: record' says '^sparse24\.record: {.*"solver": *"sparsegpt"'
+    count_volatile=$(grep -c -e '"seconds"' -e '"peak_bytes"' -e '"threads"' "$tmp/out")
+    check 'solve --out: nothing volatile' [ "$count_volatile" -eq 0 ]
+    sed -n 's/^sparse24\.record: //p' "$tmp/out" >"$tmp/record"
+    check 'solve --out: the record is JSON' is_json "$tmp/record"
+    run solve --weights="$out:weights" --calib="$layers:x.attn" --constraints=2:4 --solver=magnitude --json
+    check 'weights that obey already keep loss 0' is "$(number relative_loss)" '== 0'
+}
+
+test_solve_json()
+{
+    solve_k --solver wanda --test "$layers:x_test.attn" --out "$tmp/quo\"te.safetensors" --json
+    check 'solve --json' succeeded
+    check 'solve --json: one line' lines out 1
+    check 'solve --json: JSON' is_json "$tmp/out"
+    check 'solve --json: error' is "$(number relative_loss)" '> 0'
+    check 'solve --json: held-out error' is "$(number test_relative_loss)" '> 0'
+    check 'solve --json: volatile numbers' says '"seconds"'
+    check 'solve --json: out, quoted' says '"out": *".*quo\\"te\.safetensors"'
+    check 'solve --json: file' [ -s "$tmp/quo\"te.safetensors" ]
+}
+
+test_store()
+{
+    solve_k --solver wanda --json
+    exact=$(number relative_loss)
+    for type in f16 bf16; do
+        solve_k --solver wanda --store $type --out "$tmp/$type.safetensors" --json
+        check "--store $type" succeeded
+        check "--store $type: JSON" is_json "$tmp/out"
+        check "--store $type: says so" says '"stored": *"B*F16"'
+        check "--store $type: error near f32's" is "$(number relative_loss)" "< 1.01 * $exact"
+    done
+    run info "$tmp/bf16.safetensors"
+    check '--store bf16: type' says '^weights  *BF16 '
+    run check "$tmp/f16.safetensors" --constraints 2:4
+    check '--store f16: still 2:4' succeeded
+}
+
+test_constraints()
+{
+    solve_k --solver magnitude --out "$tmp/mask.safetensors"
+    run solve --weights "$layers:w.k" --calib "$layers:x.attn" --mask "$tmp/mask.safetensors:mask" \
+        --solver refit --json
+    check 'a mask alone is a constraint' succeeded
+    check 'refit on it: JSON' is_json "$tmp/out"
+    run solve --weights "$layers:w.k" --calib "$layers:x.attn" --constraints 'row 70%' --solver wanda
+    check 'row 70%' succeeded
+    matrix "$tmp/w.safetensors" w 2 4 1 2 3 -1 2 1 1 2
+    matrix "$tmp/x.safetensors" x 3 4 1 2 1 -1 2 1 1 2 1 -1 2 1
+    matrix "$tmp/scores.safetensors" s 2 4 3 2 1 0 1 2 1 2
+    run solve --weights "$tmp/w.safetensors" --calib "$tmp/x.safetensors" --constraints 2:4 \
+        --solver wanda --options score=importance --importance "$tmp/scores.safetensors" --json
+    check '--importance' succeeded
+    check '--importance: zeros' is "$(number zeros)" '== 4'
+}
+
+test_threads()
+{
+    for threads in 1 2 3; do
+        solve_k --solver sparsegpt --threads $threads --out "$tmp/t$threads.safetensors"
+        check "--threads $threads" succeeded
+    done
+    check 'equal bytes for 1 and 2 threads' cmp "$tmp/t1.safetensors" "$tmp/t2.safetensors"
+    check 'equal bytes for 1 and 3 threads' cmp "$tmp/t1.safetensors" "$tmp/t3.safetensors"
+}
+
+compare_k()
+{
+    run compare --weights "$layers:w.k" --calib "$layers:x.attn" --constraints 2:4 "$@"
+}
+
+test_compare()
+{
+    compare_k --test "$layers:x_test.attn"
+    check 'compare' succeeded
+    check 'compare: header' says '^solver  *calibration  *held-out  *zeros %  *damping  *seconds$'
+    for solver in magnitude wanda sparsegpt; do
+        check "compare: $solver" says "^$solver  *0\\.[0-9]*  *0\\.[0-9]*  *50\\.00 "
+    done
+    compare_k --solvers 'sparsegpt[preset=paper,damp=0.02],wanda'
+    check 'compare --solvers' succeeded
+    check 'compare --solvers: one row each' lines out 3
+    check 'compare --solvers: options in brackets' says '^sparsegpt\[preset=paper,damp=0\.02\] '
+    check 'compare without --test' says '^wanda .*  -  .*50\.00'
+}
+
+test_compare_out()
+{
+    best=$tmp/best.safetensors
+    compare_k --solvers magnitude,sparsegpt,wanda --json --out "$best"
+    check 'compare --json' succeeded
+    check 'compare --json: one line each' lines out 3
+    check 'compare --json: JSON' is_json "$tmp/out"
+    run info "$best"
+    check 'compare --out: the best' says '^sparse24\.record: .*"solver": *"sparsegpt"'
+    run check "$best" --constraints 2:4
+    check 'compare --out: obeys' succeeded
+}
+
+test_check()
+{
+    matrix "$tmp/good.safetensors" a 2 8 1 0 2 0 0 0 1 1 0 1 0 1 2 2 0 0
+    matrix "$tmp/bad.safetensors" a 2 8 1 0 2 0 0 0 1 1 0 1 0 1 2 2 0 1
+    run check "$tmp/good.safetensors" --constraints 2:4
+    check 'check: every matrix of a file' succeeded
+    run check "$tmp/good.safetensors:a" --constraints 2:4
+    check 'check FILE:TENSOR' succeeded
+    check 'check: text' says '^a: obeys 2:4$'
+    refused 'check: weights that do not obey' 1 ' a: ' check "$tmp/bad.safetensors" --constraints 2:4
+    run check "$tmp/bad.safetensors" --constraints 3:4
+    check 'check: another pattern' succeeded
+    refused 'check: dense layers' 1 'w\.' check "$layers" --constraints 2:4
+}
+
+test_names()
+{
+    cp "$tmp/good.safetensors" "$tmp/with:colon.safetensors"
+    run check "$tmp/with:colon.safetensors" --constraints 2:4
+    check 'a path with a colon that exists is not split' succeeded
+    run check "$tmp/with:colon.safetensors:a" --constraints 2:4
+    check 'the last colon splits' succeeded
+    run solve --weights "$tmp/good.safetensors" --calib "$tmp/bad.safetensors" --constraints 2:4 \
+        --solver magnitude
+    check 'the only matrix needs no name' succeeded
+}
+
+test_progress()
+{
+    status=0
+    "$cli" solve --weights "$layers:w.k" --calib "$layers:x.attn" --constraints 2:4 --progress \
+        --solver sparsegpt --json >"$tmp/out" 2>"$tmp/err" || status=$?
+    check '--progress' [ "$status" -eq 0 ]
+    check '--progress: on stderr' grep -q '\[.*%' "$tmp/err"
+    check '--progress: stdout is JSON alone' is_json "$tmp/out"
+}
+
+# --- bad input -------------------------------------------------------------------------------------
+
+test_wrong_usage()
+{
+    run
+    check 'no command' [ "$status" -eq 2 ]
+    refused 'unknown command' 2 'unknown command frobnicate' frobnicate
+    refused 'unknown option' 2 'unknown option --frobnicate' solve --frobnicate
+    refused 'option of another command' 2 'unknown option --solvers' solve --solvers wanda
+    refused 'missing value' 2 '--weights needs a value' solve --weights
+    refused 'option instead of a value' 2 '--weights needs a value' solve --weights --json
+    refused 'flag with a value' 2 '--json takes no value' solve --json=1
+    refused 'option given twice' 2 'given twice' solve --solver wanda --solver wanda
+    refused 'missing --weights' 2 '--weights .* is required' solve --calib x --solver wanda
+    refused 'missing --solver' 2 '--solver .* is required' solve --weights x --calib x
+    refused 'missing constraints' 2 '--constraints or --mask' solve --weights x --calib x --solver wanda
+    refused 'missing constraints of check' 2 '--constraints .* is required' check x
+    refused 'missing file of check' 2 'FILE.* is required' check --constraints 2:4
+    refused 'argument too many' 2 'unexpected argument' version now
+    refused 'threads: no number' 2 '--threads two' solve --threads two
+    refused 'threads: negative' 2 '--threads -1' solve --threads -1
+    refused 'memory limit: bad suffix' 2 '--memory-limit 5X' solve --memory-limit 5X
+    refused 'unknown store' 2 '--store f8' solve --store f8
+    refused 'options --markdown NAME' 2 'without a name' options wanda --markdown
+    for list in 'wanda[' 'wanda]' ',wanda' 'wanda,' 'a[b]c' 'a[[b]]' ''; do
+        refused "--solvers '$list'" 2 '--solvers' compare --weights x --calib x --constraints 2:4 \
+            --solvers "$list"
+    done
+}
+
+# refused_solve NAME PATTERN [OPTION VALUE]...: a solve that is right but for what is given.
+refused_solve()
+{
+    solve_name=$1 solve_pattern=$2
+    shift 2
+    weights=$layers:w.k calib=$layers:x.attn constraints=2:4 solver=sparsegpt
+    out=$tmp/refused.safetensors
+    while [ $# -gt 0 ]; do
+        case $1 in
+        weights) weights=$2 ;;
+        calib) calib=$2 ;;
+        constraints) constraints=$2 ;;
+        solver) solver=$2 ;;
+        out) out=$2 ;;
+        *) break ;;
+        esac
+        shift 2
+    done
+    refused "$solve_name" 1 "$solve_pattern" solve --weights "$weights" --calib "$calib" \
+        --constraints "$constraints" --solver "$solver" --out "$out" "$@"
+}
+
+test_bad_files()
+{
+    printf 'not a safetensors file' >"$tmp/noise.safetensors"
+    head -c 100000 "$layers" >"$tmp/cut.safetensors"
+    : >"$tmp/empty.safetensors"
+    refused_solve 'missing file' 'nowhere' weights "$tmp/nowhere.safetensors"
+    refused_solve 'missing file with a tensor' 'nowhere' weights "$tmp/nowhere.safetensors:w"
+    refused_solve 'a folder' '--weights' weights "$tmp"
+    refused_solve 'no safetensors file' '--weights' weights "$tmp/noise.safetensors"
+    refused_solve 'empty file' '--weights' weights "$tmp/empty.safetensors"
+    refused_solve 'truncated file' '--weights' weights "$tmp/cut.safetensors:w.k"
+    refused_solve 'missing tensor: the nearest is named' 'w\.down' weights "$layers:w.downs"
+    refused_solve 'no tensor name: they are listed' '10 tensors.* w\.k .*x_test\.o' weights "$layers"
+    refused_solve 'missing test tensor' '--test' --test "$layers:x_test.q"
+    refused_solve 'missing mask file' '--mask' --mask "$tmp/nowhere.safetensors"
+    refused_solve 'mask of a wrong type' '--mask' --mask "$layers:w.k"
+    refused_solve 'importance of a wrong shape' '--importance' --importance "$layers:w.o"
+    refused 'info: missing file' 1 'nowhere' info "$tmp/nowhere.safetensors"
+    refused 'check: missing tensor' 1 'w\.k' check "$layers:w.kk" --constraints 2:4
+}
+
+test_bad_values()
+{
+    matrix "$tmp/w6.safetensors" w 2 6 1 2 1 -1 2 1 1 2 1 -1 2 1
+    matrix "$tmp/x6.safetensors" x 2 6 1 2 1 -1 2 1 1 2 1 -1 2 1
+    refused_solve 'unknown solver' 'sparsegtp' solver sparsegtp
+    refused_solve 'unknown solver option' 'dump' --options dump=1
+    refused_solve 'solver option out of range' 'damp' --options damp=-1
+    refused_solve 'solver option of a wrong type' 'damp' --options damp=much
+    refused_solve 'constraints: no text that is known' 'three' constraints three
+    refused_solve 'constraints: 5:4' '5:4' constraints 5:4
+    refused_solve 'constraints: 120%' '120' constraints 120%
+    refused_solve 'columns that are no multiple of m' '6' weights "$tmp/w6.safetensors" \
+        calib "$tmp/x6.safetensors"
+    refused_solve 'activations of another width' '1536' calib "$layers:x.down"
+    refused_solve 'held-out rows of another width' '--test.*1536' --test "$layers:x_test.down"
+    refused_solve 'refit without a mask' 'refit' solver refit
+    refused_solve 'memory limit too small' 'memory' --memory-limit 100K
+    refused 'options: unknown solver' 1 'sparsegtp' options sparsegtp
+    refused 'check: unknown constraint' 1 'three' check "$layers:w.k" --constraints three
+    refused 'compare: unknown solver' 1 'sparsegtp' compare --weights "$layers:w.k" \
+        --calib "$layers:x.attn" --constraints 2:4 --solvers 'wanda,sparsegtp' \
+        --out "$tmp/refused.safetensors"
+    refused 'compare: unknown option in brackets' 1 'dump' compare --weights "$layers:w.k" \
+        --calib "$layers:x.attn" --constraints 2:4 --solvers 'sparsegpt[dump=1]'
+}
+
+test_nonfinite()
+{
+    matrix "$tmp/nan.safetensors" x 3 4 1 2 1 -1 2 1 nan 2 1 -1 2 1
+    matrix "$tmp/inf.safetensors" w 2 4 1 2 3 -1 2 inf 1 2
+    refused_solve 'NaN in the activations: its place' 'row 1.*2' weights "$tmp/w.safetensors" \
+        calib "$tmp/nan.safetensors"
+    refused_solve 'negative importance' '-1' weights "$tmp/w.safetensors" calib "$tmp/x.safetensors" \
+        solver wanda --options score=importance --importance "$tmp/w.safetensors"
+    refused_solve 'infinity in the weights' 'inf' weights "$tmp/inf.safetensors" \
+        calib "$tmp/x.safetensors"
+}
+
+test_output()
+{
+    cp "$layers" "$tmp/copy.safetensors"
+    ln -s "$tmp/copy.safetensors" "$tmp/link.safetensors"
+    : >"$tmp/plain"
+    refused_solve 'out is an input' 'is an input' weights "$tmp/copy.safetensors:w.k" \
+        out "$tmp/copy.safetensors"
+    refused_solve 'out links to an input' 'is an input' weights "$tmp/copy.safetensors:w.k" \
+        out "$tmp/link.safetensors"
+    check 'the input is as it was' cmp "$layers" "$tmp/copy.safetensors"
+    refused_solve 'out in a folder that is none' '--out' out "$tmp/plain/o.safetensors"
+    refused_solve 'out in a missing folder' '--out' out "$tmp/missing/o.safetensors"
+    refused_solve 'out is a folder' '--out' out "$tmp"
+    printf 'old' >"$tmp/old.safetensors"
+    run solve --weights "$layers:w.k" --calib "$layers:x.attn" --constraints 2:4 --solver sparsegpt \
+        --memory-limit 100K --out "$tmp/old.safetensors"
+    check 'failure leaves an old file' [ "$(cat "$tmp/old.safetensors")" = old ]
+    mkdir "$tmp/clean"
+    solve_k --solver wanda --out "$tmp/clean/o.safetensors"
+    check 'success leaves nothing but the file' [ "$(ls -A "$tmp/clean")" = o.safetensors ]
+    rm "$tmp/clean/o.safetensors"
+    solve_k --solver refit --out "$tmp/clean/o.safetensors"
+    check 'failure leaves nothing' [ -z "$(ls -A "$tmp/clean")" ]
+}
+
+# A long comparison is told to stop in the middle.
+test_interrupt()
+{
+    many=sparsegpt
+    for _ in 1 2 3 4 5; do
+        many=$many,$many
+    done
+    "$cli" compare --weights "$layers:w.down" --calib "$layers:x.down" --constraints 2:4 \
+        --solvers "$many" --out "$tmp/clean/o.safetensors" >"$tmp/out" 2>"$tmp/err" &
+    pid=$!
+    # The first row shows that it is at work; before that a signal might meet the shell's handler.
+    while [ ! -s "$tmp/out" ] && kill -0 $pid 2>/dev/null; do
+        sleep 1
+    done
+    kill -INT $pid
+    status=0
+    wait $pid || status=$?
+    check 'interrupt: exit status' [ "$status" -eq 1 ]
+    check 'interrupt: text' grep -q '^sparse24: interrupted$' "$tmp/err"
+    check 'interrupt: no file' [ -z "$(ls -A "$tmp/clean")" ]
+}
+
+test_version
+test_help
+test_info
+test_options
+test_solve
+test_solve_json
+test_store
+test_constraints
+test_threads
+test_compare
+test_compare_out
+test_check
+test_names
+test_progress
+test_wrong_usage
+test_bad_files
+test_bad_values
+test_nonfinite
+test_output
+test_interrupt
+echo "$count checks, $failed failed"
+[ "$failed" -eq 0 ]
