@@ -263,7 +263,7 @@ s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
 {
     const uint32_t choices = S24I_HAS_PATTERN | S24I_HAS_SPARSITY;
 
-    if (!bits)
+    if (!bits && !class->unconstrained)
         return s24i_fail(S24_E_STATE,
                          "the problem has no constraint: set a pattern, a sparsity or a mask");
     for (uint32_t bit = 1; bit <= bits; bit <<= 1)

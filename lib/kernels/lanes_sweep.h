@@ -15,10 +15,10 @@
 #endif
 
 enum {
-    TILE = S24I_MAX_GROUP,    /* rows and columns of R at a time, at most */
-    TILE_LD = TILE + PANEL,   /* a panel may reach over the end */
-    STRIP = WIDE * LANES,     /* rows of the layer whose sums are held in registers, at most */
-    SLAB = 2 * STRIP,         /* rows of the layer between which work on columns alternates, at most */
+    TILE = S24I_MAX_GROUP,  /* rows and columns of R at a time, at most */
+    TILE_LD = TILE + PANEL, /* a panel may reach over the end */
+    STRIP = WIDE * LANES,   /* rows of the layer whose sums are held in registers, at most */
+    SLAB = 2 * STRIP, /* rows of the layer between which work on columns alternates, at most */
 };
 
 /* A piece of R: what `rows` columns of the block leave to `cols` of them, zero beyond these. Contiguous because rows of R may be a power of
@@ -78,8 +78,8 @@ INLINE void pull(const sweep_tile *tile, const sweep_strip *strip, int wide, int
     UNROLL
     for (int k = 0; k < PANEL; ++k)
         UNROLL
-        for (int l = 0; l < wide; ++l)
-            sum[k][l] = first + k < end ? lanes_load(a + k * lanes + l * LANES) : lanes_zero();
+    for (int l = 0; l < wide; ++l)
+        sum[k][l] = first + k < end ? lanes_load(a + k * lanes + l * LANES) : lanes_zero();
     for (int32_t j = from; j < to; ++j) {
         const float *r = tile->r[j] + first;
         lane_values d[WIDE];
@@ -97,18 +97,18 @@ INLINE void pull(const sweep_tile *tile, const sweep_strip *strip, int wide, int
     UNROLL
     for (int k = 0; k < PANEL; ++k)
         UNROLL
-        for (int l = 0; l < wide; ++l)
-            if (first + k < end)
-                lanes_store(out + k * ldo + l * LANES, sum[k][l]);
+    for (int l = 0; l < wide; ++l)
+        if (first + k < end)
+            lanes_store(out + k * ldo + l * LANES, sum[k][l]);
 }
 
 /* Functions of their own: among other code the compiler does not find registers for all the sums. */
-#define PULL_FUNCTION(name, wide)                                                                  \
-    static __attribute__((noinline)) void name(                                                    \
-        const sweep_tile *tile, const sweep_strip *strip, int32_t from, int32_t to, int32_t first, \
-        int32_t end, float *out, int64_t ldo)                                                      \
-    {                                                                                              \
-        pull(tile, strip, wide, from, to, first, end, out, ldo);                                   \
+#define PULL_FUNCTION(name, wide)                                                                \
+    static __attribute__((noinline)) void name(const sweep_tile *tile, const sweep_strip *strip, \
+                                               int32_t from, int32_t to, int32_t first,          \
+                                               int32_t end, float *out, int64_t ldo)             \
+    {                                                                                            \
+        pull(tile, strip, wide, from, to, first, end, out, ldo);                                 \
     }
 PULL_FUNCTION(pull_wide, WIDE)
 PULL_FUNCTION(pull_two, 2)
@@ -130,8 +130,8 @@ INLINE void load_sums(lane_values sum[PANEL][WIDE], int wide, const panel_sums *
     UNROLL
     for (int k = 0; k < PANEL; ++k)
         UNROLL
-        for (int l = 0; l < wide; ++l)
-            sum[k][l] = lanes_load(sums->a[k] + l * LANES);
+    for (int l = 0; l < wide; ++l)
+        sum[k][l] = lanes_load(sums->a[k] + l * LANES);
 }
 
 /* ---- columns under given masks, and 2:4 chosen in registers ---- */

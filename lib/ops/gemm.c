@@ -20,7 +20,8 @@ static int64_t least(int64_t a, int64_t b)
 
 static bool plain(const s24_mat *mat)
 {
-    return mat->dtype == S24_F32 && (mat->cols <= 1 || mat->col_stride == 1);
+    return mat->dtype == S24_F32 && (mat->cols <= 1 || mat->col_stride == 1) &&
+           (mat->rows <= 1 || mat->row_stride >= mat->cols);
 }
 
 static const float *operand(const s24i_ops *ops, const s24_mat *mat, int64_t row, int64_t count,

@@ -201,19 +201,6 @@ static void copy_exact(const s24_mat *src, const s24_mat *dst, int64_t row)
         memcpy((void *)element(dst, row, j), element(src, row, j), size);
 }
 
-/* An f64 value on its way to a half through f32: rounded to odd, so that the second rounding alone decides. */
-static float round_to_odd(double value)
-{
-    float near = (float)value;
-    if (near == value || isnan(value))
-        return near;
-    uint32_t bits;
-    memcpy(&bits, &near, sizeof bits);
-    bits = (bits - (fabs((double)near) > fabs(value))) | 1;
-    memcpy(&near, &bits, sizeof near);
-    return near;
-}
-
 static void convert_row(const s24i_kernels *kernels, const s24_mat *src, const s24_mat *dst,
                         int64_t row)
 {
@@ -228,7 +215,7 @@ static void convert_row(const s24i_kernels *kernels, const s24_mat *src, const s
             if (dst->dtype == S24_F64)
                 *(double *)to = value;
             else
-                store_one(dst->dtype == S24_F32 ? (float)value : round_to_odd(value), to,
+                store_one(dst->dtype == S24_F32 ? (float)value : s24i_f64_to_f32_odd(value), to,
                           dst->dtype);
         }
     }

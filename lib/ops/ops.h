@@ -237,6 +237,10 @@ s24_status s24i_prepare_aim(const s24i_ops *ops, s24i_arena *arena, const s24i_l
 s24_status s24i_choose_damping(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                                const s24i_layer *layer, const float *w, s24i_prepared *scratch,
                                double *damp, double *heldout);
+/* For methods without damping of their own: w becomes W* in the layer's coordinates when there is a target (relative damping 0.1), and
+ * stays as it is when there is none. */
+s24_status s24i_aim(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                    const s24i_layer *layer, float *w);
 /* v <- v diag(1/scale), dead columns 0. */
 s24_status s24i_unscale(const s24i_ops *ops, const s24i_prepared *prepared, float *v, int64_t rows);
 

@@ -257,3 +257,18 @@ s24_status s24i_unscale(const s24i_ops *ops, const s24i_prepared *prepared, floa
     unscaling u = {.prepared = prepared, .v = v};
     return s24i_parallel(ops->threads, unscale_row, &u, rows);
 }
+
+s24_status s24i_aim(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                    const s24i_layer *layer, float *w)
+{
+    size_t mark = arena->used;
+    s24i_prepared prepared;
+    s24i_damping damping = {S24I_DAMP_RELATIVE, 0.1};
+    if (!layer->gram || !layer->cross || !(layer->blend > 0))
+        return S24_OK;
+    s24_status status = s24i_prepare(ops, arena, watch, layer, damping, w, &prepared);
+    if (!status && !s24i_counting(arena))
+        status = s24i_unscale(ops, &prepared, w, layer->rows);
+    arena->used = mark;
+    return status;
+}

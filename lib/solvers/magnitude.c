@@ -1,13 +1,15 @@
 #include "solver.h"
 
-/* Largest magnitudes: mask = top |W_ij| in each group, row or layer; the weights that stay are not changed. */
+/* Largest magnitudes: mask = top |W_ij| in each group, row or layer; the weights that stay are not changed (with a target they are W*'s). */
 
 static s24_status solve(s24i_job *job, const void *values)
 {
     (void)values;
     const s24i_layer *layer = &job->layer;
-    s24_status status = s24i_project(job->ops, job->arena, &layer->pattern, job->w, NULL,
-                                     layer->rows, layer->cols, job->mask);
+    s24_status status = s24i_aim(job->ops, job->arena, job->watch, layer, job->w);
+    if (!status)
+        status = s24i_project(job->ops, job->arena, &layer->pattern, job->w, NULL, layer->rows,
+                              layer->cols, job->mask);
     if (!status && !s24i_counting(job->arena))
         job->ops->kernels->apply_mask(job->w, job->mask, job->v, layer->rows * layer->cols);
     return status;

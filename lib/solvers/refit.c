@@ -75,6 +75,7 @@ const s24i_solver_class s24i_solver_refit = {
     .paper = "least squares on the support; docs/solvers/refit.md",
     .cost = "rows kept^3 / 3 flops exactly, or 2 rows cols^2 an iteration of conjugate gradients",
     .honours = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_MASK,
+    .unconstrained = true,
     .combines = true,
     .options = options,
     .presets = presets,

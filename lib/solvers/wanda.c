@@ -36,7 +36,7 @@ static s24_status solve(s24i_job *job, const void *values)
     int64_t size = layer->rows * layer->cols;
     bool given = strcmp(o->score, "importance") == 0, counting = s24i_counting(job->arena);
     float *norm = NULL, *score = NULL;
-    s24_status status = S24_OK;
+    s24_status status = s24i_aim(job->ops, job->arena, job->watch, layer, job->w);
     if (given)
         score = s24i_arena_take(job->arena, (size_t)size, sizeof(float));
     else if (layer->gram)
@@ -45,7 +45,8 @@ static s24_status solve(s24i_job *job, const void *values)
         if (!job->importance)
             return s24i_fail(S24_E_STATE,
                              "solver wanda: score=importance needs s24_problem_set_importance()");
-        status = s24i_mat_read(job->ops, job->importance, "importance", score);
+        if (!status)
+            status = s24i_mat_read(job->ops, job->importance, "importance", score);
     }
     if (norm && !counting)
         input_norms(layer->gram, norm);

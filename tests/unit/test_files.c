@@ -25,8 +25,11 @@ START_TEST(order_and_lookup)
         snprintf(name, sizeof name, "model.layers.%d.weight", i * 77 % 200);
         ck_assert_int_eq(s24i_safetensors_put(w, name, &mat, NULL, 0, NULL), S24_OK);
     }
-    ck_assert_int_eq(s24i_safetensors_put(w, name, &mat, NULL, 0, NULL), S24_E_ARG);
-    unit_check_text("already in the file");
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof name, "model.layers.%d.weight", i);
+        ck_assert_int_eq(s24i_safetensors_put(w, name, &mat, NULL, 0, NULL), S24_E_ARG);
+        unit_check_text("already in the file");
+    }
     commit(w);
     s24i_safetensors *file = reopen();
     for (int i = 0; i < 200; i++) {
@@ -258,6 +261,19 @@ START_TEST(depth_bomb)
 }
 END_TEST
 
+/* The limit itself, on a file that is large enough. */
+START_TEST(header_too_long)
+{
+    s24i_safetensors *file;
+    char bytes[16];
+
+    write_bytes(bytes, make_file(bytes, "{", 0, 100000000));
+    ck_assert_int_eq(truncate(path, 100000100), 0);
+    ck_assert_int_eq(s24i_safetensors_open(&memory, path, &file), S24_E_FORMAT);
+    unit_check_text("header of 100000001 bytes");
+}
+END_TEST
+
 START_TEST(not_a_file)
 {
     s24i_safetensors *file = NULL;
@@ -295,6 +311,7 @@ int main(void)
     tcase_add_test(wrong, truncated_anywhere);
     tcase_add_test(wrong, damaged_anywhere);
     tcase_add_test(wrong, depth_bomb);
+    tcase_add_test(wrong, header_too_long);
     tcase_add_test(wrong, not_a_file);
     suite_add_tcase(suite, wrong);
     return unit_run(suite);

@@ -70,6 +70,8 @@ static const struct {
     {"\"\\u0041\\u00e4\\u20AC\\ud83d\\ude00\"", "\"A\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\""},
     {"\"\xc3\xa4\xf4\x8f\xbf\xbf\"", "\"\xc3\xa4\xf4\x8f\xbf\xbf\""},
     {"\"\\u0001\\u001f\x7f\"", "\"\\u0001\\u001f\\u007f\""},
+    {"[\"\\\"a string that goes on after its first quote\",\"another\"]",
+     "[\"\\\"a string that goes on after its first quote\",\"another\"]"},
     {"[]", "[]"},
     {"[ ]", "[]"},
     {"{ }", "{}"},

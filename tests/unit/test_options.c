@@ -230,6 +230,11 @@ END_TEST
 START_TEST(other_tables)
 {
     static const s24i_option none[] = {{0}};
+    static const s24i_option too_long[] = {
+        S24I_OPTION_STR(values, preset, "a|abcdefghijklmnopqrstuvwx", "a",
+                        "no room for the second"),
+        {0},
+    };
     static const s24i_option plain[] = {
         S24I_OPTION_STR(values, preset, "a|b", "b", "just a word here"),
         S24I_OPTION_INT(values, max_iter, 0, 10, "3", "number"),
@@ -243,6 +248,10 @@ START_TEST(other_tables)
     ck_assert_int_eq(parse("max_iter=5"), S24_OK);
     ck_assert_int_eq(parse("preset=a"), S24_OK);
     ck_assert_int_eq(v.max_iter, 5);
+    set = (s24i_option_set){too_long, NULL, "context", &v, sizeof v, 0};
+    s24i_options_reset(&set);
+    ck_assert_int_eq(parse("preset=abcdefghijklmnopqrstuvwx"), S24_E_OPTION);
+    ck_assert_str_eq(v.preset, "a");
     set = (s24i_option_set){none, NULL, "solver x", &v, 0, 0};
     s24i_options_reset(&set);
     ck_assert_int_eq(s24i_options_count(none), 0);

@@ -102,7 +102,8 @@ END_TEST
 
 typedef struct nest {
     s24i_threads *threads;
-    _Atomic int32_t inner, wrong;
+    bool together; /* three workers, the caller among them, meet first */
+    _Atomic int32_t inner, wrong, here;
 } nest;
 
 typedef struct inner_loop {
@@ -125,6 +126,8 @@ static void outer_task(void *arg, int64_t index, int32_t worker)
     nest *n = arg;
     inner_loop l = {n, pthread_self(), 0};
 
+    if (n->together)
+        meet((void *)&n->here, index, worker);
     n->wrong += s24i_parallel(n->threads, inner_task, &l, 10) != S24_OK;
 }
 
@@ -148,8 +151,8 @@ START_TEST(nested_loops_are_serial)
     check_nested(&threads, 50);
     check_nested(&threads, 1);
     s24i_threads other = {.memory = &memory, .count = 4};
-    nest n = {.threads = &other}; /* also on a pool that is free */
-    ck_assert_int_eq(s24i_parallel(&threads, outer_task, &n, 50), S24_OK);
+    nest n = {.threads = &other, .together = true}; /* also on a pool that is free */
+    ck_assert_int_eq(s24i_parallel(&threads, outer_task, &n, 3), S24_OK);
     ck_assert_int_eq(n.wrong, 0);
     ck_assert_ptr_null(other.pool);
     check_loop(&threads, &r, 1000); /* and the caller is outside again */

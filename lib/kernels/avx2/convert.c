@@ -56,7 +56,8 @@ void s24i_avx2_f32_to_bf16(const float *x, uint16_t *y, int64_t n)
     for (; i + 16 <= n; i += 16) {
         __m256i low = narrow_bf16(_mm256_loadu_si256((const __m256i *)(x + i)));
         __m256i high = narrow_bf16(_mm256_loadu_si256((const __m256i *)(x + i + 8)));
-        __m256i both = _mm256_packus_epi32(low, high); /* within 128 bits: the middle quarters swap */
+        __m256i both =
+            _mm256_packus_epi32(low, high); /* within 128 bits: the middle quarters swap */
         _mm256_storeu_si256((__m256i *)(y + i), _mm256_permute4x64_epi64(both, 0xd8));
     }
     s24i_ref_f32_to_bf16(x + i, y + i, n - i);

@@ -70,8 +70,8 @@ void s24i_avx2_select_24(const float *w, const float *norm, uint8_t *mask, int64
  * The rest of the group passes by each weight, one place a step: a rotation of every m lanes. Whatever comes round from the front of the
  * group goes before an equal weight, so it is raised by one on the way.
  */
-static inline __attribute__((always_inline)) __m256i kept_by_rotation(__m256i key, int32_t keep, int32_t m, __m256i next,
-                                       __m256i front)
+static inline __attribute__((always_inline)) __m256i
+kept_by_rotation(__m256i key, int32_t keep, int32_t m, __m256i next, __m256i front)
 {
     __m256i other = key, fewer = _mm256_set1_epi32(keep);
     for (int32_t step = 1; step < m; ++step) {
@@ -82,8 +82,10 @@ static inline __attribute__((always_inline)) __m256i kept_by_rotation(__m256i ke
 }
 
 /* m divides 8. */
-static inline __attribute__((always_inline)) void select_by_rotation(const float *w, const float *norm, uint8_t *mask, int64_t n,
-                                      int32_t keep, int32_t m)
+static inline __attribute__((always_inline)) void select_by_rotation(const float *w,
+                                                                     const float *norm,
+                                                                     uint8_t *mask, int64_t n,
+                                                                     int32_t keep, int32_t m)
 {
     const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     __m256i within = _mm256_set1_epi32(m - 1);
@@ -94,8 +96,7 @@ static inline __attribute__((always_inline)) void select_by_rotation(const float
     for (; i + 32 <= n; i += 32) {
         __m256i kept[4];
         for (int part = 0; part < 4; ++part)
-            kept[part] =
-                kept_by_rotation(load_keys(w, norm, i + 8 * part), keep, m, next, front);
+            kept[part] = kept_by_rotation(load_keys(w, norm, i + 8 * part), keep, m, next, front);
         store_mask(mask + i, kept);
     }
     s24i_ref_select_nm(w + i, advance(norm, i), mask + i, n - i, keep, m);
@@ -137,15 +138,16 @@ static inline uint64_t lane_bits(__m256i mask)
 /* 32 bits to 32 bytes of 1 or 0. */
 static inline void store_bits(uint8_t *bytes, uint32_t bits)
 {
-    const __m256i eight = _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202,
-                                            0x0101010101010101, 0);
+    const __m256i eight =
+        _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
     const __m256i one = _mm256_set1_epi64x((int64_t)0x8040201008040201);
     __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32((int32_t)bits), eight);
     __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, one), one);
     _mm256_storeu_si256((__m256i *)bytes, _mm256_abs_epi8(set));
 }
 
-static void keep_group(const int32_t *key, int32_t threshold, uint8_t *mask, int32_t keep, int32_t m)
+static void keep_group(const int32_t *key, int32_t threshold, uint8_t *mask, int32_t keep,
+                       int32_t m)
 {
     uint64_t above = 0, equal = 0, all = ~0ull >> (64 - m);
     for (int32_t t = 0; t < m; t += 8) {
@@ -169,7 +171,8 @@ static void select_by_threshold(const float *w, const float *norm, uint8_t *mask
         int64_t count = n - first < LANES * m ? n - first : LANES * m;
         load_groups(&set, w + first, norm ? norm + first : NULL, count);
         group_thresholds(&set, keep, m, threshold);
-        for (int32_t g = 0; g * m < count; ++g) /* what a group writes beyond its end is the next one's */
+        for (int32_t g = 0; g * m < count;
+             ++g) /* what a group writes beyond its end is the next one's */
             keep_group(set.key + g * m, threshold[g], set.mask + g * m, keep, m);
         memcpy(mask + first, set.mask, (size_t)count);
     }

@@ -4,7 +4,7 @@
 #include "kernels/lanes_transpose.h"
 
 void s24i_avx2_transpose(const float *src, int64_t lds, float *dst, int64_t ldd, int64_t rows,
-                           int64_t cols)
+                         int64_t cols)
 {
     transpose_matrix(src, lds, dst, ldd, rows, cols);
 }

@@ -11,7 +11,7 @@ enum {
 };
 
 typedef __m512 lane_values;
-typedef __m512i lane_keys;    /* non-negative */
+typedef __m512i lane_keys;   /* non-negative */
 typedef __mmask16 lane_mask; /* which lanes */
 
 static inline lane_values lanes_load(const float *x)
@@ -141,14 +141,16 @@ static inline void lanes_transpose(const float *x, int64_t stride, float *y, int
         s[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
         s[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
     }
-    for (int i = 0; i < 16; i += 4) { /* r[i + k]: columns k, k + 4, k + 8, k + 12 of rows i .. i + 3 */
+    for (int i = 0; i < 16;
+         i += 4) { /* r[i + k]: columns k, k + 4, k + 8, k + 12 of rows i .. i + 3 */
         for (int k = 0; k < 2; ++k) {
             __m512d a = _mm512_castps_pd(s[i + k]), b = _mm512_castps_pd(s[i + k + 2]);
             r[i + 2 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
             r[i + 2 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
         }
     }
-    for (int k = 0; k < 4; ++k) { /* quarters: columns k, k + 8 and k + 4, k + 12 of two sets of four rows */
+    for (int k = 0; k < 4;
+         ++k) { /* quarters: columns k, k + 8 and k + 4, k + 12 of two sets of four rows */
         s[k] = _mm512_shuffle_f32x4(r[k], r[k + 4], 0x88);
         s[k + 4] = _mm512_shuffle_f32x4(r[k], r[k + 4], 0xdd);
         s[k + 8] = _mm512_shuffle_f32x4(r[k + 8], r[k + 12], 0x88);

@@ -55,7 +55,8 @@ double s24i_avx512_dot_f64(const double *x, const double *y, int64_t n)
     int64_t i = 0;
     for (; i + 16 <= n; i += 16) {
         sum.low = _mm512_fmadd_pd(_mm512_loadu_pd(x + i), _mm512_loadu_pd(y + i), sum.low);
-        sum.high = _mm512_fmadd_pd(_mm512_loadu_pd(x + i + 8), _mm512_loadu_pd(y + i + 8), sum.high);
+        sum.high =
+            _mm512_fmadd_pd(_mm512_loadu_pd(x + i + 8), _mm512_loadu_pd(y + i + 8), sum.high);
     }
     /* A product that underflows may have made an accumulator -0, so the others are left alone. */
     __mmask16 left = s24i_first_lanes(n - i);

@@ -126,7 +126,8 @@ static void group_thresholds(const group_keys *groups, int32_t keep, int32_t m,
     _mm512_storeu_si512(threshold, keys_kth_largest(column, m, keep));
 }
 
-static void keep_group(const int32_t *key, int32_t threshold, uint8_t *mask, int32_t keep, int32_t m)
+static void keep_group(const int32_t *key, int32_t threshold, uint8_t *mask, int32_t keep,
+                       int32_t m)
 {
     uint64_t above = 0, equal = 0;
     for (int32_t t = 0; t < m; t += 16) {
