@@ -19,16 +19,17 @@
  * take next are w_j = W_j + a_j / R_jj, a = sum over earlier columns i of D_i R_ij.
  */
 typedef struct s24i_sweep_block {
-    int64_t lanes;         /* multiple of S24I_LANES */
-    int64_t cols;          /* of the block; a multiple of m when n > 0 */
-    const float *w;        /* W */
-    float *a;              /* in: a over the columns before the block; destroyed */
-    float *d;              /* out: D = W - V */
-    uint8_t *mask;         /* [cols][lanes], 1 = kept: out when n > 0, else in */
-    const float *r;        /* the diagonal block of R, row-major, strictly lower part not read */
+    int64_t lanes;  /* multiple of S24I_LANES */
+    int64_t cols;   /* of the block; a multiple of m when n > 0 */
+    const float *w; /* W */
+    float *a;       /* in: a over the columns before the block; destroyed */
+    float *d;       /* out: D = W - V */
+    uint8_t *mask;  /* [cols][lanes], 1 = kept: out when n > 0, else in */
+    const float *r; /* the diagonal block of R, row-major, strictly lower part not read */
     int64_t ldr;
     const float *inv_diag; /* 1 / R_jj */
-    int32_t n, m;          /* keep n of m, chosen by |w_j R_jj| on the weights current at the group's first column; n == 0: mask is given */
+    /* Keep n of m, chosen by |w_j R_jj| on the weights current at the group's first column; n == 0: the mask is given. */
+    int32_t n, m;
 } s24i_sweep_block;
 
 typedef struct s24i_kernels {

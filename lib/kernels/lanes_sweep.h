@@ -9,12 +9,13 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #if defined __clang__
-#define UNROLL _Pragma("unroll")
+#define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
 
 enum {
+    PANEL = 4,              /* columns whose sums are held in registers: a group of 2:4 */
     TILE = S24I_MAX_GROUP,  /* rows and columns of R at a time, at most */
     TILE_LD = TILE + PANEL, /* a panel may reach over the end */
     STRIP = WIDE * LANES,   /* rows of the layer whose sums are held in registers, at most */
@@ -76,10 +77,11 @@ INLINE void pull(const sweep_tile *tile, const sweep_strip *strip, int wide, int
     const float *a = tile->block->a + (tile->column + first) * lanes + strip->lane;
     lane_values sum[PANEL][WIDE];
     UNROLL
-    for (int k = 0; k < PANEL; ++k)
+    for (int k = 0; k < PANEL; ++k) {
         UNROLL
-    for (int l = 0; l < wide; ++l)
-        sum[k][l] = first + k < end ? lanes_load(a + k * lanes + l * LANES) : lanes_zero();
+        for (int l = 0; l < wide; ++l)
+            sum[k][l] = first + k < end ? lanes_load(a + k * lanes + l * LANES) : lanes_zero();
+    }
     for (int32_t j = from; j < to; ++j) {
         const float *r = tile->r[j] + first;
         lane_values d[WIDE];
@@ -95,11 +97,12 @@ INLINE void pull(const sweep_tile *tile, const sweep_strip *strip, int wide, int
         }
     }
     UNROLL
-    for (int k = 0; k < PANEL; ++k)
+    for (int k = 0; k < PANEL; ++k) {
         UNROLL
-    for (int l = 0; l < wide; ++l)
-        if (first + k < end)
-            lanes_store(out + k * ldo + l * LANES, sum[k][l]);
+        for (int l = 0; l < wide; ++l)
+            if (first + k < end)
+                lanes_store(out + k * ldo + l * LANES, sum[k][l]);
+    }
 }
 
 /* Functions of their own: among other code the compiler does not find registers for all the sums. */
@@ -125,18 +128,28 @@ INLINE void pull_panel(const sweep_tile *tile, const sweep_strip *strip, int wid
         pull_one(tile, strip, from, to, first, end, out, ldo);
 }
 
+/* Rows [0, to), from memory to memory. */
+INLINE void pull_to_a(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t to,
+                      int32_t first, int32_t end)
+{
+    const s24i_sweep_block *block = tile->block;
+    float *a = block->a + (tile->column + first) * block->lanes + strip->lane;
+    pull_panel(tile, strip, wide, 0, to, first, end, a, block->lanes);
+}
+
 INLINE void load_sums(lane_values sum[PANEL][WIDE], int wide, const panel_sums *sums)
 {
     UNROLL
-    for (int k = 0; k < PANEL; ++k)
+    for (int k = 0; k < PANEL; ++k) {
         UNROLL
-    for (int l = 0; l < wide; ++l)
-        sum[k][l] = lanes_load(sums->a[k] + l * LANES);
+        for (int l = 0; l < wide; ++l)
+            sum[k][l] = lanes_load(sums->a[k] + l * LANES);
+    }
 }
 
-/* ---- columns under given masks, and 2:4 chosen in registers ---- */
+/* ---- the columns of one panel, in order ---- */
 
-/* Which 2 of 4 columns to keep in one register of lanes: scores as they would be if none of them were dropped. */
+/* Which 2 of the 4 columns to keep in one register of lanes, by the scores that they have if none of them is dropped. */
 INLINE void choose_24(const sweep_tile *tile, int32_t first, int64_t at,
                       lane_values sum[PANEL][WIDE], int l, lane_mask kept[PANEL][WIDE])
 {
@@ -164,34 +177,54 @@ INLINE void choose_24(const sweep_tile *tile, int32_t first, int64_t at,
         kept[t][l] = chosen[t];
 }
 
-/* The columns of one panel, sums in registers. */
-INLINE void finish_panel(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t first,
-                         lane_values sum[PANEL][WIDE], bool choose)
+/* The keys of the columns of one group, and room to sort them. */
+typedef struct group_keys {
+    lane_keys key[S24I_MAX_GROUP][WIDE], sorted[S24I_MAX_GROUP];
+} group_keys;
+
+typedef enum panel_work {
+    TRY,       /* keys of the scores, nothing dropped */
+    GIVEN,     /* D under the mask that there is */
+    CHOOSE_24, /* D under a 2:4 mask that is made first */
+} panel_work;
+
+/* Columns from `first` on and before `end`, when rows [from, first) and themselves are all that is still to be pulled. `group` is for TRY,
+ * whose group begins at `from`. */
+INLINE void finish_panel(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t from,
+                         int32_t first, int32_t end, panel_work work, group_keys *group)
 {
     const s24i_sweep_block *block = tile->block;
     int64_t at = (tile->column + first) * block->lanes + strip->lane;
+    panel_sums sums;
+    lane_values sum[PANEL][WIDE];
     lane_mask kept[PANEL][WIDE];
+    pull_panel(tile, strip, wide, from, first, first, end, sums.a[0], STRIP);
+    load_sums(sum, wide, &sums);
     UNROLL
     for (int l = 0; l < wide; ++l)
-        if (choose)
+        if (work == CHOOSE_24)
             choose_24(tile, first, at, sum, l, kept);
     UNROLL
     for (int t = 0; t < PANEL; ++t, at += block->lanes) {
-        if (first + t == tile->cols)
+        if (first + t == end)
             break;
         const float *r = tile->r[first + t] + first;
         UNROLL
         for (int l = 0; l < wide; ++l) {
-            uint8_t *mask = block->mask + at + l * LANES;
-            if (choose)
-                mask_store(mask, kept[t][l]);
-            else
-                kept[t][l] = mask_load(mask);
-            lane_values w = lanes_load(block->w + at + l * LANES);
+            int64_t here = at + l * LANES;
             lane_values inv_diag = lanes_all(block->inv_diag[tile->column + first + t]);
-            lane_values c = lanes_fma(sum[t][l], inv_diag, w);
-            lane_values d = lanes_choose(kept[t][l], lanes_sub(w, c), w);
-            lanes_store(block->d + at + l * LANES, d);
+            lane_values w = lanes_load(block->w + here), c = lanes_fma(sum[t][l], inv_diag, w);
+            lane_values d = lanes_sub(w, c);
+            if (work == TRY) {
+                group->key[first - from + t][l] = lanes_key(lanes_mul(c, lanes_all(r[t])));
+            } else {
+                if (work == CHOOSE_24)
+                    mask_store(block->mask + here, kept[t][l]);
+                else
+                    kept[t][l] = mask_load(block->mask + here);
+                d = lanes_choose(kept[t][l], d, w);
+                lanes_store(block->d + here, d);
+            }
             lanes_store(strip->d + (first + t) * SLAB + l * LANES, d);
             UNROLL
             for (int k = t + 1; k < PANEL; ++k)
@@ -200,81 +233,19 @@ INLINE void finish_panel(const sweep_tile *tile, const sweep_strip *strip, int w
     }
 }
 
-INLINE void finish_strip(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t first,
-                         bool choose)
-{
-    panel_sums sums;
-    lane_values sum[PANEL][WIDE];
-    pull_panel(tile, strip, wide, 0, first, first, tile->cols, sums.a[0], STRIP);
-    load_sums(sum, wide, &sums);
-    finish_panel(tile, strip, wide, first, sum, choose);
-}
-
-/* ---- any other n:m ---- */
-
-/* The panel of columns at `first`, no further than `end`, pulls rows [0, to). */
-INLINE void pull_to_a(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t to,
-                      int32_t first, int32_t end)
-{
-    const s24i_sweep_block *block = tile->block;
-    float *a = block->a + (tile->column + first) * block->lanes + strip->lane;
-    pull_panel(tile, strip, wide, 0, to, first, end, a, block->lanes);
-}
-
-/* The keys of one group, and room to sort them. */
-typedef struct group_scores {
-    lane_keys key[S24I_MAX_GROUP][WIDE], sorted[S24I_MAX_GROUP];
-} group_scores;
-
-/* The columns of a group [from, to) in order; on trial (scores given) nothing is dropped, else the mask decides. */
-INLINE void group_columns(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t from,
-                          int32_t to, group_scores *scores)
-{
-    const s24i_sweep_block *block = tile->block;
-    for (int32_t first = from; first < to; first += PANEL) {
-        int64_t at = (tile->column + first) * block->lanes + strip->lane;
-        panel_sums sums;
-        lane_values sum[PANEL][WIDE];
-        pull_panel(tile, strip, wide, from, first, first, to, sums.a[0], STRIP);
-        load_sums(sum, wide, &sums);
-        UNROLL
-        for (int t = 0; t < PANEL; ++t, at += block->lanes) {
-            if (first + t == to)
-                break;
-            const float *r = tile->r[first + t] + first;
-            UNROLL
-            for (int l = 0; l < wide; ++l) {
-                lane_values w = lanes_load(block->w + at + l * LANES);
-                lane_values inv_diag = lanes_all(block->inv_diag[tile->column + first + t]);
-                lane_values c = lanes_fma(sum[t][l], inv_diag, w);
-                lane_values d = lanes_sub(w, c);
-                if (scores) {
-                    lane_keys key = lanes_key(lanes_mul(c, lanes_all(r[t])));
-                    scores->key[first - from + t][l] = key;
-                } else {
-                    d = lanes_choose(mask_load(block->mask + at + l * LANES), d, w);
-                    lanes_store(block->d + at + l * LANES, d);
-                }
-                lanes_store(strip->d + (first + t) * SLAB + l * LANES, d);
-                UNROLL
-                for (int k = t + 1; k < PANEL; ++k)
-                    sum[k][l] = lanes_fma(d, lanes_all(r[k]), sum[k][l]);
-            }
-        }
-    }
-}
+/* ---- the columns of one group of any n:m ---- */
 
 /* Keep n of m: all above the n-th largest, and of those equal to it the first. */
-static void choose_nm(group_scores *scores, int l, int32_t n, int32_t m, uint8_t *mask, int64_t ldm)
+static void choose_nm(group_keys *group, int l, int32_t n, int32_t m, uint8_t *mask, int64_t ldm)
 {
     for (int32_t t = 0; t < m; ++t)
-        scores->sorted[t] = scores->key[t][l];
-    lane_keys least = keys_kth_largest(scores->sorted, m, n), room = keys_all(n);
+        group->sorted[t] = group->key[t][l];
+    lane_keys least = keys_kth_largest(group->sorted, m, n), room = keys_all(n);
     for (int32_t t = 0; t < m; ++t)
-        room = keys_count_down(room, keys_greater(scores->key[t][l], least));
+        room = keys_count_down(room, keys_greater(group->key[t][l], least));
     for (int32_t t = 0; t < m; ++t) {
-        lane_mask above = keys_greater(scores->key[t][l], least);
-        lane_mask equal = keys_equal(scores->key[t][l], least);
+        lane_mask above = keys_greater(group->key[t][l], least);
+        lane_mask equal = keys_equal(group->key[t][l], least);
         lane_mask fits = mask_and(equal, keys_greater(room, keys_zero()));
         room = keys_count_down(room, fits);
         mask_store(mask + t * ldm, mask_or(above, fits));
@@ -286,44 +257,48 @@ INLINE void finish_group(const sweep_tile *tile, const sweep_strip *strip, int w
     const s24i_sweep_block *block = tile->block;
     int64_t at = (tile->column + from) * block->lanes + strip->lane;
     int32_t to = from + block->m;
-    group_scores scores;
-    for (int32_t first = from; first < to && from > 0; first += PANEL)
+    group_keys group;
+    for (int32_t first = from; first < to; first += PANEL)
         pull_to_a(tile, strip, wide, from, first, to);
-    group_columns(tile, strip, wide, from, to, &scores);
+    for (int32_t first = from; first < to; first += PANEL)
+        finish_panel(tile, strip, wide, from, first, to, TRY, &group);
     for (int l = 0; l < wide; ++l)
-        choose_nm(&scores, l, block->n, block->m, block->mask + at + l * LANES, block->lanes);
-    group_columns(tile, strip, wide, from, to, NULL);
+        choose_nm(&group, l, block->n, block->m, block->mask + at + l * LANES, block->lanes);
+    for (int32_t first = from; first < to; first += PANEL)
+        finish_panel(tile, strip, wide, from, first, to, GIVEN, NULL);
 }
 
 /* ---- a tile, slab by slab, strip by strip ---- */
 
 typedef enum tile_work {
-    PULL,      /* off the diagonal */
-    GIVEN,     /* on it: the masks are given */
-    CHOOSE_24, /* or 2:4 */
-    CHOOSE_NM, /* or another n:m */
+    OFF_DIAGONAL,
+    MASK_GIVEN, /* on the diagonal, as the next two */
+    MASK_24,
+    MASK_NM,
 } tile_work;
 
+/* On the panel or group of columns at `first`. */
 INLINE void work_strip(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t first,
                        tile_work work)
 {
-    if (work == PULL)
+    if (work == OFF_DIAGONAL)
         pull_to_a(tile, strip, wide, tile->rows, first, tile->cols);
-    else if (work == CHOOSE_NM)
-        finish_group(tile, strip, wide, first);
+    else if (work == MASK_GIVEN)
+        finish_panel(tile, strip, wide, 0, first, tile->cols, GIVEN, NULL);
+    else if (work == MASK_24)
+        finish_panel(tile, strip, wide, 0, first, tile->cols, CHOOSE_24, NULL);
     else
-        finish_strip(tile, strip, wide, first, work == CHOOSE_24);
+        finish_group(tile, strip, wide, first);
 }
 
 /* In strips as wide as possible, but rather two of two registers than one left alone. */
-INLINE void work_strips(const sweep_tile *tile, sweep_slab *slab, int wide, int32_t first,
-                        tile_work work)
+INLINE void work_strips(const sweep_tile *tile, sweep_slab *slab, int32_t first, tile_work work)
 {
     for (int32_t done = 0, left; (left = slab->registers - done) > 0;) {
         sweep_strip strip = {slab->lane + done * LANES, slab->d[0] + done * LANES};
-        if (left >= wide && left != wide + 1) {
-            work_strip(tile, &strip, wide, first, work);
-            done += wide;
+        if (left >= WIDE && left != WIDE + 1) {
+            work_strip(tile, &strip, WIDE, first, work);
+            done += WIDE;
         } else if (left >= 2) {
             work_strip(tile, &strip, 2, first, work);
             done += 2;
@@ -342,40 +317,40 @@ static void load_slab(const sweep_tile *tile, sweep_slab *slab)
 }
 
 /* `step` columns at a time. */
-INLINE void work_slabs(const sweep_tile *tile, int wide, int32_t step, tile_work work)
+INLINE void work_slabs(const sweep_tile *tile, int32_t step, tile_work work)
 {
     sweep_slab slab; /* d is filled by earlier columns */
     int64_t lanes = tile->block->lanes;
     for (slab.lane = 0; slab.lane < lanes; slab.lane += SLAB) {
         slab.registers = (int32_t)(lanes - slab.lane < SLAB ? lanes - slab.lane : SLAB) / LANES;
-        if (work == PULL)
+        if (work == OFF_DIAGONAL)
             load_slab(tile, &slab);
         for (int32_t first = 0; first < tile->cols; first += step)
-            work_strips(tile, &slab, wide, first, work);
+            work_strips(tile, &slab, first, work);
     }
 }
 
 static void pull_tile(const sweep_tile *tile)
 {
-    work_slabs(tile, WIDE, PANEL, PULL);
+    work_slabs(tile, PANEL, OFF_DIAGONAL);
 }
 
 static void finish_tile_given(const sweep_tile *tile)
 {
-    work_slabs(tile, WIDE, PANEL, GIVEN);
+    work_slabs(tile, PANEL, MASK_GIVEN);
 }
 
 static void finish_tile_24(const sweep_tile *tile)
 {
-    work_slabs(tile, WIDE, PANEL, CHOOSE_24);
+    work_slabs(tile, PANEL, MASK_24);
 }
 
 static void finish_tile_nm(const sweep_tile *tile)
 {
-    work_slabs(tile, WIDE, tile->block->m, CHOOSE_NM);
+    work_slabs(tile, tile->block->m, MASK_NM);
 }
 
-static void lanes_sweep_block(const s24i_sweep_block *block)
+static void sweep_tiles(const s24i_sweep_block *block)
 {
     int32_t unit = block->n > 0 ? TILE / block->m * block->m : TILE;
     sweep_tile tile; /* r is filled tile by tile */

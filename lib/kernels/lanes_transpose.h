@@ -4,8 +4,8 @@
 #define S24I_LANES_TRANSPOSE_H
 #include "kernels/ref/table.h"
 
-/* Columns of the source done together: more would touch more pages of the destination than the processor keeps at hand. */
-enum { STRIPE = 64 };
+/* Columns of the source done together: more would touch more pages of the destination than the processor keeps translations of. */
+enum { STRIPE = 256 };
 
 static inline void transpose_matrix(const float *src, int64_t lds, float *dst, int64_t ldd,
                                     int64_t rows, int64_t cols)

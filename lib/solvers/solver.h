@@ -38,7 +38,7 @@ typedef struct s24i_solver_class {
     const char *name;
     const char *title, *constraints, *paper, *cost; /* s24_solver_fact() */
     uint32_t honours;
-    bool unconstrained; /* may run without any: the support of w is what is kept */
+    bool unconstrained;         /* may run without any: the support of w is what is kept */
     bool combines;              /* may more than one of them be set at once (with a mask) */
     const s24i_option *options; /* ended by name == NULL */
     const s24i_preset *presets; /* or NULL */

@@ -6,8 +6,7 @@
 
 enum {
     LANES = 8, /* in a register */
-    PANEL = 4, /* columns that the sweep holds in registers at a time */
-    WIDE = 3,  /* registers of rows that it takes at a time */
+    WIDE = 3,  /* registers that the sums of one column are in */
 };
 
 typedef __m256 lane_values;

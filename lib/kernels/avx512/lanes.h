@@ -6,8 +6,7 @@
 
 enum {
     LANES = 16, /* in a register */
-    PANEL = 4,  /* columns that the sweep holds in registers at a time */
-    WIDE = 4,   /* registers of rows that it takes at a time */
+    WIDE = 4,   /* registers that the sums of one column are in */
 };
 
 typedef __m512 lane_values;

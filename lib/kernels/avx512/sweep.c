@@ -11,5 +11,5 @@ void s24i_avx512_transpose(const float *src, int64_t lds, float *dst, int64_t ld
 
 void s24i_avx512_sweep_block(const s24i_sweep_block *block)
 {
-    lanes_sweep_block(block);
+    sweep_tiles(block);
 }

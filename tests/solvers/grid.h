@@ -1,0 +1,435 @@
+/* What the tests of solvers share: contexts over an allocator that is watched, layers, all constraints, and a judge that only counts.
+ * Public interface alone. */
+#ifndef S24_TESTS_GRID_H
+#define S24_TESTS_GRID_H
+#include "../ops/naive.h"
+#include <check.h>
+#include <sparse24/sparse24.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+/* For long loops: Check's own assertions write to a pipe each time. */
+#define grid_check(condition, ...)     \
+    do {                               \
+        if (!(condition))              \
+            ck_abort_msg(__VA_ARGS__); \
+    } while (0)
+
+#define grid_ok(call)                                                                           \
+    do {                                                                                        \
+        s24_status grid_status = (call);                                                        \
+        if (grid_status != S24_OK)                                                              \
+            ck_abort_msg("%s: %s (%s)", #call, s24_status_name(grid_status), s24_last_error()); \
+    } while (0)
+
+/* ---- Memory ---- */
+
+static _Atomic int64_t heap_current, heap_peak, heap_calls;
+static int64_t heap_refuse; /* number of the call to refuse, from 1; 0 = none */
+
+static inline void *heap_alloc(void *user, size_t size, size_t align)
+{
+    char *block;
+
+    (void)user;
+    if (++heap_calls == heap_refuse || posix_memalign((void **)&block, align, align + size))
+        return NULL;
+    memcpy(block, &size, sizeof size);
+    memset(block + align, 0xa5, size);
+    int64_t now = heap_current += (int64_t)size, peak = heap_peak;
+    while (now > peak && !atomic_compare_exchange_weak(&heap_peak, &peak, now)) {
+    }
+    return block + align;
+}
+
+static inline void heap_free(void *user, void *ptr, size_t size)
+{
+    size_t asked;
+
+    (void)user;
+    memcpy(&asked, (char *)ptr - 64, sizeof asked);
+    if (asked != size)
+        abort();
+    heap_current -= (int64_t)size;
+    free((char *)ptr - 64);
+}
+
+static inline s24_ctx *open_ctx(int32_t threads)
+{
+    s24_ctx *ctx = NULL;
+
+    heap_refuse = 0;
+    grid_ok(s24_ctx_create_with(heap_alloc, heap_free, NULL, &ctx));
+    grid_ok(s24_ctx_set_int(ctx, "threads", threads));
+    return ctx;
+}
+
+/* Everything made from it must be gone already. */
+static inline void close_ctx(s24_ctx *ctx)
+{
+    s24_ctx_destroy(ctx);
+    ck_assert_int_eq(heap_current, 0);
+    drop_all();
+}
+
+/* ---- Constraints ---- */
+
+typedef struct {
+    const char *text; /* for s24_problem_parse() */
+    int64_t n, m;
+    double sparsity;
+    bool row, mask;
+} constraint;
+
+static const constraint constraints[] = {
+    {"2:4", 2, 4, 0, false, false},   {"1:4", 1, 4, 0, false, false},
+    {"4:8", 4, 8, 0, false, false},   {"3:7", 3, 7, 0, false, false},
+    {"50%", 0, 0, 0.5, false, false}, {"row 70%", 0, 0, 0.7, true, false},
+    {"0%", 0, 0, 0, false, false},    {"", 0, 0, 0, false, true},
+    {"2:4", 2, 4, 0, false, true},    {"row 40%", 0, 0, 0.4, true, true},
+};
+enum { CONSTRAINTS = sizeof constraints / sizeof *constraints };
+
+static const int64_t shapes[][3] = {/* rows, columns, calibration rows */
+                                    {1, 4, 10},     {3, 8, 300},    {5, 64, 300},   {9, 84, 150},
+                                    {17, 128, 400}, {64, 192, 500}, {130, 260, 600}};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+static inline bool fits(const constraint *limit, int64_t cols)
+{
+    return !limit->m || cols % limit->m == 0;
+}
+
+static inline int64_t zeros_of(double sparsity, int64_t size)
+{
+    int64_t zeros = (int64_t)nearbyint(sparsity * (double)size);
+
+    return zeros < size ? zeros : size - 1;
+}
+
+/* 1 on the `keep` largest |w| of `count`, ties to the lower index. Slow. */
+static inline void keep_largest(const float *w, int64_t count, int64_t keep, uint8_t *mask)
+{
+    for (int64_t i = 0; i < count; i++) {
+        int64_t before = 0;
+        for (int64_t j = 0; j < count; j++)
+            before += fabsf(w[j]) > fabsf(w[i]) || (fabsf(w[j]) == fabsf(w[i]) && j < i);
+        mask[i] = before < keep;
+    }
+}
+
+static int compare_magnitudes(const void *a, const void *b)
+{
+    float x = fabsf(*(const float *)a), y = fabsf(*(const float *)b);
+
+    return x > y ? -1 : x < y;
+}
+
+/* The mask of the largest magnitudes under a constraint. */
+static inline void magnitude_mask(const constraint *limit, const float *w, int64_t rows,
+                                  int64_t cols, uint8_t *mask)
+{
+    int64_t size = rows * cols, part = limit->n ? limit->m : limit->row ? cols : size;
+
+    if (part == size && size > 1000) { /* the same by a threshold */
+        int mark = naive_count;
+        int64_t keep = size - zeros_of(limit->sparsity, size), ties = keep;
+        float *sorted = GRAB(float, size);
+        memcpy(sorted, w, (size_t)size * sizeof *w);
+        qsort(sorted, (size_t)size, sizeof *sorted, compare_magnitudes);
+        float least = fabsf(sorted[keep - 1]);
+        for (int64_t i = 0; i < size; i++)
+            ties -= fabsf(w[i]) > least;
+        for (int64_t i = 0; i < size; i++)
+            mask[i] = fabsf(w[i]) > least || (fabsf(w[i]) == least && ties-- > 0);
+        drop_to(mark);
+        return;
+    }
+    for (int64_t i = 0; i < size; i += part)
+        keep_largest(w + i, part, limit->n ? limit->n : part - zeros_of(limit->sparsity, part),
+                     mask + i);
+}
+
+/* Does the support (non-zero bytes) obey, and if `exact` keep no weight less than it could? */
+static inline bool obeys(const constraint *limit, const uint8_t *support, int64_t rows,
+                         int64_t cols, bool exact)
+{
+    int64_t size = rows * cols, part = limit->n ? limit->m : limit->row ? cols : size;
+    int64_t most = limit->n ? limit->n : part - zeros_of(limit->sparsity, part);
+
+    for (int64_t i = 0; i < size; i += part) {
+        int64_t kept = 0;
+        for (int64_t j = i; j < i + part; j++)
+            kept += support[j] != 0;
+        if (kept > most || (exact && kept < most))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Layers ---- */
+
+typedef struct {
+    s24_ctx *ctx;
+    const constraint *limit;
+    int64_t rows, cols, calibration;
+    float *w, *x;
+    double *rows_of_x; /* x in double */
+    uint8_t *mask;     /* of the constraint, or NULL */
+    s24_mat view, mask_view;
+    s24_gram *gram;
+    s24_problem *problem;
+} layer;
+
+static inline s24_mat row_major(void *data, int64_t rows, int64_t cols, int32_t dtype)
+{
+    s24_mat mat;
+
+    grid_ok(s24_mat_rowmajor(&mat, data, rows, cols, dtype));
+    return mat;
+}
+
+/* The problem over l->view, l->mask and l->gram, all of which may have been exchanged. */
+static inline void pose(layer *l)
+{
+    s24_problem_destroy(l->problem);
+    grid_ok(s24_problem_create(l->ctx, &l->view, &l->problem));
+    if (l->gram)
+        grid_ok(s24_problem_set_gram(l->problem, l->gram));
+    grid_ok(s24_problem_parse(l->problem, l->limit->text));
+    if (l->mask)
+        grid_ok(s24_problem_set_mask(l->problem, &l->mask_view));
+}
+
+static inline s24_gram *sum_rows(s24_ctx *ctx, const float *x, int64_t rows, int64_t cols)
+{
+    s24_gram *gram;
+    s24_mat view = row_major((void *)(uintptr_t)x, rows, cols, S24_F32);
+
+    grid_ok(s24_gram_create(ctx, cols, S24_F32, &gram));
+    grid_ok(s24_gram_add(gram, &view, NULL));
+    return gram;
+}
+
+/* calibration 0: no gram. */
+static inline layer open_layer(s24_ctx *ctx, const constraint *limit, int64_t rows, int64_t cols,
+                               int64_t calibration)
+{
+    uint64_t seed = (uint64_t)(rows * 1000 + cols);
+    layer l = {.ctx = ctx, .limit = limit, .rows = rows, .cols = cols, .calibration = calibration};
+
+    l.w = normals(&seed, rows * cols);
+    l.view = row_major(l.w, rows, cols, S24_F32);
+    if (calibration) {
+        l.x = activations(&seed, calibration, cols, 0.7);
+        l.rows_of_x = doubles(l.x, calibration * cols);
+        l.gram = sum_rows(ctx, l.x, calibration, cols);
+    }
+    if (limit->mask) {
+        float *dice = normals(&seed, rows * cols);
+        constraint inside = *limit;
+        if (!limit->n && !limit->row)
+            inside.sparsity = 0.5;
+        l.mask = GRAB(uint8_t, rows * cols);
+        magnitude_mask(&inside, dice, rows, cols, l.mask);
+        l.mask_view = row_major(l.mask, rows, cols, S24_U8);
+    }
+    pose(&l);
+    return l;
+}
+
+/* Make w obey the constraint. */
+static inline void prune(layer *l)
+{
+    uint8_t *mask = l->mask;
+
+    if (!mask)
+        magnitude_mask(l->limit, l->w, l->rows, l->cols, mask = GRAB(uint8_t, l->rows * l->cols));
+    for (int64_t i = 0; i < l->rows * l->cols; i++)
+        l->w[i] = mask[i] ? l->w[i] : 0;
+    pose(l);
+}
+
+static inline void close_layer(layer *l)
+{
+    s24_problem_destroy(l->problem);
+    s24_gram_destroy(l->gram);
+}
+
+/* ---- Solving ---- */
+
+static inline bool has_option(const s24_solver *solver, const char *option)
+{
+    const char *name;
+
+    for (int32_t i = 0; i < s24_solver_option_count(solver); i++) {
+        grid_ok(s24_solver_option_info(solver, i, &name, NULL, NULL, NULL, NULL));
+        if (!strcmp(name, option))
+            return true;
+    }
+    return false;
+}
+
+/* A solver whose damping does not depend on a sample of rows, when `fixed`. */
+static inline s24_solver *new_solver(s24_ctx *ctx, const char *name, bool fixed)
+{
+    s24_solver *solver;
+
+    grid_ok(s24_solver_create(ctx, name, &solver));
+    if (fixed && has_option(solver, "damp_rule"))
+        grid_ok(s24_solver_parse(solver, "damp_rule=relative, damp=0.02"));
+    return solver;
+}
+
+/* NULL when the solver cannot honour the constraint. One that wants w to obey already gets it so. */
+static inline s24_result *solve(layer *l, const char *name, bool fixed)
+{
+    s24_result *result = NULL;
+    s24_solver *solver = new_solver(l->ctx, name, fixed);
+    s24_status status = s24_solve(solver, l->problem, &result);
+
+    if (status == S24_E_STATE && strstr(s24_last_error(), "support of w")) {
+        prune(l);
+        status = s24_solve(solver, l->problem, &result);
+    }
+    s24_solver_destroy(solver);
+    grid_check(status == S24_OK || status == S24_E_UNSUPPORTED, "%s on %s, %lld x %lld: %s", name,
+               l->limit->text, (long long)l->rows, (long long)l->cols, s24_last_error());
+    ck_assert(status == S24_OK || !result);
+    return result;
+}
+
+static inline const float *weights_of(const s24_result *result)
+{
+    s24_mat view;
+
+    grid_ok(s24_result_matrix(result, "weights", &view));
+    ck_assert(view.dtype == S24_F32 && view.row_stride == view.cols && view.col_stride == 1);
+    return view.data;
+}
+
+static inline const uint8_t *mask_of(const s24_result *result)
+{
+    s24_mat view;
+
+    grid_ok(s24_result_matrix(result, "mask", &view));
+    ck_assert(view.dtype == S24_U8 && view.row_stride == view.cols && view.col_stride == 1);
+    return view.data;
+}
+
+static inline double number(const s24_result *result, const char *name)
+{
+    double value;
+
+    grid_ok(s24_result_float(result, name, &value));
+    return value;
+}
+
+static inline const char *word(const s24_result *result, const char *name)
+{
+    const char *value;
+
+    grid_ok(s24_result_str(result, name, &value));
+    return value;
+}
+
+static inline bool chooses(const char *solver)
+{
+    return strcmp(solver, "refit") != 0;
+}
+
+/* ||X (W - V)^T||^2 from X itself. */
+static inline double naive_loss(const layer *l, const float *v)
+{
+    int mark = naive_count;
+    double total = 0, *e = GRAB(double, l->cols);
+
+    for (int64_t o = 0; o < l->rows; o++) {
+        for (int64_t j = 0; j < l->cols; j++)
+            e[j] = (double)l->w[o * l->cols + j] - v[o * l->cols + j];
+        for (int64_t i = 0; i < l->calibration; i++)
+            total += pow(naive_dot(l->rows_of_x + i * l->cols, e, l->cols), 2);
+        if (!l->calibration)
+            total += naive_dot(e, e, l->cols);
+    }
+    drop_to(mark);
+    return total;
+}
+
+/* As if inputs were uncorrelated: what a loss is made of before terms cancel, and what H in f32 can be wrong about. */
+static inline double uncoupled_loss(const layer *l, const float *v)
+{
+    double total = 0;
+
+    for (int64_t j = 0; j < l->cols; j++) {
+        double h = 0, e = 0;
+        for (int64_t i = 0; i < l->calibration; i++)
+            h += pow(l->x[i * l->cols + j], 2);
+        for (int64_t o = 0; o < l->rows; o++)
+            e += pow((double)l->w[o * l->cols + j] - v[o * l->cols + j], 2);
+        total += h * e;
+    }
+    return total;
+}
+
+static inline bool near(double a, double b, double relative)
+{
+    return fabs(a - b) <= relative * fmax(fabs(a), fabs(b));
+}
+
+/* Everything that must hold for any result of any solver. */
+static inline void judge(const layer *l, const char *solver, const s24_result *result)
+{
+    int64_t size = l->rows * l->cols, nnz = 0;
+    const float *v = weights_of(result);
+    const uint8_t *mask = mask_of(result);
+    uint8_t *support = GRAB(uint8_t, size);
+    double loss, relative;
+    s24_mat view = row_major((void *)(uintptr_t)v, l->rows, l->cols, S24_F32);
+
+    for (int64_t i = 0; i < size; i++) {
+        grid_check(mask[i] <= 1 && isfinite(v[i]) && (mask[i] || v[i] == 0),
+                   "%s: weight %lld is %g, its mask %d", solver, (long long)i, v[i], mask[i]);
+        grid_check(!l->mask || l->mask[i] || !mask[i], "%s: outside of the mask", solver);
+        nnz += support[i] = v[i] != 0;
+    }
+    grid_check(obeys(l->limit, support, l->rows, l->cols, false), "%s breaks %s", solver,
+               l->limit->text);
+    grid_check(obeys(l->limit, mask, l->rows, l->cols, chooses(solver) && !l->mask),
+               "%s's mask breaks %s", solver, l->limit->text);
+    grid_ok(s24_problem_check(l->problem, &view));
+    grid_ok(s24_problem_check_result(l->problem, result));
+    grid_ok(s24_problem_loss(l->problem, &view, &loss, &relative));
+    grid_check(fabs(number(result, "loss") - loss) <= 1e-6 * loss, "%s: loss %g is %g", solver,
+               number(result, "loss"), loss);
+    grid_check(near(number(result, "relative_loss"), relative, 1e-6), "%s: relative loss", solver);
+    double wanted = naive_loss(l, v), error = 1e-5 * wanted + 1e-6 * uncoupled_loss(l, v);
+    grid_check(fabs(loss - wanted) <= error, "%s: loss %g is %g", solver, loss, wanted);
+    ck_assert_double_eq(number(result, "nnz"), (double)nnz);
+    ck_assert_double_eq(number(result, "zeros"), (double)(size - nnz));
+    ck_assert_str_eq(word(result, "solver"), solver);
+    ck_assert(strstr(word(result, "record"), "\"relative_loss\":"));
+}
+
+/* ---- Suites ---- */
+
+static inline int run_suite(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
+
+static inline TCase *new_case(Suite *suite, const char *name)
+{
+    TCase *tcase = tcase_create(name);
+
+    tcase_set_timeout(tcase, 120);
+    suite_add_tcase(suite, tcase);
+    return tcase;
+}
+
+#endif
