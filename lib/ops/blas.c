@@ -66,6 +66,12 @@ void s24i_ssyrk(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int
                 (int)ldc);
 }
 
+void s24i_ssyrk_subtract(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc)
+{
+    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasNoTrans, (int)n, (int)k, -1, a, (int)lda, 1, c,
+                (int)ldc);
+}
+
 void s24i_dsyrk(int64_t n, int64_t k, const double *a, int64_t lda, double *c, int64_t ldc)
 {
     cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, (int)n, (int)k, 1, a, (int)lda, 0, c,

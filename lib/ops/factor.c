@@ -7,7 +7,7 @@
  * already done (left-looking: every element is written once), so all the work is large products. Triangular solves go through the inverted
  * diagonal blocks: OpenBLAS's strsm reaches a fifth of its sgemm on some processors (docs/numerics.md).
  */
-enum { B = S24I_BLOCK };
+enum { B = S24I_BLOCK, TALL = 2 * B };
 
 static int64_t blocks(int64_t dim)
 {
@@ -26,19 +26,21 @@ typedef struct {
     float *a, *inv_diag, *scratch;
 } cholesky;
 
-/* Block (i, block), i <= block: minus the product with the columns right of `block`. */
-static void subtract_done(const cholesky *c, int64_t i)
-{
-    int64_t n = c->dim, k0 = c->block * B, kw = width_of(n, c->block), right = k0 + kw;
-    if (right < n)
-        s24i_sgemm(false, true, width_of(n, i), kw, n - right, -1, c->a + i * B * n + right, n,
-                   c->a + k0 * n + right, n, 1, c->a + i * B * n + k0, n);
-}
-
+/* Rows of `block` and above: minus the product with the columns right of it. The diagonal block is the first task. */
 static void update_tile(void *arg, int64_t index, int32_t worker)
 {
     (void)worker;
-    subtract_done(arg, index);
+    const cholesky *c = arg;
+    int64_t n = c->dim, k0 = c->block * B, kw = width_of(n, c->block), right = k0 + kw;
+    const float *done = c->a + k0 * n + right;
+    int64_t first = (index - 1) * TALL, rows = k0 - first < TALL ? k0 - first : TALL;
+    if (right == n)
+        return;
+    if (index == 0)
+        s24i_ssyrk_subtract(kw, n - right, done, n, c->a + k0 * n + k0, n);
+    else
+        s24i_sgemm(false, true, rows, kw, n - right, -1, c->a + first * n + right, n, done, n, 1,
+                   c->a + first * n + k0, n);
 }
 
 /* Times R_kk^-T from the right. */
@@ -89,7 +91,7 @@ s24_status s24i_cholesky(const s24i_ops *ops, s24i_arena *arena, int64_t dim, fl
         goto done;
     *positive = true;
     for (c.block = blocks(dim) - 1; c.block >= 0 && !status; c.block--) {
-        status = s24i_parallel(ops->threads, update_tile, &c, c.block + 1);
+        status = s24i_parallel(ops->threads, update_tile, &c, 1 + (c.block + 1) / 2);
         if (status || !(*positive = factor_diagonal(&c, work, floor)))
             break;
         status = s24i_parallel(ops->threads, panel_tile, &c, c.block);
@@ -102,6 +104,7 @@ done:
 /* ---- inverse: U = R^-1 by block columns, then K = U^T U ---- */
 
 typedef struct {
+    const s24i_ops *ops;
     int64_t dim;
     const float *r, *inv_diag;
     float *u, *k, *scratch;
@@ -125,7 +128,7 @@ static void invert_column(void *arg, int64_t index, int32_t worker)
     }
 }
 
-/* K_ij = sum_{l <= i} U_li^T U_lj for i <= j, and its mirror image. Two block rows a task. */
+/* K_ij = sum_{l <= i} U_li^T U_lj for i <= j, and its mirror image. */
 static void multiply_tile(void *arg, int64_t index, int32_t worker)
 {
     (void)worker;
@@ -134,19 +137,18 @@ static void multiply_tile(void *arg, int64_t index, int32_t worker)
     float *k = v->k + first * n;
     s24i_sgemm(true, false, iw, n - first, first + iw, 1, v->u + first, n, v->u + first, n, 0,
                k + first, n);
-    for (int64_t r = 0; r < iw; r++) {
+    for (int64_t r = 0; r < iw; r++)
         for (int64_t c = 0; c < r; c++)
             k[r * n + first + c] = k[c * n + first + r];
-        for (int64_t c = first + iw; c < n; c++)
-            v->k[c * n + first + r] = k[r * n + c];
-    }
+    v->ops->kernels->transpose(k + first + iw, n, v->k + (first + iw) * n + first, n, iw,
+                               n - first - iw);
 }
 
 s24_status s24i_inverse(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
                         const float *inv_diag, float *k)
 {
     size_t mark = arena->used;
-    inversion v = {.dim = dim, .r = r, .inv_diag = inv_diag, .k = k};
+    inversion v = {.ops = ops, .dim = dim, .r = r, .inv_diag = inv_diag, .k = k};
     v.u = s24i_arena_take(arena, (size_t)dim * (size_t)dim, sizeof(float));
     v.scratch =
         s24i_arena_take(arena, (size_t)(B * B) * (size_t)s24i_workers(ops->threads), sizeof(float));

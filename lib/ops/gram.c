@@ -45,7 +45,7 @@ double s24i_gram_diagonal(const s24i_gram *gram, int which, int64_t j)
 
 /* ---- adding a batch: the sums of one task are one strip ---- */
 
-enum { TILE = 512 }; /* columns of one product: what it leaves is added while it is in the cache */
+enum { TILE = 1024 }; /* columns of one product: what it leaves is added while it is in the cache */
 
 typedef struct {
     const s24i_ops *ops;

@@ -75,6 +75,12 @@ static void load_row(const s24i_kernels *kernels, const s24_mat *mat, int64_t ro
     }
 }
 
+const float *s24i_mat_row(const s24_mat *mat, int64_t row)
+{
+    return contiguous_row(mat) && mat->dtype == S24_F32 ? (const float *)element(mat, row, 0)
+                                                        : NULL;
+}
+
 void s24i_mat_load(const s24i_kernels *kernels, const s24_mat *mat, int64_t row, int64_t count,
                    float *out)
 {

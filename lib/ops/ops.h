@@ -54,6 +54,8 @@ void s24i_dgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha,
                 int64_t lda, const double *b, int64_t ldb, double beta, double *c, int64_t ldc);
 /* The lower triangle of C (n x n) = A^T A, A k x n. */
 void s24i_ssyrk(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc);
+/* The upper triangle of C (n x n) -= A A^T, A n x k. */
+void s24i_ssyrk_subtract(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc);
 void s24i_dsyrk(int64_t n, int64_t k, const double *a, int64_t lda, double *c, int64_t ldc);
 /* A = L L^T of an n x n block, row-major, in place, lower part; false when A is not positive definite. */
 bool s24i_small_cholesky(int64_t n, double *a, int64_t lda);
@@ -72,6 +74,8 @@ void s24i_mat_load(const s24i_kernels *kernels, const s24_mat *mat, int64_t row,
                    float *out);
 void s24i_mat_load_f64(const s24i_kernels *kernels, const s24_mat *mat, int64_t row, int64_t count,
                        double *out);
+/* Row `row` where it lies when it is contiguous f32, else NULL. */
+const float *s24i_mat_row(const s24_mat *mat, int64_t row);
 /* The reverse, rounding to nearest even. */
 void s24i_mat_store(const s24i_kernels *kernels, const float *in, const s24_mat *mat, int64_t row,
                     int64_t count);
@@ -86,8 +90,8 @@ s24_status s24i_mat_multiply(const s24i_ops *ops, const s24_mat *x, const s24_ma
 /* ---- Calibration sums (rows.c, gram.c) ---- */
 
 #define S24I_RUN 128 /* consecutive rows that go to the same half */
-#define S24I_BATCH_ROWS \
-    1024 /* rows of one half whose products are summed in the accumulator's type before they join the double sums */
+/* Rows of one half whose products are summed in the accumulator's type before they join the double sums. */
+#define S24I_BATCH_ROWS 2048
 #define S24I_STRIP 256 /* rows of one stored strip of H */
 
 enum { S24I_FIRST = 1, S24I_SECOND = 2, S24I_BOTH = 3 };

@@ -68,8 +68,12 @@ static bool row_is_good(const intake *in, const s24_mat *mat, int64_t row, doubl
     const s24i_kernels *kernels = in->ops->kernels;
     double sum;
     if (in->rows->type == S24_F32) {
-        s24i_mat_load(kernels, mat, row, 1, (float *)scratch);
-        sum = kernels->sum_squares((float *)scratch, mat->cols);
+        const float *values = s24i_mat_row(mat, row);
+        if (!values) {
+            s24i_mat_load(kernels, mat, row, 1, (float *)scratch);
+            values = (float *)scratch;
+        }
+        sum = kernels->sum_squares(values, mat->cols);
     } else {
         s24i_mat_load_f64(kernels, mat, row, 1, scratch);
         sum = kernels->dot_f64(scratch, scratch, mat->cols);

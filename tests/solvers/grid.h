@@ -92,7 +92,7 @@ enum { CONSTRAINTS = sizeof constraints / sizeof *constraints };
 
 static const int64_t shapes[][3] = {/* rows, columns, calibration rows */
                                     {1, 4, 10},     {3, 8, 300},    {5, 64, 300},   {9, 84, 150},
-                                    {17, 128, 400}, {64, 192, 500}, {130, 260, 600}};
+                                    {17, 128, 400}, {64, 192, 500}, {130, 260, 400}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static inline bool fits(const constraint *limit, int64_t cols)

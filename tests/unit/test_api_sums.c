@@ -271,7 +271,7 @@ START_TEST(spoilt_sums_are_refused)
     enum { WIDE = 300 };
     unit_heap heap;
     s24_ctx *ctx = api_ctx(&heap, 2);
-    api_mat x = api_filled(4000, WIDE, S24_F32, ROW_MAJOR, 9);
+    api_mat x = api_filled(9000, WIDE, S24_F32, ROW_MAJOR, 9);
     s24_gram *gram;
     int calls_left = _i;
     double rows;
