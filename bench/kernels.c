@@ -438,7 +438,8 @@ static void *array(size_t size)
     return values;
 }
 
-int main(void)
+/* An argument names the one row to measure. */
+int main(int argc, char **argv)
 {
     s24i_kernels table;
     work w = {.kernels = &table, .n = LARGE, .x = array(4), .y = array(4), .z = array(4)};
@@ -456,7 +457,9 @@ int main(void)
     for (int isa = 0; s24i_kernels_isa(isa); ++isa) {
         s24i_kernels_select(&table, s24i_kernels_isa(isa));
         fill(&w);
-#define S24I_KERNEL(type, name, arguments) measure_##name(w);
+#define S24I_KERNEL(type, name, arguments)       \
+    if (argc < 2 || strcmp(argv[1], #name) == 0) \
+        measure_##name(w);
 #include "kernels/kernels.def"
 #undef S24I_KERNEL
     }
