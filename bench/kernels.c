@@ -411,6 +411,82 @@ static void measure_sweep_block(work w)
         }
 }
 
+/* What the prox costs a group, and against the published scheme, is in prox.c. */
+static void run_prox_2m_f32(work *w)
+{
+    w->kernels->prox_2m_f32(w->x, w->z, w->n, w->m, 1, w->keep);
+}
+
+static void measure_prox_2m_f32(work w)
+{
+    w.m = 4;
+    w.keep = 0;
+    measure_bytes("prox_2m_f32", "2:4", run_prox_2m_f32, w, 8);
+    w.keep = 1;
+    measure_bytes("prox_2m_f32", "2:4, relative", run_prox_2m_f32, w, 8);
+}
+
+static void run_prox_2m_f64(work *w)
+{
+    w->kernels->prox_2m_f64(w->dx, w->dy, w->n, w->m, 1, w->keep);
+}
+
+static void measure_prox_2m_f64(work w)
+{
+    w.m = 4;
+    w.keep = 0;
+    measure_bytes("prox_2m_f64", "2:4", run_prox_2m_f64, w, 16);
+}
+
+static void run_prox_1m_f32(work *w)
+{
+    w->kernels->prox_1m_f32(w->x, w->z, w->n, w->m, 0.5f);
+}
+
+static void measure_prox_1m_f32(work w)
+{
+    w.m = 4;
+    measure_bytes("prox_1m_f32", "1:4", run_prox_1m_f32, w, 8);
+}
+
+static void run_prox_1m_f64(work *w)
+{
+    w->kernels->prox_1m_f64(w->dx, w->dy, w->n, w->m, 0.5);
+}
+
+static void measure_prox_1m_f64(work w)
+{
+    w.m = 4;
+    measure_bytes("prox_1m_f64", "1:4", run_prox_1m_f64, w, 16);
+}
+
+static void run_prox_firm_f32(work *w)
+{
+    w->kernels->prox_firm_f32(w->x, w->z, w->n, w->keep, w->m, 0.5f);
+}
+
+static void measure_prox_firm_f32(work w)
+{
+    w.m = 4;
+    w.keep = 2;
+    measure_bytes("prox_firm_f32", "2:4", run_prox_firm_f32, w, 8);
+    w.m = 8;
+    w.keep = 4;
+    measure_bytes("prox_firm_f32", "4:8", run_prox_firm_f32, w, 8);
+}
+
+static void run_prox_firm_f64(work *w)
+{
+    w->kernels->prox_firm_f64(w->dx, w->dy, w->n, w->keep, w->m, 0.5);
+}
+
+static void measure_prox_firm_f64(work w)
+{
+    w.m = 4;
+    w.keep = 2;
+    measure_bytes("prox_firm_f64", "2:4", run_prox_firm_f64, w, 16);
+}
+
 /* ---- */
 
 static void fill(work *w)

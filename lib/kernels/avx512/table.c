@@ -23,4 +23,10 @@ void s24i_kernels_avx512(s24i_kernels *table)
     table->cg_direction = s24i_avx512_cg_direction;
     table->transpose = s24i_avx512_transpose;
     table->sweep_block = s24i_avx512_sweep_block;
+    table->prox_2m_f32 = s24i_avx512_prox_2m_f32;
+    table->prox_1m_f32 = s24i_avx512_prox_1m_f32;
+    table->prox_firm_f32 = s24i_avx512_prox_firm_f32;
+    table->prox_2m_f64 = s24i_avx512_prox_2m_f64;
+    table->prox_1m_f64 = s24i_avx512_prox_1m_f64;
+    table->prox_firm_f64 = s24i_avx512_prox_firm_f64;
 }
