@@ -13,6 +13,7 @@
 #include "problem.h"
 #include "solver.h"
 #include "result.h"
+#include "operators.h"
 #include "tensorfile.h"
 
 #endif
