@@ -5,6 +5,8 @@
 
 /* Matrices go through pieces of a few rows that fit on the stack: any layout, and in place. */
 enum { PIECE_ROWS = 16, PIECE_COLS = 256 };
+/* The largest m of 2:m for which the single-precision kernel is within 1e-7 of the minimum (tests/prox). */
+enum { WIDEST_F32 = 8 };
 
 typedef union piece {
     float f32[PIECE_ROWS * PIECE_COLS];
@@ -158,18 +160,25 @@ static void shrink_strip(void *arg, int64_t strip, int32_t worker)
     each_piece(arg, strip, shrink_piece);
 }
 
+/* In double, also for single precision: a lambda that that cannot hold, against weights that may make up for it; and so many squares to a
+ * group that their sum would be too rough to tell the better of two minima. */
+static bool needs_double(const s24i_prox *prox)
+{
+    double lambda = prox->strength;
+    if (prox->kind == S24I_PROX_FIRM)
+        return false;
+    return (prox->n == 2 && prox->m > WIDEST_F32) || (lambda > 0 && lambda < (double)FLT_MIN) ||
+           (lambda > (double)FLT_MAX && lambda < HUGE_VAL);
+}
+
 static prox_job make_job(const s24i_ops *ops, const s24i_prox *prox, const s24_mat *z,
                          const s24_mat *out)
 {
-    double strength = prox->strength;
-    /* A lambda that single precision cannot hold, against weights that may make up for it. */
-    bool beyond = strength > 0 && strength < HUGE_VAL &&
-                  (strength < (double)FLT_MIN || strength > (double)FLT_MAX);
     return (prox_job){.ops = ops,
                       .prox = prox,
                       .z = z,
                       .out = out,
-                      .wide = z->dtype == S24_F64 || (prox->kind != S24I_PROX_FIRM && beyond),
+                      .wide = z->dtype == S24_F64 || needs_double(prox),
                       .step = PIECE_COLS / prox->m * prox->m};
 }
 
