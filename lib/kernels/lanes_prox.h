@@ -58,84 +58,97 @@ INLINE reals relative_magnitude(const reals *a, int32_t i)
 
 /* ---- 2:m: 1/2 |u - y|^2 + e3(u), y sorted and not negative ---- */
 
-/*
- * The largest root of G(x) = sum_{i < n-1} sqrt(x^2 + o_i) + weight sqrt(x^2 + o_{n-1}) + slope x - 4, a convex function, from a point to
- * the right of it, by Euler's second-order steps: they need no more than a few even next to a double root, where Newton's need twenty.
- * Without a root the result is some number of [-3, 1].
- */
-INLINE reals largest_root(const reals *o, reals weight, reals slope, int32_t n)
-{
-    const reals floor = ALL(SINGLE ? 1e-12 : 1e-30);
-    reals x = reals_all((real)2 / (real)(n - 1));
-    for (int step = 0; step < STEPS; ++step) {
-        reals square = x * x + floor, root = reals_sqrt(square + o[n - 1]), inverse = ALL(1) / root;
-        reals g = weight * root + (slope * x - ALL(4)), g1 = weight * inverse;
-        reals g2 = g1 * (o[n - 1] * inverse * inverse);
-        UNROLL for (int32_t i = 0; i < n - 1; ++i)
-        {
-            root = reals_sqrt(square + o[i]);
-            inverse = ALL(1) / root;
-            g = g + root;
-            g1 = g1 + inverse;
-            g2 = g2 + o[i] * inverse * inverse * inverse;
-        }
-        g1 = g1 * x + slope;
-        reals inner = reals_max(g1 * g1 - ALL(2) * g * g2, ALL(0));
-        reals below = reals_max(g1 + reals_sqrt(inner), ALL(1e-6));
-        reals move = reals_clamp(ALL(2) * g / below, ALL(-1), ALL(1));
-        x = reals_clamp(x - move, ALL(-3), ALL(1));
-    }
-    return x;
-}
+/* The way to the only local minimum whose support is the first n, if there is one. */
+typedef struct candidate {
+    reals o[S24I_MAX_GROUP], weight, slope; /* of G */
+    which low;
+    reals x;
+    reals u[S24I_MAX_GROUP];
+} candidate;
 
-/* The only local minimum whose support is the first n, if there is one, else some point between 0 and y. `sum` is that of the first n. */
-INLINE void stationary_point(const reals *y, reals sum, int32_t n, reals *u)
+/* The equation G(x) = sum_{i < n-1} sqrt(x^2 + o_i) + weight sqrt(x^2 + o_{n-1}) + slope x - 4 = 0. `sum` is that of the first n. */
+INLINE void set_equation(const reals *y, reals sum, int32_t n, candidate *c)
 {
     const real rest = (real)(n - 2), b = (real)(n - 4) / rest;
-    reals last = y[n - 1], o[S24I_MAX_GROUP];
+    reals last = y[n - 1];
     reals kappa = sum * reals_all(4 / rest) - ALL(4) * last + reals_all(b * b - 1);
-    which low = reals_greater(ALL(0), kappa); /* small y: solve for T - b instead of s_n */
+    c->low = reals_greater(ALL(0), kappa); /* small y: solve for T - b instead of s_n */
     reals lift = reals_max(ALL(0) - kappa, ALL(0));
-    UNROLL for (int32_t i = 0; i < n - 1; ++i) o[i] = ALL(4) * (y[i] - last) + lift;
-    o[n - 1] = reals_magnitude(kappa);
-    reals x = largest_root(o, reals_choose(low, ALL(1), reals_all(rest)),
-                           reals_choose(low, reals_all(rest), ALL(1)), n);
-    reals square = x * x, other = reals_sqrt(square + o[n - 1]);
-    reals total = reals_choose(low, x, other) + reals_all(b), half = ALL(0.5);
-    UNROLL for (int32_t i = 0; i < n - 1; ++i) u[i] = reals_sqrt(square + o[i]);
-    u[n - 1] = reals_choose(low, other, x);
-    UNROLL for (int32_t i = 0; i < n; ++i) u[i] =
-        reals_clamp(half * (u[i] + (total - ALL(1))), ALL(0), y[i]);
+    UNROLL
+    for (int32_t i = 0; i < n - 1; ++i)
+        c->o[i] = ALL(4) * (y[i] - last) + lift;
+    c->o[n - 1] = reals_magnitude(kappa);
+    c->weight = reals_choose(c->low, ALL(1), reals_all(rest));
+    c->slope = reals_choose(c->low, reals_all(rest), ALL(1));
+    c->x = reals_all((real)2 / (real)(n - 1));
+}
+
+/* From a point to the right of the largest root of G, which is convex, by Euler's second-order step: even next to a double root a few are
+ * enough, where Newton's method needs twenty. Without a root x becomes some number of [-3, 1]. */
+INLINE void step_to_root(int32_t n, candidate *c)
+{
+    const reals floor = ALL(SINGLE ? 1e-12 : 1e-30), *o = c->o, x = c->x;
+    reals square = x * x + floor, root = reals_sqrt(square + o[n - 1]), inverse = ALL(1) / root;
+    reals g = c->weight * root + (c->slope * x - ALL(4)), g1 = c->weight * inverse;
+    reals g2 = g1 * (o[n - 1] * inverse * inverse);
+    UNROLL
+    for (int32_t i = 0; i < n - 1; ++i) {
+        root = reals_sqrt(square + o[i]);
+        inverse = ALL(1) / root;
+        g = g + root;
+        g1 = g1 + inverse;
+        g2 = g2 + o[i] * inverse * inverse * inverse;
+    }
+    g1 = g1 * x + c->slope;
+    reals inner = reals_max(g1 * g1 - ALL(2) * g * g2, ALL(0));
+    reals below = reals_max(g1 + reals_sqrt(inner), ALL(1e-6));
+    reals move = reals_clamp(ALL(2) * g / below, ALL(-1), ALL(1));
+    c->x = reals_clamp(x - move, ALL(-3), ALL(1));
+}
+
+/* u from the root; some point between 0 and y when there was none. */
+INLINE void read_point(const reals *y, int32_t n, candidate *c)
+{
+    const real b = (real)(n - 4) / (real)(n - 2);
+    reals square = c->x * c->x, other = reals_sqrt(square + c->o[n - 1]);
+    reals total = reals_choose(c->low, c->x, other) + reals_all(b), half = ALL(0.5);
+    UNROLL
+    for (int32_t i = 0; i < n - 1; ++i)
+        c->u[i] = reals_sqrt(square + c->o[i]);
+    c->u[n - 1] = reals_choose(c->low, other, c->x);
+    UNROLL
+    for (int32_t i = 0; i < n; ++i)
+        c->u[i] = reals_clamp(half * (c->u[i] + (total - ALL(1))), ALL(0), y[i]);
 }
 
 /* Exact minimisation over one coordinate after the other, which can only help; it brings back the relative precision of small values, and
- * all of it where y is so small that the equation above has none. Then the order of y, should rounding have broken it. */
-INLINE void sweep_coordinates(const reals *y, int32_t n, reals *u)
+ * all of it where y is so small that the equation above has none. */
+INLINE void sweep_coordinates(const reals *y, int32_t n, candidate *c)
 {
-    reals e1 = ALL(0), e2 = ALL(0);
-    UNROLL for (int32_t i = 0; i < n; ++i)
-    {
+    reals e1 = c->u[0], e2 = ALL(0), *u = c->u;
+    UNROLL
+    for (int32_t i = 1; i < n; ++i) {
         e2 = e2 + u[i] * e1;
         e1 = e1 + u[i];
     }
-    for (int sweep = 0; sweep < SWEEPS; ++sweep)
-        UNROLL for (int32_t i = 0; i < n; ++i)
-        {
-            e1 = e1 - u[i];
-            e2 = e2 - u[i] * e1;
-            u[i] = reals_clamp(y[i] - e2, ALL(0), y[i]);
-            e2 = e2 + u[i] * e1;
-            e1 = e1 + u[i];
-        }
-    UNROLL for (int32_t i = 1; i < n; ++i) u[i] = reals_min(u[i], u[i - 1]);
+    UNROLL
+    for (int32_t i = 0; i < n; ++i) {
+        e1 = e1 - u[i];
+        e2 = e2 - u[i] * e1;
+        u[i] = reals_clamp(y[i] - e2, ALL(0), y[i]);
+        e2 = e2 + u[i] * e1;
+        e1 = e1 + u[i];
+    }
 }
 
-/* Twice the objective over the first n. */
-INLINE reals twice_objective(const reals *y, const reals *u, int32_t n)
+/* Twice the objective over the first n, once rounding has been kept from changing the order of y. */
+INLINE reals twice_objective(const reals *y, int32_t n, candidate *c)
 {
-    reals e1 = ALL(0), e2 = ALL(0), e3 = ALL(0), squares = ALL(0);
-    UNROLL for (int32_t i = 0; i < n; ++i)
-    {
+    reals e1 = ALL(0), e2 = ALL(0), e3 = ALL(0), squares = ALL(0), *u = c->u;
+    UNROLL
+    for (int32_t i = 0; i < n; ++i) {
+        if (i > 0)
+            u[i] = reals_min(u[i], u[i - 1]);
         reals lost = u[i] - y[i];
         squares = squares + lost * lost;
         e3 = e3 + u[i] * e2;
@@ -145,6 +158,26 @@ INLINE reals twice_objective(const reals *y, const reals *u, int32_t n)
     return squares + ALL(2) * e3;
 }
 
+/* One or two candidates in step: what one waits for is covered by the other's work. */
+INLINE void find_candidates(const reals *y, const reals *sum, int32_t n, int32_t count,
+                            candidate *c)
+{
+    UNROLL
+    for (int32_t k = 0; k < count; ++k)
+        set_equation(y, sum[k], n + k, &c[k]);
+    for (int step = 0; step < STEPS; ++step)
+        UNROLL
+    for (int32_t k = 0; k < count; ++k)
+        step_to_root(n + k, &c[k]);
+    UNROLL
+    for (int32_t k = 0; k < count; ++k)
+        read_point(y, n + k, &c[k]);
+    for (int sweep = 0; sweep < SWEEPS; ++sweep)
+        UNROLL
+    for (int32_t k = 0; k < count; ++k)
+        sweep_coordinates(y, n + k, &c[k]);
+}
+
 /*
  * The best of the local minima, one for each number of non-zeros from 2 on; of equal ones the first. y[0] > 2 admits two non-zeros only.
  * Where y is tiny all objectives may be 0 or rounding, but the function is strictly convex there: the last candidate's sweeps find its
@@ -152,26 +185,39 @@ INLINE reals twice_objective(const reals *y, const reals *u, int32_t n)
  */
 INLINE void minimise_triples(const reals *y, int32_t m, reals *u)
 {
-    reals candidate[S24I_MAX_GROUP], tail[S24I_MAX_GROUP + 1];
+    candidate c[2];
+    reals tail[S24I_MAX_GROUP + 1], sum[2];
     which forced = reals_greater(y[0], ALL(2));
     which tiny = reals_greater(ALL(SINGLE ? 1e-5 : 1e-9), y[0]);
-    UNROLL for (int32_t i = 0; i < m; ++i) u[i] = i < 2 ? y[i] : ALL(0);
+    UNROLL
+    for (int32_t i = 0; i < m; ++i)
+        u[i] = i < 2 ? y[i] : ALL(0);
     if (which_all(forced))
         return;
     tail[m] = ALL(0);
-    UNROLL for (int32_t i = m - 1; i >= 2; --i) tail[i] = tail[i + 1] + y[i] * y[i];
-    reals best = reals_choose(forced, ALL(-1), tail[2]), sum = y[0] + y[1];
-    UNROLL for (int32_t n = 3; n <= m; ++n)
-    {
-        sum = sum + y[n - 1];
-        stationary_point(y, sum, n, candidate);
-        sweep_coordinates(y, n, candidate);
-        reals value = twice_objective(y, candidate, n) + tail[n];
-        if (n == m)
-            best = reals_choose(tiny, value + ALL(1), best);
-        which better = reals_greater(best, value);
-        best = reals_choose(better, value, best);
-        UNROLL for (int32_t i = 0; i < n; ++i) u[i] = reals_choose(better, candidate[i], u[i]);
+    UNROLL
+    for (int32_t i = m - 1; i >= 2; --i)
+        tail[i] = tail[i + 1] + y[i] * y[i];
+    reals best = reals_choose(forced, ALL(-1), tail[2]);
+    sum[1] = y[0] + y[1];
+    UNROLL
+    for (int32_t n = 3; n <= m; n += 2) {
+        const int32_t count = n < m ? 2 : 1;
+        sum[0] = sum[1] + y[n - 1];
+        if (count == 2)
+            sum[1] = sum[0] + y[n];
+        find_candidates(y, sum, n, count, c);
+        UNROLL
+        for (int32_t k = 0; k < count; ++k) {
+            reals value = twice_objective(y, n + k, &c[k]) + tail[n + k];
+            if (n + k == m)
+                best = reals_choose(tiny, value + ALL(1), best);
+            which better = reals_greater(best, value);
+            best = reals_choose(better, value, best);
+            UNROLL
+            for (int32_t i = 0; i < n + k; ++i)
+                u[i] = reals_choose(better, c[k].u[i], u[i]);
+        }
     }
 }
 
@@ -182,15 +228,17 @@ INLINE void shrink_triples(const shrink_rule *rule, reals *a)
     reals y[S24I_MAX_GROUP], u[S24I_MAX_GROUP];
     /* Beyond 2 the outcome is decided, so 3 is as good as anything, and has a square. */
     reals lambda = reals_all(endless ? 0 : rule->strength), least = ALL(endless ? 3 : 0);
-    UNROLL for (int32_t i = 0; i < m; ++i)
-    {
+    UNROLL
+    for (int32_t i = 0; i < m; ++i) {
         reals magnitude = rule->relative ? relative_magnitude(a, i) : a[i];
         y[i] = reals_min(magnitude * lambda + least, ALL(3));
     }
     minimise_triples(y, m, u);
     which tiny = reals_greater(ALL(SINGLE ? 1e-5 : 1e-9), y[0]);
     reals otherwise = reals_choose(tiny, ALL(1), ALL(0)); /* y too small to be seen beside others */
-    UNROLL for (int32_t i = 0; i < m; ++i) a[i] = a[i] * shrink_factor(u[i], y[i], otherwise);
+    UNROLL
+    for (int32_t i = 0; i < m; ++i)
+        a[i] = a[i] * shrink_factor(u[i], y[i], otherwise);
 }
 
 /* ---- 1:m: 1/2 |u - y|^2 + lambda e2(u) ---- */
@@ -205,13 +253,15 @@ INLINE void shrink_pairs(const shrink_rule *rule, reals *a)
     const int32_t m = rule->m;
     const real lambda = rule->strength, left = 1 - lambda;
     if (left <= 0) {
-        UNROLL for (int32_t i = 1; i < m; ++i) a[i] = ALL(0);
+        UNROLL
+        for (int32_t i = 1; i < m; ++i)
+            a[i] = ALL(0);
         return;
     }
     reals y[S24I_MAX_GROUP], gap[S24I_MAX_GROUP], gaps = ALL(0), sum = ALL(0), count = ALL(0);
     which fits = reals_greater(ALL(1), ALL(0));
-    UNROLL for (int32_t i = 0; i < m; ++i)
-    {
+    UNROLL
+    for (int32_t i = 0; i < m; ++i) {
         y[i] = relative_magnitude(a, i);
         gap[i] = y[0] - y[i];
         sum = sum + gap[i];
@@ -222,8 +272,8 @@ INLINE void shrink_pairs(const shrink_rule *rule, reals *a)
     }
     reals below = ALL(1) + (count - ALL(1)) * reals_all(lambda),
           otherwise = ALL(lambda > 0 ? 0 : 1);
-    UNROLL for (int32_t i = 0; i < m; ++i)
-    {
+    UNROLL
+    for (int32_t i = 0; i < m; ++i) {
         reals u = (y[i] + reals_all(lambda / left) * (gaps - count * gap[i])) / below;
         u = reals_choose(reals_greater(count, ALL(i)), reals_clamp(u, ALL(0), y[i]), ALL(0));
         a[i] = a[i] * shrink_factor(u, y[i], otherwise);
@@ -238,14 +288,16 @@ INLINE void shrink_firm(const shrink_rule *rule, reals *a)
     const int32_t n = rule->n, m = rule->m;
     const real d = 1 - rule->strength;
     if (d <= 0) {
-        UNROLL for (int32_t i = 0; i < m; ++i) a[i] = i < n ? a[i] : ALL(0);
+        UNROLL
+        for (int32_t i = 0; i < m; ++i)
+            a[i] = i < n ? a[i] : ALL(0);
         return;
     }
     reals middle = a[n] + ALL(0.5) * (a[n - 1] - a[n]);
     reals low = middle * reals_all(rule->strength), high = middle + middle * reals_all(d);
     reals slope = reals_all((1 + d) / (2 * d));
-    UNROLL for (int32_t i = 0; i < m; ++i)
-    {
+    UNROLL
+    for (int32_t i = 0; i < m; ++i) {
         reals shrunk = reals_clamp(slope * (a[i] - low), ALL(0), a[i]);
         a[i] = reals_choose(reals_greater(high, a[i]), shrunk, a[i]);
     }
@@ -262,7 +314,8 @@ INLINE void shrink_sorted(const shrink_rule *rule, reals *a)
         shrink_pairs(rule, a);
     else
         shrink_firm(rule, a);
-    UNROLL for (int32_t i = 1; i < rule->m; ++i) /* rounding may not change the order */
+    UNROLL
+    for (int32_t i = 1; i < rule->m; ++i) /* rounding may not change the order */
         a[i] = reals_min(a[i], a[i - 1]);
 }
 
@@ -276,13 +329,17 @@ INLINE reals with_sign(reals magnitude, reals z)
 /* rank[i] is the place of a[i] among all, largest first. */
 INLINE void rank_magnitudes(const reals *a, int32_t m, reals *rank)
 {
-    UNROLL for (int32_t i = 0; i < m; ++i) rank[i] = ALL(0);
-    UNROLL for (int32_t j = 1; j < m; ++j) UNROLL for (int32_t i = 0; i < j; ++i)
-    {
-        which later = reals_greater(a[j], a[i]);
-        rank[i] = rank[i] + reals_choose(later, ALL(1), ALL(0));
-        rank[j] = rank[j] + reals_choose(later, ALL(0), ALL(1));
-    }
+    UNROLL
+    for (int32_t i = 0; i < m; ++i)
+        rank[i] = ALL(0);
+    UNROLL
+    for (int32_t j = 1; j < m; ++j)
+        UNROLL for (int32_t i = 0; i < j; ++i)
+        {
+            which later = reals_greater(a[j], a[i]);
+            rank[i] = rank[i] + reals_choose(later, ALL(1), ALL(0));
+            rank[j] = rank[j] + reals_choose(later, ALL(0), ALL(1));
+        }
 }
 
 INLINE void order_pair(reals *x, reals *y)
@@ -297,7 +354,9 @@ INLINE void shrink_fours(const shrink_rule *rule, const real *z, real *w)
 {
     reals value[4], a[4], rank[4];
     groups_load(z, value);
-    UNROLL for (int i = 0; i < 4; ++i) a[i] = reals_magnitude(value[i]);
+    UNROLL
+    for (int i = 0; i < 4; ++i)
+        a[i] = reals_magnitude(value[i]);
     rank_magnitudes(a, 4, rank);
     order_pair(&a[0], &a[1]);
     order_pair(&a[2], &a[3]);
@@ -305,8 +364,8 @@ INLINE void shrink_fours(const shrink_rule *rule, const real *z, real *w)
     order_pair(&a[1], &a[3]);
     order_pair(&a[1], &a[2]);
     shrink_sorted(rule, a);
-    UNROLL for (int i = 0; i < 4; ++i)
-    {
+    UNROLL
+    for (int i = 0; i < 4; ++i) {
         reals back = reals_choose(reals_greater(ALL(2.5), rank[i]), a[2], a[3]);
         back = reals_choose(reals_greater(ALL(1.5), rank[i]), a[1], back);
         back = reals_choose(reals_greater(ALL(0.5), rank[i]), a[0], back);
