@@ -20,7 +20,7 @@
 
 enum {
     SINGLE = sizeof(real) == 4,
-    STEPS = SINGLE ? 4 : 8, /* towards the root: docs/operators.md says what fewer would cost */
+    STEPS = SINGLE ? 4 : 7, /* towards the root: docs/operators.md says what fewer would cost */
     SWEEPS = 2,             /* over the coordinates afterwards */
 };
 
