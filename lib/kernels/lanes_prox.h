@@ -12,11 +12,6 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define ALL(x) reals_all((real)(x))
-#if defined __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 4")
-#endif
 
 enum {
     SINGLE = sizeof(real) == 4,
@@ -74,7 +69,6 @@ INLINE void set_equation(const reals *y, reals sum, int32_t n, candidate *c)
     reals kappa = sum * reals_all(4 / rest) - ALL(4) * last + reals_all(b * b - 1);
     c->low = reals_greater(ALL(0), kappa); /* small y: solve for T - b instead of s_n */
     reals lift = reals_max(ALL(0) - kappa, ALL(0));
-    UNROLL
     for (int32_t i = 0; i < n - 1; ++i)
         c->o[i] = ALL(4) * (y[i] - last) + lift;
     c->o[n - 1] = reals_magnitude(kappa);
@@ -91,7 +85,6 @@ INLINE void step_to_root(int32_t n, candidate *c)
     reals square = x * x + floor, root = reals_sqrt(square + o[n - 1]), inverse = ALL(1) / root;
     reals g = c->weight * root + (c->slope * x - ALL(4)), g1 = c->weight * inverse;
     reals g2 = g1 * (o[n - 1] * inverse * inverse);
-    UNROLL
     for (int32_t i = 0; i < n - 1; ++i) {
         root = reals_sqrt(square + o[i]);
         inverse = ALL(1) / root;
@@ -112,11 +105,9 @@ INLINE void read_point(const reals *y, int32_t n, candidate *c)
     const real b = (real)(n - 4) / (real)(n - 2);
     reals square = c->x * c->x, other = reals_sqrt(square + c->o[n - 1]);
     reals total = reals_choose(c->low, c->x, other) + reals_all(b), half = ALL(0.5);
-    UNROLL
     for (int32_t i = 0; i < n - 1; ++i)
         c->u[i] = reals_sqrt(square + c->o[i]);
     c->u[n - 1] = reals_choose(c->low, other, c->x);
-    UNROLL
     for (int32_t i = 0; i < n; ++i)
         c->u[i] = reals_clamp(half * (c->u[i] + (total - ALL(1))), ALL(0), y[i]);
 }
@@ -126,12 +117,10 @@ INLINE void read_point(const reals *y, int32_t n, candidate *c)
 INLINE void sweep_coordinates(const reals *y, int32_t n, candidate *c)
 {
     reals e1 = c->u[0], e2 = ALL(0), *u = c->u;
-    UNROLL
     for (int32_t i = 1; i < n; ++i) {
         e2 = e2 + u[i] * e1;
         e1 = e1 + u[i];
     }
-    UNROLL
     for (int32_t i = 0; i < n; ++i) {
         e1 = e1 - u[i];
         e2 = e2 - u[i] * e1;
@@ -145,7 +134,6 @@ INLINE void sweep_coordinates(const reals *y, int32_t n, candidate *c)
 INLINE reals twice_objective(const reals *y, int32_t n, candidate *c)
 {
     reals e1 = ALL(0), e2 = ALL(0), e3 = ALL(0), squares = ALL(0), *u = c->u;
-    UNROLL
     for (int32_t i = 0; i < n; ++i) {
         if (i > 0)
             u[i] = reals_min(u[i], u[i - 1]);
@@ -162,20 +150,16 @@ INLINE reals twice_objective(const reals *y, int32_t n, candidate *c)
 INLINE void find_candidates(const reals *y, const reals *sum, int32_t n, int32_t count,
                             candidate *c)
 {
-    UNROLL
     for (int32_t k = 0; k < count; ++k)
         set_equation(y, sum[k], n + k, &c[k]);
     for (int step = 0; step < STEPS; ++step)
-        UNROLL
-    for (int32_t k = 0; k < count; ++k)
-        step_to_root(n + k, &c[k]);
-    UNROLL
+        for (int32_t k = 0; k < count; ++k)
+            step_to_root(n + k, &c[k]);
     for (int32_t k = 0; k < count; ++k)
         read_point(y, n + k, &c[k]);
     for (int sweep = 0; sweep < SWEEPS; ++sweep)
-        UNROLL
-    for (int32_t k = 0; k < count; ++k)
-        sweep_coordinates(y, n + k, &c[k]);
+        for (int32_t k = 0; k < count; ++k)
+            sweep_coordinates(y, n + k, &c[k]);
 }
 
 /*
@@ -189,32 +173,27 @@ INLINE void minimise_triples(const reals *y, int32_t m, reals *u)
     reals tail[S24I_MAX_GROUP + 1], sum[2];
     which forced = reals_greater(y[0], ALL(2));
     which tiny = reals_greater(ALL(SINGLE ? 1e-5 : 1e-9), y[0]);
-    UNROLL
     for (int32_t i = 0; i < m; ++i)
         u[i] = i < 2 ? y[i] : ALL(0);
     if (which_all(forced))
         return;
     tail[m] = ALL(0);
-    UNROLL
     for (int32_t i = m - 1; i >= 2; --i)
         tail[i] = tail[i + 1] + y[i] * y[i];
     reals best = reals_choose(forced, ALL(-1), tail[2]);
     sum[1] = y[0] + y[1];
-    UNROLL
     for (int32_t n = 3; n <= m; n += 2) {
         const int32_t count = n < m ? 2 : 1;
         sum[0] = sum[1] + y[n - 1];
         if (count == 2)
             sum[1] = sum[0] + y[n];
         find_candidates(y, sum, n, count, c);
-        UNROLL
         for (int32_t k = 0; k < count; ++k) {
             reals value = twice_objective(y, n + k, &c[k]) + tail[n + k];
             if (n + k == m)
                 best = reals_choose(tiny, value + ALL(1), best);
             which better = reals_greater(best, value);
             best = reals_choose(better, value, best);
-            UNROLL
             for (int32_t i = 0; i < n + k; ++i)
                 u[i] = reals_choose(better, c[k].u[i], u[i]);
         }
@@ -228,7 +207,6 @@ INLINE void shrink_triples(const shrink_rule *rule, reals *a)
     reals y[S24I_MAX_GROUP], u[S24I_MAX_GROUP];
     /* Beyond 2 the outcome is decided, so 3 is as good as anything, and has a square. */
     reals lambda = reals_all(endless ? 0 : rule->strength), least = ALL(endless ? 3 : 0);
-    UNROLL
     for (int32_t i = 0; i < m; ++i) {
         reals magnitude = rule->relative ? relative_magnitude(a, i) : a[i];
         y[i] = reals_min(magnitude * lambda + least, ALL(3));
@@ -236,7 +214,6 @@ INLINE void shrink_triples(const shrink_rule *rule, reals *a)
     minimise_triples(y, m, u);
     which tiny = reals_greater(ALL(SINGLE ? 1e-5 : 1e-9), y[0]);
     reals otherwise = reals_choose(tiny, ALL(1), ALL(0)); /* y too small to be seen beside others */
-    UNROLL
     for (int32_t i = 0; i < m; ++i)
         a[i] = a[i] * shrink_factor(u[i], y[i], otherwise);
 }
@@ -253,14 +230,12 @@ INLINE void shrink_pairs(const shrink_rule *rule, reals *a)
     const int32_t m = rule->m;
     const real lambda = rule->strength, left = 1 - lambda;
     if (left <= 0) {
-        UNROLL
         for (int32_t i = 1; i < m; ++i)
             a[i] = ALL(0);
         return;
     }
     reals y[S24I_MAX_GROUP], gap[S24I_MAX_GROUP], gaps = ALL(0), sum = ALL(0), count = ALL(0);
     which fits = reals_greater(ALL(1), ALL(0));
-    UNROLL
     for (int32_t i = 0; i < m; ++i) {
         y[i] = relative_magnitude(a, i);
         gap[i] = y[0] - y[i];
@@ -272,7 +247,6 @@ INLINE void shrink_pairs(const shrink_rule *rule, reals *a)
     }
     reals below = ALL(1) + (count - ALL(1)) * reals_all(lambda),
           otherwise = ALL(lambda > 0 ? 0 : 1);
-    UNROLL
     for (int32_t i = 0; i < m; ++i) {
         reals u = (y[i] + reals_all(lambda / left) * (gaps - count * gap[i])) / below;
         u = reals_choose(reals_greater(count, ALL(i)), reals_clamp(u, ALL(0), y[i]), ALL(0));
@@ -288,7 +262,6 @@ INLINE void shrink_firm(const shrink_rule *rule, reals *a)
     const int32_t n = rule->n, m = rule->m;
     const real d = 1 - rule->strength;
     if (d <= 0) {
-        UNROLL
         for (int32_t i = 0; i < m; ++i)
             a[i] = i < n ? a[i] : ALL(0);
         return;
@@ -296,7 +269,6 @@ INLINE void shrink_firm(const shrink_rule *rule, reals *a)
     reals middle = a[n] + ALL(0.5) * (a[n - 1] - a[n]);
     reals low = middle * reals_all(rule->strength), high = middle + middle * reals_all(d);
     reals slope = reals_all((1 + d) / (2 * d));
-    UNROLL
     for (int32_t i = 0; i < m; ++i) {
         reals shrunk = reals_clamp(slope * (a[i] - low), ALL(0), a[i]);
         a[i] = reals_choose(reals_greater(high, a[i]), shrunk, a[i]);
@@ -314,7 +286,6 @@ INLINE void shrink_sorted(const shrink_rule *rule, reals *a)
         shrink_pairs(rule, a);
     else
         shrink_firm(rule, a);
-    UNROLL
     for (int32_t i = 1; i < rule->m; ++i) /* rounding may not change the order */
         a[i] = reals_min(a[i], a[i - 1]);
 }
@@ -329,13 +300,10 @@ INLINE reals with_sign(reals magnitude, reals z)
 /* rank[i] is the place of a[i] among all, largest first. */
 INLINE void rank_magnitudes(const reals *a, int32_t m, reals *rank)
 {
-    UNROLL
     for (int32_t i = 0; i < m; ++i)
         rank[i] = ALL(0);
-    UNROLL
     for (int32_t j = 1; j < m; ++j)
-        UNROLL for (int32_t i = 0; i < j; ++i)
-        {
+        for (int32_t i = 0; i < j; ++i) {
             which later = reals_greater(a[j], a[i]);
             rank[i] = rank[i] + reals_choose(later, ALL(1), ALL(0));
             rank[j] = rank[j] + reals_choose(later, ALL(0), ALL(1));
@@ -354,7 +322,6 @@ INLINE void shrink_fours(const shrink_rule *rule, const real *z, real *w)
 {
     reals value[4], a[4], rank[4];
     groups_load(z, value);
-    UNROLL
     for (int i = 0; i < 4; ++i)
         a[i] = reals_magnitude(value[i]);
     rank_magnitudes(a, 4, rank);
@@ -364,7 +331,6 @@ INLINE void shrink_fours(const shrink_rule *rule, const real *z, real *w)
     order_pair(&a[1], &a[3]);
     order_pair(&a[1], &a[2]);
     shrink_sorted(rule, a);
-    UNROLL
     for (int i = 0; i < 4; ++i) {
         reals back = reals_choose(reals_greater(ALL(2.5), rank[i]), a[2], a[3]);
         back = reals_choose(reals_greater(ALL(1.5), rank[i]), a[1], back);
@@ -376,14 +342,17 @@ INLINE void shrink_fours(const shrink_rule *rule, const real *z, real *w)
 
 INLINE void all_fours(const shrink_rule *rule, const real *z, real *w, int64_t n)
 {
-    const int64_t block = 4 * REALS, whole = n - n % block;
-    for (int64_t i = 0; i < whole; i += block)
-        shrink_fours(rule, z + i, w + i);
-    if (whole < n) {
-        real last[4 * REALS] = {0};
-        memcpy(last, z + whole, (size_t)(n - whole) * sizeof *z);
-        shrink_fours(rule, last, last);
-        memcpy(w + whole, last, (size_t)(n - whole) * sizeof *w);
+    const int64_t block = 4 * REALS;
+    for (int64_t i = 0; i < n; i += block) {
+        real last[4 * REALS] = {0}, *to = w + i;
+        const real *from = z + i;
+        if (n - i < block) {
+            memcpy(last, from, (size_t)(n - i) * sizeof *z);
+            from = to = last;
+        }
+        shrink_fours(rule, from, to);
+        if (to == last)
+            memcpy(w + i, last, (size_t)(n - i) * sizeof *w);
     }
 }
 
@@ -429,13 +398,11 @@ INLINE void all_groups(const shrink_rule *rule, const real *z, real *w, int64_t 
 static void lanes_prox_2m(const real *z, real *w, int64_t n, int32_t m, real lambda,
                           int32_t relative)
 {
-    const shrink_rule four = {SHRINK_TRIPLES, 2, 4, lambda, false};
-    const shrink_rule four_relative = {SHRINK_TRIPLES, 2, 4, lambda, true};
+    /* A constant m is what the compiler unrolls by. */
+    const shrink_rule four = {SHRINK_TRIPLES, 2, 4, lambda, relative != 0};
     const shrink_rule any = {SHRINK_TRIPLES, 2, m, lambda, relative != 0};
     if (m <= 2)
         memmove(w, z, (size_t)n * sizeof *z);
-    else if (m == 4 && relative)
-        all_fours(&four_relative, z, w, n);
     else if (m == 4)
         all_fours(&four, z, w, n);
     else
