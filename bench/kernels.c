@@ -350,6 +350,26 @@ static void measure_cg_step(work w)
     measure_bytes("cg_step", "", run_cg_step, w, 25);
 }
 
+static void run_admm_gap(work *w)
+{
+    w->kernels->admm_gap(w->x, w->y, w->mask, 1, w->z, w->n);
+}
+
+static void measure_admm_gap(work w)
+{
+    measure_bytes("admm_gap", "", run_admm_gap, w, 13);
+}
+
+static void run_admm_move(work *w)
+{
+    w->kernels->admm_move(w->x, w->y, w->mask, 1e-6f, 1, w->z, NULL, w->n);
+}
+
+static void measure_admm_move(work w)
+{
+    measure_bytes("admm_move", "", run_admm_move, w, 17);
+}
+
 static void run_cg_direction(work *w)
 {
     w->kernels->cg_direction(w->z, w->x, 0.5f, w->n);

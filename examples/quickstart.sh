@@ -59,7 +59,7 @@ compare_layer()
     layer=$1 inputs=$2
     "$sparse24" compare --weights "$layers:w.$layer" --calib "$layers:x.$inputs" \
         --test "$layers:x_test.$inputs" --constraints 2:4 \
-        --solvers 'magnitude,wanda,sparsegpt[preset=paper],sparsegpt' >"$build/compare.txt"
+        --solvers 'magnitude,wanda,sparsegpt[preset=paper],sparsegpt,alps[preset=paper],alps,prox24' >"$build/compare.txt"
     awk -v layer="$layer" 'NR > 1 { printf row, layer, $1, $2, $3, $NF }' \
         row='%-6s  %-23s  %11s  %9s  %7s\n' "$build/compare.txt"
 }

@@ -285,6 +285,9 @@ typedef struct s24i_cg_limits {
 s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                    const s24i_prepared *prepared, const float *w, int64_t rows, const uint8_t *mask,
                    s24i_cg_limits limits, float *v, int32_t *iterations, double *residual);
+/* loss[i] = (v - w) S (v - w)^T of row i. */
+s24_status s24i_row_losses(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
+                           const float *w, int64_t rows, const float *v, double *loss);
 /* The same minimum by one Cholesky solve a row, in double. No row of the mask holds more than `widest` ones. */
 s24_status s24i_refit_exact(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                             const s24i_prepared *prepared, const float *w, int64_t rows,
@@ -297,6 +300,64 @@ s24_status s24i_refit(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                       const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
                       int64_t rows, const uint8_t *mask, int32_t method, s24i_cg_limits limits,
                       float *v, int32_t *iterations, double *residual);
+
+/* ---- ADMM on the pattern (admm.c) ---- */
+
+/* One run. The caller fills in the first block and takes the rest with s24i_admm_take(). */
+typedef struct s24i_admm {
+    const s24i_ops *ops;
+    s24i_watch *watch;
+    const s24i_prepared *p;
+    const s24i_pattern *pattern;
+    const float *w; /* the aim, rows x dim, unit-diagonal coordinates */
+    int64_t rows;
+    uint8_t *mask; /* in: where the start is not zero; then the projected iterate's support */
+    float *b;      /* rows x dim for the unconstrained iterate, or NULL */
+
+    float *z;         /* rows x dim: the projected iterate on the mask, the scaled dual off it */
+    float *f;         /* (S + rho I)^-1; free to use before the first penalty */
+    float *factor;    /* dim x dim */
+    float *inv_diag;  /* dim x S24I_BLOCK */
+    float *scratch;   /* 2 tiles a worker */
+    int64_t tile;     /* rows of one */
+    double rho, dual; /* dual: what the dual in z is still to be multiplied with */
+    const float *from;
+    int32_t steps;
+} s24i_admm;
+
+/* Arrays from the arena; they stay taken. */
+void s24i_admm_take(const s24i_ops *ops, s24i_arena *arena, s24i_admm *admm);
+/* Start from `from` (rows x dim) on the mask, dual 0. */
+s24_status s24i_admm_start(const s24i_ops *ops, s24i_admm *admm, const float *from);
+/* Set rho: one factorisation and inverse. The unscaled dual stays as it is. */
+s24_status s24i_admm_penalty(const s24i_ops *ops, s24i_arena *arena, s24i_admm *admm, double rho);
+/* `steps` iterations; rows are independent unless the pattern is a sparsity over the layer. Stops early with the watch. */
+s24_status s24i_admm_iterate(const s24i_ops *ops, s24i_arena *arena, s24i_admm *admm,
+                             int32_t steps);
+
+/* ---- Shrinking searches for n:m (shrink.c) ---- */
+
+typedef struct s24i_shrinking {
+    bool gradient;          /* proximal gradient instead of ADMM */
+    int32_t iterations;     /* at most; ADMM takes them all */
+    double rho;             /* ADMM: the penalty, fixed */
+    double lambda;          /* gradient: first strength, in units of 1 / rms of w */
+    double growth;          /* gradient: its factor an iteration */
+    int32_t refit_steps;    /* gradient: masked gradient steps at the end */
+    _Atomic int32_t *taken; /* out: the largest number of iterations any tile took */
+} s24i_shrinking;
+
+/* mask and v from w; the pattern is n:m. */
+s24_status s24i_shrink(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                       const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
+                       int64_t rows, s24i_shrinking how, float *v, uint8_t *mask);
+
+/* Exact 1-swaps from v's support (swaps.c): exchanges within a group of n:m, within the row otherwise, while one gains more than tol times
+ * the row's loss, `most` at most in a row. v and mask are always feasible. A fixed mask is the caller's to refuse. */
+s24_status s24i_swap(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                     const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
+                     int64_t rows, double tol, int64_t most, float *v, uint8_t *mask,
+                     int64_t *swapped);
 
 /* ---- Losses in double (loss.c) ---- */
 

@@ -202,6 +202,11 @@ s24_status s24i_project(const s24i_ops *ops, s24i_arena *arena, const s24i_patte
 {
     size_t before = arena->used, workers = (size_t)s24i_workers(ops->threads);
     bool layer = !pattern->n && pattern->scope == S24I_SCOPE_LAYER;
+    if (pattern->mask) {
+        if (!s24i_counting(arena))
+            memcpy(mask, pattern->mask, (size_t)(rows * cols));
+        return S24_OK;
+    }
     projection p = {.ops = ops, .pattern = pattern, .w = w, .norm = norm};
     p.cols = cols;
     p.mask = mask;

@@ -147,6 +147,18 @@ START_TEST(sums_have_one_order)
 }
 END_TEST
 
+/* One step of ADMM on the mask and off it, from its equations. */
+START_TEST(admm_keeps_the_dual_off_the_mask)
+{
+    float z[2] = {3, 5}, w[2] = {1, 2}, gap[2], p[2] = {0.5f, 0.25f}, b[2];
+    uint8_t mask[2] = {1, 0};
+    ref.admm_gap(z, w, mask, 0.5f, gap, 2); /* D - U - W: D = (3, 0), U = (0, 2.5) */
+    ck_assert(gap[0] == 2 && gap[1] == -4.5f);
+    ref.admm_move(p, w, mask, 4, 0.5f, z, b, 2); /* B = W + rho P, Z = B + U */
+    ck_assert(b[0] == 3 && b[1] == 3 && z[0] == 3 && z[1] == 5.5f);
+}
+END_TEST
+
 START_TEST(a_product_is_fused_into_its_sum)
 {
     /* (1 + e)(1 - e) - 1 = -e^2, which a rounded product loses. */
@@ -169,6 +181,7 @@ TCase *reference_tests(void)
 {
     TCase *test = tcase_create("reference");
     tcase_add_checked_fixture(test, setup, NULL);
+    tcase_add_test(test, admm_keeps_the_dual_off_the_mask);
     tcase_add_test(test, sets_are_chosen_by_name);
     tcase_add_test(test, no_entry_is_missing);
     tcase_add_test(test, selection_is_that_of_a_sort);

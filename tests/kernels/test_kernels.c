@@ -179,6 +179,19 @@ ARRAY_CHECK(cg_step, 1, 1e30f,
 ARRAY_CHECK(cg_direction, 1, 1e30f, table->cg_direction(at[0], at[1], -0.73f, t->n),
             floats(WANTED, x), floats(GIVEN, y))
 
+ARRAY_CHECK(admm_gap, 1, 1e30f, table->admm_gap(at[0], at[1], at[2], 0.81f, at[3], t->n),
+            floats(GIVEN, x), floats(GIVEN, y), bytes(GIVEN, mask), floats(WANTED, z))
+
+static array optional_floats_wanted(const float *values)
+{
+    return (array){WANTED, values, sizeof *values, true};
+}
+
+ARRAY_CHECK(admm_move, 1, 1e30f,
+            table->admm_move(at[0], at[1], at[2], 0.37f, 0.81f, at[3], at[4], t->n),
+            floats(GIVEN, x), floats(GIVEN, y), bytes(GIVEN, mask), floats(WANTED, z),
+            optional_floats_wanted(norm))
+
 /* ---- the others ---- */
 
 static void run_select_nm(const s24i_kernels *table, trial *t)

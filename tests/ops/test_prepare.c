@@ -386,6 +386,45 @@ START_TEST(halves_and_samples)
 }
 END_TEST
 
+typedef struct {
+    const s24i_layer *layer;
+    float *w;
+} plain_aim;
+
+static s24_status plain_stage(void *arg, s24i_arena *arena)
+{
+    plain_aim *p = arg;
+    return s24i_aim(&ops, arena, &watch, p->layer, p->w);
+}
+
+/* For methods without damping: W* in the layer's own coordinates, damped by a tenth of the diagonal; w to the bit without a target. */
+START_TEST(aim_alone)
+{
+    uint64_t seed = 23;
+    int64_t n = 90, size = 21 * n;
+    aimed a = new_aimed(&seed, 700, n, 21, 2, S24_F64);
+    s24i_layer layers[4] = {aimed_layer(&a, 0.7), aimed_layer(&a, 0), aimed_layer(&a, 0.7),
+                            aimed_layer(&a, 0.7)};
+    layers[2].cross = NULL;
+    layers[3].gram = NULL;
+    for (int k = 0; k < 4; k++) {
+        float *w = GRAB(float, size);
+        plain_aim p = {&layers[k], w};
+        memcpy(w, a.w, (size_t)size * sizeof *w);
+        ck_assert_int_eq(in_arena(plain_stage, &p), S24_OK);
+        ck_assert((memcmp(w, a.w, (size_t)size * sizeof *w) == 0) == (k > 0));
+        if (k > 0)
+            continue;
+        truth t = truth_of(naive_gram(a.x, 700, n, NULL, -1), n, S24I_DAMP_RELATIVE, 0.1);
+        double *wanted = wanted_aim(&t, naive_cross(a.x, a.t, 700, n, 21, NULL, -1), a.w, 0.7, 21);
+        for (int64_t i = 0; i < size; i++)
+            wanted[i] /= t.scale[i % n];
+        ck_assert_double_le(distance(doubles(w, size), wanted, size), 1e-5);
+    }
+    free_aimed(&a);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("prepare");
@@ -401,5 +440,6 @@ int main(void)
     tcase_add_loop_test(aim, aims_at_the_target, 0, 2);
     tcase_add_test(aim, own_outputs_are_no_target);
     tcase_add_test(aim, halves_and_samples);
+    tcase_add_test(aim, aim_alone);
     return unit_run(suite);
 }

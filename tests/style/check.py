@@ -113,6 +113,11 @@ def formatting():
             yield done.stderr.splitlines()[0].replace(str(ROOT) + "/", "")
 
 
+def documents():
+    if subprocess.run([sys.executable, ROOT / "docs/make_api.py", "--check"]).returncode:
+        yield "docs/api.md is not what the headers say: python3 docs/make_api.py"
+
+
 def commits():
     log = subprocess.run(["git", "-C", ROOT, "log", "--no-merges", "--format=%h%x09%s%x09%b%x00"], capture_output=True, text=True).stdout
     for entry in filter(None, (part.strip("\n") for part in log.split("\0"))):
@@ -121,7 +126,7 @@ def commits():
             yield f"{commit}: '{subject}' is not 'area: imperative summary' of at most 72 characters"
 
 
-RULES = [layers, places, sizes, white_space, purposes, formatting, commits]
+RULES = [layers, places, sizes, white_space, purposes, formatting, documents, commits]
 bad = 0
 for rule in RULES:
     problems = list(rule())

@@ -21,6 +21,8 @@ void s24i_kernels_avx2(s24i_kernels *table)
     table->f32_to_bf16 = s24i_avx2_f32_to_bf16;
     table->cg_step = s24i_avx2_cg_step;
     table->cg_direction = s24i_avx2_cg_direction;
+    table->admm_gap = s24i_avx2_admm_gap;
+    table->admm_move = s24i_avx2_admm_move;
     table->transpose = s24i_avx2_transpose;
     table->sweep_block = s24i_avx2_sweep_block;
     table->prox_2m_f32 = s24i_avx2_prox_2m_f32;

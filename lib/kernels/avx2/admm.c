@@ -1,0 +1,41 @@
+#include "kernels/avx2/lanes.h"
+#include "kernels/avx2/table.h"
+#include "kernels/ref/table.h"
+
+static inline __m256 negated(__m256 x)
+{
+    return _mm256_xor_ps(x, _mm256_set1_ps(-0.0f));
+}
+
+static inline __m256 where_kept(const uint8_t *mask, __m256 yes, __m256 no)
+{
+    return _mm256_blendv_ps(no, yes, _mm256_castsi256_ps(mask_load(mask)));
+}
+
+void s24i_avx2_admm_gap(const float *z, const float *w, const uint8_t *mask, float dual, float *gap,
+                        int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 here = _mm256_loadu_ps(z + i);
+        __m256 other = negated(_mm256_mul_ps(_mm256_set1_ps(dual), here));
+        __m256 chosen = where_kept(mask + i, here, other);
+        _mm256_storeu_ps(gap + i, _mm256_sub_ps(chosen, _mm256_loadu_ps(w + i)));
+    }
+    s24i_ref_admm_gap(z + i, w + i, mask + i, dual, gap + i, n - i);
+}
+
+void s24i_avx2_admm_move(const float *p, const float *w, const uint8_t *mask, float rho, float dual,
+                         float *z, float *b_out, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 b =
+            _mm256_fmadd_ps(_mm256_set1_ps(rho), _mm256_loadu_ps(p + i), _mm256_loadu_ps(w + i));
+        __m256 old = _mm256_mul_ps(_mm256_set1_ps(dual), _mm256_loadu_ps(z + i));
+        _mm256_storeu_ps(z + i, where_kept(mask + i, b, _mm256_add_ps(b, old)));
+        if (b_out)
+            _mm256_storeu_ps(b_out + i, b);
+    }
+    s24i_ref_admm_move(p + i, w + i, mask + i, rho, dual, z + i, b_out ? b_out + i : NULL, n - i);
+}

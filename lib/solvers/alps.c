@@ -1,0 +1,349 @@
+#include "damping.h"
+#include <math.h>
+
+/*
+ * ALPS (Meng et al. 2024): ADMM between the weights and the pattern with a growing penalty rho, then conjugate gradients on the support
+ * found. preset=paper runs the published schedule; preset=default starts from SparseGPT, takes rho from the diagonal of S^-1 and lets it
+ * grow geometrically.
+ */
+
+struct values {
+    char preset[S24I_WORD];
+    char damp_rule[S24I_WORD];
+    double damp;
+    char schedule[S24I_WORD];
+    int64_t max_iter;
+    double rho;
+    double rho_end;
+    int64_t refit_iter;
+    double tol;
+    int64_t swaps;
+    double time_limit;
+};
+
+enum {
+    CHECK = 3,
+    SWITCH = 30,
+    HOLD = 2
+}; /* iterations between looks, before the late stop, between changes of a geometric rho */
+
+typedef struct {
+    s24i_job *job;
+    const struct values *o;
+    const s24i_prepared *p;
+    s24i_admm admm;
+    float *diagonal;
+    uint8_t *upper;
+    float *first; /* geometric: SparseGPT's weights, kept where nothing better was found */
+    uint8_t *first_mask;
+    double *loss;  /* a row: of them, then of the end */
+    uint8_t *seen; /* published: the mask at the last look */
+    int32_t iterations;
+    int64_t swapped;
+} run;
+
+static bool unstructured(const s24i_layer *layer)
+{
+    return !layer->pattern.n && !layer->pattern.mask;
+}
+
+/* ---- the geometric schedule ---- */
+
+/* More of the layer goes, longer the way. */
+static int64_t length(const run *r)
+{
+    double sparsity = unstructured(&r->job->layer) ? r->job->layer.pattern.sparsity : 0;
+    int64_t usual = sparsity > 0.8 ? 96 : sparsity > 0.6 ? 48 : sparsity > 0 ? 32 : 24;
+    return r->o->max_iter ? r->o->max_iter : usual;
+}
+
+/* The upper median of diag(S^-1), from F = S^-1. */
+static double median_diagonal(const run *r)
+{
+    int64_t n = r->p->dim;
+    double median = INFINITY;
+    for (int64_t j = 0; j < n; j++)
+        r->diagonal[j] = r->admm.f[j * n + j];
+    s24i_keep_largest(r->diagonal, n, n - n / 2, r->upper);
+    for (int64_t j = 0; j < n; j++)
+        if (r->upper[j])
+            median = fmin(median, r->diagonal[j]);
+    return median;
+}
+
+/* One step of the watch an iteration: true when it should stop. Any iterate is feasible. */
+static bool tick(run *r, int32_t steps)
+{
+    r->iterations += steps;
+    return s24i_watch_step(r->job->watch, steps, NAN, NAN);
+}
+
+/* SparseGPT's weights and mask; without H the largest weights, which are the optimum. */
+static s24_status first_point(run *r)
+{
+    s24i_job *job = r->job;
+    const s24i_layer *layer = &job->layer;
+    if (layer->gram)
+        return s24i_sweep(job->ops, job->arena, job->watch, r->p, &layer->pattern, job->w,
+                          layer->rows, job->v, job->mask);
+    s24_status status = s24i_project(job->ops, job->arena, &layer->pattern, job->w, NULL,
+                                     layer->rows, layer->cols, job->mask);
+    if (!status && !s24i_counting(job->arena))
+        job->ops->kernels->apply_mask(job->w, job->mask, job->v, layer->rows * layer->cols);
+    return status;
+}
+
+static s24_status geometric(run *r)
+{
+    const s24i_job *job = r->job;
+    int64_t iterations = length(r);
+    double start = r->o->rho > 0 ? r->o->rho : unstructured(&job->layer) ? 0.5 : 0.3, ratio;
+    s24_status status = first_point(r);
+    if (!status)
+        status = s24i_inverse(job->ops, job->arena, r->p->dim, r->p->r, r->p->inv_diag, r->admm.f);
+    if (s24i_counting(job->arena)) {
+        s24i_admm_penalty(job->ops, job->arena, &r->admm, 1);
+        return s24i_admm_iterate(job->ops, job->arena, &r->admm, HOLD);
+    }
+    if (!status) {
+        memcpy(r->first, job->v, (size_t)(job->layer.rows * job->layer.cols) * sizeof(float));
+        memcpy(r->first_mask, job->mask, (size_t)(job->layer.rows * job->layer.cols));
+        double unit = 1 / median_diagonal(r);
+        start *= unit;
+        ratio = (r->o->rho_end > 0 ? r->o->rho_end : fmax(0.7, 2 * unit)) / start;
+        status = s24i_admm_start(job->ops, &r->admm, job->v);
+        s24i_watch_phase(job->watch, "admm", iterations);
+    }
+    for (int64_t t = 0; t < iterations && !status; t += HOLD) {
+        int32_t steps = (int32_t)(iterations - t < HOLD ? iterations - t : HOLD);
+        double share = iterations > 1 ? (double)t / (double)(iterations - 1) : 1;
+        status = s24i_admm_penalty(job->ops, job->arena, &r->admm, start * pow(ratio, share));
+        if (!status)
+            status = s24i_admm_iterate(job->ops, job->arena, &r->admm, steps);
+        if (tick(r, steps))
+            break;
+    }
+    return status;
+}
+
+/* ---- the published schedule ---- */
+
+static int64_t changed(const run *r)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < r->job->layer.rows * r->job->layer.cols; i++) {
+        count += r->seen[i] != r->job->mask[i];
+        r->seen[i] = r->job->mask[i];
+    }
+    return count;
+}
+
+static s24_status published_start(run *r)
+{
+    const s24i_job *job = r->job;
+    s24_status status = s24i_project(job->ops, job->arena, &job->layer.pattern, job->w, NULL,
+                                     job->layer.rows, job->layer.cols, job->mask);
+    return status || s24i_counting(job->arena) ? status
+                                               : s24i_admm_start(job->ops, &r->admm, job->w);
+}
+
+/* How rho answers to the share of the support that changed; false when the search is over. */
+static bool published_rule(int64_t count, double kept, bool *grew, double *rho)
+{
+    if (count > 0.1 * kept)
+        *rho *= 1.3;
+    else if (count > 0.005 * kept)
+        *rho *= 1.2;
+    else if (count > 0 && *grew)
+        *rho *= 1.1;
+    else if (count == 0 && *grew)
+        return false;
+    else
+        *rho /= 5;
+    *grew |= count > 0.005 * kept;
+    *rho = fmin(*rho, 1e6);
+    return true;
+}
+
+static s24_status published(run *r)
+{
+    s24i_job *job = r->job;
+    const s24i_layer *layer = &job->layer;
+    int64_t size = layer->rows * layer->cols;
+    double rho = r->o->rho > 0 ? r->o->rho : 0.1, kept = 0;
+    bool grew = false, restart = true, busy = true;
+    s24_status status = published_start(r);
+    if (s24i_counting(job->arena)) {
+        s24i_admm_penalty(job->ops, job->arena, &r->admm, 1);
+        return s24i_admm_iterate(job->ops, job->arena, &r->admm, CHECK);
+    }
+    s24i_watch_phase(job->watch, "admm", r->o->max_iter);
+    memcpy(r->seen, job->mask, (size_t)size);
+    for (int64_t i = 0; i < size; i++)
+        kept += job->mask[i];
+    while (busy && r->iterations < r->o->max_iter && !status) {
+        int64_t left = r->o->max_iter - r->iterations;
+        status = s24i_admm_penalty(job->ops, job->arena, &r->admm, rho);
+        if (!status)
+            status = s24i_admm_iterate(job->ops, job->arena, &r->admm,
+                                       (int32_t)(left < CHECK ? left : CHECK));
+        if (status || tick(r, CHECK))
+            break;
+        int64_t count = changed(r);
+        restart = !grew && count > 0 && !(count > 0.005 * kept);
+        busy = published_rule(count, kept, &grew, &rho) &&
+               !(r->iterations > SWITCH && count < 3e-4 * kept);
+        if (restart && busy)
+            status = published_start(r);
+    }
+    return status;
+}
+
+/* ---- from the support to the weights ---- */
+
+static void last_look(void *arg, int64_t i, int32_t worker)
+{
+    (void)worker;
+    const run *r = arg;
+    int64_t n = r->p->dim;
+    const float *from = r->admm.b ? r->admm.b : r->admm.z;
+    r->job->ops->kernels->apply_mask(from + i * n, r->job->mask + i * n, r->job->v + i * n, n);
+}
+
+/* Never worse than SparseGPT's start: row by row, or as a whole when the zeros are counted over the layer. */
+static s24_status keep_better(run *r)
+{
+    s24i_job *job = r->job;
+    int64_t rows = job->layer.rows, cols = job->layer.cols;
+    double *first = r->loss, *last = r->loss + rows, sums[2] = {0, 0};
+    s24_status status = s24i_row_losses(job->ops, job->arena, r->p, job->w, rows, r->first, first);
+    if (!status)
+        status = s24i_row_losses(job->ops, job->arena, r->p, job->w, rows, job->v, last);
+    if (status || s24i_counting(job->arena))
+        return status;
+    for (int64_t i = 0; i < rows; i++) {
+        sums[0] += first[i];
+        sums[1] += last[i];
+    }
+    bool whole = unstructured(&job->layer) && job->layer.pattern.scope == S24I_SCOPE_LAYER;
+    for (int64_t i = 0; i < rows; i++)
+        if (whole ? sums[0] <= sums[1] : first[i] <= last[i]) {
+            memcpy(job->v + i * cols, r->first + i * cols, (size_t)cols * sizeof(float));
+            memcpy(job->mask + i * cols, r->first_mask + i * cols, (size_t)cols);
+        }
+    return S24_OK;
+}
+
+/* V = the last iterate on its support, then conjugate gradients there. The published code ends on the unconstrained iterate's support. */
+static s24_status finish(run *r)
+{
+    s24i_job *job = r->job;
+    const s24i_layer *layer = &job->layer;
+    s24i_cg_limits limits = {(int32_t)r->o->refit_iter, r->o->tol};
+    int32_t steps = 0;
+    s24_status status = S24_OK;
+    if (r->admm.b)
+        status = s24i_project(job->ops, job->arena, &layer->pattern, r->admm.b, NULL, layer->rows,
+                              layer->cols, job->mask);
+    if (!status && !s24i_counting(job->arena))
+        status = s24i_parallel(job->ops->threads, last_look, r, layer->rows);
+    if (!status)
+        status = s24i_cg(job->ops, job->arena, job->watch, r->p, job->w, layer->rows, job->mask,
+                         limits, job->v, &steps, &job->residual);
+    if (!r->admm.b && !status)
+        status = keep_better(r);
+    if (!status && r->o->swaps > 0 && !layer->pattern.mask)
+        status = s24i_swap(job->ops, job->arena, job->watch, r->p, &layer->pattern, job->w,
+                           layer->rows, 1e-6, r->o->swaps, job->v, job->mask, &r->swapped);
+    return status;
+}
+
+static void take(run *r, bool published)
+{
+    const s24i_job *job = r->job;
+    size_t size = (size_t)(job->layer.rows * job->layer.cols), n = (size_t)job->layer.cols;
+    r->admm = (s24i_admm){.ops = job->ops, .watch = job->watch, .p = r->p};
+    r->admm.pattern = &job->layer.pattern;
+    r->admm.w = job->w;
+    r->admm.rows = job->layer.rows;
+    r->admm.mask = job->mask;
+    s24i_admm_take(job->ops, job->arena, &r->admm);
+    r->diagonal = s24i_arena_take(job->arena, n, sizeof(float));
+    r->upper = s24i_arena_take(job->arena, n, 1);
+    if (!published) {
+        r->first = s24i_arena_take(job->arena, size, sizeof(float));
+        r->first_mask = s24i_arena_take(job->arena, size, 1);
+        r->loss = s24i_arena_take(job->arena, 2 * (size_t)job->layer.rows, sizeof(double));
+    } else {
+        r->admm.b = s24i_arena_take(job->arena, size, sizeof(float));
+        r->seen = s24i_arena_take(job->arena, size, 1);
+    }
+}
+
+static s24_status solve(s24i_job *job, const void *values)
+{
+    const struct values *o = values;
+    s24i_prepared prepared;
+    run r = {.job = job, .o = o, .p = &prepared};
+    bool as_published = strcmp(o->schedule, "published") == 0;
+    s24_status status = s24i_prepare(job->ops, job->arena, job->watch, &job->layer,
+                                     s24i_damping_of(o->damp_rule, o->damp), job->w, &prepared);
+    if (status)
+        return status;
+    take(&r, as_published);
+    status = as_published ? published(&r) : geometric(&r);
+    if (!status)
+        status = finish(&r);
+    if (status || s24i_counting(job->arena))
+        return status;
+    job->iterations = r.iterations;
+    job->converged = r.iterations < o->max_iter || !as_published;
+    s24i_report_damping(job, o->damp_rule, &prepared);
+    return s24i_unscale(job->ops, &prepared, job->v, job->layer.rows);
+}
+
+static const s24i_option options[] = {
+    S24I_OPTION_STR(struct values, preset, "default|paper|fast|best", "default",
+                    "paper: the published schedule and damping; fast and best: shorter and longer"),
+    S24I_DAMPING_OPTIONS(struct values),
+    S24I_OPTION_STR(
+        struct values, schedule, "geometric|published", "geometric",
+        "how the penalty grows: by a fixed ratio, or by how much of the support changes"),
+    S24I_OPTION_INT(struct values, max_iter, 0, 100000, "0",
+                    "iterations of ADMM; 0: 24 for n:m and masks, 32, 48 or 96 by sparsity"),
+    S24I_OPTION_FLOAT(struct values, rho, 0, 1000, "0",
+                      "first penalty: of schedule=published, 0: 0.1; else in units of 1 / median "
+                      "diag(S^-1), 0: 0.3, without n:m 0.5"),
+    S24I_OPTION_FLOAT(struct values, rho_end, 0, 1000, "0",
+                      "last penalty of schedule=geometric; 0: 0.7, or twice 1 / median "
+                      "diag(S^-1) when that is more"),
+    S24I_OPTION_INT(struct values, refit_iter, 0, 10000, "10",
+                    "conjugate gradient steps on the support"),
+    S24I_OPTION_FLOAT(struct values, tol, 0, 1, "0.0001", "relative residual that ends them"),
+    S24I_OPTION_INT(struct values, swaps, 0, 1000000, "0",
+                    "exact swaps in each row at the end, at most; 0: none"),
+    S24I_OPTION_FLOAT(struct values, time_limit, 0, 1e9, "0", "seconds, 0 = none"),
+    {0},
+};
+
+static const s24i_preset presets[] = {
+    {"default", ""},
+    {"paper", "damp_rule=mean,damp=0.01,schedule=published,max_iter=300,tol=0"},
+    {"fast", "max_iter=12"},
+    {"best", "max_iter=48,refit_iter=40,swaps=1000"},
+    {0},
+};
+
+const s24i_solver_class s24i_solver_alps = {
+    .name = "alps",
+    .title = "ADMM with a growing penalty, then conjugate gradients on the support",
+    .constraints = "n:m, sparsity, mask",
+    .paper = "Meng, Behdin, Wang, Mazumder 2024, arXiv 2406.07831",
+    .cost =
+        "24 products 2 rows cols^2, 12 factorisations cols^3, 10 products of conjugate gradients",
+    .honours = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_MASK,
+    .options = options,
+    .presets = presets,
+    .values_size = sizeof(struct values),
+    .solve = solve,
+};
