@@ -2,8 +2,8 @@
 
     python3 bench/compare.py --refs DIR [--library build/lib/libsparse24.so] [--threads 2] [--data FILE.safetensors]
 
-DIR holds clones made by the user: sparsegpt (IST-DASLab/sparsegpt) and wanda (locuslab/wanda). Needs torch and numpy. Their classes run
-unchanged on the CPU; errors are computed here in float64 for both. Prints a table and, with --json, one object a line. Times are the best
+DIR holds clones made by the user: sparsegpt (IST-DASLab/sparsegpt), wanda (locuslab/wanda) and ALPS (mazumder-lab/ALPS). Needs torch and
+numpy. Their classes run on the CPU, unchanged but for ALPS's device strings; errors are computed here in float64 for both. Prints a table and, with --json, one object a line. Times are the best
 of --runs, the gram excluded on both sides, factorisation included; ours also checks its inputs and computes two losses.
 """
 import argparse
@@ -21,6 +21,8 @@ import types
 import numpy as np
 import torch
 
+CASES = [("wanda", "2:4", "preset=paper"), ("wanda", "row 50%", "preset=paper"), ("sparsegpt", "2:4", "preset=paper"),
+         ("sparsegpt", "4:8", "preset=paper"), ("sparsegpt", "50%", "preset=paper"), ("alps", "2:4", "preset=paper"), ("alps", "2:4", "")]
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 F32 = 0x0220
 
@@ -89,7 +91,9 @@ def load_published(refs):
     sys.path[:0] = [str(refs / "sparsegpt"), str(refs / "wanda" / "lib")]
     from layerwrapper import WrappedGPT
     from sparsegpt import SparseGPT
-    return SparseGPT, WrappedGPT
+    alps = {"__name__": "alps"}
+    exec(compile((refs / "ALPS" / "alps.py").read_text().replace("cuda:0", "cpu"), "alps.py", "exec"), alps)
+    return SparseGPT, WrappedGPT, alps["ALPS_prune"]
 
 
 def layer_of(w):
@@ -142,6 +146,20 @@ def published_wanda(cls, w, x, constraints, runs):
     return weight.numpy(), best
 
 
+def published_alps(cls, w, x, constraints, runs):
+    sparsity, zeros, group = parse(constraints)
+    best = float("inf")
+    for _ in range(runs):
+        layer = layer_of(w)
+        solver = cls(layer, 1, len(x))
+        solver.add_batch(torch.from_numpy(x), layer(torch.from_numpy(x)))
+        start = time.perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+            solver.ALPS_admm(sparsity, group - zeros if group else 0, group)
+        best = min(best, time.perf_counter() - start)
+    return layer.weight.data.numpy(), best
+
+
 def error(w, v, x):
     x = x.astype(np.float64)
     return float((((w - v).astype(np.float64) @ x.T) ** 2).sum() / ((w.astype(np.float64) @ x.T) ** 2).sum())
@@ -175,25 +193,26 @@ def main():
     parser.add_argument("--dims", type=int, nargs="*", default=[2048])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--methods", default="wanda,sparsegpt,alps")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    sparsegpt, wanda = load_published(args.refs)
+    sparsegpt, wanda, alps = load_published(args.refs)
     ours = Library(args.library, args.threads)
     if not args.json:
         print(f"{args.threads} threads, torch {torch.__version__}, {ours.lib.s24_build_info(b'blas').decode()}")
-        print(f"{'matrix':12} {'method':10} {'pattern':8} {'published':>10} {'ours':>10} {'published s':>12} {'ours s':>9} {'ratio':>7}")
+        print(f"{'matrix':12} {'method':10} {'ours is':8} {'pattern':8} {'published':>10} {'ours':>10} {'published s':>12} {'ours s':>9} {'ratio':>7}")
     for name, w, x in arrays(args):
-        for method, constraints in (("wanda", "2:4"), ("wanda", "row 50%"), ("sparsegpt", "2:4"), ("sparsegpt", "4:8"), ("sparsegpt", "50%")):
-            run = (published_wanda, wanda) if method == "wanda" else (published_sparsegpt, sparsegpt)
-            theirs, their_time = run[0](run[1], w, x, constraints, args.runs)
-            v, our_time = ours.solve(w, x, constraints, method, "preset=paper", args.runs)
-            row = {"bench": "compare", "matrix": name, "method": method, "constraints": constraints, "published_error": error(w, theirs, x),
+        for method, constraints, options in (case for case in CASES if case[0] in args.methods.split(",")):
+            run, cls = {"wanda": (published_wanda, wanda), "sparsegpt": (published_sparsegpt, sparsegpt), "alps": (published_alps, alps)}[method]
+            theirs, their_time = run(cls, w, x, constraints, args.runs)
+            v, our_time = ours.solve(w, x, constraints, method, options, args.runs)
+            row = {"bench": "compare", "matrix": name, "method": method, "options": options, "constraints": constraints, "published_error": error(w, theirs, x),
                    "error": error(w, v, x), "published_seconds": their_time, "seconds": our_time, "ratio": their_time / our_time}
             if args.json:
                 print(json.dumps(row))
             else:
-                print(f"{name:12} {method:10} {constraints:8} {row['published_error']:10.6f} {row['error']:10.6f} "
+                print(f"{name:12} {method:10} {options.removeprefix('preset=') or 'default':8} {constraints:8} {row['published_error']:10.6f} {row['error']:10.6f} "
                       f"{their_time:12.4f} {our_time:9.4f} {row['ratio']:6.1f}x", flush=True)
 
 
