@@ -82,6 +82,41 @@ START_TEST(keeps_the_largest)
 }
 END_TEST
 
+typedef struct {
+    const float *score;
+    int64_t count, keep;
+    uint8_t *mask;
+} selection;
+
+static s24_status select_stage(void *arg, s24i_arena *arena)
+{
+    selection *s = arg;
+    return s24i_select_largest(&ops, arena, s->score, s->count, s->keep, s->mask);
+}
+
+/* The same on all threads, across the ends of chunks, with ties in several. */
+START_TEST(selects_the_largest_in_parallel)
+{
+    static const int64_t counts[] = {1, 100, 65536, 65537, 200000};
+    uint64_t seed = (uint64_t)_i + 50;
+    for (int c = 0; c < 5; c++) {
+        int mark = naive_count;
+        int64_t n = counts[c], keeps[] = {1, n / 2, n - 1, n};
+        float *score = GRAB(float, n);
+        uint8_t *wanted = GRAB(uint8_t, n);
+        for (int64_t i = 0; i < n; i++)
+            score[i] = score_of(&seed, _i, i);
+        for (int k = 0; k < 4; k++) {
+            selection s = {score, n, keeps[k] > 0 ? keeps[k] : 1, GRAB(uint8_t, n)};
+            ck_assert_int_eq(in_arena(select_stage, &s), S24_OK);
+            sorted_mask(score, n, s.keep, wanted);
+            ck_assert(!memcmp(s.mask, wanted, (size_t)n));
+        }
+        drop_to(mark);
+    }
+}
+END_TEST
+
 /* ---- counts ---- */
 
 START_TEST(counts_zeros)
@@ -230,6 +265,7 @@ int main(void)
     Suite *suite = suite_create("project");
     TCase *tcase = new_case(suite, "project");
     tcase_add_loop_test(tcase, keeps_the_largest, 0, KINDS);
+    tcase_add_loop_test(tcase, selects_the_largest_in_parallel, 0, 2);
     tcase_add_test(tcase, counts_zeros);
     tcase_add_loop_test(tcase, projects, 0, 2 * SHAPES);
     tcase_add_test(tcase, names_the_first_offence);
