@@ -10,7 +10,7 @@ static const void *this_thread(void)
 
 static void report(s24i_watch *watch, int64_t step, double objective, double residual)
 {
-    if (watch->progress && this_thread() == watch->caller &&
+    if (watch->progress && this_thread() == watch->caller && !atomic_load(&watch->stop) &&
         watch->progress(watch->user, watch->phase, step, watch->total, objective, residual))
         atomic_store(&watch->stop, S24I_STOP_CANCELLED);
 }
