@@ -19,11 +19,6 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static bool over_layer(const s24i_admm *a)
-{
-    return !a->pattern->mask && !a->pattern->n && a->pattern->scope == S24I_SCOPE_LAYER;
-}
-
 void s24i_admm_take(const s24i_ops *ops, s24i_arena *arena, s24i_admm *a)
 {
     size_t n = (size_t)a->p->dim, workers = (size_t)s24i_workers(ops->threads);
@@ -99,15 +94,12 @@ static void move_tile(const s24i_admm *a, int64_t first, int64_t rows, float *ga
 static void project_rows(const s24i_admm *a, int64_t first, int64_t rows)
 {
     const s24i_pattern *pattern = a->pattern;
-    const s24i_kernels *kernels = a->ops->kernels;
     int64_t n = a->p->dim;
     if (pattern->mask)
         return;
-    if (pattern->n == 2 && pattern->m == 4)
-        kernels->select_24(a->z + first * n, NULL, a->mask + first * n, rows * n);
-    else if (pattern->n)
-        kernels->select_nm(a->z + first * n, NULL, a->mask + first * n, rows * n, pattern->n,
-                           pattern->m);
+    if (pattern->n)
+        s24i_select_nm(a->ops->kernels, a->z + first * n, NULL, a->mask + first * n, rows * n,
+                       pattern->n, pattern->m);
     for (int64_t i = first; !pattern->n && i < first + rows; i++)
         s24i_keep_largest(a->z + i * n, n, n - s24i_zeros(pattern->sparsity, n), a->mask + i * n);
 }
@@ -151,9 +143,10 @@ s24_status s24i_admm_iterate(const s24i_ops *ops, s24i_arena *arena, s24i_admm *
     s24_status status;
     a->steps = steps;
     if (s24i_counting(arena))
-        return over_layer(a) ? s24i_select_largest(ops, arena, NULL, a->rows * a->p->dim, 0, NULL)
-                             : S24_OK;
-    if (over_layer(a))
+        return s24i_over_layer(a->pattern)
+                   ? s24i_select_largest(ops, arena, NULL, a->rows * a->p->dim, 0, NULL)
+                   : S24_OK;
+    if (s24i_over_layer(a->pattern))
         return iterate_layer(ops, arena, a);
     status = s24i_parallel(ops->threads, iterate_tile, a, (a->rows + a->tile - 1) / a->tile);
     a->dual = 1;

@@ -206,6 +206,22 @@ s24_status s24i_prox_apply(const s24i_ops *ops, const s24i_prox *prox, const s24
 s24_status s24i_project_nm(const s24i_ops *ops, int32_t n, int32_t m, const s24_mat *z,
                            const s24_mat *mask);
 
+/* The kernel for n of m over flat groups: the fast path of 2:4, or any. */
+static inline void s24i_select_nm(const s24i_kernels *kernels, const float *w, const float *norm,
+                                  uint8_t *mask, int64_t count, int32_t n, int32_t m)
+{
+    if (n == 2 && m == 4)
+        kernels->select_24(w, norm, mask, count);
+    else
+        kernels->select_nm(w, norm, mask, count, n, m);
+}
+
+/* Zeros are chosen over the whole layer, so that rows depend on each other. */
+static inline bool s24i_over_layer(const s24i_pattern *pattern)
+{
+    return !pattern->mask && !pattern->n && pattern->scope == S24I_SCOPE_LAYER;
+}
+
 /* ---- The problem made ready (prepare.c, damp.c) ---- */
 
 enum { S24I_DAMP_AUTO, S24I_DAMP_RELATIVE, S24I_DAMP_MEAN };

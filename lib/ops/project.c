@@ -178,10 +178,8 @@ static void project_row(void *arg, int64_t row, int32_t worker)
     const s24i_pattern *pattern = p->pattern;
     const float *w = p->w + row * p->cols;
     uint8_t *mask = p->mask + row * p->cols;
-    if (pattern->n == 2 && pattern->m == 4) {
-        kernels->select_24(w, p->norm, mask, p->cols);
-    } else if (pattern->n) {
-        kernels->select_nm(w, p->norm, mask, p->cols, pattern->n, pattern->m);
+    if (pattern->n) {
+        s24i_select_nm(kernels, w, p->norm, mask, p->cols, pattern->n, pattern->m);
     } else {
         float *score = p->score + worker * p->cols;
         kernels->score(w, p->norm, score, p->cols);
@@ -201,7 +199,7 @@ s24_status s24i_project(const s24i_ops *ops, s24i_arena *arena, const s24i_patte
                         uint8_t *mask)
 {
     size_t before = arena->used, workers = (size_t)s24i_workers(ops->threads);
-    bool layer = !pattern->n && pattern->scope == S24I_SCOPE_LAYER;
+    bool layer = s24i_over_layer(pattern);
     if (pattern->mask) {
         if (!s24i_counting(arena))
             memcpy(mask, pattern->mask, (size_t)(rows * cols));

@@ -217,10 +217,8 @@ static void project_piece(prox_job *job, int64_t row, int64_t rows, int64_t col,
     load_piece(job, row, rows, col, cols, &x);
     if (job->wide)
         select_f64(x.f64, mask, rows * cols, n, m);
-    else if (n == 2 && m == 4)
-        kernels->select_24(x.f32, NULL, mask, rows * cols);
     else
-        kernels->select_nm(x.f32, NULL, mask, rows * cols, n, m);
+        s24i_select_nm(kernels, x.f32, NULL, mask, rows * cols, n, m);
     for (int64_t i = 0; i < rows * cols; i++)
         *(uint8_t *)part_of(&part, i / cols, 1, i % cols, 1).data = mask[i];
 }

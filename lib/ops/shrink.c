@@ -36,7 +36,7 @@ typedef struct {
 
 /* ---- the operator of iteration t ---- */
 
-/* Of ADMM, with no unit: from nothing to exactly n of m at 85 % of the way (section 2.5 of the derivation in docs/operators.md). */
+/* Of ADMM, with no unit: from nothing to exactly n of m at 85 % of the way (docs/solvers/prox24.md). */
 static void shrink_relative(const shrinking *s, int32_t t, const float *z, float *v, int64_t size)
 {
     const s24i_kernels *kernels = s->ops->kernels;
@@ -64,11 +64,7 @@ static void shrink_growing(const shrinking *s, int32_t t, const float *z, float 
 
 static void choose(const shrinking *s, const tile_state *t, const float *score)
 {
-    const s24i_kernels *kernels = s->ops->kernels;
-    if (s->n == 2 && s->m == 4)
-        kernels->select_24(score, NULL, t->mask, t->size);
-    else
-        kernels->select_nm(score, NULL, t->mask, t->size, s->n, s->m);
+    s24i_select_nm(s->ops->kernels, score, NULL, t->mask, t->size, s->n, s->m);
 }
 
 /* ---- ADMM: z = x + u before the operator, v after it, u = z - v ---- */

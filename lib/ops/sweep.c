@@ -253,7 +253,7 @@ s24_status s24i_sweep(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
     s.v = v;
     s.mask = mask;
     s.block_cols = pattern->n ? B / pattern->m * pattern->m : B;
-    s.resident = !pattern->mask && !pattern->n && pattern->scope == S24I_SCOPE_LAYER;
+    s.resident = s24i_over_layer(pattern);
     take_sweep(&s, arena);
     s24_status status = S24_OK;
     if (s24i_counting(arena)) {

@@ -171,7 +171,7 @@ static s24_status published(run *r)
     const s24i_layer *layer = &job->layer;
     int64_t size = layer->rows * layer->cols;
     double rho = r->o->rho > 0 ? r->o->rho : 0.1, kept = 0;
-    bool grew = false, restart = true, busy = true;
+    bool grew = false, busy = true;
     s24_status status = published_start(r);
     if (s24i_counting(job->arena)) {
         s24i_admm_penalty(job->ops, job->arena, &r->admm, 1);
@@ -190,7 +190,7 @@ static s24_status published(run *r)
         if (status || tick(r, CHECK))
             break;
         int64_t count = changed(r);
-        restart = !grew && count > 0 && !(count > 0.005 * kept);
+        bool restart = !grew && count > 0 && !(count > 0.005 * kept);
         busy = published_rule(count, kept, &grew, &rho) &&
                !(r->iterations > SWITCH && count < 3e-4 * kept);
         if (restart && busy)
@@ -225,7 +225,7 @@ static s24_status keep_better(run *r)
         sums[0] += first[i];
         sums[1] += last[i];
     }
-    bool whole = unstructured(&job->layer) && job->layer.pattern.scope == S24I_SCOPE_LAYER;
+    bool whole = s24i_over_layer(&job->layer.pattern);
     for (int64_t i = 0; i < rows; i++)
         if (whole ? sums[0] <= sums[1] : first[i] <= last[i]) {
             memcpy(job->v + i * cols, r->first + i * cols, (size_t)cols * sizeof(float));
