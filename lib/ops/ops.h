@@ -152,7 +152,7 @@ s24_status s24i_cross_flush(const s24i_ops *ops, s24i_cross *cross);
  * go to inv_diag (dim x S24I_BLOCK, block k at row k S24I_BLOCK, upper). False when a pivot R_jj^2 falls below `floor`. */
 s24_status s24i_cholesky(const s24i_ops *ops, s24i_arena *arena, int64_t dim, float *s,
                          float *inv_diag, float floor, bool *positive);
-/* K = (R R^T)^-1, dim x dim, symmetric. */
+/* K = (R R^T)^-1, dim x dim, symmetric; may be r itself. */
 s24_status s24i_inverse(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
                         const float *inv_diag, float *k);
 /* X <- X (R R^T)^-1 for X rows x dim. */
@@ -178,6 +178,9 @@ int64_t s24i_zeros(double sparsity, int64_t size);
 s24_status s24i_project(const s24i_ops *ops, s24i_arena *arena, const s24i_pattern *pattern,
                         const float *w, const float *norm, int64_t rows, int64_t cols,
                         uint8_t *mask);
+/* v = w where the mask is 1, else 0; may be in place. */
+s24_status s24i_apply_mask(const s24i_ops *ops, const float *w, const uint8_t *mask, int64_t rows,
+                           int64_t cols, float *v);
 /* mask = 1 on the `keep` largest of count non-negative scores, ties to the lower index. */
 void s24i_keep_largest(const float *score, int64_t count, int64_t keep, uint8_t *mask);
 /* The same on all threads. */
@@ -280,6 +283,9 @@ s24_status s24i_choose_damping(const s24i_ops *ops, s24i_arena *arena, s24i_watc
  * stays as it is when there is none. */
 s24_status s24i_aim(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                     const s24i_layer *layer, float *w);
+/* F = (S + rho I)^-1, dim x dim; S24_E_NUMERIC when that has no Cholesky factor. */
+s24_status s24i_shifted_inverse(const s24i_ops *ops, s24i_arena *arena,
+                                const s24i_prepared *prepared, double rho, float *f);
 /* v <- v diag(1/scale), dead columns 0. */
 s24_status s24i_unscale(const s24i_ops *ops, const s24i_prepared *prepared, float *v, int64_t rows);
 
@@ -332,12 +338,9 @@ typedef struct s24i_admm {
 
     float *z;         /* rows x dim: the projected iterate on the mask, the scaled dual off it */
     float *f;         /* (S + rho I)^-1; free to use before the first penalty */
-    float *factor;    /* dim x dim */
-    float *inv_diag;  /* dim x S24I_BLOCK */
     float *scratch;   /* 2 tiles a worker */
     int64_t tile;     /* rows of one */
     double rho, dual; /* dual: what the dual in z is still to be multiplied with */
-    const float *from;
     int32_t steps;
 } s24i_admm;
 
@@ -360,7 +363,7 @@ typedef struct s24i_shrinking {
     double lambda;          /* gradient: first strength, in units of 1 / rms of w */
     double growth;          /* gradient: its factor an iteration */
     int32_t refit_steps;    /* gradient: masked gradient steps at the end */
-    _Atomic int32_t *taken; /* out: the largest number of iterations any tile took */
+    _Atomic int64_t *taken; /* out: the largest number of iterations any tile took */
 } s24i_shrinking;
 
 /* mask and v from w; the pattern is n:m. */

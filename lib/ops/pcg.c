@@ -24,7 +24,7 @@ typedef struct {
     const uint8_t *mask;
     s24i_cg_limits limits;
     float *v, *scratch;
-    _Atomic int32_t iterations;
+    _Atomic int64_t iterations;
     double *left; /* a row: relative residual at the end */
 } cg;
 
@@ -115,9 +115,7 @@ static void cg_tile(void *arg, int64_t tile, int32_t worker)
     }
     while (t.running)
         retire(c, &t, t.running - 1);
-    int32_t seen = atomic_load(&c->iterations);
-    while (iteration > seen && !atomic_compare_exchange_weak(&c->iterations, &seen, iteration)) {
-    }
+    s24i_keep_maximum(&c->iterations, iteration);
     s24i_watch_step(c->watch, rows, NAN, NAN);
 }
 
@@ -138,7 +136,7 @@ s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
     if (!s24i_counting(arena)) {
         s24i_watch_phase(watch, "refit", rows);
         status = s24i_parallel(ops->threads, cg_tile, &c, (rows + c.tile - 1) / c.tile);
-        *iterations = atomic_load(&c.iterations);
+        *iterations = (int32_t)atomic_load(&c.iterations);
         *residual = 0;
         for (int64_t i = 0; i < rows; i++)
             *residual = fmax(*residual, c.left[i]);

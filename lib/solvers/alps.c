@@ -88,9 +88,9 @@ static s24_status first_point(run *r)
                           layer->rows, job->v, job->mask);
     s24_status status = s24i_project(job->ops, job->arena, &layer->pattern, job->w, NULL,
                                      layer->rows, layer->cols, job->mask);
-    if (!status && !s24i_counting(job->arena))
-        job->ops->kernels->apply_mask(job->w, job->mask, job->v, layer->rows * layer->cols);
-    return status;
+    if (status || s24i_counting(job->arena))
+        return status;
+    return s24i_apply_mask(job->ops, job->w, job->mask, layer->rows, layer->cols, job->v);
 }
 
 static s24_status geometric(run *r)
@@ -201,15 +201,6 @@ static s24_status published(run *r)
 
 /* ---- from the support to the weights ---- */
 
-static void last_look(void *arg, int64_t i, int32_t worker)
-{
-    (void)worker;
-    const run *r = arg;
-    int64_t n = r->p->dim;
-    const float *from = r->admm.b ? r->admm.b : r->admm.z;
-    r->job->ops->kernels->apply_mask(from + i * n, r->job->mask + i * n, r->job->v + i * n, n);
-}
-
 /* Never worse than SparseGPT's start: row by row, or as a whole when the zeros are counted over the layer. */
 static s24_status keep_better(run *r)
 {
@@ -246,7 +237,8 @@ static s24_status finish(run *r)
         status = s24i_project(job->ops, job->arena, &layer->pattern, r->admm.b, NULL, layer->rows,
                               layer->cols, job->mask);
     if (!status && !s24i_counting(job->arena))
-        status = s24i_parallel(job->ops->threads, last_look, r, layer->rows);
+        status = s24i_apply_mask(job->ops, r->admm.b ? r->admm.b : r->admm.z, job->mask,
+                                 layer->rows, layer->cols, job->v);
     if (!status)
         status = s24i_cg(job->ops, job->arena, job->watch, r->p, job->w, layer->rows, job->mask,
                          limits, job->v, &steps, &job->residual);
