@@ -54,14 +54,20 @@ void s24i_os_unmap(const void *data, uint64_t size)
         munmap((void *)(uintptr_t)data, size);
 }
 
-s24_status s24i_os_check_target(const char *path)
+bool s24i_os_is_directory(const char *path)
 {
     struct stat info;
+
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+s24_status s24i_os_check_target(const char *path)
+{
     const char *slash = strrchr(path, '/');
 
     if (!*(slash ? slash + 1 : path))
         errno = ENOENT;
-    else if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    else if (s24i_os_is_directory(path))
         errno = EISDIR;
     else
         return S24_OK;

@@ -8,6 +8,8 @@
 s24_status s24i_os_map(const char *path, const void **data, uint64_t *size);
 void s24i_os_unmap(const void *data, uint64_t size);
 
+bool s24i_os_is_directory(const char *path);
+
 /* S24_E_IO if `path` is a directory or names none of its files: nothing could be renamed over that. */
 s24_status s24i_os_check_target(const char *path);
 /* A file for reading and writing on the file system of `target`, without a name: it is gone with its descriptor. */
