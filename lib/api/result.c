@@ -31,6 +31,7 @@ static const struct part {
     {"iterations", S24_RESULT_INT, offsetof(s24_result, iterations), true},
     {"residual", S24_RESULT_FLOAT, offsetof(s24_result, residual), true},
     {"stop", S24_RESULT_STR, offsetof(s24_result, stop), true},
+    {"flops", S24_RESULT_FLOAT, offsetof(s24_result, flops), true},
     {"seconds", S24_RESULT_FLOAT, offsetof(s24_result, seconds), true},
     {"peak_bytes", S24_RESULT_INT, offsetof(s24_result, peak_bytes), true},
     {"threads", S24_RESULT_INT, offsetof(s24_result, threads), true},

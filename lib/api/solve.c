@@ -107,6 +107,8 @@ static s24_status all_stages(void *arg, s24i_arena *arena)
     if (!status)
         status = solver_stage(s, arena);
     arena->used = kept;
+    if (!counting)
+        s->result->flops = arena->flops; /* without the losses: their norms may be remembered */
     if (!status && !counting)
         status = verify(s);
     return status ? status : loss_stage(s, arena);

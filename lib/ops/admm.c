@@ -111,6 +111,7 @@ s24_status s24i_admm_iterate(const s24i_ops *ops, s24i_arena *arena, s24i_admm *
         return s24i_over_layer(a->pattern)
                    ? s24i_select_largest(ops, arena, NULL, a->rows * a->p->dim, 0, NULL)
                    : S24_OK;
+    arena->flops += steps * s24i_product_flops(a->rows, a->p->dim);
     if (s24i_over_layer(a->pattern))
         return iterate_layer(ops, arena, a);
     status = s24i_parallel(ops->threads, iterate_tile, a, (a->rows + a->tile - 1) / a->tile);

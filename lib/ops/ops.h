@@ -35,6 +35,12 @@ static inline s24_mat s24i_view(const float *data, int64_t rows, int64_t cols)
                      .device = S24_CPU};
 }
 
+/* Of X S with X rows x dim. */
+static inline double s24i_product_flops(int64_t rows, int64_t dim)
+{
+    return 2 * (double)rows * (double)dim * (double)dim;
+}
+
 static inline bool s24i_counting(const s24i_arena *arena)
 {
     return arena->base == NULL;

@@ -24,8 +24,8 @@ typedef struct {
     const uint8_t *mask;
     s24i_cg_limits limits;
     float *v, *scratch;
-    _Atomic int64_t iterations;
-    double *left; /* a row: relative residual at the end */
+    _Atomic int64_t iterations, products; /* most of a row; rows times S, of all */
+    double *left;                         /* a row: relative residual at the end */
 } cg;
 
 /* The rows of a tile that still run, packed to the front: the product shrinks as rows finish. */
@@ -103,9 +103,11 @@ static void cg_tile(void *arg, int64_t tile, int32_t worker)
     t.p = t.r + c->tile * t.n;
     t.ap = t.p + c->tile * t.n;
     begin(c, &t, first, rows);
+    int64_t products = rows;
     int32_t iteration = 0;
     while (t.running && iteration < c->limits.max_iter && !s24i_watch_stopped(c->watch)) {
         s24i_sgemm(false, false, t.running, t.n, t.n, 1, t.p, t.n, c->p->s, t.n, 0, t.ap, t.n);
+        products += t.running;
         for (int64_t i = t.running - 1; i >= 0; i--) {
             advance(c, &t, i);
             if (done(c, &t, i))
@@ -116,6 +118,7 @@ static void cg_tile(void *arg, int64_t tile, int32_t worker)
     while (t.running)
         retire(c, &t, t.running - 1);
     s24i_keep_maximum(&c->iterations, iteration);
+    atomic_fetch_add(&c->products, products);
     s24i_watch_step(c->watch, rows, NAN, NAN);
 }
 
@@ -137,6 +140,7 @@ s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
         s24i_watch_phase(watch, "refit", rows);
         status = s24i_parallel(ops->threads, cg_tile, &c, (rows + c.tile - 1) / c.tile);
         *iterations = (int32_t)atomic_load(&c.iterations);
+        arena->flops += s24i_product_flops(atomic_load(&c.products), prepared->dim);
         *residual = 0;
         for (int64_t i = 0; i < rows; i++)
             *residual = fmax(*residual, c.left[i]);

@@ -210,6 +210,7 @@ s24_status s24i_shrink(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch
         atomic_store(how.taken, 0);
         s24i_watch_phase(watch, "shrink", rows);
         status = s24i_parallel(ops->threads, shrink_tile, &s, (rows + ROWS - 1) / ROWS);
+        arena->flops += (double)atomic_load(how.taken) * s24i_product_flops(rows, prepared->dim);
     }
     arena->used = mark;
     return status;

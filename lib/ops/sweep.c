@@ -263,6 +263,7 @@ s24_status s24i_sweep(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
     }
     for (int64_t j = 0; j < prepared->dim; j++)
         s.inv_r[j] = 1 / prepared->r[j * prepared->dim + j];
+    arena->flops += s24i_product_flops(rows, prepared->dim) / 2;
     s24i_watch_phase(watch, "sweep", s.resident ? prepared->dim : rows);
     status = s.resident ? sweep_layer(&s, arena)
                         : s24i_parallel(ops->threads, sweep_tile, &s, tiles(&s));
