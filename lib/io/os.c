@@ -2,7 +2,9 @@
 #include "base/error.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -52,6 +54,23 @@ void s24i_os_unmap(const void *data, uint64_t size)
 {
     if (data)
         munmap((void *)(uintptr_t)data, size);
+}
+
+bool s24i_os_exists(const char *path)
+{
+    struct stat info;
+
+    return lstat(path, &info) == 0;
+}
+
+bool s24i_os_is_below(const char *path, const char *directory)
+{
+    char file[PATH_MAX], root[PATH_MAX];
+
+    if (!realpath(path, file) || !realpath(directory, root))
+        return false;
+    size_t length = strlen(root);
+    return !strncmp(file, root, length) && (file[length] == '/' || length == 1);
 }
 
 bool s24i_os_is_directory(const char *path)
