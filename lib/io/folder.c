@@ -73,13 +73,15 @@ s24_status s24i_folder_map(s24i_memory *memory, const char *folder, const char *
     return status;
 }
 
-static bool has(model_folder *f, const char *name)
+static s24_status look_for(model_folder *f, const char *name, bool *found)
 {
     char *path = s24i_folder_path(f->reader.memory, f->path, name);
-    bool found = path && s24i_os_exists(path);
 
+    if (!path)
+        return S24_E_MEMORY;
+    *found = s24i_os_exists(path);
     s24i_strfree(f->reader.memory, path);
-    return found;
+    return S24_OK;
 }
 
 static s24_status open_shard(model_folder *f, const char *name)
@@ -304,9 +306,10 @@ static s24_status add_config(model_folder *f, const char *path, const s24i_json 
 static s24_status read_config(model_folder *f)
 {
     s24i_json_doc *doc = NULL;
-    s24_status status = S24_OK;
+    bool found = false;
+    s24_status status = look_for(f, S24I_FOLDER_CONFIG, &found);
 
-    if (has(f, S24I_FOLDER_CONFIG))
+    if (found)
         status = parse_file(f, S24I_FOLDER_CONFIG, &doc);
     if (doc && !status)
         status = add_config(f, "config", s24i_json_root(doc));
@@ -367,11 +370,18 @@ const char *s24i_folder_of(const s24i_reader *reader)
 /* The single file comes first, as the format's own library has it. */
 static s24_status open_weights(model_folder *f)
 {
-    if (has(f, S24I_FOLDER_SINGLE))
+    bool single = false, index = false;
+    s24_status status = look_for(f, S24I_FOLDER_SINGLE, &single);
+
+    if (!status)
+        status = look_for(f, S24I_FOLDER_INDEX, &index);
+    if (status)
+        return status;
+    if (single)
         return open_shard(f, S24I_FOLDER_SINGLE);
-    if (has(f, S24I_FOLDER_INDEX))
-        return open_shards(f);
-    return s24i_fail(S24_E_FORMAT, "has neither " S24I_FOLDER_SINGLE " nor " S24I_FOLDER_INDEX);
+    return index ? open_shards(f)
+                 : s24i_fail(S24_E_FORMAT,
+                             "has neither " S24I_FOLDER_SINGLE " nor " S24I_FOLDER_INDEX);
 }
 
 s24_status s24i_folder_open(s24i_memory *memory, const char *path, s24i_reader **out)
