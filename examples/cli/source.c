@@ -18,6 +18,41 @@ bool source_open_file(source *s, s24_ctx *ctx, const char *what, const char *tex
     return s24_file_open(ctx, s->path, &s->file) == S24_OK || fail_library("%s", what);
 }
 
+bool is_block_type(const char *type)
+{
+    return strchr(type, 'Q') || strstr(type, "FP4");
+}
+
+static bool decode(const s24_file *file, const char *name, s24_mat *view, void **decoded)
+{
+    int64_t shape[8], rows = 1;
+    int32_t rank = 0;
+    if (s24_file_info(file, name, shape, &rank, NULL) != S24_OK)
+        return false;
+    for (int32_t i = 0; i < rank - 1; i++)
+        rows *= shape[i];
+    int64_t cols = rank ? shape[rank - 1] : 1;
+    void *block = must(calloc((size_t)(rows * cols) + 1, sizeof(float)));
+    s24_mat made;
+    if (s24_mat_rowmajor(&made, block, rows, cols, S24_F32) == S24_OK &&
+        s24_file_read(file, name, &made) == S24_OK) {
+        *view = made;
+        *decoded = block;
+        return true;
+    }
+    free(block);
+    return false;
+}
+
+bool tensor_view(const s24_file *file, const char *name, s24_mat *view, void **decoded)
+{
+    const char *type = "";
+    *decoded = NULL;
+    if (s24_file_info(file, name, NULL, NULL, &type) == S24_OK && is_block_type(type))
+        return decode(file, name, view, decoded);
+    return s24_file_get(file, name, view) == S24_OK;
+}
+
 static bool is_matrix(const s24_file *file, const char *name)
 {
     int64_t shape[8];
@@ -60,13 +95,14 @@ bool source_open(source *s, s24_ctx *ctx, const char *what, const char *text, bo
         return fail_library("%s %s", what, s->path);
     if (rank < 2 || (rank > 2 && !folded))
         return fail("%s %s:%s: has rank %d, expected 2", what, s->path, s->tensor, (int)rank);
-    return s24_file_get(s->file, s->tensor, &s->view) == S24_OK ||
+    return tensor_view(s->file, s->tensor, &s->view, &s->decoded) ||
            fail_library("%s %s", what, s->path);
 }
 
 void source_close(source *s)
 {
     s24_file_destroy(s->file);
+    free(s->decoded);
     free(s->tensor);
     free(s->path);
 }

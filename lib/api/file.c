@@ -1,24 +1,24 @@
 #include "api.h"
 #include "io/reader.h"
-#include "io/safetensors.h"
+#include "io/writer.h"
 #include <string.h>
 
 /* Either a reader or a writer. */
 struct s24_file {
     s24i_object object;
     s24i_reader *reader;
-    s24i_safetensors_writer *writer;
+    s24i_writer *writer;
 };
 
-/* An empty file object, which then keeps what `make` opens. */
-static s24_status make_file(s24_ctx *ctx, const char *path, bool write, s24_file **out)
+/* An empty file object, which then keeps what is opened: for writing if there is a format. */
+static s24_status make_file(s24_ctx *ctx, const char *path, const char *format, s24_file **out)
 {
     s24_file *file = s24i_alloc_zero(&ctx->memory, sizeof *file);
 
     if (!file)
         return S24_E_MEMORY;
-    s24_status status = write ? s24i_safetensors_create(&ctx->memory, path, &file->writer)
-                              : s24i_reader_open(&ctx->memory, path, &file->reader);
+    s24_status status = format ? s24i_writer_create(&ctx->memory, path, format, &file->writer)
+                               : s24i_reader_open(&ctx->memory, path, &file->reader);
     if (status) {
         s24i_free(&ctx->memory, file, sizeof *file);
         return status;
@@ -41,7 +41,7 @@ s24_status s24_file_open(s24_ctx *ctx, const char *path, s24_file **out)
 {
     s24_status status = check_path(ctx, path, out);
 
-    return s24i_done(__func__, status ? status : make_file(ctx, path, false, out));
+    return s24i_done(__func__, status ? status : make_file(ctx, path, NULL, out));
 }
 
 s24_status s24_file_create(s24_ctx *ctx, const char *path, const char *format, s24_file **out)
@@ -50,10 +50,7 @@ s24_status s24_file_create(s24_ctx *ctx, const char *path, const char *format, s
 
     if (!status)
         status = s24i_check_pointer(format, "format");
-    if (!status && strcmp(format, "safetensors"))
-        status = s24i_fail(S24_E_UNSUPPORTED, "format is \"%.32s\", but must be \"safetensors\"",
-                           format);
-    return s24i_done(__func__, status ? status : make_file(ctx, path, true, out));
+    return s24i_done(__func__, status ? status : make_file(ctx, path, format, out));
 }
 
 void s24_file_destroy(s24_file *file)
@@ -63,7 +60,7 @@ void s24_file_destroy(s24_file *file)
     s24_ctx *ctx = file->object.ctx;
     file->object.handle.magic = S24I_DEAD;
     s24i_reader_close(file->reader);
-    s24i_safetensors_discard(file->writer);
+    s24i_writer_discard(file->writer);
     s24i_free(&ctx->memory, file, sizeof *file);
     s24i_ctx_release(ctx);
 }
@@ -224,8 +221,7 @@ s24_status s24_file_put(s24_file *file, const char *name, const s24_mat *mat, co
     if (!status)
         status = s24i_check_mat(mat, "mat", S24I_ANY_TYPE);
     return s24i_done(__func__,
-                     status ? status
-                            : s24i_safetensors_put(file->writer, name, mat, shape, rank, type));
+                     status ? status : s24i_writer_put(file->writer, name, mat, shape, rank, type));
 }
 
 s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value)
@@ -236,13 +232,38 @@ s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value)
         status = s24i_check_pointer(key, "key");
     if (!status)
         status = s24i_check_pointer(value, "value");
-    return s24i_done(__func__,
-                     status ? status : s24i_safetensors_set_meta(file->writer, key, value));
+    return s24i_done(__func__, status ? status : s24i_writer_set_meta(file->writer, key, value));
+}
+
+static s24_status put_stored(s24_file *file, const s24_file *from, const char *name)
+{
+    const s24i_tensor *tensor;
+    s24_status status = check_writer(file);
+
+    if (!status)
+        status = check_reader(from, name);
+    if (!status)
+        status = s24i_reader_find(from->reader, name, &tensor);
+    return status ? status : s24i_writer_put_stored(file->writer, tensor);
+}
+
+s24_status s24_file_put_stored(s24_file *file, const s24_file *from, const char *name)
+{
+    return s24i_done(__func__, put_stored(file, from, name));
+}
+
+s24_status s24_file_copy_meta(s24_file *file, const s24_file *from)
+{
+    s24_status status = check_writer(file);
+
+    if (!status)
+        status = check_reader(from, "");
+    return s24i_done(__func__, status ? status : s24i_writer_copy_meta(file->writer, from->reader));
 }
 
 s24_status s24_file_commit(s24_file *file)
 {
     s24_status status = check_writer(file);
 
-    return s24i_done(__func__, status ? status : s24i_safetensors_commit(file->writer));
+    return s24i_done(__func__, status ? status : s24i_writer_commit(file->writer));
 }

@@ -47,6 +47,7 @@ typedef struct s24i_text s24i_text;
 
 void s24i_text_append(s24i_text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+void s24i_text_bytes(s24i_text *text, const void *bytes, size_t size); /* any, also 0 */
 /* As it is, but a byte that is not UTF-8, or 0, becomes U+FFFD. */
 void s24i_text_utf8(s24i_text *text, const char *bytes, size_t size);
 void s24i_text_json_string(s24i_text *text, const char *value); /* with quotes and escapes */

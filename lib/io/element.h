@@ -5,7 +5,7 @@
 
 #define S24I_GGUF_BLOCK 32 /* weights in a block of every type that has a code here */
 
-/* What one block decodes to, as the format defines it (in float); and the block for 32 finite values (blocks.c says which), false when
+/* What one block decodes to, as the format defines it (in float); and the block for 32 finite values (blocks_encode.c), false when
  * their scale does not fit into 16 bits. */
 typedef void (*s24i_decode_fn)(const unsigned char *block, float out[S24I_GGUF_BLOCK]);
 typedef bool (*s24i_encode_fn)(const float values[S24I_GGUF_BLOCK], unsigned char *block);
@@ -31,5 +31,9 @@ void s24i_decode_q4_1(const unsigned char *block, float out[S24I_GGUF_BLOCK]);
 void s24i_decode_q5_0(const unsigned char *block, float out[S24I_GGUF_BLOCK]);
 void s24i_decode_q5_1(const unsigned char *block, float out[S24I_GGUF_BLOCK]);
 void s24i_decode_q8_0(const unsigned char *block, float out[S24I_GGUF_BLOCK]);
+/* blocks_encode.c */
+bool s24i_encode_q4_0(const float values[S24I_GGUF_BLOCK], unsigned char *block);
+bool s24i_encode_q4_1(const float values[S24I_GGUF_BLOCK], unsigned char *block);
+bool s24i_encode_q8_0(const float values[S24I_GGUF_BLOCK], unsigned char *block);
 
 #endif

@@ -11,6 +11,11 @@ s24_status s24i_reader_open(s24i_memory *memory, const char *path, s24i_reader *
     const void *map;
     uint64_t size;
 
+    if (s24i_os_is_directory(path)) {
+        s24_status status = s24i_folder_open(memory, path, out);
+        return status == S24_E_FORMAT ? s24i_fail(status, "%.200s: %s", path, s24i_error_text())
+                                      : status;
+    }
     s24_status status = s24i_os_map(path, &map, &size);
     if (status)
         return status;

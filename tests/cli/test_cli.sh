@@ -122,6 +122,52 @@ matrix()
     } >"$file"
 }
 
+# A number below 65536 as 4 little-endian bytes.
+word()
+{
+    # shellcheck disable=SC2059 # the format is the bytes
+    printf "\\$(printf '%03o' $(($1 % 256)))\\$(printf '%03o' $(($1 / 256)))\\000\\000"
+}
+
+# gguf FILE NAME ROWS COLS VALUES...: a GGUF file with one F32 matrix.
+gguf()
+{
+    file=$1 name=$2 rows=$3 cols=$4
+    shift 4
+    {
+        printf GGUF
+        word 3
+        for number in 1 1; do # tensors, metadata items
+            word $number
+            word 0
+        done
+        word 20
+        word 0
+        printf general.architecture
+        word 8 # a string
+        word 5
+        word 0
+        printf llama
+        word ${#name}
+        word 0
+        printf '%s' "$name"
+        word 2 # dimensions, the contiguous one first
+        word "$cols"
+        word 0
+        word "$rows"
+        word 0
+        for number in 0 0 0; do # F32, offset 0
+            word $number
+        done
+        padding=$(((32 - (24 + 20 + 8 + 4 + 8 + 5 + 8 + ${#name} + 4 + 16 + 12) % 32) % 32))
+        while [ $padding -gt 0 ]; do
+            printf '\000'
+            padding=$((padding - 1))
+        done
+        floats "$@"
+    } >"$file"
+}
+
 # --- happy paths -----------------------------------------------------------------------------------
 
 test_version()
@@ -319,6 +365,44 @@ test_check()
     refused 'check: dense layers' 1 'w\.' check "$layers" --constraints 2:4
 }
 
+test_models()
+{
+    gguf "$tmp/good.gguf" blk.0.attn_q.weight 2 4 1 0 2 0 0 1 1 0
+    run info "$tmp/good.gguf"
+    check 'info of GGUF' succeeded
+    check 'info of GGUF: tensor' says '^blk\.0\.attn_q\.weight  F32  *2 x 4  '
+    check 'info of GGUF: metadata' says '^general\.architecture: llama$'
+    run check "$tmp/good.gguf" --constraints 2:4
+    check 'check of GGUF' succeeded
+    check 'check of GGUF: text' says 'good\.gguf: all 1 matrices of its blocks obey 2:4$'
+    gguf "$tmp/bad.gguf" blk.0.attn_q.weight 2 4 1 0 2 0 2 1 1 0
+    refused 'check of GGUF that does not obey' 1 'blk\.0\.attn_q\.weight: .*row 1' \
+        check "$tmp/bad.gguf" --constraints 2:4
+    gguf "$tmp/head.gguf" output.weight 2 4 1 0 2 0 2 1 1 0
+    refused 'check of GGUF without blocks' 1 'output\.weight: .*row 1' \
+        check "$tmp/head.gguf" --constraints 2:4
+
+    mkdir "$tmp/model"
+    name=model.layers.0.mlp.up_proj.weight
+    matrix "$tmp/model/model-1.safetensors" $name 2 4 1 0 2 0 0 1 1 0
+    matrix "$tmp/model/model-2.safetensors" lm_head.weight 1 4 1 2 1 2
+    printf '{"weight_map":{"%s":"model-1.safetensors","lm_head.weight":"model-2.safetensors"}}' \
+        $name >"$tmp/model/model.safetensors.index.json"
+    printf '{"hidden_size":4,"rope_scaling":{"factor":8.0}}' >"$tmp/model/config.json"
+    run info "$tmp/model"
+    check 'info of a folder' succeeded
+    check 'info of a folder: tensor' says "^lm_head\.weight  *F32  *1 x 4 "
+    check 'info of a folder: metadata' says '^config\.rope_scaling\.factor: 8\.0$'
+    run check "$tmp/model" --constraints 2:4
+    check 'check of a folder: the blocks alone' succeeded
+    check 'check of a folder: text' says 'model: all 1 matrices of its blocks obey 2:4$'
+    refused 'check of a folder: FOLDER:TENSOR' 1 'lm_head\.weight: .*row 0' \
+        check "$tmp/model:lm_head.weight" --constraints 2:4
+    refused 'check of a folder: no such tensor' 1 'nearest' check "$tmp/model:x" --constraints 2:4
+    mkdir "$tmp/empty"
+    refused 'info of a folder without weights' 1 'has neither' info "$tmp/empty"
+}
+
 test_names()
 {
     cp "$tmp/good.safetensors" "$tmp/with:colon.safetensors"
@@ -511,6 +595,7 @@ test_threads
 test_compare
 test_compare_out
 test_check
+test_models
 test_names
 test_progress
 test_wrong_usage

@@ -27,7 +27,7 @@ START_TEST(every_type_round_trips)
                   {1, {0}, 1, 0},       {3, {0, 3, 2}, 0, 2}};
     enum { SHAPES = sizeof shapes / sizeof *shapes };
     static _Alignas(8) unsigned char data[SHAPES][256];
-    s24i_safetensors_writer *w = create();
+    s24i_writer *w = create();
     char name[16];
 
     for (int s = 0; s < SHAPES; s++) {
@@ -35,7 +35,7 @@ START_TEST(every_type_round_trips)
             data[s][i] = (unsigned char)(i * 37 + s * 11 + _i);
         s24_mat mat = matrix(data[s], shapes[s].rows, shapes[s].cols, types[_i].dtype);
         snprintf(name, sizeof name, "t%d", s);
-        ck_assert_int_eq(s24i_safetensors_put(w, name, &mat, shapes[s].shape, shapes[s].rank, NULL),
+        ck_assert_int_eq(s24i_writer_put(w, name, &mat, shapes[s].shape, shapes[s].rank, NULL),
                          S24_OK);
     }
     commit(w);
@@ -66,22 +66,22 @@ START_TEST(strided_sources)
 {
     static float data[1000];
     float *read;
-    s24i_safetensors_writer *w = create();
+    s24i_writer *w = create();
     s24_mat mat = matrix(data, 7, 11, S24_F32), view;
 
     for (int i = 0; i < 1000; i++)
         data[i] = (float)i;
     mat.row_stride = 20;
-    ck_assert_int_eq(s24i_safetensors_put(w, "rows", &mat, NULL, 0, NULL), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "rows", &mat, NULL, 0, NULL), S24_OK);
     mat.row_stride = 1;
     mat.col_stride = 9;
-    ck_assert_int_eq(s24i_safetensors_put(w, "columns", &mat, NULL, 0, NULL), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "columns", &mat, NULL, 0, NULL), S24_OK);
     mat.row_stride = 50;
     mat.col_stride = 3;
-    ck_assert_int_eq(s24i_safetensors_put(w, "both", &mat, NULL, 0, "F64"), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "both", &mat, NULL, 0, "F64"), S24_OK);
     mat = matrix(data + 5, 1, 1, S24_F32);
     mat.row_stride = mat.col_stride = -77; /* ignored where the extent is 1 */
-    ck_assert_int_eq(s24i_safetensors_put(w, "one", &mat, (int64_t[]){1, 1, 1}, 3, "F64"), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "one", &mat, (int64_t[]){1, 1, 1}, 3, "F64"), S24_OK);
     commit(w);
     s24i_reader *file = reopen();
     for (int i = 0; i < 77; i++) {
@@ -105,14 +105,14 @@ START_TEST(many_chunks)
 {
     enum { ROWS = 300, COLS = 257, STRIDE = 300 };
     static float data[ROWS * STRIDE];
-    s24i_safetensors_writer *w = create();
+    s24i_writer *w = create();
     s24_mat mat = matrix(data, ROWS, COLS, S24_F32), wide, narrow;
 
     for (int i = 0; i < ROWS * STRIDE; i++)
         data[i] = (float)i * 1.37f;
     mat.row_stride = STRIDE;
-    ck_assert_int_eq(s24i_safetensors_put(w, "narrow", &mat, NULL, 0, "BF16"), S24_OK);
-    ck_assert_int_eq(s24i_safetensors_put(w, "wide", &mat, NULL, 0, "F32"), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "narrow", &mat, NULL, 0, "BF16"), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "wide", &mat, NULL, 0, "F32"), S24_OK);
     commit(w);
     s24i_reader *file = reopen();
     s24i_reader_view(file, "wide", &wide);
@@ -133,7 +133,7 @@ START_TEST(conversions)
     uint16_t h[8], b[8];
     float f[8];
     s24_mat view, mat = matrix(d, 2, 4, S24_F64), flags = matrix(bytes, 1, 4, S24_U8);
-    s24i_safetensors_writer *w = create();
+    s24i_writer *w = create();
 
     for (int i = 0; i < 8; i++) {
         f[i] = (float)d[i];
@@ -142,14 +142,14 @@ START_TEST(conversions)
     }
     ck_assert_uint_eq(b[3], 0x3f81); /* 1 + 2^-8 and a bit more: twice rounded it would be a tie */
     s24_mat halves = matrix(h, 2, 4, S24_F16), brains = matrix(b, 2, 4, S24_BF16);
-    ck_assert_int_eq(s24i_safetensors_put(w, "d-f", &mat, NULL, 0, "F32"), S24_OK);
-    ck_assert_int_eq(s24i_safetensors_put(w, "d-h", &mat, NULL, 0, "F16"), S24_OK);
-    ck_assert_int_eq(s24i_safetensors_put(w, "d-b", &mat, NULL, 0, "BF16"), S24_OK);
-    ck_assert_int_eq(s24i_safetensors_put(w, "h-d", &halves, NULL, 0, "F64"), S24_OK);
-    ck_assert_int_eq(s24i_safetensors_put(w, "b-f", &brains, NULL, 0, "F32"), S24_OK);
-    ck_assert_int_eq(s24i_safetensors_put(w, "flags", &flags, NULL, 0, "BOOL"), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "d-f", &mat, NULL, 0, "F32"), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "d-h", &mat, NULL, 0, "F16"), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "d-b", &mat, NULL, 0, "BF16"), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "h-d", &halves, NULL, 0, "F64"), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "b-f", &brains, NULL, 0, "F32"), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "flags", &flags, NULL, 0, "BOOL"), S24_OK);
     flags.dtype = S24_BOOL;
-    ck_assert_int_eq(s24i_safetensors_put(w, "bytes", &flags, NULL, 0, "U8"), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "bytes", &flags, NULL, 0, "U8"), S24_OK);
     commit(w);
     s24i_reader *file = reopen();
     s24i_reader_view(file, "d-f", &view);
@@ -185,12 +185,12 @@ START_TEST(exact_bytes)
     char expected[400], got[400];
 
     for (int round = 0; round < 2; round++) {
-        s24i_safetensors_writer *writer = create();
-        s24i_safetensors_set_meta(writer, round ? "a" : "b", round ? "1" : "2");
-        ck_assert_int_eq(s24i_safetensors_put(writer, "w", &w, NULL, 0, NULL), S24_OK);
-        s24i_safetensors_set_meta(writer, round ? "b" : "a", round ? "2" : "1");
-        ck_assert_int_eq(s24i_safetensors_put(writer, "a", &a, &three, 1, NULL), S24_OK);
-        ck_assert_int_eq(s24i_safetensors_put(writer, "e", &e, &three, 0, NULL), S24_OK);
+        s24i_writer *writer = create();
+        s24i_writer_set_meta(writer, round ? "a" : "b", round ? "1" : "2");
+        ck_assert_int_eq(s24i_writer_put(writer, "w", &w, NULL, 0, NULL), S24_OK);
+        s24i_writer_set_meta(writer, round ? "b" : "a", round ? "2" : "1");
+        ck_assert_int_eq(s24i_writer_put(writer, "a", &a, &three, 1, NULL), S24_OK);
+        ck_assert_int_eq(s24i_writer_put(writer, "e", &e, &three, 0, NULL), S24_OK);
         commit(writer);
         size_t padding = -(sizeof header - 1) % 8, length = sizeof header - 1 + padding;
         memcpy(expected, &(uint64_t){length}, 8); /* little-endian machines only */
@@ -217,18 +217,17 @@ END_TEST
 
 START_TEST(metadata)
 {
-    s24i_safetensors_writer *w = create();
+    s24i_writer *w = create();
 
-    ck_assert_int_eq(s24i_safetensors_set_meta(w, "z", "last"), S24_OK);
-    ck_assert_int_eq(s24i_safetensors_set_meta(w, "b", "old"), S24_OK);
-    ck_assert_int_eq(s24i_safetensors_set_meta(w, "a\"\xc3\xa4", "line\nand \"quotes\" \\"),
-                     S24_OK);
-    ck_assert_int_eq(s24i_safetensors_set_meta(w, "b", "new"), S24_OK);
-    ck_assert_int_eq(s24i_safetensors_set_meta(w, "", "x"), S24_E_ARG);
-    ck_assert_int_eq(s24i_safetensors_set_meta(w, NULL, "x"), S24_E_ARG);
-    ck_assert_int_eq(s24i_safetensors_set_meta(w, "k", NULL), S24_E_ARG);
-    ck_assert_int_eq(s24i_safetensors_set_meta(w, "k", "\xff"), S24_E_ARG);
-    ck_assert_int_eq(s24i_safetensors_set_meta(w, "\xff", "v"), S24_E_ARG);
+    ck_assert_int_eq(s24i_writer_set_meta(w, "z", "last"), S24_OK);
+    ck_assert_int_eq(s24i_writer_set_meta(w, "b", "old"), S24_OK);
+    ck_assert_int_eq(s24i_writer_set_meta(w, "a\"\xc3\xa4", "line\nand \"quotes\" \\"), S24_OK);
+    ck_assert_int_eq(s24i_writer_set_meta(w, "b", "new"), S24_OK);
+    ck_assert_int_eq(s24i_writer_set_meta(w, "", "x"), S24_E_ARG);
+    ck_assert_int_eq(s24i_writer_set_meta(w, NULL, "x"), S24_E_ARG);
+    ck_assert_int_eq(s24i_writer_set_meta(w, "k", NULL), S24_E_ARG);
+    ck_assert_int_eq(s24i_writer_set_meta(w, "k", "\xff"), S24_E_ARG);
+    ck_assert_int_eq(s24i_writer_set_meta(w, "\xff", "v"), S24_E_ARG);
     commit(w);
     s24i_reader *file = reopen();
     ck_assert_int_eq(file->count, 0);
@@ -253,44 +252,43 @@ START_TEST(refused_tensors_add_nothing)
     float data[4] = {1, 2, 3, 4};
     int64_t shape[9] = {2, 2, 1, 1, 1, 1, 1, 1, 1};
     s24_mat good = matrix(data, 2, 2, S24_F32), m;
-    s24i_safetensors_writer *w = create();
+    s24i_writer *w = create();
 
-    ck_assert_int_eq(s24i_safetensors_put(w, "taken", &good, NULL, 0, NULL), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "taken", &good, NULL, 0, NULL), S24_OK);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        ck_assert_int_eq(s24i_safetensors_put(w, names[i], &good, NULL, 0, NULL), S24_E_ARG);
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &good, shape, 9, NULL), S24_E_SHAPE);
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &good, shape, -1, NULL), S24_E_SHAPE);
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &good, shape, 1, NULL), S24_E_SHAPE);
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &good, shape, 0, NULL), S24_E_SHAPE);
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &good, (int64_t[]){-2, -2}, 2, NULL),
-                     S24_E_SHAPE);
+        ck_assert_int_eq(s24i_writer_put(w, names[i], &good, NULL, 0, NULL), S24_E_ARG);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &good, shape, 9, NULL), S24_E_SHAPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &good, shape, -1, NULL), S24_E_SHAPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &good, shape, 1, NULL), S24_E_SHAPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &good, shape, 0, NULL), S24_E_SHAPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &good, (int64_t[]){-2, -2}, 2, NULL), S24_E_SHAPE);
     unit_check_text("tensor 'x': dimension 0, -2");
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &good, NULL, 0, "F99"), S24_E_DTYPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &good, NULL, 0, "F99"), S24_E_DTYPE);
     unit_check_text("tensor 'x': unknown type 'F99'");
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &good, NULL, 0, "I32"), S24_E_DTYPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &good, NULL, 0, "I32"), S24_E_DTYPE);
     unit_check_text("F32 cannot be stored as I32");
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &good, NULL, 0, "F4"), S24_E_DTYPE);
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &good, NULL, 0, "BOOL"), S24_E_DTYPE);
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", NULL, NULL, 0, NULL), S24_E_ARG);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &good, NULL, 0, "F4"), S24_E_DTYPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &good, NULL, 0, "BOOL"), S24_E_DTYPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", NULL, NULL, 0, NULL), S24_E_ARG);
     m = good, m.dtype = 0;
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &m, NULL, 0, NULL), S24_E_DTYPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &m, NULL, 0, NULL), S24_E_DTYPE);
     m = good, m.dtype = S24_I8;
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &m, NULL, 0, "U8"), S24_E_DTYPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &m, NULL, 0, "U8"), S24_E_DTYPE);
     m = good, m.device = S24_CUDA;
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &m, NULL, 0, NULL), S24_E_ARG);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &m, NULL, 0, NULL), S24_E_ARG);
     m = good, m.data = NULL;
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &m, NULL, 0, NULL), S24_E_ARG);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &m, NULL, 0, NULL), S24_E_ARG);
     m = good, m.flags = 1;
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &m, NULL, 0, NULL), S24_E_ARG);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &m, NULL, 0, NULL), S24_E_ARG);
     m = good, m.rows = -1;
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &m, NULL, 0, NULL), S24_E_ARG);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &m, NULL, 0, NULL), S24_E_ARG);
     m = good, m.rows = INT64_MAX;
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &m, NULL, 0, NULL), S24_E_SHAPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &m, NULL, 0, NULL), S24_E_SHAPE);
     m = good, m.row_stride = 0;
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &m, NULL, 0, NULL), S24_E_SHAPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &m, NULL, 0, NULL), S24_E_SHAPE);
     m = good, m.col_stride = -1;
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &m, NULL, 0, NULL), S24_E_SHAPE);
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &good, NULL, 0, NULL), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &m, NULL, 0, NULL), S24_E_SHAPE);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &good, NULL, 0, NULL), S24_OK);
     commit(w);
     s24i_reader *file = reopen();
     ck_assert_int_eq(file->count, 2);
@@ -304,23 +302,23 @@ START_TEST(nothing_until_commit)
     char bytes[100];
 
     write_bytes("old", 3);
-    s24i_safetensors_writer *w = create();
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &mat, NULL, 0, NULL), S24_OK);
+    s24i_writer *w = create();
+    ck_assert_int_eq(s24i_writer_put(w, "x", &mat, NULL, 0, NULL), S24_OK);
     ck_assert_int_eq(files_here(), 1);
-    s24i_safetensors_discard(w);
+    s24i_writer_discard(w);
     ck_assert_int_eq(files_here(), 1);
     ck_assert_uint_eq(read_bytes(bytes, sizeof bytes), 3);
 
     w = create();
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &mat, NULL, 0, NULL), S24_OK);
-    ck_assert_int_eq(s24i_safetensors_commit(w), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &mat, NULL, 0, NULL), S24_OK);
+    ck_assert_int_eq(s24i_writer_commit(w), S24_OK);
     ck_assert_int_eq(files_here(), 1);
-    ck_assert_int_eq(s24i_safetensors_commit(w), S24_E_STATE);
+    ck_assert_int_eq(s24i_writer_commit(w), S24_E_STATE);
     unit_check_text("already committed");
-    ck_assert_int_eq(s24i_safetensors_put(w, "y", &mat, NULL, 0, NULL), S24_E_STATE);
-    ck_assert_int_eq(s24i_safetensors_set_meta(w, "y", "z"), S24_E_STATE);
-    s24i_safetensors_discard(w);
-    s24i_safetensors_discard(NULL);
+    ck_assert_int_eq(s24i_writer_put(w, "y", &mat, NULL, 0, NULL), S24_E_STATE);
+    ck_assert_int_eq(s24i_writer_set_meta(w, "y", "z"), S24_E_STATE);
+    s24i_writer_discard(w);
+    s24i_writer_discard(NULL);
     s24i_reader_close(NULL);
     s24i_reader_close(reopen());
 }
@@ -330,7 +328,7 @@ START_TEST(hopeless_targets)
 {
     static const char *const targets[] = {"/nonexistent/directory/x", "/proc/x", "", "/tmp/",
                                           "/dev/null/x"};
-    s24i_safetensors_writer *w = NULL;
+    s24i_writer *w = NULL;
 
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
         ck_assert_int_eq(s24i_safetensors_create(&memory, targets[i], &w), S24_E_IO);
@@ -351,15 +349,15 @@ END_TEST
 START_TEST(commit_fails_and_is_tried_again)
 {
     s24_mat mat = matrix("abcd", 1, 4, S24_U8);
-    s24i_safetensors_writer *w = create();
+    s24i_writer *w = create();
 
-    ck_assert_int_eq(s24i_safetensors_put(w, "x", &mat, NULL, 0, NULL), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "x", &mat, NULL, 0, NULL), S24_OK);
     ck_assert_int_eq(mkdir(path, 0700), 0);
-    ck_assert_int_eq(s24i_safetensors_commit(w), S24_E_IO);
+    ck_assert_int_eq(s24i_writer_commit(w), S24_E_IO);
     unit_check_text("rename: Is a directory");
     ck_assert_int_eq(files_here(), 1);
     ck_assert_int_eq(rmdir(path), 0);
-    ck_assert_int_eq(s24i_safetensors_put(w, "y", &mat, NULL, 0, NULL), S24_OK);
+    ck_assert_int_eq(s24i_writer_put(w, "y", &mat, NULL, 0, NULL), S24_OK);
     commit(w);
     s24i_reader *file = reopen();
     ck_assert_int_eq(file->count, 2);
@@ -370,7 +368,7 @@ END_TEST
 START_TEST(names_beside_are_taken)
 {
     char taken[3][128];
-    s24i_safetensors_writer *w = create();
+    s24i_writer *w = create();
 
     for (int i = 0; i < 3; i++) {
         snprintf(taken[i], sizeof taken[i], "%s/.sparse24-%ld-%d.tmp", directory, (long)getpid(),
@@ -389,26 +387,26 @@ static s24_status whole_story(void)
 {
     static const double data[40];
     s24_mat mat = matrix(data, 5, 8, S24_F64), view;
-    s24i_safetensors_writer *w = NULL;
+    s24i_writer *w = NULL;
     s24i_reader *file = NULL;
     char name[16];
     s24_status status = s24i_safetensors_create(&memory, path, &w);
 
     for (int i = 0; i < 20 && !status; i++) {
         snprintf(name, sizeof name, "t%d", i);
-        status = s24i_safetensors_put(w, name, &mat, NULL, 0, i % 3 ? "F32" : NULL);
+        status = s24i_writer_put(w, name, &mat, NULL, 0, i % 3 ? "F32" : NULL);
         if (!status)
-            status = s24i_safetensors_set_meta(w, name, name);
+            status = s24i_writer_set_meta(w, name, name);
     }
     mat = matrix("abc", 1, 3, S24_U8);
     if (!status)
-        status = s24i_safetensors_put(w, "odd", &mat, NULL, 0, NULL);
+        status = s24i_writer_put(w, "odd", &mat, NULL, 0, NULL);
     mat = matrix(data, 1, 1, S24_F64);
     if (!status)
-        status = s24i_safetensors_put(w, "misaligned", &mat, NULL, 0, NULL);
+        status = s24i_writer_put(w, "misaligned", &mat, NULL, 0, NULL);
     if (!status)
-        status = s24i_safetensors_commit(w);
-    s24i_safetensors_discard(w);
+        status = s24i_writer_commit(w);
+    s24i_writer_discard(w);
     ck_assert_int_eq(files_here(), !status);
     if (!status)
         status = s24i_reader_open(&memory, path, &file);
@@ -448,10 +446,10 @@ START_TEST(copying)
     ck_assert_int_eq(s24i_os_spool(&memory, path, &to), S24_OK);
     ck_assert_int_eq(files_here(), 0);
     ck_assert_int_eq(s24i_os_write(from, path, data, sizeof data, 0), S24_OK);
-    ck_assert_int_eq(s24i_os_copy(from, to, path, sizeof data, 3), S24_OK);
+    ck_assert_int_eq(s24i_os_copy(from, to, path, 0, sizeof data, 3), S24_OK);
     ck_assert_int_eq(pread(to, got, sizeof got, 0), sizeof got);
     ck_assert_mem_eq(got + 3, data, sizeof data);
-    ck_assert_int_eq(s24i_os_copy(from, to, path, sizeof data + 1, 0), S24_E_IO);
+    ck_assert_int_eq(s24i_os_copy(from, to, path, 0, sizeof data + 1, 0), S24_E_IO);
     unit_check_text("shorter");
     s24i_os_close(to, path);
     ck_assert_int_eq(s24i_os_write(to, path, data, 1, 0), S24_E_IO);
@@ -471,12 +469,12 @@ START_TEST(copying_by_hand)
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (char)(i * 31 >> 3);
     ck_assert_int_eq(s24i_os_write(from, path, data, sizeof data, 0), S24_OK);
-    ck_assert_int_eq(s24i_os_copy(from, to, path, sizeof data, 3), S24_OK);
+    ck_assert_int_eq(s24i_os_copy(from, to, path, 0, sizeof data, 3), S24_OK);
     ck_assert_uint_eq(read_bytes(got, sizeof got), sizeof data + 3);
     ck_assert_mem_eq(got + 3, data, sizeof data);
     s24i_os_close(to, path);
     to = open(path, O_RDWR | O_TRUNC | O_APPEND); /* nor to a file that only appends (EBADF) */
-    ck_assert_int_eq(s24i_os_copy(from, to, path, sizeof data, 0), S24_OK);
+    ck_assert_int_eq(s24i_os_copy(from, to, path, 0, sizeof data, 0), S24_OK);
     ck_assert_uint_eq(read_bytes(got, sizeof got), sizeof data);
     ck_assert_mem_eq(got, data, sizeof data);
     s24i_os_close(to, path);
