@@ -2,7 +2,9 @@
 #include "base/error.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -54,14 +56,37 @@ void s24i_os_unmap(const void *data, uint64_t size)
         munmap((void *)(uintptr_t)data, size);
 }
 
-s24_status s24i_os_check_target(const char *path)
+bool s24i_os_exists(const char *path)
 {
     struct stat info;
+
+    return lstat(path, &info) == 0;
+}
+
+bool s24i_os_is_below(const char *path, const char *directory)
+{
+    char file[PATH_MAX], root[PATH_MAX];
+
+    if (!realpath(path, file) || !realpath(directory, root))
+        return false;
+    size_t length = strlen(root);
+    return !strncmp(file, root, length) && (file[length] == '/' || length == 1);
+}
+
+bool s24i_os_is_directory(const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+s24_status s24i_os_check_target(const char *path)
+{
     const char *slash = strrchr(path, '/');
 
     if (!*(slash ? slash + 1 : path))
         errno = ENOENT;
-    else if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    else if (s24i_os_is_directory(path))
         errno = EISDIR;
     else
         return S24_OK;

@@ -8,6 +8,11 @@
 s24_status s24i_os_map(const char *path, const void **data, uint64_t *size);
 void s24i_os_unmap(const void *data, uint64_t size);
 
+bool s24i_os_exists(const char *path);
+bool s24i_os_is_directory(const char *path);
+/* Does the file, symbolic links followed, lie below that directory? */
+bool s24i_os_is_below(const char *path, const char *directory);
+
 /* S24_E_IO if `path` is a directory or names none of its files: nothing could be renamed over that. */
 s24_status s24i_os_check_target(const char *path);
 /* A file for reading and writing on the file system of `target`, without a name: it is gone with its descriptor. */

@@ -81,11 +81,11 @@ static inline void commit(s24i_safetensors_writer *w)
     s24i_safetensors_discard(w);
 }
 
-static inline s24i_safetensors *reopen(void)
+static inline s24i_reader *reopen(void)
 {
-    s24i_safetensors *file = NULL;
+    s24i_reader *file = NULL;
 
-    ck_assert_msg(s24i_safetensors_open(&memory, path, &file) == S24_OK, "%s", s24i_error_text());
+    ck_assert_msg(s24i_reader_open(&memory, path, &file) == S24_OK, "%s", s24i_error_text());
     return file;
 }
 

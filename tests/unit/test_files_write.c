@@ -39,17 +39,17 @@ START_TEST(every_type_round_trips)
                          S24_OK);
     }
     commit(w);
-    s24i_safetensors *file = reopen();
-    ck_assert_int_eq(s24i_safetensors_count(file), SHAPES);
+    s24i_reader *file = reopen();
+    ck_assert_int_eq(file->count, SHAPES);
     for (int s = 0; s < SHAPES; s++) {
         const s24i_tensor *t;
         s24_mat view;
         snprintf(name, sizeof name, "t%d", s);
-        ck_assert_int_eq(s24i_safetensors_find(file, name, &t), S24_OK);
+        ck_assert_int_eq(s24i_reader_find(file, name, &t), S24_OK);
         ck_assert_str_eq(t->element->name, types[_i].name);
         ck_assert_int_eq(t->rank, shapes[s].rank);
         ck_assert_mem_eq(t->shape, shapes[s].shape, (size_t)t->rank * sizeof(int64_t));
-        ck_assert_int_eq(s24i_safetensors_view(file, name, &view), S24_OK);
+        ck_assert_int_eq(s24i_reader_view(file, name, &view), S24_OK);
         ck_assert(view.rows == shapes[s].rows && view.cols == shapes[s].cols);
         ck_assert(view.dtype == types[_i].dtype && view.device == S24_CPU && view.col_stride == 1);
         ck_assert(view.row_stride == (view.cols ? view.cols : 1) && !view.flags && !view.reserved);
@@ -58,7 +58,7 @@ START_TEST(every_type_round_trips)
             ck_assert_mem_eq(view.data, data[s], t->size);
         ck_assert_uint_eq(t->size, (uint64_t)(view.rows * view.cols * types[_i].size));
     }
-    s24i_safetensors_close(file);
+    s24i_reader_close(file);
 }
 END_TEST
 
@@ -83,20 +83,20 @@ START_TEST(strided_sources)
     mat.row_stride = mat.col_stride = -77; /* ignored where the extent is 1 */
     ck_assert_int_eq(s24i_safetensors_put(w, "one", &mat, (int64_t[]){1, 1, 1}, 3, "F64"), S24_OK);
     commit(w);
-    s24i_safetensors *file = reopen();
+    s24i_reader *file = reopen();
     for (int i = 0; i < 77; i++) {
-        s24i_safetensors_view(file, "rows", &view);
+        s24i_reader_view(file, "rows", &view);
         read = view.data;
         ck_assert(read[i] == (float)(i / 11 * 20 + i % 11));
-        s24i_safetensors_view(file, "columns", &view);
+        s24i_reader_view(file, "columns", &view);
         read = view.data;
         ck_assert(read[i] == (float)(i / 11 + i % 11 * 9));
-        s24i_safetensors_view(file, "both", &view);
+        s24i_reader_view(file, "both", &view);
         ck_assert(((double *)view.data)[i] == i / 11 * 50 + i % 11 * 3);
     }
-    s24i_safetensors_view(file, "one", &view);
+    s24i_reader_view(file, "one", &view);
     ck_assert(*(double *)view.data == 5);
-    s24i_safetensors_close(file);
+    s24i_reader_close(file);
 }
 END_TEST
 
@@ -114,15 +114,15 @@ START_TEST(many_chunks)
     ck_assert_int_eq(s24i_safetensors_put(w, "narrow", &mat, NULL, 0, "BF16"), S24_OK);
     ck_assert_int_eq(s24i_safetensors_put(w, "wide", &mat, NULL, 0, "F32"), S24_OK);
     commit(w);
-    s24i_safetensors *file = reopen();
-    s24i_safetensors_view(file, "wide", &wide);
-    s24i_safetensors_view(file, "narrow", &narrow);
+    s24i_reader *file = reopen();
+    s24i_reader_view(file, "wide", &wide);
+    s24i_reader_view(file, "narrow", &narrow);
     for (int i = 0; i < ROWS * COLS; i++) {
         float value = data[i / COLS * STRIDE + i % COLS];
         unit_check(((float *)wide.data)[i] == value);
         unit_check(((uint16_t *)narrow.data)[i] == s24i_f32_to_bf16(value));
     }
-    s24i_safetensors_close(file);
+    s24i_reader_close(file);
 }
 END_TEST
 
@@ -151,24 +151,24 @@ START_TEST(conversions)
     flags.dtype = S24_BOOL;
     ck_assert_int_eq(s24i_safetensors_put(w, "bytes", &flags, NULL, 0, "U8"), S24_OK);
     commit(w);
-    s24i_safetensors *file = reopen();
-    s24i_safetensors_view(file, "d-f", &view);
+    s24i_reader *file = reopen();
+    s24i_reader_view(file, "d-f", &view);
     ck_assert_mem_eq(view.data, f, sizeof f);
-    s24i_safetensors_view(file, "d-h", &view);
+    s24i_reader_view(file, "d-h", &view);
     ck_assert_mem_eq(view.data, h, sizeof h);
-    s24i_safetensors_view(file, "d-b", &view);
+    s24i_reader_view(file, "d-b", &view);
     ck_assert_mem_eq(view.data, b, sizeof b);
     for (int i = 0; i < 8; i++) {
-        s24i_safetensors_view(file, "h-d", &view);
+        s24i_reader_view(file, "h-d", &view);
         ck_assert(((double *)view.data)[i] == s24i_f16_to_f32(h[i]) || i == 6);
-        s24i_safetensors_view(file, "b-f", &view);
+        s24i_reader_view(file, "b-f", &view);
         ck_assert(((float *)view.data)[i] == s24i_bf16_to_f32(b[i]) || i == 6);
     }
-    s24i_safetensors_view(file, "flags", &view);
+    s24i_reader_view(file, "flags", &view);
     ck_assert_mem_eq(view.data, ((uint8_t[]){0, 1, 1, 1}), 4);
-    s24i_safetensors_view(file, "bytes", &view);
+    s24i_reader_view(file, "bytes", &view);
     ck_assert_mem_eq(view.data, ((uint8_t[]){0, 1, 1, 1}), 4);
-    s24i_safetensors_close(file);
+    s24i_reader_close(file);
 }
 END_TEST
 
@@ -203,15 +203,15 @@ START_TEST(exact_bytes)
         ck_assert_mem_eq(got, expected, 8 + length + 19);
         ck_assert_uint_eq(length % 8, 0);
     }
-    s24i_safetensors *file = reopen();
+    s24i_reader *file = reopen();
     s24_mat view;
-    ck_assert_int_eq(s24i_safetensors_view(file, "e", &view), S24_OK); /* misaligned in the file */
+    ck_assert_int_eq(s24i_reader_view(file, "e", &view), S24_OK); /* misaligned in the file */
     ck_assert_uint_eq((uintptr_t)view.data % 8, 0);
     ck_assert_int_eq(*(int64_t *)view.data, 7);
     void *copy = view.data;
-    ck_assert_int_eq(s24i_safetensors_view(file, "e", &view), S24_OK);
+    ck_assert_int_eq(s24i_reader_view(file, "e", &view), S24_OK);
     ck_assert_ptr_eq(view.data, copy);
-    s24i_safetensors_close(file);
+    s24i_reader_close(file);
 }
 END_TEST
 
@@ -230,17 +230,17 @@ START_TEST(metadata)
     ck_assert_int_eq(s24i_safetensors_set_meta(w, "k", "\xff"), S24_E_ARG);
     ck_assert_int_eq(s24i_safetensors_set_meta(w, "\xff", "v"), S24_E_ARG);
     commit(w);
-    s24i_safetensors *file = reopen();
-    ck_assert_int_eq(s24i_safetensors_count(file), 0);
-    ck_assert_str_eq(s24i_safetensors_meta_key(file, 0), "a\"\xc3\xa4");
-    ck_assert_str_eq(s24i_safetensors_meta_key(file, 1), "b");
-    ck_assert_str_eq(s24i_safetensors_meta_key(file, 2), "z");
-    ck_assert_ptr_null(s24i_safetensors_meta_key(file, 3));
-    ck_assert_ptr_null(s24i_safetensors_meta_key(file, -1));
-    ck_assert_str_eq(s24i_safetensors_meta(file, "b"), "new");
-    ck_assert_str_eq(s24i_safetensors_meta(file, "a\"\xc3\xa4"), "line\nand \"quotes\" \\");
-    ck_assert_ptr_null(s24i_safetensors_meta(file, "c"));
-    s24i_safetensors_close(file);
+    s24i_reader *file = reopen();
+    ck_assert_int_eq(file->count, 0);
+    ck_assert_str_eq(s24i_reader_meta_key(file, 0), "a\"\xc3\xa4");
+    ck_assert_str_eq(s24i_reader_meta_key(file, 1), "b");
+    ck_assert_str_eq(s24i_reader_meta_key(file, 2), "z");
+    ck_assert_ptr_null(s24i_reader_meta_key(file, 3));
+    ck_assert_ptr_null(s24i_reader_meta_key(file, -1));
+    ck_assert_str_eq(s24i_reader_meta(file, "b"), "new");
+    ck_assert_str_eq(s24i_reader_meta(file, "a\"\xc3\xa4"), "line\nand \"quotes\" \\");
+    ck_assert_ptr_null(s24i_reader_meta(file, "c"));
+    s24i_reader_close(file);
 }
 END_TEST
 
@@ -292,9 +292,9 @@ START_TEST(refused_tensors_add_nothing)
     ck_assert_int_eq(s24i_safetensors_put(w, "x", &m, NULL, 0, NULL), S24_E_SHAPE);
     ck_assert_int_eq(s24i_safetensors_put(w, "x", &good, NULL, 0, NULL), S24_OK);
     commit(w);
-    s24i_safetensors *file = reopen();
-    ck_assert_int_eq(s24i_safetensors_count(file), 2);
-    s24i_safetensors_close(file);
+    s24i_reader *file = reopen();
+    ck_assert_int_eq(file->count, 2);
+    s24i_reader_close(file);
 }
 END_TEST
 
@@ -321,8 +321,8 @@ START_TEST(nothing_until_commit)
     ck_assert_int_eq(s24i_safetensors_set_meta(w, "y", "z"), S24_E_STATE);
     s24i_safetensors_discard(w);
     s24i_safetensors_discard(NULL);
-    s24i_safetensors_close(NULL);
-    s24i_safetensors_close(reopen());
+    s24i_reader_close(NULL);
+    s24i_reader_close(reopen());
 }
 END_TEST
 
@@ -361,9 +361,9 @@ START_TEST(commit_fails_and_is_tried_again)
     ck_assert_int_eq(rmdir(path), 0);
     ck_assert_int_eq(s24i_safetensors_put(w, "y", &mat, NULL, 0, NULL), S24_OK);
     commit(w);
-    s24i_safetensors *file = reopen();
-    ck_assert_int_eq(s24i_safetensors_count(file), 2);
-    s24i_safetensors_close(file);
+    s24i_reader *file = reopen();
+    ck_assert_int_eq(file->count, 2);
+    s24i_reader_close(file);
 }
 END_TEST
 
@@ -390,7 +390,7 @@ static s24_status whole_story(void)
     static const double data[40];
     s24_mat mat = matrix(data, 5, 8, S24_F64), view;
     s24i_safetensors_writer *w = NULL;
-    s24i_safetensors *file = NULL;
+    s24i_reader *file = NULL;
     char name[16];
     s24_status status = s24i_safetensors_create(&memory, path, &w);
 
@@ -411,10 +411,10 @@ static s24_status whole_story(void)
     s24i_safetensors_discard(w);
     ck_assert_int_eq(files_here(), !status);
     if (!status)
-        status = s24i_safetensors_open(&memory, path, &file);
+        status = s24i_reader_open(&memory, path, &file);
     if (!status)
-        status = s24i_safetensors_view(file, "misaligned", &view);
-    s24i_safetensors_close(file);
+        status = s24i_reader_view(file, "misaligned", &view);
+    s24i_reader_close(file);
     unlink(path);
     return status;
 }
