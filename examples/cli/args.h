@@ -8,9 +8,9 @@
 typedef struct args {
     const char *weights, *calib, *test, *mask, *importance;
     const char *constraints, *solver, *solvers, *options;
-    const char *out, *store;
-    const char *operand; /* what stands alone: FILE[:TENSOR] or SOLVER */
-    int64_t threads, memory_limit;
+    const char *out, *store, *tokens;
+    const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
+    int64_t threads, memory_limit, rows, context;
     bool json, progress, markdown, verbose, help;
 } args;
 
@@ -22,7 +22,8 @@ enum {
     IN_INFO = 8,
     IN_OPTIONS = 16,
     IN_VERSION = 32,
-    IN_ALL = 63
+    IN_EVAL = 64,
+    IN_ALL = 127
 };
 
 typedef struct command {

@@ -16,6 +16,12 @@ static const command commands[] = {
      "With --out the result with the lowest held-out error (without --test: calibration error)\n"
      "is written.\n",
      run_compare},
+    {"eval", IN_EVAL, "MODEL", "Perplexity of a language model on rows of token ids",
+     "MODEL is a safetensors or GGUF file, or a folder with config.json, of the architectures\n"
+     "llama, mistral, qwen2 and qwen3. Each row is one window of its own, nothing is put before "
+     "it;\n"
+     "perplexity = exp(mean of -log p over the predicted tokens).\n",
+     run_eval},
     {"check", IN_CHECK, "FILE[:TENSOR]|MODEL", "Check that weights obey constraints",
      "FILE is a safetensors or GGUF file, MODEL such a file or a Hugging Face folder.\n"
      "Without TENSOR: the tensor \"weights\", or every matrix in the blocks of a model, or every\n"

@@ -74,7 +74,10 @@ static char *put(char *record, const char *key, const char *value)
 char *record_put_number(char *record, const char *key, double value)
 {
     char text[40] = "null";
-    for (int digits = 1; isfinite(value) && digits <= 17; digits++) {
+    bool whole = value == rint(value) && fabs(value) < 1e15;
+    if (whole)
+        snprintf(text, sizeof text, "%.0f", value);
+    for (int digits = 1; !whole && isfinite(value) && digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break; /* the shortest that reads back equal */

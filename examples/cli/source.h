@@ -23,6 +23,9 @@ bool source_open_file(source *s, s24_ctx *ctx, const char *what, const char *tex
 /* The same and borrow the tensor, whose rank must be 2 or, if `folded`, at least 2. Without a
  * name: the only one of rank 2. */
 bool source_open(source *s, s24_ctx *ctx, const char *what, const char *text, bool folded);
+/* The same for tensors of rank `lowest` or above, whose rank is returned; without a name the only one of them. */
+bool source_open_ranks(source *s, s24_ctx *ctx, const char *what, const char *text, int32_t lowest,
+                       int32_t *rank);
 void source_close(source *s);
 
 /* Rows [first, first + count) of a view, without a copy. */

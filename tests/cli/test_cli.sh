@@ -1,9 +1,10 @@
 #!/bin/sh
-# Tests of the program sparse24 as a user meets it: usage test_cli.sh PROGRAM DATA_DIR
+# Tests of the program sparse24 as a user meets it: usage test_cli.sh PROGRAM DATA_DIR MAKE_TINY
 # One line a check, "ok" or "not ok"; the exit status is 1 if any failed.
 set -u
 
 cli=$1
+make_tiny=$3
 layers=$2/smollm2-block10-small.safetensors
 [ -r "$layers" ] || {
     echo "$0: cannot read $layers" >&2
@@ -186,7 +187,7 @@ test_help()
     run --help
     check '--help' succeeded
     check '--help lists the commands' says '^  compare '
-    for command in solve compare check info options version; do
+    for command in solve compare eval check info options version; do
         run "$command" --help
         check "$command --help" succeeded
         check "$command --help: text" says "^Usage: sparse24 $command"
@@ -415,6 +416,82 @@ test_names()
     check 'the only matrix needs no name' succeeded
 }
 
+# tiny NAME: a model of tests/llama in $tmp/NAME.safetensors, token ids for it in $tmp/tokens.safetensors.
+tiny()
+{
+    "$make_tiny" "$1" safetensors "$tmp/$1.safetensors" "$tmp/tokens.safetensors" || exit 1
+}
+
+eval_tiny() # NAME, options
+{
+    model=$tmp/$1.safetensors
+    shift
+    run eval "$model" "$@"
+}
+
+test_eval()
+{
+    tiny qwen2
+    tiny llama-gguf
+    tiny llama
+    eval_tiny llama --tokens "$tmp/tokens.safetensors:rows"
+    check 'eval' succeeded
+    check 'eval: perplexity' says '^perplexity  *[1-9][0-9.]*$'
+    check 'eval: tokens' says '^tokens  *138 predicted in 6 rows of 24$'
+    check 'eval: efficiency' says '^efficiency  *[0-9.]* of the rate of large products, '
+    eval_tiny llama --tokens "$tmp/tokens.safetensors:rows" --json
+    check 'eval --json' succeeded
+    check 'eval --json: JSON' is_json "$tmp/out"
+    check 'eval --json: tokens' says '"tokens":138,'
+    ppl=$(number perplexity)
+    check 'eval --json: perplexity is e^nll' is "exp($(number nll)) / $ppl" '> 0.999999'
+    eval_tiny llama-gguf --tokens "$tmp/tokens.safetensors:rows" --json
+    check 'eval: GGUF names, same model' is "$(number perplexity) / $ppl" '> 0.99999'
+    check 'eval: GGUF names, same model' is "$(number perplexity) / $ppl" '< 1.00001'
+    eval_tiny llama --tokens "$tmp/tokens.safetensors:flat" --context 24 --json
+    check 'eval --context: a flat list is cut into the same rows' is "$(number perplexity)" "== $ppl"
+    eval_tiny llama --tokens "$tmp/tokens.safetensors:rows" --context 50 --json
+    check 'eval --context: rows are joined' says '"tokens":98,"rows":2,"context":50,'
+    eval_tiny llama --tokens "$tmp/tokens.safetensors:rows" --rows 2 --json
+    check 'eval --rows' says '"tokens":46,"rows":2,"context":24,'
+    for threads in 1 2 3; do
+        eval_tiny qwen2 --tokens "$tmp/tokens.safetensors:rows" --threads $threads --json
+        sed 's/"seconds".*//' "$tmp/out" >"$tmp/eval$threads"
+    done
+    check 'eval: equal for 1 and 2 threads' cmp "$tmp/eval1" "$tmp/eval2"
+    check 'eval: equal for 1 and 3 threads' cmp "$tmp/eval1" "$tmp/eval3"
+    eval_tiny qwen2 --tokens "$tmp/tokens.safetensors:rows" --progress
+    check 'eval --progress: on stderr' grep -q '^eval .*\[.*%' "$tmp/err"
+}
+
+# refused_eval NAME PATTERN TENSOR [OPTIONS]
+refused_eval()
+{
+    eval_name=$1 eval_pattern=$2 tensor=$3
+    shift 3
+    refused "eval: $eval_name" 1 "$eval_pattern" eval "$tmp/llama.safetensors" \
+        --tokens "$tmp/tokens.safetensors:$tensor" "$@"
+}
+
+test_bad_eval()
+{
+    refused 'eval: no --tokens' 2 '--tokens .* is required' eval "$tmp/llama.safetensors"
+    refused 'eval: no model' 2 'MODEL is required' eval --tokens "$tmp/tokens.safetensors"
+    refused 'eval: missing model' 1 'nowhere' eval "$tmp/nowhere" --tokens "$tmp/tokens.safetensors:rows"
+    refused 'eval: a file that is no model' 1 'no model' eval "$layers" \
+        --tokens "$tmp/tokens.safetensors:rows"
+    refused_eval 'id outside the vocabulary: its place' 'row 1, column 3 is 96.*0 \.\. 95' large
+    refused_eval 'negative id: its place' 'row 1, column 3 is -1' negative
+    refused_eval 'ids that are no integers' 'expected integers' floats
+    refused_eval 'no rows' 'holds 0 ids' none
+    refused_eval 'rows of one token' 'one token' short
+    refused_eval 'flat list without --context' '--context' flat
+    refused_eval 'context above what there is' 'no row of 145' flat --context 145
+    refused_eval 'rows of one token by --context' 'one token' flat --context 1
+    refused_eval 'more rows than there are' '--rows 7.* has 6' rows --rows 7
+    refused_eval 'missing tensor' 'flat' flatt
+}
+
 test_progress()
 {
     status=0
@@ -597,11 +674,13 @@ test_compare_out
 test_check
 test_models
 test_names
+test_eval
 test_progress
 test_wrong_usage
 test_bad_files
 test_bad_values
 test_nonfinite
+test_bad_eval
 test_output
 test_interrupt
 echo "$count checks, $failed failed"
