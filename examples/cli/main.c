@@ -16,6 +16,11 @@ static const command commands[] = {
      "With --out the result with the lowest held-out error (without --test: calibration error)\n"
      "is written.\n",
      run_compare},
+    {"compress", IN_COMPRESS, "MODEL", "Compress a language model block by block",
+     "MODEL is a GGUF file or a Hugging Face folder of the Llama family. Each matrix is aimed at "
+     "what\n"
+     "the dense model produced. A run that was stopped, even killed, goes on with --resume.\n",
+     run_compress},
     {"eval", IN_EVAL, "MODEL", "Perplexity of a language model on rows of token ids",
      "MODEL is a safetensors or GGUF file, or a folder with config.json, of the architectures\n"
      "llama, mistral, qwen2 and qwen3. Each row is one window of its own, nothing is put before "
