@@ -317,7 +317,7 @@ static bool measure(job *j, llama_model *model, const char *when, double *perple
 static bool measure_written(job *j)
 {
     llama_model *model = NULL;
-    char *path = assemble_model_path(j->model, j->a->operand, j->a->out);
+    char *path = assemble_model_path(j->a->operand, j->a->out);
     bool done = j->a->eval.count == 0 || llama_open(j->settings.ctx, path, &model) == S24_OK ||
                 fail("%s: %s", path, llama_error());
     done = done && measure(j, model, "perplexity after", j->after);

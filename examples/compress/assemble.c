@@ -25,9 +25,15 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-char *assemble_model_path(const llama_model *model, const char *path, const char *out)
+static bool is_folder(const char *path)
 {
-    return model->config.gguf ? join(out, base_name(path)) : must(strdup(out));
+    struct stat s;
+    return !stat(path, &s) && S_ISDIR(s.st_mode);
+}
+
+char *assemble_model_path(const char *path, const char *out)
+{
+    return is_folder(path) ? must(strdup(out)) : join(out, base_name(path));
 }
 
 /* What a run that was killed here left: plain files only. */
@@ -138,10 +144,10 @@ static char *stable_records(const char *const *records, int count)
     return text;
 }
 
-static bool write_model(writing *w, const char *path, const char *const *records, int count)
+static bool write_model(writing *w, const char *format, const char *path,
+                        const char *const *records, int count)
 {
     char *lines = stable_records(records, count);
-    const char *format = w->model->config.gguf ? "gguf" : "folder";
     bool done = (s24_file_create(w->model->ctx, path, format, &w->out) == S24_OK &&
                  s24_file_copy_meta(w->out, w->model->file) == S24_OK &&
                  s24_file_set_meta(w->out, "sparse24.records", lines) == S24_OK &&
@@ -207,11 +213,12 @@ bool assemble(const llama_model *model, const char *path, const checkpoint *c, c
               const char *const *records, int count)
 {
     writing w = {.model = model, .c = c, .layer = -1};
-    char *folder = checkpoint_path(c, "model"), *place = assemble_model_path(model, path, folder);
+    const char *format = is_folder(path) ? "folder" : model->config.gguf ? "gguf" : "safetensors";
+    char *folder = checkpoint_path(c, "model"), *place = assemble_model_path(path, folder);
     remove_folder(folder);
     bool done =
-        (!model->config.gguf || !mkdir(folder, 0777) || fail("%s: %s", folder, strerror(errno))) &&
-        write_model(&w, place, records, count) && write_parts(&w, folder) &&
+        (is_folder(path) || !mkdir(folder, 0777) || fail("%s: %s", folder, strerror(errno))) &&
+        write_model(&w, format, place, records, count) && write_parts(&w, folder) &&
         write_records(folder, records, count) && sync_folder(folder) &&
         (!rename(folder, out) || fail("--out %s: %s", out, strerror(errno)));
     s24_file_destroy(w.block);

@@ -10,6 +10,6 @@
 bool assemble(const llama_model *model, const char *path, const checkpoint *c, const char *out,
               const char *const *records, int count);
 /* Where the model lies in `out`: the folder itself or a file in it. To be freed. */
-char *assemble_model_path(const llama_model *model, const char *path, const char *out);
+char *assemble_model_path(const char *path, const char *out);
 
 #endif

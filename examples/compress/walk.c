@@ -54,6 +54,18 @@ static bool corrects(const walk *w)
     return w->settings->correct > 0;
 }
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Tokens that are taken at once, at most. */
+static int64_t chunk_tokens(const int64_t sequences[2], int64_t length)
+{
+    int64_t most = llama_chunk(length), all = larger(sequences[0], sequences[1]);
+    return (most < all ? most : all) * length;
+}
+
 /* ---- Where in the block we are ---- */
 
 /* The progress of this part, and its end, as shares of the whole job. */
@@ -272,7 +284,7 @@ static bool pass(step *s, bool (*chunk)(step *), const char *phase)
     walk *w = s->w;
     double began = now();
     int64_t tokens = (w->sequences[0] + w->sequences[1]) * w->length;
-    int64_t most = llama_chunk(w->length) * w->length;
+    int64_t most = chunk_tokens(w->sequences, w->length);
     bool done = true;
     begin_part(s);
     s->first = 0;
@@ -339,11 +351,6 @@ bool walk_block(walk *w, llama_block *block, matrix matrices[LLAMA_LINEARS])
 
 /* ---- All of it ---- */
 
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static int64_t inputs_width(const llama_config *c)
 {
     return larger(c->heads * c->head_dim, c->ffn);
@@ -373,7 +380,7 @@ uint64_t walk_bytes(const llama_model *model, const settings *s, const int64_t s
     for (int i = 0; i < ARRAYS; i++)
         chunk += width[i];
     int streams = s->correct > 0 ? 2 : 1;
-    return (uint64_t)(chunk * llama_chunk(length) * length) * sizeof(float) +
+    return (uint64_t)(chunk * chunk_tokens(sequences, length)) * sizeof(float) +
            (uint64_t)streams * activations_bytes(s->keep, tokens, model->config.hidden) +
            activations_bytes(s->keep, tokens, inputs_width(&model->config));
 }
@@ -382,7 +389,7 @@ uint64_t walk_bytes(const llama_model *model, const settings *s, const int64_t s
 static bool embed(walk *w, const int32_t *tokens)
 {
     int64_t total = (w->sequences[0] + w->sequences[1]) * w->length;
-    int64_t most = llama_chunk(w->length) * w->length;
+    int64_t most = chunk_tokens(w->sequences, w->length);
     bool done = true;
     for (int64_t first = 0, count; done && first < total; first += count) {
         count = total - first < most ? total - first : most;
@@ -426,7 +433,7 @@ bool walk_open(walk *w, const settings *s, llama_model *model, const int32_t *to
         activations_open(&w->inputs, s->ctx, s->keep, folder, count, inputs_width(c));
     arrays(w, to, width);
     for (int i = 0; i < ARRAYS; i++)
-        *to[i] = must(malloc((size_t)(width[i] * llama_chunk(length) * length) * sizeof(float)));
+        *to[i] = must(malloc((size_t)(width[i] * chunk_tokens(sequences, length)) * sizeof(float)));
     guess(w);
     return done && embed(w, tokens);
 }
