@@ -144,6 +144,7 @@ static void check_record(const s24_result *result)
                                        "nnz",
                                        "zeros",
                                        "iterations",
+                                       "swaps",
                                        "residual",
                                        "stop",
                                        "seconds",
