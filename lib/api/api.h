@@ -231,7 +231,7 @@ double s24i_solver_number(const s24_solver *solver, const char *option, double f
 struct s24_result {
     s24i_object object;
     s24_mat weights, mask; /* own their data */
-    int64_t rows, cols, nnz, zeros, iterations, threads, peak_bytes;
+    int64_t rows, cols, nnz, zeros, iterations, swaps, threads, peak_bytes;
     double loss, relative_loss, target_relative_loss, heldout_relative_loss, damp_used;
     double calibration_rows, residual, flops, seconds;
     const char *solver, *stop; /* static storage */

@@ -29,6 +29,7 @@ static const struct part {
     {"nnz", S24_RESULT_INT, offsetof(s24_result, nnz), true},
     {"zeros", S24_RESULT_INT, offsetof(s24_result, zeros), true},
     {"iterations", S24_RESULT_INT, offsetof(s24_result, iterations), true},
+    {"swaps", S24_RESULT_INT, offsetof(s24_result, swaps), true},
     {"residual", S24_RESULT_FLOAT, offsetof(s24_result, residual), true},
     {"stop", S24_RESULT_STR, offsetof(s24_result, stop), true},
     {"flops", S24_RESULT_FLOAT, offsetof(s24_result, flops), true},

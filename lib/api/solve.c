@@ -199,6 +199,7 @@ static void fill_numbers(const solve *s, s24_result *r)
     r->damp_used = s->job.damp_used;
     r->residual = s->job.residual;
     r->iterations = s->job.iterations;
+    r->swaps = s->job.swaps;
     r->calibration_rows = s->reading.gram ? s24i_rows_weight(&s->reading.gram->sums.rows) : 0;
     r->threads = s24i_workers(&s->ctx->threads);
 }

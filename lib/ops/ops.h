@@ -313,6 +313,12 @@ typedef struct s24i_cg_limits {
 s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                    const s24i_prepared *prepared, const float *w, int64_t rows, const uint8_t *mask,
                    s24i_cg_limits limits, float *v, int32_t *iterations, double *residual);
+/* The same for some rows (up to S24I_CG_ROWS), from inside a task; scratch is 3 x rows x dim, left[i] the relative residual of row i. Returns
+ * the iterations. */
+#define S24I_CG_ROWS 128
+int32_t s24i_cg_rows(const s24i_ops *ops, s24i_watch *watch, const s24i_prepared *prepared,
+                     const float *w, int64_t rows, const uint8_t *mask, s24i_cg_limits limits,
+                     float *v, float *scratch, double *left);
 /* loss[i] = (v - w) S (v - w)^T of row i. */
 s24_status s24i_row_losses(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
                            const float *w, int64_t rows, const float *v, double *loss);
@@ -377,11 +383,22 @@ s24_status s24i_shrink(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch
                        const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
                        int64_t rows, s24i_shrinking how, float *v, uint8_t *mask);
 
-/* Exact 1-swaps from v's support (swaps.c): exchanges within a group of n:m, within the row otherwise, while one gains more than tol times
- * the row's loss, `most` at most in a row. v and mask are always feasible. A fixed mask is the caller's to refuse. */
+/* ---- Exchanges of kept for pruned weights (swaps.c, schur.c) ---- */
+
+enum { S24I_SWAP_AUTO, S24I_SWAP_EXACT, S24I_SWAP_SCHUR };
+
+typedef struct s24i_swap_limits {
+    int32_t method; /* AUTO is exact up to S24I_EXACT_COLS inputs */
+    double tol;     /* an exchange must gain more than this times its row's loss */
+    int64_t most;   /* exchanges in a row */
+} s24i_swap_limits;
+
+/* Exchanges within a group of n:m, within the row otherwise, other weights of the row re-fitted: EXACT prices each with the tableau of the
+ * row, one at a time; SCHUR prices many with tableaus averaged over rows and takes back what did not lower the loss. v and mask are feasible
+ * at any time, the loss of no row grows. A fixed mask is the caller's to refuse. */
 s24_status s24i_swap(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                      const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
-                     int64_t rows, double tol, int64_t most, float *v, uint8_t *mask,
+                     int64_t rows, s24i_swap_limits limits, float *v, uint8_t *mask,
                      int64_t *swapped);
 
 /* ---- Losses in double (loss.c) ---- */
