@@ -178,6 +178,7 @@ class _Owned(ctypes.c_void_p):
 _int32, _int64 = _integer(ctypes.c_int32, 32), _integer(ctypes.c_int64, 64)
 _TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)
 _PROGRESS = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_double)
+_DESTROY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _LOG = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)
 
 # Words of the prototypes. A word that is not here is a handle ("gram*"), or the place for one ("gram**").
@@ -325,9 +326,12 @@ class _Handle:
     def _create(self, function: str, *arguments: Any, arrays: str = "") -> None:
         """Call function(arguments, &handle). The first argument, a handle itself, lives as long as the new one."""
         own = _word(self._kind + "*")()
-        own.destroy = ctypes.CFUNCTYPE(None, ctypes.c_void_p)((f"s24_{self._kind}_destroy", library()))
         own.keep = {"of": getattr(arguments[0], "_own", None) if arguments else None}
-        _call(function, *arguments, ctypes.byref(own))
+        try:
+            _call(function, *arguments, ctypes.byref(own))
+        finally:
+            if own.value:
+                own.destroy = _DESTROY((f"s24_{self._kind}_destroy", _loaded))
         self._own, self._arrays = own, arrays
 
     def own(self) -> _Owned:
@@ -465,12 +469,16 @@ def _from_buffer(value: Any, what: str) -> _Found:
         if name not in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
             raise Sparse24Error(E_DTYPE, f"{what} does not show its memory: {error}") from None
         view = _Buffer(value.view("u2" if name == "bfloat16" else "u1"))
-    strides = view.strides[: view.ndim]
+    shape = tuple(view.shape[: view.ndim])
+    strides = view.strides[: view.ndim] if view.strides else [view.itemsize * stride for stride in _contiguous(shape)]
     dtype = _BY_NAME[name] if name else _buffer_type(view, what)
     if any(stride % view.itemsize for stride in strides):
         raise Sparse24Error(E_SHAPE, f"{what} has strides of {strides} bytes, no multiples of its elements' {view.itemsize}")
-    return _Found(view.buf or 0, tuple(view.shape[: view.ndim]), tuple(stride // view.itemsize for stride in strides), dtype, view,
-                  bool(view.readonly))
+    return _Found(view.buf or 0, shape, tuple(stride // view.itemsize for stride in strides), dtype, view, bool(view.readonly))
+
+
+def _contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
 def _from_dlpack(value: Any, what: str) -> _Found:
@@ -484,10 +492,8 @@ def _from_dlpack(value: Any, what: str) -> _Found:
     shape, dtype = tuple(tensor.shape[: tensor.ndim]), tensor.code * 256 + tensor.bits
     if tensor.lanes != 1 or dtype not in _TYPES:
         raise _unknown_type(what, f"elements of DLPack type {tensor.code}, {tensor.bits} bits, {tensor.lanes} lanes")
-    strides = [1] * tensor.ndim
-    for i in reversed(range(tensor.ndim - 1)):
-        strides[i] = strides[i + 1] * shape[i + 1]
-    return _Found((tensor.data or 0) + tensor.byte_offset, shape, tuple(tensor.strides[: tensor.ndim] if tensor.strides else strides), dtype, capsule)
+    strides = tuple(tensor.strides[: tensor.ndim]) if tensor.strides else _contiguous(shape)
+    return _Found((tensor.data or 0) + tensor.byte_offset, shape, strides, dtype, capsule)
 
 
 def _find(value: Any, what: str) -> _Found:
