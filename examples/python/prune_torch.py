@@ -87,9 +87,8 @@ def capture(model: torch.nn.Module, blocks: torch.nn.ModuleList, batches: list) 
 
     def hook(index: int) -> Callable:
         def keep(_: Any, arguments: tuple, named: dict) -> None:
-            named = {key: None if "past_key_value" in key else value for key, value in named.items()}  # a cache would grow with every pass
-            if "use_cache" in named:
-                named["use_cache"] = False
+            for key in [key for key, value in named.items() if ("cache" in key or "past" in key) and not torch.is_tensor(value)]:
+                named[key] = False if isinstance(named[key], bool) else None  # a cache would grow with every pass
             state = arguments[0] if arguments else named.pop("hidden_states")
             calls[index].append({"args": arguments[1:], "kwargs": named})
             if index == 0:

@@ -11,6 +11,8 @@ from support import Case, needs_torch, torch
 if torch:
     import prune_torch
 
+    torch.set_num_threads(1)  # small products: threads cost more than they bring
+
     class Block(torch.nn.Module):
         def __init__(self, dim):
             super().__init__()
