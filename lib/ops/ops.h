@@ -313,12 +313,12 @@ typedef struct s24i_cg_limits {
 s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                    const s24i_prepared *prepared, const float *w, int64_t rows, const uint8_t *mask,
                    s24i_cg_limits limits, float *v, int32_t *iterations, double *residual);
-/* The same for some rows (up to S24I_CG_ROWS), from inside a task; scratch is 3 x rows x dim, left[i] the relative residual of row i. Returns
- * the iterations. */
+/* The same for some rows (up to S24I_CG_ROWS), from inside a task; scratch is 3 x rows x dim, left[i] the relative residual of row i,
+ * *products the rows that were multiplied by S. Returns the iterations. */
 #define S24I_CG_ROWS 128
 int32_t s24i_cg_rows(const s24i_ops *ops, s24i_watch *watch, const s24i_prepared *prepared,
                      const float *w, int64_t rows, const uint8_t *mask, s24i_cg_limits limits,
-                     float *v, float *scratch, double *left);
+                     float *v, float *scratch, double *left, int64_t *products);
 /* loss[i] = (v - w) S (v - w)^T of row i. */
 s24_status s24i_row_losses(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
                            const float *w, int64_t rows, const float *v, double *loss);

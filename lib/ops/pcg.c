@@ -19,14 +19,8 @@ typedef struct {
     const float *w;
     const uint8_t *mask;
     s24i_cg_limits limits;
-<<<<<<< HEAD
-    float *v, *scratch;
-    _Atomic int64_t iterations, products; /* most of a row; rows times S, of all */
-    double *left;                         /* a row: relative residual at the end */
-=======
     float *v;
     double *left; /* a row: relative residual at the end */
->>>>>>> 4a1b35eee876288da87e43214e1e8e0fcb312dc2
 } cg;
 
 /* The rows of a tile that still run, packed to the front: the product shrinks as rows finish. */
@@ -97,22 +91,8 @@ static void advance(const cg *c, tile_state *t, int64_t i)
 
 int32_t s24i_cg_rows(const s24i_ops *ops, s24i_watch *watch, const s24i_prepared *prepared,
                      const float *w, int64_t rows, const uint8_t *mask, s24i_cg_limits limits,
-                     float *v, float *scratch, double *left)
+                     float *v, float *scratch, double *left, int64_t *products)
 {
-<<<<<<< HEAD
-    cg *c = arg;
-    int64_t first = tile * c->tile, rows = c->rows - first < c->tile ? c->rows - first : c->tile;
-    tile_state t = {.n = c->p->dim};
-    t.r = c->scratch + (int64_t)worker * 3 * c->tile * t.n;
-    t.p = t.r + c->tile * t.n;
-    t.ap = t.p + c->tile * t.n;
-    begin(c, &t, first, rows);
-    int64_t products = rows;
-    int32_t iteration = 0;
-    while (t.running && iteration < c->limits.max_iter && !s24i_watch_stopped(c->watch)) {
-        s24i_sgemm(false, false, t.running, t.n, t.n, 1, t.p, t.n, c->p->s, t.n, 0, t.ap, t.n);
-        products += t.running;
-=======
     cg c = {ops, prepared, w, mask, limits, v, left};
     tile_state t = {.n = prepared->dim};
     t.r = scratch;
@@ -120,9 +100,10 @@ int32_t s24i_cg_rows(const s24i_ops *ops, s24i_watch *watch, const s24i_prepared
     t.ap = t.p + rows * t.n;
     begin(&c, &t, rows);
     int32_t iteration = 0;
+    *products = rows;
     while (t.running && iteration < limits.max_iter && !s24i_watch_stopped(watch)) {
         s24i_sgemm(false, false, t.running, t.n, t.n, 1, t.p, t.n, prepared->s, t.n, 0, t.ap, t.n);
->>>>>>> 4a1b35eee876288da87e43214e1e8e0fcb312dc2
+        *products += t.running;
         for (int64_t i = t.running - 1; i >= 0; i--) {
             advance(&c, &t, i);
             if (done(&c, &t, i))
@@ -131,12 +112,6 @@ int32_t s24i_cg_rows(const s24i_ops *ops, s24i_watch *watch, const s24i_prepared
         iteration++;
     }
     while (t.running)
-<<<<<<< HEAD
-        retire(c, &t, t.running - 1);
-    s24i_keep_maximum(&c->iterations, iteration);
-    atomic_fetch_add(&c->products, products);
-    s24i_watch_step(c->watch, rows, NAN, NAN);
-=======
         retire(&c, &t, t.running - 1);
     return iteration;
 }
@@ -148,7 +123,7 @@ typedef struct {
     s24i_watch *watch;
     int64_t rows, tile;
     float *scratch;
-    _Atomic int64_t iterations;
+    _Atomic int64_t iterations, products; /* most of a row; rows times S, of all */
 } layer_cg;
 
 static void cg_tile(void *arg, int64_t tile, int32_t worker)
@@ -157,12 +132,14 @@ static void cg_tile(void *arg, int64_t tile, int32_t worker)
     const cg *c = &l->c;
     int64_t n = c->p->dim, first = tile * l->tile;
     int64_t rows = l->rows - first < l->tile ? l->rows - first : l->tile;
-    int32_t iterations = s24i_cg_rows(
-        c->ops, l->watch, c->p, c->w + first * n, rows, c->mask + first * n, c->limits,
-        c->v + first * n, l->scratch + (int64_t)worker * 3 * l->tile * n, c->left + first);
+    int64_t products;
+    int32_t iterations =
+        s24i_cg_rows(c->ops, l->watch, c->p, c->w + first * n, rows, c->mask + first * n, c->limits,
+                     c->v + first * n, l->scratch + (int64_t)worker * 3 * l->tile * n,
+                     c->left + first, &products);
     s24i_keep_maximum(&l->iterations, iterations);
+    atomic_fetch_add(&l->products, products);
     s24i_watch_step(l->watch, rows, NAN, NAN);
->>>>>>> 4a1b35eee876288da87e43214e1e8e0fcb312dc2
 }
 
 s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
@@ -179,14 +156,9 @@ s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
     s24_status status = S24_OK;
     if (!s24i_counting(arena)) {
         s24i_watch_phase(watch, "refit", rows);
-<<<<<<< HEAD
-        status = s24i_parallel(ops->threads, cg_tile, &c, (rows + c.tile - 1) / c.tile);
-        *iterations = (int32_t)atomic_load(&c.iterations);
-        arena->flops += s24i_product_flops(atomic_load(&c.products), prepared->dim);
-=======
         status = s24i_parallel(ops->threads, cg_tile, &l, (rows + l.tile - 1) / l.tile);
         *iterations = (int32_t)atomic_load(&l.iterations);
->>>>>>> 4a1b35eee876288da87e43214e1e8e0fcb312dc2
+        arena->flops += s24i_product_flops(atomic_load(&l.products), prepared->dim);
         *residual = 0;
         for (int64_t i = 0; i < rows; i++)
             *residual = fmax(*residual, l.c.left[i]);

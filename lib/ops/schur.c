@@ -17,14 +17,15 @@ enum { SAMPLE = 4, PASSES = 2, ROUNDS = 10, STEPS = 10, LAST_STEPS = 40 };
 
 typedef struct {
     s24i_swapping *s;
-    int64_t width, tile;   /* inputs of a priced group: m, or 1; rows of a tile */
-    int64_t samples;       /* rows that are averaged */
-    float *sample[SAMPLE]; /* dim x width: H_g of all groups, one after another */
-    bool usable[SAMPLE];   /* the row had a tableau */
-    float *forms;          /* the average */
-    double *share;         /* a row: of its groups, what a round exchanges; 0: done */
-    int64_t *swaps;        /* a row */
-    bool last;             /* pass */
+    int64_t width, tile;      /* inputs of a priced group: m, or 1; rows of a tile */
+    int64_t samples;          /* rows that are averaged */
+    float *sample[SAMPLE];    /* dim x width: H_g of all groups, one after another */
+    bool usable[SAMPLE];      /* the row had a tableau */
+    float *forms;             /* the average */
+    double *share;            /* a row: of its groups, what a round exchanges; 0: done */
+    int64_t *swaps;           /* a row */
+    _Atomic int64_t products; /* rows times S, of the fits */
+    bool last;                /* pass */
     char *scratch;
     size_t bytes; /* of it, a worker */
 } search;
@@ -281,8 +282,10 @@ static bool round_of(search *s, workspace *a, int64_t first, int64_t rows)
     }
     if (!active)
         return false;
+    int64_t products;
     s24i_cg_rows(s->s->ops, s->s->watch, s->s->p, a->w, active, a->mask,
-                 (s24i_cg_limits){STEPS, FIT_TOL}, a->v, a->fit, a->left);
+                 (s24i_cg_limits){STEPS, FIT_TOL}, a->v, a->fit, a->left, &products);
+    atomic_fetch_add(&s->products, products + active);
     measure(s, a, a->w, a->v, active, product, a->left);
     for (int64_t k = 0; k < active; k++)
         settle(s, a, first, k, a->left[k], product + k * n);
@@ -294,7 +297,7 @@ static void search_tile(void *arg, int64_t tile, int32_t worker)
     search *s = arg;
     s24i_swapping *all = s->s;
     int64_t n = all->p->dim, first = tile * s->tile;
-    int64_t rows = all->rows - first < s->tile ? all->rows - first : s->tile;
+    int64_t rows = all->rows - first < s->tile ? all->rows - first : s->tile, products = 0;
     workspace a;
     lay(&a, s, s->scratch + (size_t)worker * s->bytes);
     measure(s, &a, all->w + first * n, all->v + first * n, rows, a.gradient, a.loss);
@@ -303,7 +306,9 @@ static void search_tile(void *arg, int64_t tile, int32_t worker)
             break;
     if (s->last)
         s24i_cg_rows(all->ops, all->watch, all->p, all->w + first * n, rows, all->mask + first * n,
-                     (s24i_cg_limits){LAST_STEPS, FIT_TOL}, all->v + first * n, a.fit, a.left);
+                     (s24i_cg_limits){LAST_STEPS, FIT_TOL}, all->v + first * n, a.fit, a.left,
+                     &products);
+    atomic_fetch_add(&s->products, products + rows);
     s24i_watch_step(all->watch, rows, NAN, NAN);
 }
 
@@ -346,6 +351,7 @@ s24_status s24i_swap_schur(s24i_swapping *s, s24i_arena *arena)
         if (!status)
             status = s24i_parallel(threads, search_tile, &h, (s->rows + h.tile - 1) / h.tile);
     }
+    arena->flops += s24i_product_flops(atomic_load(&h.products), s->p->dim);
 done:
     arena->used = mark;
     return status;
