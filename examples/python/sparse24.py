@@ -31,6 +31,7 @@ import operator
 import os
 import pathlib
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -84,8 +85,8 @@ status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*); status s24_project
 status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*); text s24_file_name(file*, int64);
 status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*); status s24_file_read(file*, text, mat*);
 text s24_file_meta(file*, text); text s24_file_meta_key(file*, int64); status s24_file_create(ctx*, text, text, file**);
-status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_set_meta(file*, text, text); status s24_file_commit(file*);
-void s24_file_destroy(file*)
+status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*);
+status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 # end
 
@@ -889,40 +890,58 @@ def _read(function: str, handle: _Handle, name: str, kind: type) -> Any:
 
 
 class _Watch:
-    """Progress and Ctrl-C of one solve. Python gets to a signal only in the progress callback, and there perhaps before our first line, where ctypes would drop
-    what its handler raises. So while the solve runs the handler only notes the signal and cancels; the former handler has its turn when the solve has
-    stopped, or at once while the caller's own function runs."""
+    """Progress and Ctrl-C of one solve. Python runs no handler before C code returns or calls back, and what a handler raises then may be dropped by ctypes. So
+    while the solve runs, a thread waits for the signal's number (signal.set_wakeup_fd) and cancels, our handler only notes, and the former one has its turn
+    when the solve has stopped, or at once while the caller's own function runs."""
 
     def __init__(self, solver: _Owned, progress: Callable | None) -> None:
         self.solver, self.progress = solver, progress
-        self.inside = False
+        self.inside, self.other = False, -1
         self.former: Any = None
         self.noted: tuple | None = None
 
     def __enter__(self) -> None:
-        main = threading.current_thread() is threading.main_thread()
-        self.callback = _PROGRESS(_guarded(self.on_progress, 1)) if main or self.progress else _PROGRESS()
+        self.callback = _PROGRESS(_guarded(self.on_progress, 1)) if self.progress else _PROGRESS()
         _call("s24_solver_set_progress", self.solver, self.callback, None)
-        if main and callable(signal.getsignal(signal.SIGINT)):
+        if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT)):
+            self.numbers, self.wakeup = os.pipe()
+            os.set_blocking(self.wakeup, False)
+            self.thread = threading.Thread(target=self.wait, daemon=True)
+            self.thread.start()
             self.former = signal.signal(signal.SIGINT, self.on_signal)
+            self.other = signal.set_wakeup_fd(self.wakeup, warn_on_full_buffer=False)
 
     def __exit__(self, *_: Any) -> None:
         _get("s24_solver_set_progress", self.solver, _PROGRESS(), None)
         if self.former:
+            signal.set_wakeup_fd(self.other)
+            os.close(self.wakeup)
+            self.thread.join()
+            os.close(self.numbers)
             signal.signal(signal.SIGINT, self.former)
         if self.noted:
             self.former(*self.noted)
+
+    def wait(self) -> None:
+        stop = False
+        while True:
+            if select.select([self.numbers], [], [], 0.05 if stop else None)[0]:
+                number = os.read(self.numbers, 1)
+                if not number:
+                    return
+                if self.other >= 0:
+                    os.write(self.other, number)  # to whom it went before us
+                stop = stop or number[0] == signal.SIGINT
+            if stop:  # again and again: the solve may not have begun
+                _get("s24_solver_cancel", self.solver)
 
     def on_signal(self, *arguments: Any) -> None:
         if self.inside:
             self.former(*arguments)  # may raise: inside _guarded()
         else:
             self.noted = arguments
-            _get("s24_solver_cancel", self.solver)
 
     def on_progress(self, _: Any, phase: bytes, step: int, total: int, objective: float, residual: float) -> int:
-        if self.progress is None:
-            return 0
         try:
             self.inside = True
             return 1 if self.progress(phase.decode(), step, total, objective, residual) else 0
@@ -995,8 +1014,8 @@ class Result(_Named):
 
 
 class File(_Named):
-    """A file of tensors, read-only views by name: `with File("layers.safetensors") as f: w = f["w.o"]`; keys() names them. File.create() starts a new one, which
-    appears when commit() succeeds or the `with` block ends well."""
+    """A file of tensors (safetensors, GGUF, a Hugging Face folder), read-only views by name: `with File("layers.safetensors") as f: w = f["w.o"]`; keys() names
+    them. File.create() starts a new one, which appears when commit() succeeds or the `with` block ends well."""
 
     _kind = "file"
     _writing = False
@@ -1046,8 +1065,16 @@ class File(_Named):
         shape = _find(array, "array").shape
         _call("s24_file_put", self, name, _matrix(array, "array"), (ctypes.c_int64 * len(shape))(*shape), len(shape), type)
 
+    def put_stored(self, source: File, name: str) -> None:
+        """Write a tensor of an open file as it is stored there, whatever its type."""
+        _call("s24_file_put_stored", self, source, name)
+
+    def copy_meta(self, source: File) -> None:
+        """Take over all metadata of an open file of the same format."""
+        _call("s24_file_copy_meta", self, source)
+
     def set_meta(self, key: str, value: str) -> None:
-        """Add metadata."""
+        """Set one key."""
         _call("s24_file_set_meta", self, key, value)
 
     def commit(self) -> None:

@@ -55,6 +55,20 @@ class Files(Case):
             else:
                 self.assertEqual(file["bf16"].dtype, ml_dtypes.bfloat16)
 
+    def test_gguf(self):
+        a = numpy.round(numpy.random.default_rng(1).standard_normal((4, 64)) * 8).astype("f4")
+        with sparse24.File.create(self.path, "gguf") as file:
+            file.put("a", a, "Q8_0")
+            file.set_meta("general.name", "one")
+        with sparse24.File(self.path) as source, sparse24.File.create(self.path + "2", "gguf") as file:
+            file.copy_meta(source)
+            file.set_meta("general.name", "two")
+            file.put_stored(source, "a")
+            self.fails(sparse24.E_DTYPE, "", lambda: source["a"])
+        with sparse24.File(self.path + "2") as file:
+            self.assertEqual((file.info("a"), file.meta["general.name"]), (((4, 64), "Q8_0"), "two"))
+            numpy.testing.assert_allclose(file.read("a"), a, atol=0.2)
+
     def test_an_unfinished_file_never_appears(self):
         with self.assertRaises(ZeroDivisionError), sparse24.File.create(self.path) as file:
             file.put("a", numpy.ones(4, "f4"))
