@@ -23,8 +23,7 @@ static const command commands[] = {
      run_compress},
     {"eval", IN_EVAL, "MODEL", "Perplexity of a language model on rows of token ids",
      "MODEL is a safetensors or GGUF file, or a folder with config.json, of the architectures\n"
-     "llama, mistral, qwen2 and qwen3. Each row is one window of its own, nothing is put before "
-     "it;\n"
+     "llama, mistral, qwen2 and qwen3. Each row is one window, nothing is put before it;\n"
      "perplexity = exp(mean of -log p over the predicted tokens).\n",
      run_eval},
     {"check", IN_CHECK, "FILE[:TENSOR]|MODEL", "Check that weights obey constraints",

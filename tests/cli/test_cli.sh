@@ -326,15 +326,15 @@ test_names()
     check 'the only matrix needs no name' succeeded
 }
 
-# tiny NAME: a model of tests/llama in $tmp/NAME.safetensors, token ids for it in $tmp/tokens.safetensors.
+# tiny NAME: a model of tests/llama in $tmp/NAME.model, token ids for it in $tmp/tokens.safetensors.
 tiny()
 {
-    "$make_tiny" "$1" safetensors "$tmp/$1.safetensors" "$tmp/tokens.safetensors" || exit 1
+    "$make_tiny" "$1" "$tmp/$1.model" "$tmp/tokens.safetensors" || exit 1
 }
 
 eval_tiny() # NAME, options
 {
-    model=$tmp/$1.safetensors
+    model=$tmp/$1.model
     shift
     run eval "$model" "$@"
 }
@@ -356,8 +356,8 @@ test_eval()
     ppl=$(number perplexity)
     check 'eval --json: perplexity is e^nll' is "exp($(number nll)) / $ppl" '> 0.999999'
     eval_tiny llama-gguf --tokens "$tmp/tokens.safetensors:rows" --json
-    check 'eval: GGUF names, same model' is "$(number perplexity) / $ppl" '> 0.99999'
-    check 'eval: GGUF names, same model' is "$(number perplexity) / $ppl" '< 1.00001'
+    check 'eval: GGUF, same model' is "$(number perplexity) / $ppl" '> 0.99999'
+    check 'eval: GGUF, same model' is "$(number perplexity) / $ppl" '< 1.00001'
     eval_tiny llama --tokens "$tmp/tokens.safetensors:flat" --context 24 --json
     check 'eval --context: a flat list is cut into the same rows' is "$(number perplexity)" "== $ppl"
     eval_tiny llama --tokens "$tmp/tokens.safetensors:rows" --context 50 --json
@@ -379,13 +379,13 @@ refused_eval()
 {
     eval_name=$1 eval_pattern=$2 tensor=$3
     shift 3
-    refused "eval: $eval_name" 1 "$eval_pattern" eval "$tmp/llama.safetensors" \
+    refused "eval: $eval_name" 1 "$eval_pattern" eval "$tmp/llama.model" \
         --tokens "$tmp/tokens.safetensors:$tensor" "$@"
 }
 
 test_bad_eval()
 {
-    refused 'eval: no --tokens' 2 '--tokens .* is required' eval "$tmp/llama.safetensors"
+    refused 'eval: no --tokens' 2 '--tokens .* is required' eval "$tmp/llama.model"
     refused 'eval: no model' 2 'MODEL is required' eval --tokens "$tmp/tokens.safetensors"
     refused 'eval: missing model' 1 'nowhere' eval "$tmp/nowhere" --tokens "$tmp/tokens.safetensors:rows"
     refused 'eval: a file that is no model' 1 'no model' eval "$layers" \

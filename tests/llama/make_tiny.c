@@ -1,5 +1,6 @@
-/* Write a tiny model and token ids for it, for tests that run programs. Usage: make_tiny NAME[-gguf] FORMAT MODEL TOKENS */
+/* Write a tiny model and token ids for it, for tests that run programs. Usage: make_tiny NAME[-gguf] MODEL TOKENS */
 #include "tiny.h"
+#include <sys/stat.h>
 
 static void write_tokens(s24_ctx *ctx, const char *path, const tiny_model *m)
 {
@@ -43,7 +44,7 @@ static void write_tokens(s24_ctx *ctx, const char *path, const tiny_model *m)
 int main(int argc, char **argv)
 {
     s24_ctx *ctx;
-    if (argc != 5)
+    if (argc != 4)
         return 2;
     char *gguf = strstr(argv[1], "-gguf");
     if (gguf)
@@ -54,8 +55,12 @@ int main(int argc, char **argv)
             continue;
         m.gguf = gguf != NULL;
         tiny_must(s24_ctx_create(&ctx));
-        tiny_write(ctx, argv[3], argv[2], &m);
-        write_tokens(ctx, argv[4], &m);
+        struct stat s;
+        if (!stat(argv[2], &s) && S_ISDIR(s.st_mode))
+            tiny_write_folder(ctx, argv[2], &m);
+        else
+            tiny_write(ctx, argv[2], &m);
+        write_tokens(ctx, argv[3], &m);
         s24_ctx_destroy(ctx);
         return 0;
     }

@@ -28,7 +28,7 @@ static void tear_down(void)
 static llama_model *open_tiny(const tiny_model *m)
 {
     llama_model *model = NULL;
-    tiny_write(ctx, path, "safetensors", m);
+    tiny_write(ctx, path, m);
     ok(llama_open(ctx, path, &model));
     return model;
 }
@@ -55,10 +55,9 @@ static float *forward(llama_model *model, const int32_t *tokens, int64_t sequenc
     return h;
 }
 
-/* All logits, to be freed. */
-static float *run(const tiny_model *m, int64_t sequences, int64_t length)
+/* All logits, to be freed; closes the model. */
+static float *logits_of(llama_model *model, const tiny_model *m, int64_t sequences, int64_t length)
 {
-    llama_model *model = open_tiny(m);
     int32_t *tokens = make_tokens(m, sequences, length);
     float *h = forward(model, tokens, sequences, length);
     float *logits = malloc((size_t)(sequences * length * m->vocab) * sizeof *logits);
@@ -70,6 +69,11 @@ static float *run(const tiny_model *m, int64_t sequences, int64_t length)
     free(tokens);
     free(h);
     return logits;
+}
+
+static float *run(const tiny_model *m, int64_t sequences, int64_t length)
+{
+    return logits_of(open_tiny(m), m, sequences, length);
 }
 
 static void compare_naive(const tiny_model *m, int64_t sequences, int64_t length, double tolerance)
@@ -105,12 +109,41 @@ START_TEST(long_sequences_as_in_double)
 }
 END_TEST
 
-/* 16-bit matrices: the formula's values have 24 bits, so only near. */
+/* Narrow matrices: the formula's values have 24 bits, so only near. */
 START_TEST(stored_types)
 {
+    static const struct {
+        const char *type;
+        double tolerance;
+    } types[] = {{"F16", 0.1}, {"BF16", 0.5}, {"Q8_0", 0.5}};
     tiny_model m = tiny_models[0];
-    m.type = _i ? "BF16" : "F16";
-    compare_naive(&m, 1, 24, _i ? 0.5 : 0.1);
+    m.type = types[_i].type;
+    m.gguf = _i == 2;
+    compare_naive(&m, 1, 24, types[_i].tolerance);
+}
+END_TEST
+
+/* A folder with config.json gives the bits of the same tensors with metadata. */
+START_TEST(folders)
+{
+    enum { LENGTH = 24 };
+    const tiny_model *m = &tiny_models[_i];
+    char folder[64], name[96];
+    strcpy(folder, "/tmp/sparse24-folder-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    float *wanted = run(m, 1, LENGTH);
+    llama_model *model = NULL;
+    tiny_write_folder(ctx, folder, m);
+    ok(llama_open(ctx, folder, &model));
+    float *logits = logits_of(model, m, 1, LENGTH);
+    ck_assert_mem_eq(wanted, logits, (size_t)(LENGTH * m->vocab) * sizeof *logits);
+    free(wanted);
+    free(logits);
+    snprintf(name, sizeof name, "%s/model.safetensors", folder);
+    ck_assert_int_eq(unlink(name), 0);
+    snprintf(name, sizeof name, "%s/config.json", folder);
+    ck_assert_int_eq(unlink(name), 0);
+    ck_assert_int_eq(rmdir(folder), 0);
 }
 END_TEST
 
@@ -212,7 +245,8 @@ int main(int argc, char **argv)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, every_model_as_in_double, 0, 2 * TINY_MODELS);
     tcase_add_loop_test(tests, long_sequences_as_in_double, 0, 5);
-    tcase_add_loop_test(tests, stored_types, 0, 2);
+    tcase_add_loop_test(tests, stored_types, 0, 3);
+    tcase_add_loop_test(tests, folders, 0, TINY_MODELS);
     tcase_add_loop_test(tests, every_model_as_transformers, 0, TINY_MODELS);
     tcase_add_test(tests, losses_are_log_probabilities);
     tcase_add_loop_test(tests, equal_bits_for_any_number_of_threads, 0, TINY_MODELS);

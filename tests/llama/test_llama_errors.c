@@ -83,7 +83,7 @@ START_TEST(bad_metadata)
     m.gguf = bad->gguf;
     m.key = bad->key;
     m.value = bad->value;
-    tiny_write(ctx, path, "safetensors", &m);
+    tiny_write(ctx, path, &m);
     s24_status status = llama_open(ctx, path, &model);
     if (bad->status) {
         check_failure(status, bad->status, bad->text);
@@ -110,7 +110,7 @@ static s24_status load_all(const tiny_model *m)
     llama_head head = {0};
     float h[64];
     int32_t token = 1;
-    tiny_write(ctx, path, "safetensors", m);
+    tiny_write(ctx, path, m);
     s24_status status = llama_open(ctx, path, &model);
     if (!status)
         status = llama_embed(model, &token, 1, h);
@@ -188,7 +188,7 @@ START_TEST(bad_calls)
     float h[LENGTH * 64] = {0};
     m.key = "config.max_position_embeddings";
     m.value = "23";
-    tiny_write(ctx, path, "safetensors", &m);
+    tiny_write(ctx, path, &m);
     ck_assert_int_eq(llama_open(ctx, path, &model), S24_OK);
     check_failure(llama_embed(model, tokens, 2, h), S24_E_ARG, "token 1 is 96");
     check_failure(llama_embed(model, tokens + 2, 1, h), S24_E_ARG, "is -1");

@@ -93,19 +93,35 @@ static inline double tiny_stretch(const tiny_model *m, int64_t i)
 typedef struct tiny_writer {
     const tiny_model *model;
     s24_file *file;
+    FILE *json;         /* config.json instead of metadata: what is directly below `object` */
+    const char *object; /* "config.", "config.rope_parameters.", ... */
+    int members;
 } tiny_writer;
 
-static inline void tiny_meta(const tiny_writer *w, const char *key, const char *value)
+/* A member of the JSON object that is being written, if it belongs there. */
+static inline void tiny_member(tiny_writer *w, const char *key, const char *value)
+{
+    size_t length = strlen(w->object);
+    bool bare = strspn(value, "0123456789.e+-") == strlen(value) || !strcmp(value, "true") ||
+                !strcmp(value, "false");
+    if (!strncmp(key, w->object, length) && !strchr(key + length, '.'))
+        fprintf(w->json, bare ? "%s\"%s\": %s" : "%s\"%s\": \"%s\"", w->members++ ? ", " : "",
+                key + length, value);
+}
+
+static inline void tiny_meta(tiny_writer *w, const char *key, const char *value)
 {
     const tiny_model *m = w->model;
     if (m->key && !strcmp(m->key, key))
         value = m->value;
-    if (value)
+    if (value && w->json)
+        tiny_member(w, key, value);
+    else if (value)
         tiny_must(s24_file_set_meta(w->file, key, value));
 }
 
 /* "prefix.key", a number. */
-static inline void tiny_number(const tiny_writer *w, const char *key, double value)
+static inline void tiny_number(tiny_writer *w, const char *key, double value)
 {
     char full[96], text[32];
     const char *prefix = !w->model->gguf                              ? "config"
@@ -116,7 +132,7 @@ static inline void tiny_number(const tiny_writer *w, const char *key, double val
     tiny_meta(w, full, text);
 }
 
-static inline void tiny_write_config(const tiny_writer *w)
+static inline void tiny_write_config(tiny_writer *w)
 {
     const tiny_model *m = w->model;
     tiny_meta(w, "config.model_type", m->architecture);
@@ -149,7 +165,7 @@ static inline void tiny_write_config(const tiny_writer *w)
     }
 }
 
-static inline void tiny_write_gguf_meta(const tiny_writer *w)
+static inline void tiny_write_gguf_meta(tiny_writer *w)
 {
     const tiny_model *m = w->model;
     bool mistral = !strcmp(m->architecture, "mistral");
@@ -248,33 +264,65 @@ static inline void tiny_write_block(const tiny_writer *w, int64_t layer)
     }
 }
 
-/* `format`: as s24_file_create() takes it. */
-static inline void tiny_write(s24_ctx *ctx, const char *path, const char *format,
-                              const tiny_model *m)
+/* Everything but the configuration. */
+static inline void tiny_write_tensors(tiny_writer *w)
 {
-    tiny_writer w = {m, NULL};
-    tiny_must(s24_file_create(ctx, path, format, &w.file));
-    if (m->gguf)
-        tiny_write_gguf_meta(&w);
-    else
-        tiny_write_config(&w);
-    tiny_put(&w, m->gguf ? "token_embd.weight" : "model.embed_tokens.weight",
+    const tiny_model *m = w->model;
+    tiny_put(w, m->gguf ? "token_embd.weight" : "model.embed_tokens.weight",
              tiny_tensor("model.embed_tokens.weight", m->vocab * m->hidden), m->vocab, m->hidden);
     for (int64_t i = 0; i < m->layers; i++)
-        tiny_write_block(&w, i);
-    tiny_put(&w, m->gguf ? "output_norm.weight" : "model.norm.weight",
+        tiny_write_block(w, i);
+    tiny_put(w, m->gguf ? "output_norm.weight" : "model.norm.weight",
              tiny_tensor("model.norm.weight", m->hidden), m->hidden, 0);
     if (!m->tied)
-        tiny_put(&w, m->gguf ? "output.weight" : "lm_head.weight",
+        tiny_put(w, m->gguf ? "output.weight" : "lm_head.weight",
                  tiny_tensor("lm_head.weight", m->vocab * m->hidden), m->vocab, m->hidden);
     if (m->gguf && m->llama3) {
         float *divisors = malloc((size_t)(m->head_dim / 2) * sizeof *divisors);
         for (int64_t i = 0; i < m->head_dim / 2; i++)
             divisors[i] = (float)tiny_stretch(m, i);
-        tiny_put(&w, "rope_freqs.weight", divisors, m->head_dim / 2, 0);
+        tiny_put(w, "rope_freqs.weight", divisors, m->head_dim / 2, 0);
     }
-    tiny_must(s24_file_commit(w.file));
-    s24_file_destroy(w.file);
+    tiny_must(s24_file_commit(w->file));
+    s24_file_destroy(w->file);
+}
+
+/* One file: GGUF, or safetensors with the configuration as metadata. */
+static inline void tiny_write(s24_ctx *ctx, const char *path, const tiny_model *m)
+{
+    tiny_writer w = {.model = m};
+    tiny_must(s24_file_create(ctx, path, m->gguf ? "gguf" : "safetensors", &w.file));
+    if (m->gguf)
+        tiny_write_gguf_meta(&w);
+    else
+        tiny_write_config(&w);
+    tiny_write_tensors(&w);
+}
+
+/* A Hugging Face folder, which must exist: model.safetensors and config.json. */
+static inline void tiny_write_folder(s24_ctx *ctx, const char *folder, const tiny_model *m)
+{
+    static const char *const objects[] = {"rope_parameters", "rope_scaling"};
+    char path[200], object[64];
+    tiny_writer w = {.model = m};
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    tiny_must(s24_file_create(ctx, path, "safetensors", &w.file));
+    tiny_write_tensors(&w);
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    w.json = fopen(path, "w");
+    fprintf(w.json, "{");
+    w.object = "config.";
+    tiny_write_config(&w);
+    for (int i = 0; i < 2; i++) {
+        snprintf(object, sizeof object, "config.%s.", objects[i]);
+        fprintf(w.json, ", \"%s\": {", objects[i]);
+        w.object = object;
+        w.members = 0;
+        tiny_write_config(&w);
+        fprintf(w.json, "}");
+    }
+    fprintf(w.json, "}\n");
+    fclose(w.json);
 }
 
 #endif
