@@ -389,15 +389,20 @@ class _Buffer(ctypes.Structure):
         super().__init__()
         _get_buffer(value, self, 0x18 | 0x04)  # with strides and format
 
-    def __del__(self, release: Callable = ctypes.pythonapi.PyBuffer_Release) -> None:
+    def __del__(self) -> None:
         if self.obj:
-            release(ctypes.byref(self))
+            self.release(self)
 
 
-_get_buffer = ctypes.pythonapi.PyObject_GetBuffer
-_get_buffer.argtypes = [ctypes.py_object, ctypes.POINTER(_Buffer), ctypes.c_int]
-_has_buffer = ctypes.pythonapi.PyObject_CheckBuffer
-_has_buffer.argtypes = [ctypes.py_object]
+def _python(name: str, result: Any, *arguments: Any) -> Any:
+    """A function of Python's own C interface; ours alone, because the types of ctypes.pythonapi's are everybody's."""
+    return ctypes.PYFUNCTYPE(result, *arguments)((name, ctypes.pythonapi))
+
+
+_get_buffer = _python("PyObject_GetBuffer", ctypes.c_int, ctypes.py_object, ctypes.POINTER(_Buffer), ctypes.c_int)
+_has_buffer = _python("PyObject_CheckBuffer", ctypes.c_int, ctypes.py_object)
+_capsule_pointer = _python("PyCapsule_GetPointer", ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
+_Buffer.release = staticmethod(_python("PyBuffer_Release", None, ctypes.POINTER(_Buffer)))  # at hand even when the interpreter ends
 
 
 class _DLTensor(ctypes.Structure):
@@ -406,10 +411,6 @@ class _DLTensor(ctypes.Structure):
     _fields_ = [("data", ctypes.c_void_p), ("device", ctypes.c_int32), ("device_id", ctypes.c_int32), ("ndim", ctypes.c_int32),
                 ("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16), ("shape", ctypes.POINTER(ctypes.c_int64)),
                 ("strides", ctypes.POINTER(ctypes.c_int64)), ("byte_offset", ctypes.c_uint64)]
-
-
-_capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_capsule_pointer.argtypes, _capsule_pointer.restype = [ctypes.py_object, ctypes.c_char_p], ctypes.c_void_p
 
 
 class _Found(NamedTuple):
