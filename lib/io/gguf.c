@@ -192,6 +192,8 @@ static s24_status read_tensors(gguf *file, s24i_cursor *cursor, uint64_t *begins
 
     for (int64_t i = 0; !status && i < reader->count; i++)
         status = take_tensor(file, cursor, &reader->tensors[i], &begins[i]);
+    if (status)
+        return status;
     uint64_t header = (uint64_t)(cursor->at - cursor->start);
     uint64_t data = (header + alignment - 1) / alignment * alignment;
     for (int64_t i = 0; !status && i < reader->count; i++)
