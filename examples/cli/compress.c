@@ -31,6 +31,7 @@ typedef struct job {
     double began, rate; /* rate: operations a second of a large product */
     double walked;      /* seconds of the walk */
     double efficiency;
+    bool complete; /* a run that was stopped after its output was there */
 } job;
 
 static double now(void)
@@ -222,6 +223,14 @@ static bool limit_memory(job *j)
            fail_library("--memory-limit");
 }
 
+/* The model and all beside it appeared in one rename, the records with it. */
+static bool is_complete(const char *out)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/records.jsonl", out);
+    return !access(path, F_OK);
+}
+
 static bool open_job(job *j)
 {
     const args *a = j->a;
@@ -237,7 +246,7 @@ static bool open_job(job *j)
     s->store = stored_type(j);
     if (!read_plan(j) || !check_plan(j) || !open_tokens(j) || !limit_memory(j))
         return false;
-    if (!access(a->out, F_OK) && rmdir(a->out))
+    if (!access(a->out, F_OK) && rmdir(a->out) && !(j->complete = a->resume && is_complete(a->out)))
         return fail("--out %s exists already", a->out);
     char *asked = describe(j);
     bool done = checkpoint_open(&j->checkpoint, s->ctx, a->out, asked, a->resume);
@@ -415,7 +424,7 @@ static bool write_report(const job *j)
 
 static void close_job(job *j, bool done)
 {
-    checkpoint_close(&j->checkpoint, j->model ? (int)j->model->config.layers : 0, done);
+    checkpoint_close(&j->checkpoint, done);
     for (int i = 0; i < j->count; i++)
         free(j->records[i]);
     free(j->records);
@@ -428,18 +437,30 @@ static void close_job(job *j, bool done)
     s24_ctx_destroy(j->settings.ctx);
 }
 
+static bool work(job *j)
+{
+    const char *const *records;
+    if (!product_rate(j->settings.ctx, &j->rate) ||
+        !measure(j, j->model, "perplexity before", j->before) || !compress_blocks(j))
+        return false;
+    records = (const char *const *)j->records;
+    if (!assemble(j->model, j->a->operand, &j->checkpoint, j->a->out, records, j->count))
+        return false;
+    checkpoint_close(&j->checkpoint, true);
+    return measure_written(j) && write_report(j);
+}
+
 int run_compress(const args *a)
 {
     job j = {.a = a, .began = now(), .checkpoint = {.lock = -1}};
     progress_start(a->progress);
     bool done = open_job(&j);
-    done = done && product_rate(j.settings.ctx, &j.rate) &&
-           measure(&j, j.model, "perplexity before", j.before) && compress_blocks(&j) &&
-           assemble(j.model, a->operand, &j.checkpoint, a->out, (const char *const *)j.records,
-                    j.count) &&
-           measure_written(&j) && write_report(&j);
+    if (done && !j.complete)
+        done = work(&j);
     progress_clear();
-    if (done && a->json)
+    if (done && j.complete)
+        printf("%s is complete already\n", a->out);
+    else if (done && a->json)
         print_json(&j);
     else if (done)
         print_summary(&j);

@@ -86,16 +86,17 @@ void progress_show(const char *title, const char *phase, int64_t step, int64_t t
     if (!bar.shown)
         return;
     snprintf(name, sizeof name, "%s%s%s", title, *phase ? ": " : "", phase);
+    bool job = bar.to > 0, news = strcmp(name, bar.phase) && (bar.terminal || !job);
+    if (!news && now - bar.last < (bar.terminal ? 0.1 : job ? 5.0 : 1.0))
+        return; /* a log of a long job needs no line a phase */
     if (strcmp(name, bar.phase)) {
         strcpy(bar.phase, name);
         bar.began = now;
-    } else if (now - bar.last < (bar.terminal ? 0.1 : 1.0)) {
-        return;
     }
     bar.last = now;
     double fraction = total > 0 ? (double)step / (double)total : 0;
     fraction = fraction > 1 ? 1 : fraction;
-    if (bar.to > 0) {
+    if (job) {
         fraction = bar.from + (bar.to - bar.from) * fraction;
         draw(fraction, time_left(bar.job_began, bar.start, fraction));
     } else {

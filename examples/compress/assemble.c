@@ -2,7 +2,6 @@
 #include "message.h"
 #include "progress.h"
 #include "record.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,22 +33,6 @@ static bool is_folder(const char *path)
 char *assemble_model_path(const char *path, const char *out)
 {
     return is_folder(path) ? must(strdup(out)) : join(out, base_name(path));
-}
-
-/* What a run that was killed here left: plain files only. */
-static void remove_folder(const char *path)
-{
-    DIR *folder = opendir(path);
-    struct dirent *entry;
-    while (folder && (entry = readdir(folder))) {
-        char *name = join(path, entry->d_name);
-        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-            unlink(name);
-        free(name);
-    }
-    if (folder)
-        closedir(folder);
-    rmdir(path);
 }
 
 /* Directory entries are on disk when the folder is. */
@@ -215,7 +198,7 @@ bool assemble(const llama_model *model, const char *path, const checkpoint *c, c
     writing w = {.model = model, .c = c, .layer = -1};
     const char *format = is_folder(path) ? "folder" : model->config.gguf ? "gguf" : "safetensors";
     char *folder = checkpoint_path(c, "model"), *place = assemble_model_path(path, folder);
-    remove_folder(folder);
+    checkpoint_remove(folder); /* what a run that was killed here left */
     bool done =
         (is_folder(path) || !mkdir(folder, 0777) || fail("%s: %s", folder, strerror(errno))) &&
         write_model(&w, format, place, records, count) && write_parts(&w, folder) &&

@@ -2,12 +2,15 @@
 #include "message.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LOCK "sparse24.lock"
 
 char *checkpoint_path(const checkpoint *c, const char *name)
 {
@@ -32,7 +35,7 @@ static bool exists(const char *path)
 /* The kernel lets the lock go with the process, however that ends. */
 static bool take_lock(checkpoint *c)
 {
-    char *path = checkpoint_path(c, "lock");
+    char *path = checkpoint_path(c, LOCK);
     bool done = true;
     c->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (c->lock < 0)
@@ -41,6 +44,16 @@ static bool take_lock(checkpoint *c)
         done = fail("%s: another process is working there", c->folder);
     free(path);
     return done;
+}
+
+/* A folder of ours: it may be removed with all that is in it. */
+static bool has_lock(const checkpoint *c)
+{
+    char *path = checkpoint_path(c, LOCK);
+    bool has = exists(path);
+    free(path);
+    errno = EEXIST;
+    return has;
 }
 
 /* Name the first line that differs. */
@@ -72,7 +85,7 @@ static bool open_block(const checkpoint *c, int block, s24_file **file)
 
 static bool begin(checkpoint *c, bool resume)
 {
-    if (mkdir(c->folder, 0777) && errno != EEXIST)
+    if (mkdir(c->folder, 0777) && !(errno == EEXIST && has_lock(c)))
         return fail("%s: %s", c->folder, strerror(errno));
     if (!take_lock(c))
         return false;
@@ -174,19 +187,23 @@ s24_file *checkpoint_file(const checkpoint *c, int block)
     return NULL;
 }
 
-void checkpoint_close(checkpoint *c, int blocks, bool remove)
+static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *where)
 {
-    for (int i = 0; remove && i < blocks; i++) {
-        char *path = block_path(c, i);
-        unlink(path);
-        free(path);
-    }
-    if (remove && c->folder) {
-        char *path = checkpoint_path(c, "lock");
-        unlink(path);
-        free(path);
-        rmdir(c->folder);
-    }
+    (void)s, (void)kind, (void)where;
+    return remove(path);
+}
+
+void checkpoint_remove(const char *path)
+{
+    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void checkpoint_close(checkpoint *c, bool remove)
+{
+    if (!c->folder)
+        return;
+    if (remove)
+        checkpoint_remove(c->folder);
     if (c->lock >= 0)
         close(c->lock);
     free(c->folder);

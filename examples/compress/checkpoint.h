@@ -23,7 +23,9 @@ bool checkpoint_load(const checkpoint *c, int block, matrix *matrices, int count
 s24_file *checkpoint_file(const checkpoint *c, int block);
 /* `name` inside the folder, to be freed. */
 char *checkpoint_path(const checkpoint *c, const char *name);
+/* Remove a folder in it, or nothing if there is none. */
+void checkpoint_remove(const char *path);
 /* Let the folder go; `remove` when nothing in it is needed any more. */
-void checkpoint_close(checkpoint *c, int blocks, bool remove);
+void checkpoint_close(checkpoint *c, bool remove);
 
 #endif

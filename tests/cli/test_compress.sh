@@ -144,7 +144,7 @@ test_kill()
         wait $pid 2>/dev/null
     done
     for killed in killed killed0 killed1; do
-        [ -e "$tmp/$killed" ] || compress tiny $killed --constraints 2:4 --heldout 0 --resume
+        compress tiny $killed --constraints 2:4 --heldout 0 --resume # also when all was done
         check "$killed: same bytes as without" same_model one $killed
         check "$killed: nothing unfinished is left" [ ! -e "$tmp/$killed.part" ]
     done
@@ -168,7 +168,9 @@ test_resume()
     compress tiny full --constraints 2:4 --heldout 0 --resume
     check 'resume' succeeded
     check 'resume: same bytes' same_model one full
-    compress tiny full --constraints 2:4 --resume
+    compress tiny full --constraints 2:4 --heldout 0 --resume
+    check 'resume: nothing is left to do' says 'is complete already'
+    compress tiny full --constraints 2:4
     check 'an output is never written over' grep -q 'exists already' "$tmp/err"
 }
 
@@ -213,6 +215,9 @@ test_bad_input()
     rows=$tmp/tokens.safetensors:large
     refused_compress 'id outside the vocabulary: its place' 'row 1, column 3 is 96' tiny
     rows=$tmp/tokens.safetensors:rows
+    mkdir "$tmp/mine.part"
+    run compress "$tmp/tiny" --calib "$rows" --constraints 2:4 --out "$tmp/mine"
+    check 'a folder of others is left alone' grep -q 'mine.part: File exists' "$tmp/err"
     run compress "$tmp/tiny" --calib "$rows" --constraints 2:4
     check 'no --out' grep -q -e '--out .* is required' "$tmp/err"
 }
