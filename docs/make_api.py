@@ -4,7 +4,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-HEADERS = ["types", "context", "problem", "operators", "solver", "result", "tensorfile"]
+HEADERS = ["types", "context", "problem", "operators", "solver", "result", "packed", "tensorfile"]
 
 
 def text(comment):

@@ -4,7 +4,7 @@
 /**
  * libsparse24: N:M sparsity and layer-wise compression of neural-network weights.
  *
- * Data flows one way: activations -> s24_gram (and s24_cross) -> s24_problem -> s24_solver -> s24_result -> a file.
+ * Data flows one way: activations -> s24_gram (and s24_cross) -> s24_problem -> s24_solver -> s24_result -> s24_packed or a file.
  * Each noun is one opaque handle, each arrow one function. s24_compress() does all of it in one call.
  */
 #include "version.h"
@@ -13,6 +13,7 @@
 #include "problem.h"
 #include "solver.h"
 #include "result.h"
+#include "packed.h"
 #include "operators.h"
 #include "tensorfile.h"
 

@@ -38,7 +38,7 @@ enum {
     S24_E_CANCELLED = -9, /**< stopped by the progress callback or by s24_solver_cancel() */
     S24_E_UNSUPPORTED = -10, /**< not in this build, on this processor, or by this solver */
     S24_E_IO = -11,          /**< the operating system refused */
-    S24_E_FORMAT = -12,      /**< malformed file */
+    S24_E_FORMAT = -12,      /**< malformed file, or bytes made elsewhere */
     S24_E_BACKEND = -13,     /**< plug-in missing, of another version, or device failure */
     S24_E_INTERNAL = -14,    /**< a bug in this library; please report */
     S24_E_USER = -100        /**< never produced here: free for callbacks to return */
@@ -88,6 +88,7 @@ typedef struct s24_cross s24_cross;     /**< accumulated T^T X: wanted outputs a
 typedef struct s24_problem s24_problem; /**< weights + gram + pattern: what is to be solved */
 typedef struct s24_solver s24_solver;   /**< an algorithm and its options */
 typedef struct s24_result s24_result;   /**< what a solver produced */
+typedef struct s24_packed s24_packed;   /**< a matrix in the bytes of a layout */
 typedef struct s24_file s24_file;       /**< a file or folder of tensors */
 
 /** Return at least `size` bytes aligned to `align` (a power of two), or NULL. May be called from several threads. */
@@ -119,7 +120,7 @@ typedef int32_t (*s24_progress_fn)(void *user, const char *phase, int64_t step, 
 S24_API uint32_t s24_api_version(void);
 /** Package version, e.g. "0.3.1". Static storage. */
 S24_API const char *s24_version(void);
-/** Facts about the build: "blas", "compiler", "kernels", "solvers". NULL if the key is unknown. Static storage. */
+/** Facts about the build: "blas", "compiler", "kernels", "solvers", "layouts". NULL if the key is unknown. Static storage. */
 S24_API const char *s24_build_info(const char *key);
 /** Identifier of a status code, e.g. "S24_E_SHAPE"; never NULL. */
 S24_API const char *s24_status_name(s24_status status);

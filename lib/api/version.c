@@ -22,8 +22,10 @@ const char *s24_build_info(const char *key)
 {
     static const struct {
         const char *key, *value;
-    } facts[] = {
-        {"compiler", COMPILER}, {"kernels", S24I_BUILD_KERNELS}, {"solvers", S24I_BUILD_SOLVERS}};
+    } facts[] = {{"compiler", COMPILER},
+                 {"kernels", S24I_BUILD_KERNELS},
+                 {"solvers", S24I_BUILD_SOLVERS},
+                 {"layouts", S24I_BUILD_LAYOUTS}};
 
     if (!key)
         return NULL;

@@ -12,6 +12,7 @@ enum {
     S24I_SOLVER,
     S24I_RESULT,
     S24I_FILE,
+    S24I_PACKED,
 };
 
 typedef struct s24i_handle {

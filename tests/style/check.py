@@ -13,8 +13,9 @@ LAYERS = {
     "kernels": {"base", "kernels"},
     "ops": {"base", "kernels", "ops"},
     "solvers": {"base", "ops", "solvers"},
+    "pack": {"base", "kernels", "pack"},
     "io": {"base", "io"},
-    "api": {"base", "kernels", "ops", "solvers", "io", "api"},
+    "api": {"base", "kernels", "ops", "solvers", "pack", "io", "api"},
 }
 # What only these places may use.
 ONLY = {
@@ -52,7 +53,7 @@ def layers():
                 yield f"{path.relative_to(ROOT)}: {line}: {layer} may include {sorted(LAYERS[layer])}"
     for path in sources("examples", suffixes=(".c", ".h", ".cpp", ".hpp")):
         for name in re.findall(r"^#include [<\"]([^>\"]+)[>\"]", path.read_text(), re.M):
-            if name.startswith(("base/", "ops/", "kernels/", "api/", "solvers/", "io/", "lib/")):
+            if name.startswith(("base/", "ops/", "kernels/", "api/", "solvers/", "pack/", "io/", "lib/")):
                 yield f"{path.relative_to(ROOT)}: {name} is private"
 
 

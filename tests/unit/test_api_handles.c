@@ -107,7 +107,31 @@ static void misuse_results(void *h, const s24_mat *m)
     refuses(s24_file_commit(h), "file ");
 }
 
-static void misuse(void *h, const s24_mat *m, s24_problem *problem, s24_solver *solver)
+static void misuse_packed(void *h, const s24_mat *m, s24_ctx *ctx)
+{
+    int64_t i;
+    int32_t k;
+    size_t size;
+    const char *s;
+    const void *part = NULL;
+    s24_mat view;
+    void *out;
+
+    refuses(s24_pack(h, m, NULL, "nibble", (s24_packed **)&out), "ctx ");
+    refuses(s24_pack_result(h, NULL, "nibble", (s24_packed **)&out), "ctx ");
+    refuses(s24_pack_result(ctx, h, "nibble", (s24_packed **)&out), "result ");
+    refuses(s24_packed_wrap(h, "nibble", 4, 4, S24_F32, &part, &size, 1, (s24_packed **)&out),
+            "ctx ");
+    refuses(s24_packed_part(h, 0, &s, &part, &size), "packed ");
+    refuses(s24_packed_matrix(h, "meta", &view), "packed ");
+    refuses(s24_packed_info(h, &s, &i, &i, &k), "packed ");
+    refuses(s24_unpack(h, m), "packed ");
+    refuses(s24_packed_multiply(h, m, m), "packed ");
+    s24_packed_destroy(h);
+}
+
+static void misuse(void *h, s24_ctx *ctx, const s24_mat *m, s24_problem *problem,
+                   s24_solver *solver)
 {
     int32_t k;
 
@@ -115,6 +139,7 @@ static void misuse(void *h, const s24_mat *m, s24_problem *problem, s24_solver *
     misuse_problems(h, m, problem);
     misuse_solvers(h, m, problem, solver);
     misuse_results(h, m);
+    misuse_packed(h, m, ctx);
     ck_assert_int_eq(s24_solver_option_count(h), 0);
     ck_assert_int_eq(s24_file_count(h), 0);
     ck_assert_ptr_null(s24_file_name(h, 0));
@@ -147,9 +172,9 @@ START_TEST(wrong_handles)
     ok(s24_gram_create(ctx, 4, S24_F32, &gram));
     ok(s24_problem_set_gram(problem, gram));
     s24_gram_destroy(gram); /* the problem keeps it, so its memory is there */
-    misuse(NULL, &mat, problem, solver);
-    misuse(gram, &mat, problem, solver);
-    misuse(garbage, &mat, problem, solver);
+    misuse(NULL, ctx, &mat, problem, solver);
+    misuse(gram, ctx, &mat, problem, solver);
+    misuse(garbage, ctx, &mat, problem, solver);
     fails(s24_problem_set_gram(problem, gram), S24_E_ARG,
           "gram has been destroyed: a living gram is wanted");
     fails(s24_problem_set_gram(problem, (s24_gram *)solver), S24_E_ARG, "gram is a solver");

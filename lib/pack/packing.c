@@ -1,0 +1,248 @@
+#include "pack.h"
+#include "base/half.h"
+#include <string.h>
+
+/* ---- Tables ---- */
+
+s24_status s24i_layout_find(const char *name, const s24i_layout **out)
+{
+    const char *names[S24I_MAX_LAYOUTS];
+    int32_t count = 0;
+
+    for (; s24i_layouts[count]; count++) {
+        names[count] = s24i_layouts[count]->name;
+        if (strcmp(name, names[count]))
+            continue;
+        *out = s24i_layouts[count];
+        return S24_OK;
+    }
+    const char *nearest = s24i_nearest(name, names, count);
+    return s24i_fail(S24_E_UNSUPPORTED, "there is no layout \"%.64s\"%s%s", name,
+                     nearest ? "; nearest: " : "", nearest ? nearest : "");
+}
+
+static const char *type_name(int32_t dtype)
+{
+    switch (dtype) {
+    case S24_F32:
+        return "f32";
+    case S24_F16:
+        return "f16";
+    case S24_BF16:
+        return "bf16";
+    case S24_F64:
+        return "f64";
+    case S24_I8:
+        return "i8";
+    default:
+        return "another type";
+    }
+}
+
+s24_status s24i_layout_check_dtype(const s24i_layout *layout, int32_t dtype)
+{
+    char known[64] = "";
+
+    for (const int32_t *t = layout->dtypes; *t; t++) {
+        if (*t == dtype)
+            return S24_OK;
+        strcat(strcat(known, t == layout->dtypes ? "" : ", "), type_name(*t));
+    }
+    return s24i_fail(S24_E_DTYPE, "layout %s holds %s, not %s (0x%04x)", layout->name, known,
+                     type_name(dtype), (unsigned)dtype);
+}
+
+int32_t s24i_element_size(int32_t dtype)
+{
+    return (dtype & 0xff) / 8; /* the low byte of a type is its width in bits */
+}
+
+/* ---- Rows ---- */
+
+typedef struct visit {
+    s24i_row_fn visit;
+    void *arg;
+    int64_t rows;
+    char *scratch;
+    size_t per_worker;
+    s24i_failure failure;
+} visit;
+
+static void visit_tile(void *arg, int64_t tile, int32_t worker)
+{
+    visit *v = arg;
+    int64_t row = tile * S24I_PACK_ROWS, end = row + S24I_PACK_ROWS;
+    s24_status status = S24_OK;
+
+    for (; !status && row < end && row < v->rows; row++)
+        status = v->visit(v->arg, row, v->scratch + (size_t)worker * v->per_worker);
+    s24i_failure_keep(&v->failure, tile, status);
+}
+
+s24_status s24i_pack_rows(const s24i_pack_tools *tools, int64_t rows, size_t scratch,
+                          s24i_row_fn function, void *arg)
+{
+    visit v = {.visit = function, .arg = arg, .rows = rows};
+    int64_t tiles = (rows + S24I_PACK_ROWS - 1) / S24I_PACK_ROWS;
+
+    v.per_worker = (scratch + S24I_ALIGN - 1) / S24I_ALIGN * S24I_ALIGN; /* no shared lines */
+    size_t size = s24i_mul(v.per_worker, (size_t)s24i_workers(tools->threads));
+    v.scratch = s24i_alloc(tools->memory, size);
+    if (!v.scratch)
+        return S24_E_MEMORY;
+    s24_status status = s24i_parallel(tools->threads, visit_tile, &v, tiles);
+    s24i_free(tools->memory, v.scratch, size);
+    return status ? status : s24i_failure_raise(&v.failure);
+}
+
+/* Of unpack_row(). */
+static size_t row_scratch(const s24i_packing *p)
+{
+    return s24i_mul((size_t)p->cols + 64, 8);
+}
+
+/* ---- Making and checking ---- */
+
+void s24i_packing_part(s24i_packing *p, const char *name, int32_t dtype, int64_t rows, int64_t cols)
+{
+    s24i_part *part = &p->part[p->count++];
+
+    part->name = name;
+    part->dtype = dtype;
+    part->rows = rows;
+    part->cols = cols;
+    part->size = s24i_mul(s24i_mul((size_t)rows, (size_t)cols), (size_t)s24i_element_size(dtype));
+}
+
+static s24_status plan(s24i_packing *p, const s24i_pack_source *source)
+{
+    s24_status status = s24i_layout_check_dtype(p->layout, p->dtype);
+
+    return status ? status : p->layout->plan(p, source);
+}
+
+void s24i_packing_free(s24i_memory *memory, s24i_packing *p)
+{
+    for (int32_t i = 0; i < p->count; i++)
+        s24i_free(memory, p->part[i].data, p->part[i].size);
+}
+
+s24_status s24i_packing_make(const s24i_pack_tools *tools, s24i_packing *p,
+                             const s24i_pack_source *source)
+{
+    s24_status status = plan(p, source);
+
+    if (status)
+        return status;
+    for (int32_t i = 0; i < p->count; i++)
+        if (!(p->part[i].data = s24i_alloc_zero(tools->memory, p->part[i].size)))
+            status = S24_E_MEMORY;
+    if (!status)
+        status = p->layout->pack(p, source, tools);
+    if (status)
+        s24i_packing_free(tools->memory, p);
+    return status;
+}
+
+s24_status s24i_packing_wrap(const s24i_pack_tools *tools, s24i_packing *p, int32_t count,
+                             const void *const *parts, const size_t *sizes)
+{
+    for (int32_t i = 0; i < count && i < S24I_MAX_PARTS; i++)
+        p->part[i].size = sizes[i];
+    s24_status status = plan(p, NULL);
+    if (status)
+        return status;
+    if (count != p->count)
+        return s24i_fail(S24_E_ARG, "count is %d, but layout %s has %d parts", (int)count,
+                         p->layout->name, (int)p->count);
+    for (int32_t i = 0; i < count; i++) {
+        if (sizes[i] != p->part[i].size)
+            return s24i_fail(S24_E_SHAPE,
+                             "part %d, \"%s\", has %zu bytes, but layout %s of %lld x %lld has %zu",
+                             (int)i, p->part[i].name, sizes[i], p->layout->name, (long long)p->rows,
+                             (long long)p->cols, p->part[i].size);
+        if (!parts[i] && sizes[i])
+            return s24i_fail(S24_E_ARG, "part %d, \"%s\", is NULL", (int)i, p->part[i].name);
+        p->part[i].data = (void *)(uintptr_t)parts[i];
+    }
+    return p->layout->check(p, tools);
+}
+
+/* ---- Using ---- */
+
+typedef struct unpacking {
+    const s24i_packing *p;
+    const s24_mat *w;
+} unpacking;
+
+static s24_status unpack_row(void *arg, int64_t row, void *scratch)
+{
+    const unpacking *u = arg;
+    size_t size = (size_t)s24i_element_size(u->p->dtype);
+    int64_t across = u->w->cols > 1 ? u->w->col_stride : 0;
+    char *dense = (char *)scratch + row_scratch(u->p);
+    char *to = u->w->data;
+
+    u->p->layout->unpack_row(u->p, row, dense, scratch);
+    if (u->w->rows > 1)
+        to += (size_t)(row * u->w->row_stride) * size;
+    for (int64_t j = 0; j < u->w->cols; j++)
+        memcpy(to + (size_t)(j * across) * size, dense + (size_t)j * size, size);
+    return S24_OK;
+}
+
+s24_status s24i_packing_unpack(const s24i_pack_tools *tools, const s24i_packing *p,
+                               const s24_mat *w)
+{
+    unpacking u = {p, w};
+
+    return s24i_pack_rows(tools, p->rows, s24i_mul(2, row_scratch(p)), unpack_row, &u);
+}
+
+typedef struct product {
+    const s24i_packing *p;
+    const s24i_kernels *kernels;
+    int64_t tokens;
+    const float *x;
+    float *y;
+} product;
+
+static const float *as_f32(const s24i_kernels *kernels, int32_t dtype, const void *from, float *to,
+                           int64_t n)
+{
+    switch (dtype) {
+    case S24_F32:
+        return from;
+    case S24_F16:
+        kernels->f16_to_f32(from, to, n);
+        break;
+    case S24_BF16:
+        kernels->bf16_to_f32(from, to, n);
+        break;
+    default: /* S24_I8 */
+        for (int64_t i = 0; i < n; i++)
+            to[i] = ((const int8_t *)from)[i];
+    }
+    return to;
+}
+
+static s24_status multiply_row(void *arg, int64_t row, void *scratch)
+{
+    const product *m = arg;
+    const s24i_packing *p = m->p;
+    char *dense = (char *)scratch + row_scratch(p);
+
+    p->layout->unpack_row(p, row, dense, scratch);
+    const float *w = as_f32(m->kernels, p->dtype, dense, scratch, p->cols);
+    for (int64_t t = 0; t < m->tokens; t++)
+        m->y[t * p->rows + row] = (float)m->kernels->dot(m->x + t * p->cols, w, p->cols);
+    return S24_OK;
+}
+
+s24_status s24i_packing_multiply(const s24i_pack_tools *tools, const s24i_packing *p,
+                                 int64_t tokens, const float *x, float *y)
+{
+    product m = {p, tools->kernels, tokens, x, y};
+
+    return s24i_pack_rows(tools, p->rows, s24i_mul(2, row_scratch(p)), multiply_row, &m);
+}
