@@ -18,6 +18,7 @@ typedef struct option {
 
 #define IN_BOTH (IN_SOLVE | IN_COMPARE)
 #define IN_MODEL (IN_EVAL | IN_COMPRESS)
+#define IN_FILES (IN_PACK | IN_UNPACK)
 #define FIELD(name) offsetof(args, name)
 
 static const option options[] = {
@@ -33,7 +34,7 @@ static const option options[] = {
      "held-out activations: their error is reported as well"},
     {"constraints", "TEXT", TEXT, FIELD(constraints), IN_BOTH | IN_CHECK | IN_COMPRESS,
      IN_CHECK | IN_COMPRESS, "what to obey: \"2:4\", \"70%\", \"row 70%\"; terms are joined by +"},
-    {"mask", "FILE[:TENSOR]", TEXT, FIELD(mask), IN_BOTH, 0,
+    {"mask", "FILE[:TENSOR]", TEXT, FIELD(mask), IN_BOTH | IN_PACK, 0,
      "keep exactly this support (BOOL or U8, shape of the weights)"},
     {"importance", "FILE[:TENSOR]", TEXT, FIELD(importance), IN_BOTH, 0,
      "importance of each weight, for solvers that rank by a given score"},
@@ -59,11 +60,15 @@ static const option options[] = {
      "report errors on the first N rows of --eval too, if as long as --calib's; default 4"},
     {"context", "L", COUNT, FIELD(context), IN_MODEL, 0,
      "join all ids and cut them into rows of L; 0, the default, leaves the tensor's rows"},
-    {"threads", "N", COUNT, FIELD(threads), IN_BOTH | IN_MODEL, 0,
+    {"threads", "N", COUNT, FIELD(threads), IN_BOTH | IN_MODEL | IN_FILES, 0,
      "threads; 0, the default, uses every core this process may use"},
-    {"memory-limit", "BYTES", BYTES, FIELD(memory_limit), IN_BOTH | IN_COMPRESS, 0,
+    {"memory-limit", "BYTES", BYTES, FIELD(memory_limit), IN_BOTH | IN_COMPRESS | IN_FILES, 0,
      "hard cap on the library's memory, e.g. 512Mi or 2G"},
     {"out", "FILE", TEXT, FIELD(out), IN_BOTH, 0, "write the result to this safetensors file"},
+    {"out", "FILE", TEXT, FIELD(out), IN_FILES, IN_FILES,
+     "write the result to this safetensors file"},
+    {"layout", "LAYOUT", TEXT, FIELD(layout), IN_PACK, IN_PACK,
+     "where the bytes lie, e.g. ri16x32"},
     {"out", "FOLDER", TEXT, FIELD(out), IN_COMPRESS, IN_COMPRESS,
      "where the compressed model will be; FOLDER.part holds what is unfinished"},
     {"activations", "ram|half|disk", TEXT, FIELD(activations), IN_COMPRESS, 0,

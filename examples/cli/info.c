@@ -22,6 +22,7 @@ static void print_build(void)
     print_fact("blas", s24_build_info("blas"));
     print_fact("kernels", s24_build_info("kernels"));
     print_fact("solvers", s24_build_info("solvers"));
+    print_fact("layouts", s24_build_info("layouts"));
     print_fact("compiler", s24_build_info("compiler"));
     if (!sched_getaffinity(0, sizeof cores, &cores))
         printf("%-12s%d usable\n", "cores", CPU_COUNT(&cores));

@@ -32,6 +32,12 @@ static const command commands[] = {
      "matrix of floats.\n"
      "Exit status 1 and the first offending place if they do not.\n",
      run_check},
+    {"pack", IN_PACK, "FILE[:TENSOR]",
+     "Compress a matrix that obeys a pattern into a packed layout",
+     "`sparse24 info` lists the layouts; LAYOUT:f16 or LAYOUT:bf16 rounds first. The mask of\n"
+     "`solve --out` is used when TENSOR is \"weights\".\n",
+     run_pack},
+    {"unpack", IN_UNPACK, "FILE", "Write the dense matrix of a packed file", "", run_unpack},
     {"info", IN_INFO, "[FILE|MODEL]",
      "Describe a safetensors or GGUF file, a Hugging Face folder, or this build", "", run_info},
     {"options", IN_OPTIONS, "[SOLVER]", "Describe solvers and their options", "", run_options},

@@ -31,6 +31,9 @@ bool outcome_measure(outcome *o, const layer *l, const char *store);
 char *outcome_json(const outcome *o, const char *out);
 void outcome_close(outcome *o);
 
+/* Begin a file that must not be one of the inputs (those without a path do not count). */
+bool output_create(s24_file **file, s24_ctx *ctx, const char *path, const source *const *inputs,
+                   int count);
 /* Begin the file, which appears only when outcome_write() is done: an unwritable place shows
  * before the work. */
 bool output_open(s24_file **file, const layer *l, const char *path);

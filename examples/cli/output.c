@@ -9,14 +9,20 @@ static bool is_file(const struct stat *file, const source *s)
            other.st_ino == file->st_ino;
 }
 
+bool output_create(s24_file **file, s24_ctx *ctx, const char *path, const source *const *inputs,
+                   int count)
+{
+    struct stat status;
+    bool exists = !stat(path, &status);
+    for (int i = 0; exists && i < count; i++)
+        if (is_file(&status, inputs[i]))
+            return fail("--out %s: is an input file", path);
+    return s24_file_create(ctx, path, "safetensors", file) == S24_OK ||
+           fail_library("--out %s", path);
+}
+
 bool output_open(s24_file **file, const layer *l, const char *path)
 {
     const source *inputs[] = {&l->weights, &l->calib, &l->test, &l->mask, &l->importance};
-    struct stat status;
-    bool exists = !stat(path, &status);
-    for (int i = 0; exists && i < 5; i++)
-        if (is_file(&status, inputs[i]))
-            return fail("--out %s: is an input file", path);
-    return s24_file_create(l->ctx, path, "safetensors", file) == S24_OK ||
-           fail_library("--out %s", path);
+    return output_create(file, l->ctx, path, inputs, 5);
 }

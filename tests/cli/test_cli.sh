@@ -109,7 +109,7 @@ test_help()
     run --help
     check '--help' succeeded
     check '--help lists the commands' says '^  compare '
-    for command in solve compare eval check info options version; do
+    for command in solve compare eval check pack unpack info options version; do
         run "$command" --help
         check "$command --help" succeeded
         check "$command --help: text" says "^Usage: sparse24 $command"
@@ -312,6 +312,51 @@ test_models()
     refused 'check of a folder: no such tensor' 1 'nearest' check "$tmp/model:x" --constraints 2:4
     mkdir "$tmp/empty"
     refused 'info of a folder without weights' 1 'has neither' info "$tmp/empty"
+}
+
+# w.k at 2:4 into every layout and back.
+test_pack()
+{
+    solve_k --solver magnitude --store f16 --out "$tmp/v.safetensors"
+    for layout in nibble cutlass-sm80 sparse-24-bitmask ri16x32 ri16x32:bf16 cutlass-sm80:f16; do
+        run pack "$tmp/v.safetensors:weights" --layout $layout --out "$tmp/p.safetensors"
+        check "pack $layout" succeeded
+        check "pack $layout: text" says "p.safetensors: 192 x 576 in [0-9]* bytes of $layout$"
+        run unpack "$tmp/p.safetensors" --out "$tmp/u.safetensors"
+        check "unpack $layout" succeeded
+        run check "$tmp/u.safetensors" --constraints 2:4
+        check "unpack $layout: obeys" succeeded
+        [ $layout = ri16x32:bf16 ] && continue
+        run pack "$tmp/u.safetensors:weights" --layout nibble --out "$tmp/n.safetensors"
+        [ $layout = nibble ] && cp "$tmp/n.safetensors" "$tmp/first.safetensors"
+        check "unpack $layout: the same matrix" cmp "$tmp/first.safetensors" "$tmp/n.safetensors"
+    done
+    run info "$tmp/p.safetensors"
+    check 'info of a packed file: parts' says '^meta  *I16  *192 x 36 '
+    check 'info of a packed file: layout' says '^sparse24\.layout: cutlass-sm80$'
+    check 'info of a packed file: shape' says '^sparse24\.cols: 576$'
+    check 'info of a packed file: type' says '^sparse24\.dtype: F16$'
+}
+
+test_pack_refuses()
+{
+    o="--out $tmp/refused.safetensors"
+    # shellcheck disable=SC2086 # two words
+    {
+        refused 'pack: a dense matrix' 1 'row 0, group 0 .* keeps 4' pack "$layers:w.k" --layout nibble $o
+        refused 'pack: unknown layout' 1 'nearest: ri16x32' pack "$layers:w.k" --layout ri16x23 $o
+        refused 'pack: a shape that does not fit' 1 'multiples of 32 x 32' pack "$tmp/bad.safetensors" --layout cutlass-sm80 $o
+        refused 'pack: no layout' 2 '--layout .* is required' pack "$layers:w.k" $o
+        refused 'pack: no output' 2 '--out .* is required' pack "$layers:w.k" --layout nibble
+        refused 'unpack: no packed file' 1 'metadata lacks' unpack "$layers" $o
+        refused 'unpack: missing file' 1 'nowhere' unpack "$tmp/nowhere" $o
+    }
+    refused 'pack: out is the input' 1 'is an input' pack "$tmp/u.safetensors" --layout nibble \
+        --out "$tmp/u.safetensors"
+    size=$(wc -c <"$tmp/first.safetensors")
+    { head -c $((size - 1)) "$tmp/first.safetensors" && printf 'P'; } >"$tmp/spoilt.safetensors"
+    # shellcheck disable=SC2086
+    refused 'unpack: a spoilt byte' 1 'row 191, group 14[0-9] ' unpack "$tmp/spoilt.safetensors" $o
 }
 
 test_names()
@@ -583,6 +628,8 @@ test_compare
 test_compare_out
 test_check
 test_models
+test_pack
+test_pack_refuses
 test_names
 test_eval
 test_progress
