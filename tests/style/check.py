@@ -70,7 +70,7 @@ def places():
 
 
 def sizes():
-    for path in sources("lib", "examples", "tests", "bench", suffixes=(".c", ".h", ".cpp")):
+    for path in sources("lib", "examples", "tests", "bench", suffixes=(".c", ".h", ".cpp", ".hpp")):
         lines = path.read_text().splitlines()
         if len(lines) > MAX_LINES:
             yield f"{path.relative_to(ROOT)}: {len(lines)} lines, {MAX_LINES} are allowed"
@@ -108,7 +108,7 @@ def purposes():
 
 
 def formatting():
-    for path in sources("lib", "include", "examples", "tests", "bench", suffixes=(".c", ".h", ".cpp")):
+    for path in sources("lib", "include", "examples", "tests", "bench", suffixes=(".c", ".h", ".cpp", ".hpp")):
         done = subprocess.run(["clang-format", "--dry-run", "-Werror", path], capture_output=True, text=True, cwd=ROOT)
         if done.returncode:
             yield done.stderr.splitlines()[0].replace(str(ROOT) + "/", "")
