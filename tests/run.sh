@@ -1,10 +1,10 @@
 #!/bin/sh
 # Everything that has to pass, from a bare Debian 12 machine: packages, build, all suites, the same under ASan + UBSan, an installed
-# prefix used by C and C++ programs through pkg-config. Ends with "N passed, N failed". Safe to run twice.
+# prefix used by C and C++ programs through pkg-config, make and CMake, and the core without its clients. Ends with "N passed, N failed". Safe to run twice.
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="gcc g++ clang-format meson ninja-build pkg-config libopenblas-dev liblapacke-dev check binutils git python3-numpy"
+packages="gcc g++ clang-format meson ninja-build pkg-config libopenblas-dev liblapacke-dev check binutils git cmake make python3-numpy"
 missing=
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
@@ -36,6 +36,7 @@ build build/tests --buildtype=release --prefix="$PWD/build/prefix"
 run build/tests
 meson install -C build/tests --no-rebuild >/dev/null
 sh tests/install/check.sh "$PWD/build/prefix" build/consumer examples/data/smollm2-block10-small.safetensors >build/install.log || status=1
+sh tests/install/bare.sh build/tests build/bare >>build/install.log || status=1
 cat build/install.log
 
 build build/sanitize --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false

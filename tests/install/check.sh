@@ -1,14 +1,18 @@
 #!/bin/sh
-# An installed prefix as a stranger finds it: C and C++ programs built through pkg-config, shared and static, and run; the program and
-# its manual page. Usage: check.sh PREFIX SCRATCH-DIR LAYERS.safetensors
+# An installed prefix as a stranger finds it: C and C++ programs built through pkg-config, make and CMake, shared and static, and run, also
+# after the prefix was moved; the program and its manual page. Usage: check.sh PREFIX SCRATCH-DIR LAYERS.safetensors
+# shellcheck disable=SC2317 # functions are called by check
 set -u
-prefix=$1 scratch=$2 layers=$3
+prefix=$1 scratch=$2
+layers=$(CDPATH='' cd -- "$(dirname -- "$3")" && pwd)/$(basename -- "$3")
 examples=$(CDPATH='' cd -- "$(dirname -- "$0")/../../examples" && pwd)
 libdir=$(dirname "$(find "$prefix" -name sparse24.pc | head -n 1)")
 PKG_CONFIG_PATH=$libdir
 LD_LIBRARY_PATH=$(dirname "$libdir")
 export PKG_CONFIG_PATH LD_LIBRARY_PATH
+rm -rf "$scratch"
 mkdir -p "$scratch"
+scratch=$(CDPATH='' cd -- "$scratch" && pwd)
 failed=0
 
 check() # name, command...
@@ -24,9 +28,14 @@ check() # name, command...
     fi
 }
 
+without_shared()
+{
+    ! ldd "$1" | grep sparse24
+}
+
 flags=$(pkg-config --cflags --libs sparse24)
 static=$(pkg-config --static --libs sparse24 | sed "s|-lsparse24|$LD_LIBRARY_PATH/libsparse24.a|")
-# shellcheck disable=SC2086,SC2046,SC2016 # words, and $1 of the inner shell
+# shellcheck disable=SC2086,SC2046 # words
 {
     check 'C program builds' cc "$examples/01_compress_layer.c" -o "$scratch/c" $flags
     check 'C program runs' "$scratch/c" "$layers"
@@ -34,9 +43,44 @@ static=$(pkg-config --static --libs sparse24 | sed "s|-lsparse24|$LD_LIBRARY_PAT
     check 'C++ program runs' "$scratch/cpp" "$layers"
     check 'static program builds' cc "$examples/01_compress_layer.c" -o "$scratch/static" \
         $(pkg-config --cflags sparse24) $static
-    check 'static program does without the shared library' sh -c '! ldd "$1" | grep sparse24' sh "$scratch/static"
+    check 'static program does without the shared library' without_shared "$scratch/static"
     check 'static program runs' "$scratch/static" "$layers"
 }
+mkdir -p "$scratch/user/consumer"
+cp "$examples/01_compress_layer.c" "$examples/05_cplusplus.cpp" "$scratch/user"
+cp "$examples/consumer/"* "$scratch/user/consumer"
+check 'make project builds' make -C "$scratch/user/consumer" compress
+check 'make project runs' "$scratch/user/consumer/compress" "$layers"
+
+# CMake, from a prefix that was moved since.
+cp -R "$prefix" "$scratch/moved"
+cmake_builds() # folder, options
+{
+    folder=$1
+    shift
+    cmake -S "$scratch/user/consumer" -B "$folder" -DCMAKE_PREFIX_PATH="$scratch/moved" "$@" &&
+        cmake --build "$folder"
+}
+check 'CMake project builds' cmake_builds "$scratch/cmake"
+for program in compress compress_cpp compress_static; do
+    check "CMake project: $program runs" env -u LD_LIBRARY_PATH "$scratch/cmake/$program" "$layers"
+done
+check 'CMake project: the static one does without the shared library' without_shared "$scratch/cmake/compress_static"
+finds() # what find_package() wants
+{
+    mkdir -p "$scratch/find"
+    printf 'cmake_minimum_required(VERSION 3.16)\nproject(find C)\nfind_package(sparse24 %s)\n' "$1" >"$scratch/find/CMakeLists.txt"
+    cmake -S "$scratch/find" -B "$scratch/find/build" --fresh -DCMAKE_PREFIX_PATH="$scratch/moved"
+}
+refuses()
+{
+    ! finds "$@"
+}
+check 'CMake: the shared library alone is found' finds '0.1.0 REQUIRED'
+check 'CMake: a newer version is not' refuses '99.0 REQUIRED'
+check 'CMake: an older minor version is not' refuses '0.0 REQUIRED'
+check 'CMake: an unknown component is not' refuses 'REQUIRED COMPONENTS cuda'
+
 check 'the program is installed' "$prefix/bin/sparse24" version
 check 'its manual page is installed' test -f "$prefix/share/man/man1/sparse24.1"
 check 'only the interface version names the shared library' test -e "$LD_LIBRARY_PATH/libsparse24.so.0.0"

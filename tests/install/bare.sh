@@ -1,0 +1,37 @@
+#!/bin/sh
+# The core alone: a build without program, examples, tests and benchmarks needs no Check and exports the same names as the full one.
+# Usage: bare.sh FULL-BUILD-DIR SCRATCH-DIR
+set -u
+full=$1 bare=$2
+source=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
+log=$bare.log
+failed=0
+
+says() # name, status
+{
+    if [ "$2" -eq 0 ]; then
+        echo "ok $1"
+    else
+        echo "not ok $1"
+        sed 's/^/    /' "$log"
+        failed=1
+    fi
+}
+
+names()
+{
+    LC_ALL=C nm -D --defined-only "$(find "$1/lib" -maxdepth 1 -name 'libsparse24.so.*.*' -type f | head -n 1)" | sed 's/^[0-9a-f]* //' | LC_ALL=C sort
+}
+
+[ -f "$bare/build.ninja" ] ||
+    meson setup "$bare" "$source" --buildtype=debug -Dtests=false -Dbench=false -Dcli=false -Dexamples=false >"$log" 2>&1
+ninja -C "$bare" >"$log" 2>&1
+says 'the core builds alone' $?
+find "$bare" -type f -perm -u+x -not -name 'libsparse24.so.*' -not -path '*/meson-*' >"$log"
+[ ! -s "$log" ]
+says 'no program is built' $?
+names "$full" >"$bare.full"
+names "$bare" >"$bare.names"
+[ -s "$bare.names" ] && diff "$bare.full" "$bare.names" >"$log"
+says 'it exports the same names' $?
+exit $failed
