@@ -3,7 +3,7 @@
 # after the prefix was moved; the program and its manual page. Usage: check.sh PREFIX SCRATCH-DIR LAYERS.safetensors
 # shellcheck disable=SC2317 # functions are called by check
 set -u
-prefix=$1 scratch=$2
+prefix=$(CDPATH='' cd -- "$1" && pwd) scratch=$2
 layers=$(CDPATH='' cd -- "$(dirname -- "$3")" && pwd)/$(basename -- "$3")
 examples=$(CDPATH='' cd -- "$(dirname -- "$0")/../../examples" && pwd)
 libdir=$(dirname "$(find "$prefix" -name sparse24.pc | head -n 1)")
