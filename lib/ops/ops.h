@@ -163,11 +163,24 @@ s24_status s24i_solve_rows(const s24i_ops *ops, s24i_arena *arena, int64_t dim, 
 
 enum { S24I_SCOPE_NONE, S24I_SCOPE_LAYER, S24I_SCOPE_ROW };
 
+enum { S24I_GRID_ASYM, S24I_GRID_SYM, S24I_GRID_REAL };
+
+/* Which values are allowed: see grid.c. */
+typedef struct s24i_grid_form {
+    int32_t bits; /* 2^bits levels; 0: any value */
+    int32_t scheme;
+    int64_t group; /* consecutive columns under one scale; 0: all */
+} s24i_grid_form;
+
+/* What is asked of a solution: first of its support, then of its values, then of what may be added to it. */
 typedef struct s24i_pattern {
     int32_t n, m;  /* keep n of m; n == 0: none */
     int32_t scope; /* of the sparsity */
     double sparsity;
     const uint8_t *mask; /* fixed support, rows x cols, or NULL */
+    s24i_grid_form grid;
+    int64_t
+        rank; /* a product U V of at most this rank comes on top; 0: none. Alone: the product is all there is */
 } s24i_pattern;
 
 /* The most weights that a row can keep (a fixed mask is not looked at). */
@@ -186,6 +199,38 @@ s24_status s24i_select_largest(const s24i_ops *ops, s24i_arena *arena, const flo
 /* S24_E_STATE and the first offending place when the support (v != 0, or mask) breaks the pattern. `name` is what it is called. */
 s24_status s24i_check_support(const s24i_pattern *pattern, const uint8_t *support, int64_t rows,
                               int64_t cols, const char *name);
+
+/* ---- Values on a grid (grid.c) ---- */
+
+#define S24I_MOST_LEVELS 256
+
+static inline int64_t s24i_grid_group(const s24i_grid_form *form, int64_t cols)
+{
+    return form->group && form->group < cols ? form->group : cols;
+}
+
+/* How many groups a row has. */
+static inline int64_t s24i_grid_groups(const s24i_grid_form *form, int64_t cols)
+{
+    int64_t group = s24i_grid_group(form, cols);
+    return (cols + group - 1) / group;
+}
+
+/* The value of a code: scale (code - zero); of S24I_GRID_REAL, whose zero is the least value, scale code + zero. Rounded after each step. */
+static inline float s24i_decode(const s24i_grid_form *form, float scale, float zero, float code)
+{
+    return form->scheme == S24I_GRID_REAL ? scale * code + zero : scale * (code - zero);
+}
+
+/* S24_E_STATE and the first place where v (contiguous rows) is not what the codes decode to, or not 0 where the mask (NULL: ones) is 0.
+ * scale and zero are rows x groups. */
+s24_status s24i_check_codes(const s24i_grid_form *form, const uint8_t *codes, const float *scale,
+                            const float *zero, const uint8_t *mask, const float *v, int64_t rows,
+                            int64_t cols);
+/* The same for the values of one row of which nothing else is known: they must be equal steps apart, within `error` of the largest.
+ * `sparse`: zeros are no values. `row` is only for texts. */
+s24_status s24i_check_levels(const s24i_grid_form *form, const double *v, int64_t cols,
+                             double error, bool sparse, int64_t row, const char *name);
 
 /* ---- Shrinking towards n:m (prox.c) ---- */
 
