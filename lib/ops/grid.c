@@ -113,3 +113,81 @@ s24_status s24i_check_levels(const s24i_grid_form *form, const double *v, int64_
     }
     return S24_OK;
 }
+
+/* ---- From values to codes and back ---- */
+
+typedef struct {
+    const s24i_grid *grid;
+    const float *w;
+    const uint8_t *mask;
+    uint8_t *codes;
+    float *v;
+} coding;
+
+static void round_row(void *arg, int64_t i, int32_t worker)
+{
+    (void)worker;
+    const coding *c = arg;
+    const s24i_grid *grid = c->grid;
+    int64_t n = grid->cols, group = s24i_grid_group(&grid->form, n);
+    int64_t groups = s24i_grid_groups(&grid->form, n);
+    float top = (float)((1 << grid->form.bits) - 1);
+    for (int64_t j = 0; j < n; j++) {
+        int64_t at = i * groups + j / group;
+        float t = c->w[i * n + j] / grid->scale[at] + s24i_grid_zero(grid, at);
+        c->codes[i * n + j] = (uint8_t)s24i_nearest_code(t, top);
+    }
+}
+
+s24_status s24i_grid_round(const s24i_ops *ops, const s24i_grid *grid, const float *w, int64_t rows,
+                           uint8_t *codes)
+{
+    coding c = {.grid = grid, .w = w, .codes = codes};
+    return s24i_parallel(ops->threads, round_row, &c, rows);
+}
+
+static void decode_row(void *arg, int64_t i, int32_t worker)
+{
+    (void)worker;
+    const coding *c = arg;
+    const s24i_grid *grid = c->grid;
+    int64_t n = grid->cols, group = s24i_grid_group(&grid->form, n);
+    int64_t groups = s24i_grid_groups(&grid->form, n);
+    float top = (float)((1 << grid->form.bits) - 1);
+    for (int64_t j = 0; j < n; j++) {
+        int64_t at = i * groups + j / group;
+        uint8_t *code = &c->codes[i * n + j];
+        if (!c->mask[i * n + j])
+            *code = (uint8_t)s24i_nearest_code(s24i_grid_zero(grid, at), top);
+        float value = s24i_decode(&grid->form, grid->scale[at], grid->zero[at], *code);
+        c->v[i * n + j] = c->mask[i * n + j] ? value : 0;
+    }
+}
+
+s24_status s24i_grid_decode(const s24i_ops *ops, const s24i_grid *grid, const uint8_t *mask,
+                            int64_t rows, uint8_t *codes, float *v)
+{
+    coding c = {.grid = grid, .mask = mask, .codes = codes, .v = v};
+    return s24i_parallel(ops->threads, decode_row, &c, rows);
+}
+
+void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *order, int64_t row,
+                      int64_t rows, int64_t first, s24i_sweep_block *block, float *out)
+{
+    int64_t groups = s24i_grid_groups(&grid->form, grid->cols);
+    int64_t group = s24i_grid_group(&grid->form, grid->cols), lanes = block->lanes;
+    float *inverse = out + block->cols * lanes, *zero = inverse + block->cols * lanes;
+
+    for (int64_t j = 0; j < block->cols; j++)
+        for (int64_t r = 0; r < lanes; r++) {
+            int64_t input = order ? order[first + j] : first + j, k = j * lanes + r;
+            int64_t at = (row + (r < rows ? r : 0)) * groups + input / group;
+            out[k] = grid->scale[at] * scale[first + j];
+            inverse[k] = 1 / out[k];
+            zero[k] = s24i_grid_zero(grid, at);
+        }
+    block->step = out;
+    block->inverse = inverse;
+    block->zero = zero;
+    block->top = (float)((1 << grid->form.bits) - 1);
+}
