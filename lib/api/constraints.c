@@ -339,17 +339,26 @@ static void name_bits(uint32_t bits, const char *word, char out[128])
                 (size_t)snprintf(out + used, 128 - used, "%s%s", used ? word : "", bit_name(bit));
 }
 
-static s24_status refuse(const s24i_solver_class *class, uint32_t bit)
+static bool fits(const s24i_solver_class *class, uint32_t bits)
 {
-    char names[256] = "";
+    return !(bits & ~class->honours) && (!class->needs || bits & class->needs);
+}
+
+/* The solvers that may take a problem with these constraints, or with the one of them that `class` lacks. */
+static s24_status refuse(const s24i_solver_class *class, uint32_t bits)
+{
+    uint32_t lacks = bits & ~class->honours;
+    char names[256] = "", what[128];
     size_t used = 0;
 
+    lacks &= ~lacks + 1;
     for (int i = 0; s24i_solvers[i] && used < sizeof names; i++)
-        if (s24i_solvers[i]->honours & bit)
+        if (lacks ? s24i_solvers[i]->honours & lacks : fits(s24i_solvers[i], bits))
             used += (size_t)snprintf(names + used, sizeof names - used, used ? ", %s" : "%s",
                                      s24i_solvers[i]->name);
-    return s24i_fail(S24_E_UNSUPPORTED, "solver %s cannot honour %s; these can: %s", class->name,
-                     bit_name(bit), *names ? names : "none");
+    name_bits(lacks ? lacks : class->needs, " or ", what);
+    return s24i_fail(S24_E_UNSUPPORTED, "solver %s %s %s; these can: %s", class->name,
+                     lacks ? "cannot honour" : "cannot do without", what, *names ? names : "none");
 }
 
 s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
@@ -360,22 +369,18 @@ s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
     if (!bits && !class->unconstrained)
         return s24i_fail(S24_E_STATE, "the problem has no constraint: set a pattern, a sparsity, "
                                       "a mask, a grid or a rank");
-    for (uint32_t bit = 1; bit <= bits; bit <<= 1)
-        if (bits & bit & ~class->honours)
-            return refuse(class, bit);
+    if (bits & ~class->honours)
+        return refuse(class, bits);
     if ((bits & choices) == choices)
         return s24i_fail(
             S24_E_UNSUPPORTED,
             "an n:m pattern and a sparsity at once: no solver of this version honours both");
-    if (class->needs && !(bits & class->needs)) {
-        name_bits(class->needs, " or ", names);
-        return s24i_fail(S24_E_UNSUPPORTED, "solver %s is for problems with %s, and this has none",
-                         class->name, names);
-    }
-    if ((bits & (bits - 1)) && !class->combines) {
-        name_bits(bits, " and ", names);
+    if (!fits(class, bits))
+        return refuse(class, bits);
+    if ((bits & S24I_HAS_MASK) && (bits & choices) && !class->combines) {
+        name_bits(bits & S24I_HAS_SUPPORT, " and ", names);
         return s24i_fail(S24_E_UNSUPPORTED,
-                         "solver %s honours one constraint at a time, and the problem has %s",
+                         "solver %s honours one support at a time, and the problem has %s",
                          class->name, names);
     }
     return S24_OK;

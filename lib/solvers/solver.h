@@ -70,7 +70,7 @@ typedef struct s24i_solver_class {
     uint32_t honours;
     uint32_t needs;             /* at least one of these must be set; 0: any that it honours */
     bool unconstrained;         /* may run without any: the support of w is what is kept */
-    bool combines;              /* may more than one of them be set at once */
+    bool combines;              /* may a pattern or a sparsity come with a mask */
     const s24i_option *options; /* ended by name == NULL */
     const s24i_preset *presets; /* or NULL */
     size_t values_size;         /* of the options struct */
