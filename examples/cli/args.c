@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { FLAG, TEXT, COUNT, BYTES, STORE };
+enum kind { FLAG, TEXT, LIST, COUNT, BYTES, STORE };
 
 typedef struct option {
     const char *name, *value; /* value: what --help calls it */
@@ -17,6 +17,7 @@ typedef struct option {
 } option;
 
 #define IN_BOTH (IN_SOLVE | IN_COMPARE)
+#define IN_MODEL (IN_EVAL | IN_COMPRESS)
 #define FIELD(name) offsetof(args, name)
 
 static const option options[] = {
@@ -24,27 +25,57 @@ static const option options[] = {
      "weights of the layer, (outputs, inputs)"},
     {"calib", "FILE[:TENSOR]", TEXT, FIELD(calib), IN_BOTH, IN_BOTH,
      "calibration activations, (rows, inputs)"},
+    {"calib", "FILE[:TENSOR]", TEXT, FIELD(calib), IN_COMPRESS, IN_COMPRESS,
+     "calibration token ids, (rows, tokens of a row), or one list with --context"},
+    {"eval", "FILE[:TENSOR]", LIST, FIELD(eval), IN_COMPRESS, 0,
+     "token ids to measure the perplexity on, before and after; may be given again"},
     {"test", "FILE[:TENSOR]", TEXT, FIELD(test), IN_BOTH, 0,
      "held-out activations: their error is reported as well"},
-    {"constraints", "TEXT", TEXT, FIELD(constraints), IN_BOTH | IN_CHECK, IN_CHECK,
-     "what to obey: \"2:4\", \"70%\", \"row 70%\"; terms are joined by +"},
+    {"constraints", "TEXT", TEXT, FIELD(constraints), IN_BOTH | IN_CHECK | IN_COMPRESS,
+     IN_CHECK | IN_COMPRESS, "what to obey: \"2:4\", \"70%\", \"row 70%\"; terms are joined by +"},
     {"mask", "FILE[:TENSOR]", TEXT, FIELD(mask), IN_BOTH, 0,
      "keep exactly this support (BOOL or U8, shape of the weights)"},
     {"importance", "FILE[:TENSOR]", TEXT, FIELD(importance), IN_BOTH, 0,
      "importance of each weight, for solvers that rank by a given score"},
     {"solver", "NAME", TEXT, FIELD(solver), IN_SOLVE, IN_SOLVE, "method (see: sparse24 options)"},
-    {"options", "K=V,...", TEXT, FIELD(options), IN_SOLVE, 0, "options of the solver"},
+    {"solver", "NAME", TEXT, FIELD(solver), IN_COMPRESS, 0,
+     "method (see: sparse24 options), alps unless given"},
+    {"options", "K=V,...", TEXT, FIELD(options), IN_SOLVE | IN_COMPRESS, 0,
+     "options of the solver"},
+    {"rule", "PATTERN=TEXT", LIST, FIELD(rules), IN_COMPRESS, 0,
+     "other constraints for matrices of such names, \"*.down_proj=50%\"; the last rule counts"},
+    {"skip", "PATTERN", LIST, FIELD(skips), IN_COMPRESS, 0, "leave matrices of such names alone"},
+    {"correct", "B", TEXT, FIELD(correct), IN_COMPRESS, 0,
+     "share of the dense model's outputs in what is aimed at, 0 .. 1; default 0.5"},
     {"solvers", "A,B[K=V,...],...", TEXT, FIELD(solvers), IN_COMPARE, 0,
      "methods, options in brackets (default: all that can honour the constraints)"},
-    {"threads", "N", COUNT, FIELD(threads), IN_BOTH, 0,
+    {"tokens", "FILE[:TENSOR]", TEXT, FIELD(tokens), IN_EVAL, IN_EVAL,
+     "token ids, (rows, tokens of a row), or one list with --context"},
+    {"rows", "N", COUNT, FIELD(rows), IN_MODEL, 0,
+     "take the first N rows (of --calib); 0, the default, all"},
+    {"eval-rows", "N", COUNT, FIELD(eval_rows), IN_COMPRESS, 0,
+     "take the first N rows of each --eval; 0, the default, all"},
+    {"heldout", "N", COUNT, FIELD(heldout), IN_COMPRESS, 0,
+     "report errors on the first N rows of --eval too, if as long as --calib's; default 4"},
+    {"context", "L", COUNT, FIELD(context), IN_MODEL, 0,
+     "join all ids and cut them into rows of L; 0, the default, leaves the tensor's rows"},
+    {"threads", "N", COUNT, FIELD(threads), IN_BOTH | IN_MODEL, 0,
      "threads; 0, the default, uses every core this process may use"},
-    {"memory-limit", "BYTES", BYTES, FIELD(memory_limit), IN_BOTH, 0,
+    {"memory-limit", "BYTES", BYTES, FIELD(memory_limit), IN_BOTH | IN_COMPRESS, 0,
      "hard cap on the library's memory, e.g. 512Mi or 2G"},
     {"out", "FILE", TEXT, FIELD(out), IN_BOTH, 0, "write the result to this safetensors file"},
-    {"store", "f32|f16|bf16", STORE, FIELD(store), IN_BOTH, 0,
+    {"out", "FOLDER", TEXT, FIELD(out), IN_COMPRESS, IN_COMPRESS,
+     "where the compressed model will be; FOLDER.part holds what is unfinished"},
+    {"activations", "ram|half|disk", TEXT, FIELD(activations), IN_COMPRESS, 0,
+     "keep activations in memory (the default), as 16-bit floats, or in a file"},
+    {"resume", NULL, FLAG, FIELD(resume), IN_COMPRESS, 0, "go on with a run that was stopped"},
+    {"report", "FILE.html", TEXT, FIELD(report), IN_COMPRESS, 0,
+     "write a page with charts of errors, time and perplexity"},
+    {"store", "f32|f16|bf16", STORE, FIELD(store), IN_BOTH | IN_COMPRESS, 0,
      "type of the written weights; reported errors are those of the stored values"},
-    {"json", NULL, FLAG, FIELD(json), IN_BOTH, 0, "one JSON object a line instead of text"},
-    {"progress", NULL, FLAG, FIELD(progress), IN_BOTH, 0,
+    {"json", NULL, FLAG, FIELD(json), IN_BOTH | IN_MODEL, 0,
+     "one JSON object a line instead of text"},
+    {"progress", NULL, FLAG, FIELD(progress), IN_BOTH | IN_MODEL, 0,
      "show progress even if stderr is no terminal"},
     {"markdown", NULL, FLAG, FIELD(markdown), IN_OPTIONS, 0, "print docs/options.md, all solvers"},
     {"verbose", NULL, FLAG, FIELD(verbose), IN_VERSION, 0, "say how the library was built too"},
@@ -86,6 +117,14 @@ static bool is_store(const char *text)
     return !strcmp(text, "f32") || !strcmp(text, "f16") || !strcmp(text, "bf16");
 }
 
+static bool add(args_list *l, const char *value)
+{
+    if (l->count == ARGS_LIST)
+        return false;
+    l->text[l->count++] = value;
+    return true;
+}
+
 /* Put one value where the table says. */
 static bool assign(const option *o, const char *value, args *a)
 {
@@ -104,6 +143,8 @@ static bool assign(const option *o, const char *value, args *a)
     case TEXT:
         *(const char **)field = value;
         return true;
+    case LIST:
+        return add(field, value);
     }
     return false;
 }
@@ -118,7 +159,7 @@ static const option *find(const command *c, const char *name, size_t length)
 
 /* One option at argv[0], perhaps with its value at argv[1]. `used` receives how many words it
  * took. */
-static int parse_option(const command *c, int argc, char **argv, args *a, uint32_t *seen, int *used)
+static int parse_option(const command *c, int argc, char **argv, args *a, uint64_t *seen, int *used)
 {
     const char *name = argv[0] + 2, *equals = strchr(name, '=');
     const option *o = find(c, name, equals ? (size_t)(equals - name) : strlen(name));
@@ -134,8 +175,8 @@ static int parse_option(const command *c, int argc, char **argv, args *a, uint32
         value = argv[1];
         *used = 2;
     }
-    uint32_t bit = 1u << (o - options);
-    if (o->kind != FLAG && *seen & bit)
+    uint64_t bit = UINT64_C(1) << (o - options);
+    if (o->kind != FLAG && o->kind != LIST && *seen & bit)
         return wrong_usage(c->name, "%s: --%s is given twice", c->name, o->name);
     *seen |= bit;
     if (!assign(o, value, a))
@@ -151,10 +192,10 @@ static int parse_operand(const command *c, const char *text, args *a)
     return 0;
 }
 
-static int check_required(const command *c, const args *a, uint32_t seen)
+static int check_required(const command *c, const args *a, uint64_t seen)
 {
     for (int i = 0; i < OPTIONS; i++)
-        if (options[i].required & c->bit && !(seen & 1u << i))
+        if (options[i].required & c->bit && !(seen & UINT64_C(1) << i))
             return wrong_usage(c->name, "%s: --%s %s is required", c->name, options[i].name,
                                options[i].value);
     if (c->operand && *c->operand != '[' && !a->operand)
@@ -166,7 +207,8 @@ static int check_required(const command *c, const args *a, uint32_t seen)
 
 int args_parse(const command *c, int argc, char **argv, args *a)
 {
-    uint32_t seen = 0;
+    a->heldout = 4;
+    uint64_t seen = 0;
     for (int i = 0, used = 1; i < argc; i += used, used = 1) {
         int status = strncmp(argv[i], "--", 2)
                          ? parse_operand(c, argv[i], a)

@@ -5,13 +5,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { ARGS_LIST = 16 };
+
+/* An option that may be given more than once. */
+typedef struct args_list {
+    const char *text[ARGS_LIST];
+    int count;
+} args_list;
+
 typedef struct args {
     const char *weights, *calib, *test, *mask, *importance;
     const char *constraints, *solver, *solvers, *options;
-    const char *out, *store;
-    const char *operand; /* what stands alone: FILE[:TENSOR] or SOLVER */
-    int64_t threads, memory_limit;
-    bool json, progress, markdown, verbose, help;
+    const char *out, *store, *tokens, *correct, *activations, *report;
+    args_list eval, rules, skips;
+    const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
+    int64_t threads, memory_limit, rows, context, eval_rows, heldout;
+    bool resume, json, progress, markdown, verbose, help;
 } args;
 
 /* One bit a command, for the table of options. */
@@ -22,7 +31,9 @@ enum {
     IN_INFO = 8,
     IN_OPTIONS = 16,
     IN_VERSION = 32,
-    IN_ALL = 63
+    IN_EVAL = 64,
+    IN_COMPRESS = 128,
+    IN_ALL = 255
 };
 
 typedef struct command {

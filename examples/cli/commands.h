@@ -5,6 +5,8 @@
 
 int run_solve(const args *a);
 int run_compare(const args *a);
+int run_eval(const args *a);
+int run_compress(const args *a);
 int run_check(const args *a);
 int run_info(const args *a);
 int run_options(const args *a);

@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "layer.h"
 #include "message.h"
+#include "source.h"
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,11 +27,21 @@ static void print_build(void)
         printf("%-12s%d usable\n", "cores", CPU_COUNT(&cores));
 }
 
-/* "F16" -> 16, "F8_E4M3" -> 8: the type's name holds its width, but for BOOL. */
-static int bits_of(const char *type)
+/* Bits of one weight. Blocks: their bytes over their weights; else the type's name holds its width,
+ * "F16", "F8_E4M3", but for BOOL. 0: not known here. */
+static double bits_of(const char *type)
 {
+    static const struct {
+        const char *name;
+        double bits;
+    } blocks[] = {{"Q4_0", 4.5}, {"Q4_1", 5},   {"Q5_0", 5.5},    {"Q5_1", 6},
+                  {"Q8_0", 8.5}, {"Q8_1", 9},   {"Q2_K", 2.625},  {"Q3_K", 3.4375},
+                  {"Q4_K", 4.5}, {"Q5_K", 5.5}, {"Q6_K", 6.5625}, {"MXFP4", 4.25}};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        if (!strcmp(type, blocks[i].name))
+            return blocks[i].bits;
     const char *digits = strpbrk(type, "0123456789");
-    return digits ? atoi(digits) : 8;
+    return is_block_type(type) ? 0 : digits ? atoi(digits) : 8;
 }
 
 static void print_tensor(const s24_file *file, const char *name, int width)
@@ -41,13 +52,30 @@ static void print_tensor(const s24_file *file, const char *name, int width)
     if (s24_file_info(file, name, shape, &rank, &type) != S24_OK)
         return;
     char text[200] = "scalar";
-    double bytes = bits_of(type) / 8.0;
+    double bytes = bits_of(type) / 8;
     for (int32_t i = 0, used = 0; i < rank; i++) {
         used += snprintf(text + used, sizeof text - (size_t)used, "%s%lld", i ? " x " : "",
                          (long long)shape[i]);
         bytes *= (double)shape[i];
     }
-    printf("%-*s  %-8s  %-20s  %9.2f MiB\n", width, name, type, text, bytes / (1 << 20));
+    printf("%-*s  %-8s  %-20s", width, name, type, text);
+    if (bits_of(type) > 0)
+        printf("  %9.2f MiB", bytes / (1 << 20));
+    puts("");
+}
+
+/* Of a long array, as vocabularies are, the first values. */
+static void print_meta(const char *key, const char *value)
+{
+    enum { ROOM = 200 };
+    size_t length = value ? strlen(value) : 0, shown = length;
+    if (length > ROOM && *value == '[') {
+        for (shown = ROOM; shown > 1 && value[shown - 1] != ','; shown--)
+            ;
+        printf("%s: %.*s ... (%zu bytes)\n", key, (int)shown, value, length);
+    } else {
+        printf("%s: %s\n", key, value ? value : "");
+    }
 }
 
 static void print_file(const s24_file *file)
@@ -61,7 +89,7 @@ static void print_file(const s24_file *file)
     for (int64_t i = 0; i < s24_file_count(file); i++)
         print_tensor(file, s24_file_name(file, i), (int)width);
     for (int64_t i = 0; (key = s24_file_meta_key(file, i)); i++)
-        printf("%s: %s\n", key, s24_file_meta(file, key));
+        print_meta(key, s24_file_meta(file, key));
 }
 
 int run_info(const args *a)

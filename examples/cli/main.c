@@ -16,11 +16,24 @@ static const command commands[] = {
      "With --out the result with the lowest held-out error (without --test: calibration error)\n"
      "is written.\n",
      run_compare},
-    {"check", IN_CHECK, "FILE[:TENSOR]", "Check that weights obey constraints",
-     "Without TENSOR: the tensor \"weights\", or every matrix of floats if there is none.\n"
+    {"compress", IN_COMPRESS, "MODEL", "Compress a language model block by block",
+     "MODEL is a GGUF file or a Hugging Face folder of the Llama family. Each matrix is aimed at "
+     "what\n"
+     "the dense model produced. A run that was stopped, even killed, goes on with --resume.\n",
+     run_compress},
+    {"eval", IN_EVAL, "MODEL", "Perplexity of a language model on rows of token ids",
+     "MODEL is a safetensors or GGUF file, or a folder with config.json, of the architectures\n"
+     "llama, mistral, qwen2 and qwen3. Each row is one window, nothing is put before it;\n"
+     "perplexity = exp(mean of -log p over the predicted tokens).\n",
+     run_eval},
+    {"check", IN_CHECK, "FILE[:TENSOR]|MODEL", "Check that weights obey constraints",
+     "FILE is a safetensors or GGUF file, MODEL such a file or a Hugging Face folder.\n"
+     "Without TENSOR: the tensor \"weights\", or every matrix in the blocks of a model, or every\n"
+     "matrix of floats.\n"
      "Exit status 1 and the first offending place if they do not.\n",
      run_check},
-    {"info", IN_INFO, "[FILE]", "Describe a safetensors file, or this build", "", run_info},
+    {"info", IN_INFO, "[FILE|MODEL]",
+     "Describe a safetensors or GGUF file, a Hugging Face folder, or this build", "", run_info},
     {"options", IN_OPTIONS, "[SOLVER]", "Describe solvers and their options", "", run_options},
     {"version", IN_VERSION, NULL, "Print versions", "", run_version},
 };

@@ -9,8 +9,10 @@
 
 static struct {
     bool shown, terminal, drawn;
-    char phase[80];     /* title and phase of the last call: a new one restarts the clock */
-    double began, last; /* seconds: start of the phase, last time something was drawn */
+    char phase[80];         /* title and phase of the last call: a new one restarts the clock */
+    double began, last;     /* seconds: start of the phase, last time something was drawn */
+    double from, to, start; /* the part of a job that is shown, and when and where it began */
+    double job_began;
 } bar;
 
 static _Atomic(s24_solver *) watched;
@@ -60,6 +62,23 @@ static void draw(double fraction, double left)
     bar.drawn = bar.terminal;
 }
 
+void progress_span(double from, double to)
+{
+    if (to > 0 && bar.to <= 0) {
+        bar.job_began = seconds();
+        bar.start = from;
+    }
+    bar.from = from;
+    bar.to = to;
+}
+
+/* Seconds left of what runs since `began` and went from `start` to `fraction`; -1: unknown. */
+static double time_left(double began, double start, double fraction)
+{
+    double done = fraction - start;
+    return done > 0 ? (seconds() - began) * (1 - fraction) / done : -1;
+}
+
 void progress_show(const char *title, const char *phase, int64_t step, int64_t total)
 {
     char name[sizeof bar.phase];
@@ -76,7 +95,12 @@ void progress_show(const char *title, const char *phase, int64_t step, int64_t t
     bar.last = now;
     double fraction = total > 0 ? (double)step / (double)total : 0;
     fraction = fraction > 1 ? 1 : fraction;
-    draw(fraction, fraction > 0 ? (now - bar.began) * (1 - fraction) / fraction : -1);
+    if (bar.to > 0) {
+        fraction = bar.from + (bar.to - bar.from) * fraction;
+        draw(fraction, time_left(bar.job_began, bar.start, fraction));
+    } else {
+        draw(fraction, time_left(bar.began, 0, fraction));
+    }
 }
 
 void progress_clear(void)

@@ -12,6 +12,9 @@ void progress_start(bool wanted);
  * NULL ends that. */
 void progress_watch(s24_solver *solver, const char *title);
 void progress_show(const char *title, const char *phase, int64_t step, int64_t total);
+/* What is shown from now on is the part [from, to] of one long job, whose time counts from the first
+ * such call; to = 0 ends that. */
+void progress_span(double from, double to);
 /* Remove the bar, before anything else is printed. */
 void progress_clear(void);
 /* A signal asked to stop. */

@@ -1,6 +1,7 @@
 #include "record.h"
 #include "message.h"
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +75,10 @@ static char *put(char *record, const char *key, const char *value)
 char *record_put_number(char *record, const char *key, double value)
 {
     char text[40] = "null";
-    for (int digits = 1; isfinite(value) && digits <= 17; digits++) {
+    bool whole = value == rint(value) && fabs(value) < 1e15;
+    if (whole)
+        snprintf(text, sizeof text, "%.0f", value);
+    for (int digits = 1; !whole && isfinite(value) && digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break; /* the shortest that reads back equal */
@@ -99,4 +103,31 @@ char *record_put_text(char *record, const char *key, const char *value)
     record = put(record, key, quoted);
     free(quoted);
     return record;
+}
+
+/* Where the value of a member begins; NULL if there is none. */
+static const char *find_value(const char *record, const char *key)
+{
+    char *end, *member = find_member((char *)(uintptr_t)record, key, &end);
+    if (!member)
+        return NULL;
+    char *value = skip_string(member);
+    return value + strspn(value, " :");
+}
+
+double record_number(const char *record, const char *key)
+{
+    const char *value = find_value(record, key);
+    char *end;
+    double number = value ? strtod(value, &end) : NAN;
+    return value && end != value ? number : NAN;
+}
+
+char *record_text(const char *record, const char *key)
+{
+    const char *value = find_value(record, key);
+    if (!value || *value != '"')
+        return NULL;
+    char *end = skip_string((char *)(uintptr_t)value);
+    return must(strndup(value + 1, (size_t)(end - value) - 2));
 }

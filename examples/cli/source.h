@@ -7,8 +7,15 @@
 typedef struct source {
     char *path, *tensor; /* tensor: NULL if none was named (source_open() fills it in) */
     s24_file *file;
-    s24_mat view; /* into the mapped file */
+    s24_mat view; /* into the mapped file, or `decoded` */
+    void *decoded;
 } source;
+
+/* The tensor as a matrix: where it lies in the file, or, if it is stored in blocks, decoded to F32 in
+ * *decoded (to be freed). On failure the library's text is there. */
+bool tensor_view(const s24_file *file, const char *name, s24_mat *view, void **decoded);
+/* Whether the type, as s24_file_info() names it, holds weights in blocks that share scales. */
+bool is_block_type(const char *type);
 
 /* Split the text and map the file; `what` names the argument in messages. A path that exists wins
  * over a split. */
@@ -16,6 +23,9 @@ bool source_open_file(source *s, s24_ctx *ctx, const char *what, const char *tex
 /* The same and borrow the tensor, whose rank must be 2 or, if `folded`, at least 2. Without a
  * name: the only one of rank 2. */
 bool source_open(source *s, s24_ctx *ctx, const char *what, const char *text, bool folded);
+/* The same for tensors of rank `lowest` or above, whose rank is returned; without a name the only one of them. */
+bool source_open_ranks(source *s, s24_ctx *ctx, const char *what, const char *text, int32_t lowest,
+                       int32_t *rank);
 void source_close(source *s);
 
 /* Rows [first, first + count) of a view, without a copy. */

@@ -8,32 +8,54 @@ extern "C" {
 /* Experimental until interface version 1: names and signatures here may still change. */
 
 /**
- * Map a safetensors file read-only. The header is validated before use: sizes, offsets, overlaps, types, depth, counts. S24_E_IO: the system refused;
- * S24_E_FORMAT: malformed, the text says where.
+ * Map a safetensors file, a GGUF file (version 2 or 3, little-endian) or a Hugging Face folder (model.safetensors, or
+ * model.safetensors.index.json and its shards) read-only; which of them, the path's content says. Everything is validated before use:
+ * sizes, offsets, overlaps, types, depth, counts. Of a folder nothing outside is ever opened (docs/formats.md: symbolic links).
+ * S24_E_IO: the system refused; S24_E_FORMAT: malformed, the text says where; S24_E_UNSUPPORTED: another version or byte order of GGUF.
+ * One thread at a time may use a file.
  */
 S24_API s24_status s24_file_open(s24_ctx *ctx, const char *path, s24_file **out);
 /** Tensors of an open file, by index in the order in which they lie; 0 and NULL for one that is being written. */
 S24_API int64_t s24_file_count(const s24_file *file);
 S24_API const char *s24_file_name(const s24_file *file, int64_t index);
-/** Shape (room for 8), rank and stored type ("F32", "BF16", ...) of a tensor; each may be NULL. Unknown name: S24_E_ARG, the text lists
- *  the nearest. */
+/** Shape (room for 8; outputs x inputs, the contiguous extent last), rank and stored type ("F32", "BF16", "Q4_1", ...) of a tensor; each
+ *  may be NULL. Unknown name: S24_E_ARG, the text lists the nearest. */
 S24_API s24_status s24_file_info(const s24_file *file, const char *name, int64_t *shape,
                                  int32_t *rank, const char **type);
-/** Borrow a tensor where it lies, read-only, until the file is destroyed. Rank 1 gives one row; rank above 2 is folded into rows. Types without an S24 code: S24_E_DTYPE. */
+/** Borrow a tensor where it lies, read-only, until the file is destroyed. Rank 1 gives one row; rank above 2 is folded into rows. Types without an S24 code,
+ *  all of GGUF's block types among them: S24_E_DTYPE. */
 S24_API s24_status s24_file_get(const s24_file *file, const char *name, s24_mat *view);
-/** Copy a tensor out, converting to dst->dtype as s24_mat_copy() does. */
+/** Copy a tensor out, converting to dst->dtype as s24_mat_copy() does. Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 are decoded, to floats as their
+ *  definition says and from there to dst->dtype; S24_E_DTYPE for other block types. */
 S24_API s24_status s24_file_read(const s24_file *file, const char *name, const s24_mat *dst);
-/** Metadata as text; enumerable; NULL if there is none. */
+/**
+ * Metadata as text; enumerable; NULL if there is none (or no memory for the text, s24_last_error() says so). GGUF: numbers in decimal,
+ * true and false, arrays as JSON; folder: each value of config.json as "config.<key>", in nested objects "config.<key>.<key>", arrays as
+ * JSON, then what the safetensors files have. The text is made when first asked for and lives as long as the file.
+ */
 S24_API const char *s24_file_meta(const s24_file *file, const char *key);
 S24_API const char *s24_file_meta_key(const s24_file *file, int64_t index);
 
-/** Start a new file, format "safetensors"; it appears under `path` only when s24_file_commit() succeeds. */
+/**
+ * Start a new file, which appears under `path` only when s24_file_commit() succeeds. Format "safetensors"; "gguf" (version 3); or "folder",
+ * safetensors files of at most 5 GB of tensors each ("folder[shard_bytes=N]": N bytes), their index, and what s24_file_copy_meta() carries
+ * over. A folder must be new or empty: S24_E_IO.
+ */
 S24_API s24_status s24_file_create(s24_ctx *ctx, const char *path, const char *format,
                                    s24_file **out);
 /** Write a tensor now (nothing is borrowed), stored as `type` (NULL = as it is). shape NULL = (rows, cols); else `rank` extents whose
- *  product is rows * cols, elements in row-major order. */
+ *  product is rows * cols, elements in row-major order. GGUF also takes floats as Q4_0, Q4_1 and Q8_0: values that such blocks can hold
+ *  exactly come back equal (docs/formats.md), others as the format's reference quantiser rounds them; S24_E_NONFINITE for values that are
+ *  not finite, S24_E_SHAPE for rows of no whole blocks. */
 S24_API s24_status s24_file_put(s24_file *file, const char *name, const s24_mat *mat,
                                 const int64_t *shape, int32_t rank, const char *type);
+/** Write a tensor of an open file as it is stored there, whatever its type. S24_E_DTYPE: the new file's format has no such type. */
+S24_API s24_status s24_file_put_stored(s24_file *file, const s24_file *from, const char *name);
+/** Take over all metadata of an open file of the same format, typed values byte for byte, replacing equal keys; of a folder, the files
+ *  beside its weights (configuration, tokenizer, licence) byte for byte. S24_E_UNSUPPORTED: another format. */
+S24_API s24_status s24_file_copy_meta(s24_file *file, const s24_file *from);
+/** Set one key. GGUF: a key that is there keeps its type (S24_E_ARG for arrays and for what the type cannot hold), a new one is a string,
+ *  but "general.alignment" a u32. Folder: S24_E_UNSUPPORTED for "config." keys. */
 S24_API s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value);
 S24_API s24_status s24_file_commit(s24_file *file);
 /** Close; a created file that was not committed leaves nothing behind. */

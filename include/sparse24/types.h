@@ -88,7 +88,7 @@ typedef struct s24_cross s24_cross;     /**< accumulated T^T X: wanted outputs a
 typedef struct s24_problem s24_problem; /**< weights + gram + pattern: what is to be solved */
 typedef struct s24_solver s24_solver;   /**< an algorithm and its options */
 typedef struct s24_result s24_result;   /**< what a solver produced */
-typedef struct s24_file s24_file;       /**< a safetensors file */
+typedef struct s24_file s24_file;       /**< a file or folder of tensors */
 
 /** Return at least `size` bytes aligned to `align` (a power of two), or NULL. May be called from several threads. */
 typedef void *(*s24_alloc_fn)(void *user, size_t size, size_t align);

@@ -257,9 +257,9 @@ struct s24_result {
     s24_mat weights, mask; /* own their data, as parts do */
     s24i_part parts[S24I_MOST_PARTS];
     int32_t part_count;
-    int64_t rows, cols, nnz, zeros, iterations, threads, peak_bytes;
+    int64_t rows, cols, nnz, zeros, iterations, swaps, threads, peak_bytes;
     double loss, relative_loss, target_relative_loss, heldout_relative_loss, damp_used;
-    double calibration_rows, residual, seconds;
+    double calibration_rows, residual, flops, seconds;
     const char *solver, *stop; /* static storage */
     /* In the arrays and texts below; the first may be NULL. */
     const char *damp_rule, *constraints, *options, *record;

@@ -1,23 +1,24 @@
 #include "api.h"
-#include "io/safetensors.h"
+#include "io/reader.h"
+#include "io/writer.h"
 #include <string.h>
 
 /* Either a reader or a writer. */
 struct s24_file {
     s24i_object object;
-    s24i_safetensors *reader;
-    s24i_safetensors_writer *writer;
+    s24i_reader *reader;
+    s24i_writer *writer;
 };
 
-/* An empty file object, which then keeps what `make` opens. */
-static s24_status make_file(s24_ctx *ctx, const char *path, bool write, s24_file **out)
+/* An empty file object, which then keeps what is opened: for writing if there is a format. */
+static s24_status make_file(s24_ctx *ctx, const char *path, const char *format, s24_file **out)
 {
     s24_file *file = s24i_alloc_zero(&ctx->memory, sizeof *file);
 
     if (!file)
         return S24_E_MEMORY;
-    s24_status status = write ? s24i_safetensors_create(&ctx->memory, path, &file->writer)
-                              : s24i_safetensors_open(&ctx->memory, path, &file->reader);
+    s24_status status = format ? s24i_writer_create(&ctx->memory, path, format, &file->writer)
+                               : s24i_reader_open(&ctx->memory, path, &file->reader);
     if (status) {
         s24i_free(&ctx->memory, file, sizeof *file);
         return status;
@@ -40,7 +41,7 @@ s24_status s24_file_open(s24_ctx *ctx, const char *path, s24_file **out)
 {
     s24_status status = check_path(ctx, path, out);
 
-    return s24i_done(__func__, status ? status : make_file(ctx, path, false, out));
+    return s24i_done(__func__, status ? status : make_file(ctx, path, NULL, out));
 }
 
 s24_status s24_file_create(s24_ctx *ctx, const char *path, const char *format, s24_file **out)
@@ -49,10 +50,7 @@ s24_status s24_file_create(s24_ctx *ctx, const char *path, const char *format, s
 
     if (!status)
         status = s24i_check_pointer(format, "format");
-    if (!status && strcmp(format, "safetensors"))
-        status = s24i_fail(S24_E_UNSUPPORTED, "format is \"%.32s\", but must be \"safetensors\"",
-                           format);
-    return s24i_done(__func__, status ? status : make_file(ctx, path, true, out));
+    return s24i_done(__func__, status ? status : make_file(ctx, path, format, out));
 }
 
 void s24_file_destroy(s24_file *file)
@@ -61,8 +59,8 @@ void s24_file_destroy(s24_file *file)
         return;
     s24_ctx *ctx = file->object.ctx;
     file->object.handle.magic = S24I_DEAD;
-    s24i_safetensors_close(file->reader);
-    s24i_safetensors_discard(file->writer);
+    s24i_reader_close(file->reader);
+    s24i_writer_discard(file->writer);
     s24i_free(&ctx->memory, file, sizeof *file);
     s24i_ctx_release(ctx);
 }
@@ -85,12 +83,12 @@ static s24_status check_reader(const s24_file *file, const char *name)
 
 int64_t s24_file_count(const s24_file *file)
 {
-    return can_read(file) ? s24i_safetensors_count(file->reader) : 0;
+    return can_read(file) ? file->reader->count : 0;
 }
 
 const char *s24_file_name(const s24_file *file, int64_t index)
 {
-    const s24i_tensor *tensor = can_read(file) ? s24i_safetensors_at(file->reader, index) : NULL;
+    const s24i_tensor *tensor = can_read(file) ? s24i_reader_at(file->reader, index) : NULL;
 
     return tensor ? tensor->name : NULL;
 }
@@ -102,7 +100,7 @@ s24_status s24_file_info(const s24_file *file, const char *name, int64_t *shape,
     s24_status status = check_reader(file, name);
 
     if (!status)
-        status = s24i_safetensors_find(file->reader, name, &tensor);
+        status = s24i_reader_find(file->reader, name, &tensor);
     if (status)
         return s24i_done(__func__, status);
     if (shape)
@@ -120,27 +118,86 @@ s24_status s24_file_get(const s24_file *file, const char *name, s24_mat *view)
 
     if (!status)
         status = s24i_check_pointer(view, "view");
-    return s24i_done(__func__, status ? status : s24i_safetensors_view(file->reader, name, view));
+    return s24i_done(__func__, status ? status : s24i_reader_view(file->reader, name, view));
+}
+
+/* ---- Block types are decoded in strips of rows. ---- */
+
+enum { STRIP = 16 };
+
+typedef struct decoding {
+    const s24i_kernels *kernels;
+    const s24i_tensor *tensor;
+    const s24_mat *dst;
+    float *rows; /* one for each worker */
+} decoding;
+
+static void decode_strip(void *arg, int64_t strip, int32_t worker)
+{
+    const decoding *job = arg;
+    const s24i_element *element = job->tensor->element;
+    int64_t cols = job->dst->cols, bytes = element->bits / 8, blocks = cols / element->block;
+    float *out = job->rows + worker * cols;
+
+    for (int64_t i = strip * STRIP; i < job->dst->rows && i < (strip + 1) * STRIP; i++) {
+        const unsigned char *block = job->tensor->data + i * blocks * bytes;
+        for (int64_t b = 0; b < blocks; b++)
+            element->decode(block + b * bytes, out + b * element->block);
+        s24i_mat_store(job->kernels, out, job->dst, i, 1);
+    }
+}
+
+static s24_status read_blocks(s24_ctx *ctx, const s24i_tensor *tensor, const s24_mat *dst)
+{
+    decoding job = {.kernels = &ctx->kernels, .tensor = tensor, .dst = dst};
+    int64_t rows, cols;
+
+    s24i_tensor_extents(tensor, &rows, &cols);
+    s24_status status = s24i_check_mat(dst, "dst", S24I_FLOAT_TYPE);
+    if (!status)
+        status = s24i_check_shape(dst, "dst", rows, cols);
+    if (status)
+        return status;
+    s24i_enter(ctx);
+    size_t size =
+        s24i_mul((size_t)s24i_workers(&ctx->threads), s24i_mul((size_t)cols, sizeof(float)));
+    job.rows = s24i_alloc(&ctx->memory, size);
+    status = job.rows ? s24i_parallel(&ctx->threads, decode_strip, &job, (rows + STRIP - 1) / STRIP)
+                      : S24_E_MEMORY;
+    s24i_free(&ctx->memory, job.rows, size);
+    s24i_leave(ctx);
+    return status;
+}
+
+static s24_status read_tensor(const s24_file *file, const char *name, const s24_mat *dst)
+{
+    const s24i_tensor *tensor;
+    s24_mat view;
+    s24_status status = s24i_reader_find(file->reader, name, &tensor);
+
+    if (status)
+        return status;
+    if (tensor->element->decode)
+        return read_blocks(file->object.ctx, tensor, dst);
+    status = s24i_reader_view(file->reader, name, &view);
+    return status ? status : s24i_copy(file->object.ctx, &view, dst);
 }
 
 s24_status s24_file_read(const s24_file *file, const char *name, const s24_mat *dst)
 {
-    s24_mat view;
     s24_status status = check_reader(file, name);
 
-    if (!status)
-        status = s24i_safetensors_view(file->reader, name, &view);
-    return s24i_done(__func__, status ? status : s24i_copy(file->object.ctx, &view, dst));
+    return s24i_done(__func__, status ? status : read_tensor(file, name, dst));
 }
 
 const char *s24_file_meta(const s24_file *file, const char *key)
 {
-    return can_read(file) && key ? s24i_safetensors_meta(file->reader, key) : NULL;
+    return can_read(file) && key ? s24i_reader_meta(file->reader, key) : NULL;
 }
 
 const char *s24_file_meta_key(const s24_file *file, int64_t index)
 {
-    return can_read(file) ? s24i_safetensors_meta_key(file->reader, index) : NULL;
+    return can_read(file) ? s24i_reader_meta_key(file->reader, index) : NULL;
 }
 
 /* ---- Writing ---- */
@@ -164,8 +221,7 @@ s24_status s24_file_put(s24_file *file, const char *name, const s24_mat *mat, co
     if (!status)
         status = s24i_check_mat(mat, "mat", S24I_ANY_TYPE);
     return s24i_done(__func__,
-                     status ? status
-                            : s24i_safetensors_put(file->writer, name, mat, shape, rank, type));
+                     status ? status : s24i_writer_put(file->writer, name, mat, shape, rank, type));
 }
 
 s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value)
@@ -176,13 +232,38 @@ s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value)
         status = s24i_check_pointer(key, "key");
     if (!status)
         status = s24i_check_pointer(value, "value");
-    return s24i_done(__func__,
-                     status ? status : s24i_safetensors_set_meta(file->writer, key, value));
+    return s24i_done(__func__, status ? status : s24i_writer_set_meta(file->writer, key, value));
+}
+
+static s24_status put_stored(s24_file *file, const s24_file *from, const char *name)
+{
+    const s24i_tensor *tensor;
+    s24_status status = check_writer(file);
+
+    if (!status)
+        status = check_reader(from, name);
+    if (!status)
+        status = s24i_reader_find(from->reader, name, &tensor);
+    return status ? status : s24i_writer_put_stored(file->writer, tensor);
+}
+
+s24_status s24_file_put_stored(s24_file *file, const s24_file *from, const char *name)
+{
+    return s24i_done(__func__, put_stored(file, from, name));
+}
+
+s24_status s24_file_copy_meta(s24_file *file, const s24_file *from)
+{
+    s24_status status = check_writer(file);
+
+    if (!status)
+        status = check_reader(from, "");
+    return s24i_done(__func__, status ? status : s24i_writer_copy_meta(file->writer, from->reader));
 }
 
 s24_status s24_file_commit(s24_file *file)
 {
     s24_status status = check_writer(file);
 
-    return s24i_done(__func__, status ? status : s24i_safetensors_commit(file->writer));
+    return s24i_done(__func__, status ? status : s24i_writer_commit(file->writer));
 }

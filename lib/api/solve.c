@@ -122,6 +122,8 @@ static s24_status all_stages(void *arg, s24i_arena *arena)
     if (!status)
         status = solver_stage(s, arena);
     arena->used = kept;
+    if (!counting)
+        s->result->flops = arena->flops; /* without the losses: their norms may be remembered */
     if (!status)
         status = verify(s, arena);
     return status ? status : loss_stage(s, arena);
@@ -215,6 +217,7 @@ static void fill_numbers(const solve *s, s24_result *r)
     r->damp_used = s->job.damp_used;
     r->residual = s->job.residual;
     r->iterations = s->job.iterations;
+    r->swaps = s->job.swaps;
     r->calibration_rows = s->reading.gram ? s24i_rows_weight(&s->reading.gram->sums.rows) : 0;
     r->threads = s24i_workers(&s->ctx->threads);
 }

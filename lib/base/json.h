@@ -47,7 +47,11 @@ typedef struct s24i_text s24i_text;
 
 void s24i_text_append(s24i_text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+void s24i_text_bytes(s24i_text *text, const void *bytes, size_t size); /* any, also 0 */
+/* As it is, but a byte that is not UTF-8, or 0, becomes U+FFFD. */
+void s24i_text_utf8(s24i_text *text, const char *bytes, size_t size);
 void s24i_text_json_string(s24i_text *text, const char *value); /* with quotes and escapes */
+void s24i_text_json_bytes(s24i_text *text, const char *value, size_t size); /* the same */
 void s24i_text_json_number(
     s24i_text *text, double value); /* shortest spelling that reads back equal; NaN and inf: null */
 void s24i_text_free(s24i_text *text);

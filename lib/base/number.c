@@ -16,7 +16,9 @@ static void put_point(char *text)
     memmove(text + before + 1, text + before + separator, strlen(text + before + separator) + 1);
 }
 
-void s24i_number_write(char out[S24I_NUMBER_SIZE], double value)
+/* The first of the numbers of digits that reads back equal; as a float if `narrow`. */
+static void write_shortest(char out[S24I_NUMBER_SIZE], double value, int first, int last,
+                           bool narrow)
 {
     double back;
 
@@ -24,12 +26,22 @@ void s24i_number_write(char out[S24I_NUMBER_SIZE], double value)
         strcpy(out, value != value ? "nan" : value > 0 ? "inf" : "-inf");
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
+    for (int digits = first; digits <= last; digits++) {
         snprintf(out, S24I_NUMBER_SIZE, "%.*g", digits, value);
         put_point(out);
-        if (s24i_number_read(out, &back) && back == value)
+        if (s24i_number_read(out, &back) && (narrow ? (float)back : back) == value)
             return;
     }
+}
+
+void s24i_number_write(char out[S24I_NUMBER_SIZE], double value)
+{
+    write_shortest(out, value, 15, 17, false);
+}
+
+void s24i_number_write_f32(char out[S24I_NUMBER_SIZE], float value)
+{
+    write_shortest(out, value, 6, 9, true);
 }
 
 bool s24i_number_read(const char *text, double *out)

@@ -322,3 +322,19 @@ s24_status s24i_parallel(s24i_threads *threads, s24_task_fn task, void *arg, int
     pthread_mutex_unlock(&pool->busy);
     return S24_OK;
 }
+
+void s24i_keep_minimum(_Atomic int64_t *place, int64_t value)
+{
+    int64_t seen = atomic_load(place);
+
+    while (value < seen && !atomic_compare_exchange_weak(place, &seen, value)) {
+    }
+}
+
+void s24i_keep_maximum(_Atomic int64_t *place, int64_t value)
+{
+    int64_t seen = atomic_load(place);
+
+    while (value > seen && !atomic_compare_exchange_weak(place, &seen, value)) {
+    }
+}

@@ -30,4 +30,8 @@ void s24i_threads_stop(s24i_threads *threads);
  */
 s24_status s24i_parallel(s24i_threads *threads, s24_task_fn task, void *arg, int64_t count);
 
+/* *place becomes the smaller, or the larger, of itself and value: what tasks agree on without an order. */
+void s24i_keep_minimum(_Atomic int64_t *place, int64_t value);
+void s24i_keep_maximum(_Atomic int64_t *place, int64_t value);
+
 #endif

@@ -36,7 +36,7 @@ static bool reserve(s24i_text *text, size_t more)
     return true;
 }
 
-static void append_bytes(s24i_text *text, const char *bytes, size_t size)
+void s24i_text_bytes(s24i_text *text, const void *bytes, size_t size)
 {
     if (!reserve(text, size))
         return;
@@ -64,6 +64,15 @@ void s24i_text_append(s24i_text *text, const char *format, ...)
     text->size += (size_t)size;
 }
 
+void s24i_text_utf8(s24i_text *text, const char *bytes, size_t size)
+{
+    for (size_t length, step; size; bytes += step, size -= step) {
+        length = *bytes ? s24i_utf8_length(bytes, size) : 0;
+        step = length ? length : 1;
+        s24i_text_bytes(text, length ? bytes : "\xef\xbf\xbd", length ? length : 3);
+    }
+}
+
 /* One character as JSON wants it inside quotes; a byte that is not UTF-8 becomes U+FFFD. */
 static void append_character(s24i_text *text, const char *character, size_t length)
 {
@@ -71,27 +80,29 @@ static void append_character(s24i_text *text, const char *character, size_t leng
     const char *found;
 
     if (length == 0)
-        append_bytes(text, "\xef\xbf\xbd", 3);
-    else if ((found = strchr(special, *character)))
+        s24i_text_bytes(text, "\xef\xbf\xbd", 3);
+    else if (*character && (found = strchr(special, *character)))
         s24i_text_append(text, "\\%c", letter[found - special]);
     else if (length == 1 && ((unsigned char)*character < 0x20 || *character == 0x7f))
         s24i_text_append(text, "\\u%04x", (unsigned)*character);
     else
-        append_bytes(text, character, length);
+        s24i_text_bytes(text, character, length);
+}
+
+void s24i_text_json_bytes(s24i_text *text, const char *value, size_t size)
+{
+    s24i_text_bytes(text, "\"", 1);
+    for (size_t length, step; size; value += step, size -= step) {
+        length = s24i_utf8_length(value, size);
+        step = length ? length : 1;
+        append_character(text, value, length);
+    }
+    s24i_text_bytes(text, "\"", 1);
 }
 
 void s24i_text_json_string(s24i_text *text, const char *value)
 {
-    size_t left = strlen(value);
-
-    append_bytes(text, "\"", 1);
-    while (left) {
-        size_t length = s24i_utf8_length(value, left), step = length ? length : 1;
-        append_character(text, value, length);
-        value += step;
-        left -= step;
-    }
-    append_bytes(text, "\"", 1);
+    s24i_text_json_bytes(text, value, strlen(value));
 }
 
 void s24i_text_json_number(s24i_text *text, double value)

@@ -1,8 +1,11 @@
 #include "os.h"
 #include "base/error.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -54,16 +57,59 @@ void s24i_os_unmap(const void *data, uint64_t size)
         munmap((void *)(uintptr_t)data, size);
 }
 
-s24_status s24i_os_check_target(const char *path)
+bool s24i_os_exists(const char *path)
 {
     struct stat info;
+
+    return lstat(path, &info) == 0;
+}
+
+bool s24i_os_is_below(const char *path, const char *directory)
+{
+    char file[PATH_MAX], root[PATH_MAX];
+
+    if (!realpath(path, file) || !realpath(directory, root))
+        return false;
+    size_t length = strlen(root);
+    return !strncmp(file, root, length) && (file[length] == '/' || length == 1);
+}
+
+bool s24i_os_is_directory(const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+s24_status s24i_os_check_target(const char *path)
+{
     const char *slash = strrchr(path, '/');
 
     if (!*(slash ? slash + 1 : path))
         errno = ENOENT;
-    else if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    else if (s24i_os_is_directory(path))
         errno = EISDIR;
     else
+        return S24_OK;
+    return refused(path, "create");
+}
+
+static s24_status found(void *arg, const char *name)
+{
+    (void)arg, (void)name;
+    errno = ENOTEMPTY;
+    return S24_E_IO;
+}
+
+s24_status s24i_os_check_folder(const char *path)
+{
+    if (!*path)
+        errno = ENOENT;
+    else if (!s24i_os_exists(path))
+        return S24_OK;
+    else if (!s24i_os_is_directory(path))
+        errno = EEXIST;
+    else if (s24i_os_list(path, found, NULL) == S24_OK)
         return S24_OK;
     return refused(path, "create");
 }
@@ -83,37 +129,64 @@ static char *directory_of(s24i_memory *memory, const char *target, size_t *size)
     return directory;
 }
 
-s24_status s24i_os_beside(s24i_memory *memory, const char *target, int *fd, char **name)
+/* A descriptor of the new file, or 0 for a new directory; negative: errno says why. */
+static int make_file(const char *path)
+{
+    return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
+
+static int make_directory(const char *path)
+{
+    return mkdir(path, 0777);
+}
+
+static s24_status make_beside(s24i_memory *memory, const char *target, int (*make)(const char *),
+                              int *made, char **name)
 {
     size_t size;
     char *path = directory_of(memory, target, &size);
     s24_status status = S24_OK;
-    int made = -1;
 
     if (!path)
         return S24_E_MEMORY;
     size_t length = strlen(path);
-    for (int i = 0; i < NAMES_TRIED && made < 0; i++) {
+    for (int i = 0; i < NAMES_TRIED && *made < 0; i++) {
         snprintf(path + length, size - length, ".sparse24-%ld-%d.tmp", (long)getpid(), i);
-        made = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (made < 0 && errno != EEXIST)
+        *made = make(path);
+        if (*made < 0 && errno != EEXIST)
             break;
     }
-    if (made < 0) {
+    if (*made < 0) {
         status = refused(path, "create");
         goto out;
     }
     *name = s24i_strdup(memory, path);
     if (!*name) {
         status = S24_E_MEMORY;
-        unlink(path);
-        close(made);
-        goto out;
+        remove(path);
     }
-    *fd = made;
 out:
     s24i_free(memory, path, size);
     return status;
+}
+
+s24_status s24i_os_beside(s24i_memory *memory, const char *target, int *fd, char **name)
+{
+    int made = -1;
+    s24_status status = make_beside(memory, target, make_file, &made, name);
+
+    if (!status)
+        *fd = made;
+    else if (made >= 0)
+        close(made);
+    return status;
+}
+
+s24_status s24i_os_folder_beside(s24i_memory *memory, const char *target, char **name)
+{
+    int made = -1;
+
+    return make_beside(memory, target, make_directory, &made, name);
 }
 
 /* Where the file system has no nameless files: one that loses its name at once. */
@@ -184,28 +257,31 @@ s24_status s24i_os_write(int fd, const char *path, const void *data, uint64_t si
 }
 
 /* Let the kernel copy as much as it can or will; returns how much that was. */
-static uint64_t copy_in_kernel(int from, int to, uint64_t size, uint64_t at)
+static uint64_t copy_in_kernel(int from, int to, uint64_t begin, uint64_t size, uint64_t at)
 {
-    off_t in = 0, out = (off_t)at;
+    off_t in = (off_t)begin, out = (off_t)at;
+    uint64_t done = 0;
 
-    while ((uint64_t)in < size) {
-        ssize_t copied = copy_file_range(from, &in, to, &out, size - (uint64_t)in, 0);
+    while (done < size) {
+        ssize_t copied = copy_file_range(from, &in, to, &out, size - done, 0);
         if (copied < 0 && errno == EINTR)
             continue;
         if (copied <= 0)
             break;
+        done += (uint64_t)copied;
     }
-    return (uint64_t)in;
+    return done;
 }
 
-s24_status s24i_os_copy(int from, int to, const char *path, uint64_t size, uint64_t at)
+s24_status s24i_os_copy(int from, int to, const char *path, uint64_t begin, uint64_t size,
+                        uint64_t at)
 {
     char chunk[CHUNK];
-    uint64_t done = copy_in_kernel(from, to, size, at);
+    uint64_t done = copy_in_kernel(from, to, begin, size, at);
 
     while (done < size) {
         size_t wanted = size - done < CHUNK ? size - done : CHUNK;
-        ssize_t got = pread(from, chunk, wanted, (off_t)done);
+        ssize_t got = pread(from, chunk, wanted, (off_t)(begin + done));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -218,6 +294,11 @@ s24_status s24i_os_copy(int from, int to, const char *path, uint64_t size, uint6
         done += (uint64_t)got;
     }
     return S24_OK;
+}
+
+s24_status s24i_os_extend(int fd, const char *path, uint64_t size)
+{
+    return ftruncate(fd, (off_t)size) ? refused(path, "extend") : S24_OK;
 }
 
 s24_status s24i_os_sync(int fd, const char *path)
@@ -244,4 +325,66 @@ s24_status s24i_os_replace(const char *from, const char *to)
 s24_status s24i_os_unlink(const char *path)
 {
     return unlink(path) ? refused(path, "unlink") : S24_OK;
+}
+
+s24_status s24i_os_sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return refused(path, "open");
+    s24_status status = s24i_os_sync(fd, path);
+    close(fd);
+    return status;
+}
+
+s24_status s24i_os_make(const char *path, const void *data, uint64_t size)
+{
+    int fd = make_file(path);
+
+    if (fd < 0)
+        return refused(path, "create");
+    s24_status status = s24i_os_write(fd, path, data, size, 0), closed;
+    if (!status)
+        status = s24i_os_sync(fd, path);
+    closed = s24i_os_close(fd, path);
+    return status ? status : closed;
+}
+
+s24_status s24i_os_list(const char *path, s24_status (*visit)(void *arg, const char *name),
+                        void *arg)
+{
+    DIR *directory = opendir(path);
+    struct dirent *item = NULL;
+    s24_status status = S24_OK;
+
+    if (!directory)
+        return refused(path, "open");
+    for (errno = 0; !status && (item = readdir(directory)); errno = status ? errno : 0) {
+        if (strcmp(item->d_name, ".") && strcmp(item->d_name, ".."))
+            status = visit(arg, item->d_name);
+    }
+    if (!status && errno)
+        status = refused(path, "list");
+    int reason = errno;
+    closedir(directory);
+    errno = reason;
+    return status;
+}
+
+static s24_status remove_in(void *arg, const char *name)
+{
+    unlinkat(*(const int *)arg, name, 0);
+    return S24_OK;
+}
+
+void s24i_os_remove_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    s24i_os_list(path, remove_in, &fd);
+    close(fd);
+    rmdir(path);
 }

@@ -8,22 +8,42 @@
 s24_status s24i_os_map(const char *path, const void **data, uint64_t *size);
 void s24i_os_unmap(const void *data, uint64_t size);
 
+bool s24i_os_exists(const char *path);
+bool s24i_os_is_directory(const char *path);
+/* Does the file, symbolic links followed, lie below that directory? */
+bool s24i_os_is_below(const char *path, const char *directory);
+
 /* S24_E_IO if `path` is a directory or names none of its files: nothing could be renamed over that. */
 s24_status s24i_os_check_target(const char *path);
+/* S24_E_IO unless nothing is at `path`, or an empty directory: only such a one can be replaced by another in one step. */
+s24_status s24i_os_check_folder(const char *path);
 /* A file for reading and writing on the file system of `target`, without a name: it is gone with its descriptor. */
 s24_status s24i_os_spool(s24i_memory *memory, const char *target, int *fd);
 /* A new file in the directory of `target`; *name is for s24i_os_unlink() or s24i_os_replace(), then s24i_strfree(). */
 s24_status s24i_os_beside(s24i_memory *memory, const char *target, int *fd, char **name);
+/* A new directory in the directory of `target`, named as above; it can be removed with all files in it (and no directory). */
+s24_status s24i_os_folder_beside(s24i_memory *memory, const char *target, char **name);
+void s24i_os_remove_folder(const char *path);
 /* The directory that holds `target`, for s24i_os_sync(). */
 s24_status s24i_os_directory(s24i_memory *memory, const char *target, int *fd);
 
 /* `path` in the functions below is for texts only. */
 s24_status s24i_os_write(int fd, const char *path, const void *data, uint64_t size, uint64_t at);
-/* The first `size` bytes of `from` to `to` at offset `at`. */
-s24_status s24i_os_copy(int from, int to, const char *path, uint64_t size, uint64_t at);
+/* `size` bytes of `from` from offset `begin` to `to` at offset `at`. */
+s24_status s24i_os_copy(int from, int to, const char *path, uint64_t begin, uint64_t size,
+                        uint64_t at);
+/* Make the file `size` bytes long; new ones are 0. */
+s24_status s24i_os_extend(int fd, const char *path, uint64_t size);
 s24_status s24i_os_sync(int fd, const char *path);
 /* The descriptor is gone also when this fails (a late write error). */
 s24_status s24i_os_close(int fd, const char *path);
+
+s24_status s24i_os_sync_folder(const char *path);
+/* A new file with these bytes, on disk. */
+s24_status s24i_os_make(const char *path, const void *data, uint64_t size);
+/* visit(arg, name) for every name in the directory but "." and "..", until one fails. */
+s24_status s24i_os_list(const char *path, s24_status (*visit)(void *arg, const char *name),
+                        void *arg);
 
 s24_status s24i_os_replace(const char *from, const char *to);
 s24_status s24i_os_unlink(const char *path);

@@ -25,56 +25,21 @@ void s24i_admm_take(const s24i_ops *ops, s24i_arena *arena, s24i_admm *a)
     a->tile = tile_rows(a->rows);
     a->z = s24i_arena_take(arena, s24i_mul((size_t)a->rows, n), sizeof(float));
     a->f = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
-    a->factor = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
-    a->inv_diag = s24i_arena_take(arena, n * S24I_BLOCK, sizeof(float));
     a->scratch = s24i_arena_take(arena, s24i_mul(2 * (size_t)a->tile * n, workers), sizeof(float));
     a->rho = a->dual = 1;
 }
 
-/* ---- the penalty ---- */
-
-static void shift_row(void *arg, int64_t i, int32_t worker)
-{
-    (void)worker;
-    const s24i_admm *a = arg;
-    int64_t n = a->p->dim;
-    memcpy(a->factor + i * n + i, a->p->s + i * n + i, (size_t)(n - i) * sizeof(float));
-    a->factor[i * n + i] += (float)a->rho;
-}
-
 s24_status s24i_admm_penalty(const s24i_ops *ops, s24i_arena *arena, s24i_admm *a, double rho)
 {
-    int64_t n = a->p->dim;
-    bool positive = true;
-    if (s24i_counting(arena)) {
-        s24i_cholesky(ops, arena, n, NULL, NULL, 0, NULL);
-        return s24i_inverse(ops, arena, n, NULL, NULL, NULL);
-    }
     a->dual *= a->rho / rho; /* the unscaled dual rho U stays */
     a->rho = rho;
-    s24_status status = s24i_parallel(ops->threads, shift_row, a, n);
-    if (!status)
-        status = s24i_cholesky(ops, arena, n, a->factor, a->inv_diag, 0, &positive);
-    if (!status && !positive)
-        status = s24i_fail(S24_E_NUMERIC, "S + %g I is not positive definite", rho);
-    return status ? status : s24i_inverse(ops, arena, n, a->factor, a->inv_diag, a->f);
-}
-
-/* ---- the start ---- */
-
-static void start_row(void *arg, int64_t i, int32_t worker)
-{
-    (void)worker;
-    const s24i_admm *a = arg;
-    int64_t n = a->p->dim;
-    a->ops->kernels->apply_mask(a->from + i * n, a->mask + i * n, a->z + i * n, n);
+    return s24i_shifted_inverse(ops, arena, a->p, rho, a->f);
 }
 
 s24_status s24i_admm_start(const s24i_ops *ops, s24i_admm *a, const float *from)
 {
-    a->from = from;
     a->dual = 1;
-    return s24i_parallel(ops->threads, start_row, a, a->rows);
+    return s24i_apply_mask(ops, from, a->mask, a->rows, a->p->dim, a->z);
 }
 
 /* ---- iterations ---- */
@@ -146,6 +111,7 @@ s24_status s24i_admm_iterate(const s24i_ops *ops, s24i_arena *arena, s24i_admm *
         return s24i_over_layer(a->pattern)
                    ? s24i_select_largest(ops, arena, NULL, a->rows * a->p->dim, 0, NULL)
                    : S24_OK;
+    arena->flops += steps * s24i_product_flops(a->rows, a->p->dim);
     if (s24i_over_layer(a->pattern))
         return iterate_layer(ops, arena, a);
     status = s24i_parallel(ops->threads, iterate_tile, a, (a->rows + a->tile - 1) / a->tile);

@@ -244,6 +244,8 @@ s24_status s24i_descend(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watc
                                 sizeof(float));
     s24_status status = S24_OK;
     if (!s24i_counting(arena)) {
+        arena->flops +=
+            s24i_product_flops(rows, prepared->dim) * (1 + (may_refit(grid) ? limits.refits : 0));
         s24i_watch_phase(watch, "descent", rows);
         status = s24i_parallel(ops->threads, descend_tile, &d, (rows + ROWS - 1) / ROWS);
         *iterations = atomic_load(&d.iterations);

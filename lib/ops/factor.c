@@ -90,6 +90,7 @@ s24_status s24i_cholesky(const s24i_ops *ops, s24i_arena *arena, int64_t dim, fl
     if (s24i_counting(arena))
         goto done;
     *positive = true;
+    arena->flops += (double)dim * (double)dim * (double)dim / 3;
     for (c.block = blocks(dim) - 1; c.block >= 0 && !status; c.block--) {
         status = s24i_parallel(ops->threads, update_tile, &c, 1 + (c.block + 1) / 2);
         if (status || !(*positive = factor_diagonal(&c, work, floor)))
@@ -154,6 +155,7 @@ s24_status s24i_inverse(const s24i_ops *ops, s24i_arena *arena, int64_t dim, con
         s24i_arena_take(arena, (size_t)(B * B) * (size_t)s24i_workers(ops->threads), sizeof(float));
     s24_status status = S24_OK;
     if (!s24i_counting(arena)) {
+        arena->flops += 2 * (double)dim * (double)dim * (double)dim / 3;
         status = s24i_parallel(ops->threads, invert_column, &v, blocks(dim));
         if (!status)
             status = s24i_parallel(ops->threads, multiply_tile, &v, blocks(dim));
@@ -211,8 +213,44 @@ s24_status s24i_solve_rows(const s24i_ops *ops, s24i_arena *arena, int64_t dim, 
     s.scratch = s24i_arena_take(arena, (size_t)(ROWS * B) * (size_t)s24i_workers(ops->threads),
                                 sizeof(float));
     s24_status status = S24_OK;
+    arena->flops += s24i_product_flops(rows, dim);
     if (!s24i_counting(arena))
         status = s24i_parallel(ops->threads, solve_tile, &s, (rows + ROWS - 1) / ROWS);
+    arena->used = mark;
+    return status;
+}
+
+/* ---- (S + rho I)^-1: its factor lives where the inverse will ---- */
+
+typedef struct {
+    const s24i_prepared *p;
+    float rho, *f;
+} shift;
+
+static void shift_row(void *arg, int64_t i, int32_t worker)
+{
+    (void)worker;
+    const shift *s = arg;
+    int64_t n = s->p->dim, place = i * n + i;
+    memcpy(s->f + place, s->p->s + place, (size_t)(n - i) * sizeof(float));
+    s->f[place] += s->rho;
+}
+
+s24_status s24i_shifted_inverse(const s24i_ops *ops, s24i_arena *arena,
+                                const s24i_prepared *prepared, double rho, float *f)
+{
+    size_t mark = arena->used;
+    shift s = {prepared, (float)rho, f};
+    int64_t n = prepared->dim;
+    bool positive = true, counting = s24i_counting(arena);
+    float *inv_diag = s24i_arena_take(arena, (size_t)(n * S24I_BLOCK), sizeof(float));
+    s24_status status = counting ? S24_OK : s24i_parallel(ops->threads, shift_row, &s, n);
+    if (!status)
+        status = s24i_cholesky(ops, arena, n, f, inv_diag, 0, &positive);
+    if (!status && !positive)
+        status = s24i_fail(S24_E_NUMERIC, "S + %g I is not positive definite", rho);
+    if (!status)
+        status = s24i_inverse(ops, arena, n, f, inv_diag, f);
     arena->used = mark;
     return status;
 }

@@ -148,6 +148,7 @@ s24_status s24i_quadratic(const s24i_ops *ops, s24i_arena *arena, const s24i_gra
     if (s24i_counting(arena))
         goto done;
     if (gram) {
+        arena->flops += s24i_product_flops(a->rows, a->cols) / 2; /* E^T E is symmetric */
         status = sum_chunks(&s, value);
     } else {
         status = s24i_parallel(ops->threads, square_row, &s, a->rows);

@@ -156,13 +156,6 @@ typedef struct {
     _Atomic int64_t bad; /* first offending element, rows * cols when none */
 } whole;
 
-static void keep_minimum(_Atomic int64_t *place, int64_t value)
-{
-    int64_t seen = atomic_load(place);
-    while (value < seen && !atomic_compare_exchange_weak(place, &seen, value)) {
-    }
-}
-
 static int64_t tiles(int64_t rows)
 {
     return (rows + TILE - 1) / TILE;
@@ -182,7 +175,7 @@ static void read_tile(void *arg, int64_t tile, int32_t worker)
     s24i_mat_load(job->ops->kernels, job->src, tile * TILE, tile_rows(job->src->rows, tile), out);
     int64_t bad = job->ops->kernels->first_nonfinite(out, count);
     if (bad >= 0)
-        keep_minimum(&job->bad, tile * TILE * cols + bad);
+        s24i_keep_minimum(&job->bad, tile * TILE * cols + bad);
 }
 
 s24_status s24i_mat_read(const s24i_ops *ops, const s24_mat *mat, const char *what, float *out)

@@ -35,6 +35,12 @@ static inline s24_mat s24i_view(const float *data, int64_t rows, int64_t cols)
                      .device = S24_CPU};
 }
 
+/* Of X S with X rows x dim. */
+static inline double s24i_product_flops(int64_t rows, int64_t dim)
+{
+    return 2 * (double)rows * (double)dim * (double)dim;
+}
+
 static inline bool s24i_counting(const s24i_arena *arena)
 {
     return arena->base == NULL;
@@ -152,7 +158,7 @@ s24_status s24i_cross_flush(const s24i_ops *ops, s24i_cross *cross);
  * go to inv_diag (dim x S24I_BLOCK, block k at row k S24I_BLOCK, upper). False when a pivot R_jj^2 falls below `floor`. */
 s24_status s24i_cholesky(const s24i_ops *ops, s24i_arena *arena, int64_t dim, float *s,
                          float *inv_diag, float floor, bool *positive);
-/* K = (R R^T)^-1, dim x dim, symmetric. */
+/* K = (R R^T)^-1, dim x dim, symmetric; may be r itself. */
 s24_status s24i_inverse(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
                         const float *inv_diag, float *k);
 /* X <- X (R R^T)^-1 for X rows x dim. */
@@ -191,6 +197,9 @@ int64_t s24i_zeros(double sparsity, int64_t size);
 s24_status s24i_project(const s24i_ops *ops, s24i_arena *arena, const s24i_pattern *pattern,
                         const float *w, const float *norm, int64_t rows, int64_t cols,
                         uint8_t *mask);
+/* v = w where the mask is 1, else 0; may be in place. */
+s24_status s24i_apply_mask(const s24i_ops *ops, const float *w, const uint8_t *mask, int64_t rows,
+                           int64_t cols, float *v);
 /* mask = 1 on the `keep` largest of count non-negative scores, ties to the lower index. */
 void s24i_keep_largest(const float *score, int64_t count, int64_t keep, uint8_t *mask);
 /* The same on all threads. */
@@ -361,6 +370,9 @@ s24_status s24i_choose_damping(const s24i_ops *ops, s24i_arena *arena, s24i_watc
  * stays as it is when there is none. */
 s24_status s24i_aim(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                     const s24i_layer *layer, float *w);
+/* F = (S + rho I)^-1, dim x dim; S24_E_NUMERIC when that has no Cholesky factor. */
+s24_status s24i_shifted_inverse(const s24i_ops *ops, s24i_arena *arena,
+                                const s24i_prepared *prepared, double rho, float *f);
 /* variance[j] = 1 / [S^-1]_jj: of input j given all others. */
 s24_status s24i_variances(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
                           float *variance);
@@ -414,6 +426,12 @@ typedef struct s24i_cg_limits {
 s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                    const s24i_prepared *prepared, const float *w, int64_t rows, const uint8_t *mask,
                    s24i_cg_limits limits, float *v, int32_t *iterations, double *residual);
+/* The same for some rows (up to S24I_CG_ROWS), from inside a task; scratch is 3 x rows x dim, left[i] the relative residual of row i,
+ * *products the rows that were multiplied by S. Returns the iterations. */
+#define S24I_CG_ROWS 128
+int32_t s24i_cg_rows(const s24i_ops *ops, s24i_watch *watch, const s24i_prepared *prepared,
+                     const float *w, int64_t rows, const uint8_t *mask, s24i_cg_limits limits,
+                     float *v, float *scratch, double *left, int64_t *products);
 /* loss[i] = (v - w) S (v - w)^T of row i. */
 s24_status s24i_row_losses(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
                            const float *w, int64_t rows, const float *v, double *loss);
@@ -445,12 +463,9 @@ typedef struct s24i_admm {
 
     float *z;         /* rows x dim: the projected iterate on the mask, the scaled dual off it */
     float *f;         /* (S + rho I)^-1; free to use before the first penalty */
-    float *factor;    /* dim x dim */
-    float *inv_diag;  /* dim x S24I_BLOCK */
     float *scratch;   /* 2 tiles a worker */
     int64_t tile;     /* rows of one */
     double rho, dual; /* dual: what the dual in z is still to be multiplied with */
-    const float *from;
     int32_t steps;
 } s24i_admm;
 
@@ -473,7 +488,7 @@ typedef struct s24i_shrinking {
     double lambda;          /* gradient: first strength, in units of 1 / rms of w */
     double growth;          /* gradient: its factor an iteration */
     int32_t refit_steps;    /* gradient: masked gradient steps at the end */
-    _Atomic int32_t *taken; /* out: the largest number of iterations any tile took */
+    _Atomic int64_t *taken; /* out: the largest number of iterations any tile took */
 } s24i_shrinking;
 
 /* mask and v from w; the pattern is n:m. */
@@ -481,11 +496,22 @@ s24_status s24i_shrink(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch
                        const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
                        int64_t rows, s24i_shrinking how, float *v, uint8_t *mask);
 
-/* Exact 1-swaps from v's support (swaps.c): exchanges within a group of n:m, within the row otherwise, while one gains more than tol times
- * the row's loss, `most` at most in a row. v and mask are always feasible. A fixed mask is the caller's to refuse. */
+/* ---- Exchanges of kept for pruned weights (swaps.c, schur.c) ---- */
+
+enum { S24I_SWAP_AUTO, S24I_SWAP_EXACT, S24I_SWAP_SCHUR };
+
+typedef struct s24i_swap_limits {
+    int32_t method; /* AUTO is exact up to S24I_EXACT_COLS inputs */
+    double tol;     /* an exchange must gain more than this times its row's loss */
+    int64_t most;   /* exchanges in a row */
+} s24i_swap_limits;
+
+/* Exchanges within a group of n:m, within the row otherwise, other weights of the row re-fitted: EXACT prices each with the tableau of the
+ * row, one at a time; SCHUR prices many with tableaus averaged over rows and takes back what did not lower the loss. v and mask are feasible
+ * at any time, the loss of no row grows. A fixed mask is the caller's to refuse. */
 s24_status s24i_swap(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                      const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
-                     int64_t rows, double tol, int64_t most, float *v, uint8_t *mask,
+                     int64_t rows, s24i_swap_limits limits, float *v, uint8_t *mask,
                      int64_t *swapped);
 
 /* ---- Losses in double (loss.c) ---- */

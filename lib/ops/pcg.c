@@ -7,33 +7,28 @@
  * unit-diagonal coordinates the Jacobi preconditioner is the identity. The residual is kept zero off the mask, so its norm is the masked
  * one and a row stops when it should.
  */
-enum { MOST_ROWS = 128 };
-
 /* Wide tiles make better products, many tiles better balance. Of the shape alone. */
 static int64_t tile_rows(int64_t rows)
 {
-    return rows >= 1024 ? MOST_ROWS : rows >= 256 ? 64 : rows >= 64 ? 32 : 16;
+    return rows >= 1024 ? S24I_CG_ROWS : rows >= 256 ? 64 : rows >= 64 ? 32 : 16;
 }
 
 typedef struct {
     const s24i_ops *ops;
-    s24i_watch *watch;
     const s24i_prepared *p;
     const float *w;
-    int64_t rows, tile;
     const uint8_t *mask;
     s24i_cg_limits limits;
-    float *v, *scratch;
-    _Atomic int32_t iterations;
+    float *v;
     double *left; /* a row: relative residual at the end */
 } cg;
 
 /* The rows of a tile that still run, packed to the front: the product shrinks as rows finish. */
 typedef struct {
     int64_t n, running;
-    int64_t row[MOST_ROWS]; /* of the layer */
+    int64_t row[S24I_CG_ROWS]; /* of the tile */
     float *r, *p, *ap;
-    double start[MOST_ROWS], norm2[MOST_ROWS];
+    double start[S24I_CG_ROWS], norm2[S24I_CG_ROWS];
 } tile_state;
 
 static bool done(const cg *c, const tile_state *t, int64_t i)
@@ -57,17 +52,17 @@ static void retire(const cg *c, tile_state *t, int64_t i)
 }
 
 /* r = ((w - v) S) on the mask, p = r. */
-static void begin(const cg *c, tile_state *t, int64_t first, int64_t rows)
+static void begin(const cg *c, tile_state *t, int64_t rows)
 {
     const s24i_kernels *kernels = c->ops->kernels;
     int64_t n = t->n;
     for (int64_t i = 0; i < rows * n; i++)
-        t->p[i] = c->w[first * n + i] - c->v[first * n + i];
+        t->p[i] = c->w[i] - c->v[i];
     s24i_sgemm(false, false, rows, n, n, 1, t->p, n, c->p->s, n, 0, t->r, n);
     for (int64_t i = 0; i < rows; i++) {
         float *r = t->r + i * n;
-        kernels->apply_mask(r, c->mask + (first + i) * n, r, n);
-        t->row[i] = first + i;
+        kernels->apply_mask(r, c->mask + i * n, r, n);
+        t->row[i] = i;
         t->start[i] = t->norm2[i] = kernels->sum_squares(r, n);
     }
     memcpy(t->p, t->r, (size_t)(rows * n) * sizeof(float));
@@ -94,31 +89,57 @@ static void advance(const cg *c, tile_state *t, int64_t i)
     t->norm2[i] = norm2;
 }
 
-static void cg_tile(void *arg, int64_t tile, int32_t worker)
+int32_t s24i_cg_rows(const s24i_ops *ops, s24i_watch *watch, const s24i_prepared *prepared,
+                     const float *w, int64_t rows, const uint8_t *mask, s24i_cg_limits limits,
+                     float *v, float *scratch, double *left, int64_t *products)
 {
-    cg *c = arg;
-    int64_t first = tile * c->tile, rows = c->rows - first < c->tile ? c->rows - first : c->tile;
-    tile_state t = {.n = c->p->dim};
-    t.r = c->scratch + (int64_t)worker * 3 * c->tile * t.n;
-    t.p = t.r + c->tile * t.n;
-    t.ap = t.p + c->tile * t.n;
-    begin(c, &t, first, rows);
+    cg c = {ops, prepared, w, mask, limits, v, left};
+    tile_state t = {.n = prepared->dim};
+    t.r = scratch;
+    t.p = t.r + rows * t.n;
+    t.ap = t.p + rows * t.n;
+    begin(&c, &t, rows);
     int32_t iteration = 0;
-    while (t.running && iteration < c->limits.max_iter && !s24i_watch_stopped(c->watch)) {
-        s24i_sgemm(false, false, t.running, t.n, t.n, 1, t.p, t.n, c->p->s, t.n, 0, t.ap, t.n);
+    *products = rows;
+    while (t.running && iteration < limits.max_iter && !s24i_watch_stopped(watch)) {
+        s24i_sgemm(false, false, t.running, t.n, t.n, 1, t.p, t.n, prepared->s, t.n, 0, t.ap, t.n);
+        *products += t.running;
         for (int64_t i = t.running - 1; i >= 0; i--) {
-            advance(c, &t, i);
-            if (done(c, &t, i))
-                retire(c, &t, i);
+            advance(&c, &t, i);
+            if (done(&c, &t, i))
+                retire(&c, &t, i);
         }
         iteration++;
     }
     while (t.running)
-        retire(c, &t, t.running - 1);
-    int32_t seen = atomic_load(&c->iterations);
-    while (iteration > seen && !atomic_compare_exchange_weak(&c->iterations, &seen, iteration)) {
-    }
-    s24i_watch_step(c->watch, rows, NAN, NAN);
+        retire(&c, &t, t.running - 1);
+    return iteration;
+}
+
+/* ---- the whole layer ---- */
+
+typedef struct {
+    cg c;
+    s24i_watch *watch;
+    int64_t rows, tile;
+    float *scratch;
+    _Atomic int64_t iterations, products; /* most of a row; rows times S, of all */
+} layer_cg;
+
+static void cg_tile(void *arg, int64_t tile, int32_t worker)
+{
+    layer_cg *l = arg;
+    const cg *c = &l->c;
+    int64_t n = c->p->dim, first = tile * l->tile;
+    int64_t rows = l->rows - first < l->tile ? l->rows - first : l->tile;
+    int64_t products;
+    int32_t iterations =
+        s24i_cg_rows(c->ops, l->watch, c->p, c->w + first * n, rows, c->mask + first * n, c->limits,
+                     c->v + first * n, l->scratch + (int64_t)worker * 3 * l->tile * n,
+                     c->left + first, &products);
+    s24i_keep_maximum(&l->iterations, iterations);
+    atomic_fetch_add(&l->products, products);
+    s24i_watch_step(l->watch, rows, NAN, NAN);
 }
 
 s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
@@ -126,22 +147,21 @@ s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                    s24i_cg_limits limits, float *v, int32_t *iterations, double *residual)
 {
     size_t mark = arena->used;
-    cg c = {.ops = ops, .watch = watch, .p = prepared, .w = w, .rows = rows, .mask = mask};
-    c.limits = limits;
-    c.v = v;
-    c.tile = tile_rows(rows);
-    c.scratch = s24i_arena_take(
-        arena, s24i_mul((size_t)(3 * c.tile * prepared->dim), (size_t)s24i_workers(ops->threads)),
+    layer_cg l = {.c = {ops, prepared, w, mask, limits, v, NULL}, .watch = watch, .rows = rows};
+    l.tile = tile_rows(rows);
+    l.scratch = s24i_arena_take(
+        arena, s24i_mul((size_t)(3 * l.tile * prepared->dim), (size_t)s24i_workers(ops->threads)),
         sizeof(float));
-    c.left = s24i_arena_take(arena, (size_t)rows, sizeof(double));
+    l.c.left = s24i_arena_take(arena, (size_t)rows, sizeof(double));
     s24_status status = S24_OK;
     if (!s24i_counting(arena)) {
         s24i_watch_phase(watch, "refit", rows);
-        status = s24i_parallel(ops->threads, cg_tile, &c, (rows + c.tile - 1) / c.tile);
-        *iterations = atomic_load(&c.iterations);
+        status = s24i_parallel(ops->threads, cg_tile, &l, (rows + l.tile - 1) / l.tile);
+        *iterations = (int32_t)atomic_load(&l.iterations);
+        arena->flops += s24i_product_flops(atomic_load(&l.products), prepared->dim);
         *residual = 0;
         for (int64_t i = 0; i < rows; i++)
-            *residual = fmax(*residual, c.left[i]);
+            *residual = fmax(*residual, l.c.left[i]);
     }
     arena->used = mark;
     return status;

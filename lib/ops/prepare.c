@@ -187,6 +187,7 @@ s24_status s24i_prepare_aim(const s24i_ops *ops, s24i_arena *arena, const s24i_l
             s24i_solve_rows(ops, arena, prepared->dim, NULL, NULL, NULL, rows);
         goto done;
     }
+    arena->flops += target ? s24i_product_flops(rows, prepared->dim) : 0;
     status = s24i_parallel(ops->threads, scale_row, &a, rows);
     if (target && !status)
         status = s24i_parallel(ops->threads, step_tile, &a, (rows + ROWS - 1) / ROWS);

@@ -222,6 +222,31 @@ s24_status s24i_project(const s24i_ops *ops, s24i_arena *arena, const s24i_patte
     return status;
 }
 
+/* ---- the mask applied ---- */
+
+typedef struct {
+    const s24i_ops *ops;
+    const float *w;
+    const uint8_t *mask;
+    int64_t cols;
+    float *v;
+} masking;
+
+static void mask_row(void *arg, int64_t row, int32_t worker)
+{
+    (void)worker;
+    const masking *m = arg;
+    int64_t at = row * m->cols;
+    m->ops->kernels->apply_mask(m->w + at, m->mask + at, m->v + at, m->cols);
+}
+
+s24_status s24i_apply_mask(const s24i_ops *ops, const float *w, const uint8_t *mask, int64_t rows,
+                           int64_t cols, float *v)
+{
+    masking m = {ops, w, mask, cols, v};
+    return s24i_parallel(ops->threads, mask_row, &m, rows);
+}
+
 /* ---- checks ---- */
 
 static int64_t count_kept(const uint8_t *support, int64_t n)

@@ -71,12 +71,8 @@ static void check_piece(prox_job *job, int64_t row, int64_t rows, int64_t col, i
     piece x;
     load_piece(job, row, rows, col, cols, &x);
     int64_t bad = first_nonfinite(job, &x, rows * cols);
-    if (bad < 0)
-        return;
-    int64_t place = (row + bad / cols) * job->z->cols + col + bad % cols;
-    int64_t seen = atomic_load(&job->bad);
-    while (place < seen && !atomic_compare_exchange_weak(&job->bad, &seen, place)) {
-    }
+    if (bad >= 0)
+        s24i_keep_minimum(&job->bad, (row + bad / cols) * job->z->cols + col + bad % cols);
 }
 
 static void check_strip(void *arg, int64_t strip, int32_t worker)

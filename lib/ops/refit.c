@@ -91,6 +91,7 @@ s24_status s24i_refit_exact(const s24i_ops *ops, s24i_arena *arena, s24i_watch *
     take_refit(&f, arena);
     s24_status status = S24_OK;
     if (!s24i_counting(arena)) {
+        arena->flops += (double)rows * (double)widest * (double)widest * (double)widest / 3;
         s24i_watch_phase(watch, "refit", rows);
         status = s24i_parallel(ops->threads, refit_tile, &f, (rows + ROWS - 1) / ROWS);
         if (!status && f.singular >= 0)
@@ -148,6 +149,7 @@ s24_status s24i_row_losses(const s24i_ops *ops, s24i_arena *arena, const s24i_pr
         arena, (size_t)(2 * ROWS * prepared->dim) * (size_t)s24i_workers(ops->threads),
         sizeof(float));
     s24_status status = S24_OK;
+    arena->flops += s24i_product_flops(rows, prepared->dim);
     if (!s24i_counting(arena))
         status = s24i_parallel(ops->threads, loss_tile, &l, (rows + ROWS - 1) / ROWS);
     arena->used = before;

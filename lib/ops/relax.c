@@ -137,6 +137,7 @@ s24_status s24i_relax(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
     if (!s24i_counting(arena)) {
         for (int64_t j = 0; j < B; j++)
             x.ones[j] = 1;
+        arena->flops += s24i_product_flops(rows, prepared->dim) * sweeps;
         s24i_watch_phase(watch, "sweeps", rows);
         status = s24i_parallel(ops->threads, relax_tile, &x, (rows + LANES - 1) / LANES);
     }

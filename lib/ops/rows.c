@@ -91,9 +91,7 @@ static void check_tile(void *arg, int64_t tile, int32_t worker)
         if (weight_of(in, row) == 0 || (row_is_good(in, in->x, row, scratch) &&
                                         (!in->t || row_is_good(in, in->t, row, scratch))))
             continue;
-        int64_t seen = atomic_load(&in->bad);
-        while (row < seen && !atomic_compare_exchange_weak(&in->bad, &seen, row)) {
-        }
+        s24i_keep_minimum(&in->bad, row);
         return;
     }
 }

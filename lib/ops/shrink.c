@@ -162,9 +162,7 @@ static void shrink_tile(void *arg, int64_t tile, int32_t worker)
     t.gap = t.z + ROWS * n;
     t.product = t.gap + ROWS * n;
     int32_t iterations = s->how.gradient ? gradient_tile(s, &t) : admm_tile(s, &t);
-    int32_t seen = atomic_load(s->how.taken);
-    while (iterations > seen && !atomic_compare_exchange_weak(s->how.taken, &seen, iterations)) {
-    }
+    s24i_keep_maximum(s->how.taken, iterations);
     s24i_watch_step(s->watch, t.rows, NAN, NAN);
 }
 
@@ -192,7 +190,6 @@ s24_status s24i_shrink(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch
 {
     size_t mark = arena->used;
     shrinking s = {.ops = ops, .watch = watch, .p = prepared, .w = w, .rows = rows, .how = how};
-    s24i_admm penalty = {.ops = ops, .p = prepared, .rows = 0};
     s.n = pattern->n;
     s.m = pattern->m;
     s.v = v;
@@ -202,9 +199,9 @@ s24_status s24i_shrink(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch
         arena, s24i_mul((size_t)(3 * ROWS * prepared->dim), (size_t)s24i_workers(ops->threads)),
         sizeof(float));
     if (!how.gradient) {
-        s24i_admm_take(ops, arena, &penalty);
-        status = s24i_admm_penalty(ops, arena, &penalty, how.rho);
-        s.f = penalty.f;
+        s.f = s24i_arena_take(arena, s24i_mul((size_t)prepared->dim, (size_t)prepared->dim),
+                              sizeof(float));
+        status = s24i_shifted_inverse(ops, arena, prepared, how.rho, s.f);
     }
     if (!status && !s24i_counting(arena)) {
         s.step = how.gradient ? step_size(&s) : 0;
@@ -213,6 +210,7 @@ s24_status s24i_shrink(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch
         atomic_store(how.taken, 0);
         s24i_watch_phase(watch, "shrink", rows);
         status = s24i_parallel(ops->threads, shrink_tile, &s, (rows + ROWS - 1) / ROWS);
+        arena->flops += (double)atomic_load(how.taken) * s24i_product_flops(rows, prepared->dim);
     }
     arena->used = mark;
     return status;

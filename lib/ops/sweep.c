@@ -311,6 +311,7 @@ static s24_status run_sweep(sweep *s, s24i_arena *arena)
     }
     for (int64_t j = 0; j < n; j++)
         s->inv_r[j] = 1 / s->p->r[j * n + j];
+    arena->flops += s24i_product_flops(s->rows, n) / 2;
     s24i_watch_phase(s->watch, "sweep", s->resident ? n : s->rows);
     status = s->resident ? sweep_layer(s, arena)
                          : s24i_parallel(s->ops->threads, sweep_tile, s, tiles(s));

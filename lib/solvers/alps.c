@@ -18,6 +18,7 @@ struct values {
     int64_t refit_iter;
     double tol;
     int64_t swaps;
+    char swap_method[S24I_WORD];
     double time_limit;
 };
 
@@ -39,7 +40,6 @@ typedef struct {
     double *loss;  /* a row: of them, then of the end */
     uint8_t *seen; /* published: the mask at the last look */
     int32_t iterations;
-    int64_t swapped;
 } run;
 
 static bool unstructured(const s24i_layer *layer)
@@ -88,9 +88,9 @@ static s24_status first_point(run *r)
                           layer->rows, job->v, job->mask);
     s24_status status = s24i_project(job->ops, job->arena, &layer->pattern, job->w, NULL,
                                      layer->rows, layer->cols, job->mask);
-    if (!status && !s24i_counting(job->arena))
-        job->ops->kernels->apply_mask(job->w, job->mask, job->v, layer->rows * layer->cols);
-    return status;
+    if (status || s24i_counting(job->arena))
+        return status;
+    return s24i_apply_mask(job->ops, job->w, job->mask, layer->rows, layer->cols, job->v);
 }
 
 static s24_status geometric(run *r)
@@ -201,15 +201,6 @@ static s24_status published(run *r)
 
 /* ---- from the support to the weights ---- */
 
-static void last_look(void *arg, int64_t i, int32_t worker)
-{
-    (void)worker;
-    const run *r = arg;
-    int64_t n = r->p->dim;
-    const float *from = r->admm.b ? r->admm.b : r->admm.z;
-    r->job->ops->kernels->apply_mask(from + i * n, r->job->mask + i * n, r->job->v + i * n, n);
-}
-
 /* Never worse than SparseGPT's start: row by row, or as a whole when the zeros are counted over the layer. */
 static s24_status keep_better(run *r)
 {
@@ -234,6 +225,14 @@ static s24_status keep_better(run *r)
     return S24_OK;
 }
 
+static s24i_swap_limits swap_limits(const struct values *o)
+{
+    int32_t method = strcmp(o->swap_method, "exact") == 0   ? S24I_SWAP_EXACT
+                     : strcmp(o->swap_method, "schur") == 0 ? S24I_SWAP_SCHUR
+                                                            : S24I_SWAP_AUTO;
+    return (s24i_swap_limits){method, 1e-6, o->swaps};
+}
+
 /* V = the last iterate on its support, then conjugate gradients there. The published code ends on the unconstrained iterate's support. */
 static s24_status finish(run *r)
 {
@@ -246,7 +245,8 @@ static s24_status finish(run *r)
         status = s24i_project(job->ops, job->arena, &layer->pattern, r->admm.b, NULL, layer->rows,
                               layer->cols, job->mask);
     if (!status && !s24i_counting(job->arena))
-        status = s24i_parallel(job->ops->threads, last_look, r, layer->rows);
+        status = s24i_apply_mask(job->ops, r->admm.b ? r->admm.b : r->admm.z, job->mask,
+                                 layer->rows, layer->cols, job->v);
     if (!status)
         status = s24i_cg(job->ops, job->arena, job->watch, r->p, job->w, layer->rows, job->mask,
                          limits, job->v, &steps, &job->residual);
@@ -254,7 +254,7 @@ static s24_status finish(run *r)
         status = keep_better(r);
     if (!status && r->o->swaps > 0 && !layer->pattern.mask)
         status = s24i_swap(job->ops, job->arena, job->watch, r->p, &layer->pattern, job->w,
-                           layer->rows, 1e-6, r->o->swaps, job->v, job->mask, &r->swapped);
+                           layer->rows, swap_limits(r->o), job->v, job->mask, &job->swaps);
     return status;
 }
 
@@ -321,7 +321,10 @@ static const s24i_option options[] = {
                     "conjugate gradient steps on the support"),
     S24I_OPTION_FLOAT(struct values, tol, 0, 1, "0.0001", "relative residual that ends them"),
     S24I_OPTION_INT(struct values, swaps, 0, 1000000, "0",
-                    "exact swaps in each row at the end, at most; 0: none"),
+                    "swaps in each row at the end, at most; 0: none"),
+    S24I_OPTION_STR(struct values, swap_method, "auto|exact|schur", "auto",
+                    "exact: one at a time, cols^3 flops a row; schur: many at once, for long rows; "
+                    "auto: exact up to 256 inputs"),
     S24I_OPTION_FLOAT(struct values, time_limit, 0, 1e9, "0", "seconds, 0 = none"),
     {0},
 };

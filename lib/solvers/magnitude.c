@@ -11,7 +11,7 @@ static s24_status solve(s24i_job *job, const void *values)
         status = s24i_project(job->ops, job->arena, &layer->pattern, job->w, NULL, layer->rows,
                               layer->cols, job->mask);
     if (!status && !s24i_counting(job->arena))
-        job->ops->kernels->apply_mask(job->w, job->mask, job->v, layer->rows * layer->cols);
+        status = s24i_apply_mask(job->ops, job->w, job->mask, layer->rows, layer->cols, job->v);
     return status;
 }
 

@@ -27,7 +27,7 @@ static s24_status solve(s24i_job *job, const void *values)
     const struct values *o = values;
     const s24i_layer *layer = &job->layer;
     s24i_prepared prepared;
-    _Atomic int32_t taken = 0;
+    _Atomic int64_t taken = 0;
     s24i_cg_limits limits = {(int32_t)o->refit_iter, o->tol};
     s24i_shrinking how = {.gradient = strcmp(o->method, "gradient") == 0, .taken = &taken};
     int32_t steps;

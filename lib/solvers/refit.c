@@ -41,7 +41,7 @@ static s24_status solve(s24i_job *job, const void *values)
         status = s24i_prepare(job->ops, job->arena, job->watch, layer,
                               s24i_damping_of(o->damp_rule, o->damp), job->w, &prepared);
     if (!status && !counting)
-        job->ops->kernels->apply_mask(job->w, job->mask, job->v, layer->rows * layer->cols);
+        status = s24i_apply_mask(job->ops, job->w, job->mask, layer->rows, layer->cols, job->v);
     if (!status)
         status = s24i_refit(job->ops, job->arena, job->watch, &prepared, &layer->pattern, job->w,
                             layer->rows, job->mask, s24i_refit_method(o->method), limits, job->v,

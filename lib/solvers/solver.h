@@ -42,6 +42,7 @@ typedef struct s24i_job {
     double damp_used, heldout; /* NAN until set */
     double residual;           /* the solver's own measure of being done; NAN if it has none */
     int64_t iterations;
+    int64_t swaps;  /* exchanges of kept for pruned weights at the end */
     bool converged; /* false: max_iter ended it */
     /* By s24i_job_part(); `mat.data` is there from the start of the real run on. */
     s24i_part parts[S24I_MOST_PARTS];

@@ -53,11 +53,10 @@ static s24_status solve(s24i_job *job, const void *values)
     if (!status)
         status = s24i_project(job->ops, job->arena, &layer->pattern, given ? score : job->w, norm,
                               layer->rows, layer->cols, job->mask);
-    if (!status && !counting) {
-        job->ops->kernels->apply_mask(job->w, job->mask, job->v, size);
-        if (norm)
-            drop_dead(job, norm);
-    }
+    if (!status && !counting)
+        status = s24i_apply_mask(job->ops, job->w, job->mask, layer->rows, layer->cols, job->v);
+    if (!status && !counting && norm)
+        drop_dead(job, norm);
     return status;
 }
 

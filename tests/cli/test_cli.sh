@@ -1,93 +1,16 @@
 #!/bin/sh
-# Tests of the program sparse24 as a user meets it: usage test_cli.sh PROGRAM DATA_DIR
+# Tests of the program sparse24 as a user meets it: usage test_cli.sh PROGRAM DATA_DIR MAKE_TINY
 # One line a check, "ok" or "not ok"; the exit status is 1 if any failed.
 set -u
 
 cli=$1
+make_tiny=$3
 layers=$2/smollm2-block10-small.safetensors
 [ -r "$layers" ] || {
     echo "$0: cannot read $layers" >&2
     exit 1
 }
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 1' INT TERM
-count=0
-failed=0
-
-# check NAME COMMAND...: the command's success is the check's.
-check()
-{
-    name=$1
-    shift
-    count=$((count + 1))
-    if "$@"; then
-        echo "ok $count - $name"
-    else
-        echo "not ok $count - $name"
-        sed 's/^/# stdout: /' "$tmp/out"
-        sed 's/^/# stderr: /' "$tmp/err"
-        failed=$((failed + 1))
-    fi
-}
-
-# Run the program; leaves $status, $tmp/out, $tmp/err.
-run()
-{
-    status=0
-    "$cli" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
-}
-
-succeeded()
-{
-    [ "$status" -eq 0 ] && [ ! -s "$tmp/err" ]
-}
-
-says() # PATTERN, in standard output
-{
-    grep -q -e "$1" "$tmp/out"
-}
-
-lines()
-{
-    [ "$(wc -l <"$tmp/$1")" -eq "$2" ]
-}
-
-# refused NAME STATUS PATTERN ARGUMENTS...: fails with this status and text and writes nothing.
-refused()
-{
-    refused_name=$1 expected=$2 pattern=$3
-    shift 3
-    run "$@"
-    check "$refused_name" was_refused "$expected" "$pattern"
-}
-
-was_refused()
-{
-    [ "$status" -eq "$1" ] && [ ! -s "$tmp/out" ] && [ ! -e "$tmp/refused.safetensors" ] &&
-        grep -q -e "$2" "$tmp/err" && head -n 1 "$tmp/err" | grep -q '^sparse24: ' &&
-        lines err "$1" # one line for failures; wrong usage adds where the help is
-}
-
-# Whether every line of a file is one JSON object: strings and scalars are replaced by letters, then
-# innermost objects and arrays until one letter is left.
-is_json()
-{
-    [ -s "$1" ] && awk '
-        !/^\{.*\}$/ { bad = 1 }
-        {
-            gsub(/"([^"\\]|\\.)*"/, "S")
-            gsub(/-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|true|false|null/, "N")
-            gsub(/ /, "")
-            do {
-                before = $0
-                gsub(/S:[SN]/, "P")
-                gsub(/\{(P(,P)*)?\}|\[([SN](,[SN])*)?\]/, "N")
-            } while ($0 != before)
-            if ($0 != "N") bad = 1
-        }
-        END { exit bad }' "$1"
-}
+. "$(dirname "$0")/harness.sh"
 
 # Little-endian f32 for a few words.
 floats()
@@ -122,6 +45,52 @@ matrix()
     } >"$file"
 }
 
+# A number below 65536 as 4 little-endian bytes.
+word()
+{
+    # shellcheck disable=SC2059 # the format is the bytes
+    printf "\\$(printf '%03o' $(($1 % 256)))\\$(printf '%03o' $(($1 / 256)))\\000\\000"
+}
+
+# gguf FILE NAME ROWS COLS VALUES...: a GGUF file with one F32 matrix.
+gguf()
+{
+    file=$1 name=$2 rows=$3 cols=$4
+    shift 4
+    {
+        printf GGUF
+        word 3
+        for number in 1 1; do # tensors, metadata items
+            word $number
+            word 0
+        done
+        word 20
+        word 0
+        printf general.architecture
+        word 8 # a string
+        word 5
+        word 0
+        printf llama
+        word ${#name}
+        word 0
+        printf '%s' "$name"
+        word 2 # dimensions, the contiguous one first
+        word "$cols"
+        word 0
+        word "$rows"
+        word 0
+        for number in 0 0 0; do # F32, offset 0
+            word $number
+        done
+        padding=$(((32 - (24 + 20 + 8 + 4 + 8 + 5 + 8 + ${#name} + 4 + 16 + 12) % 32) % 32))
+        while [ $padding -gt 0 ]; do
+            printf '\000'
+            padding=$((padding - 1))
+        done
+        floats "$@"
+    } >"$file"
+}
+
 # --- happy paths -----------------------------------------------------------------------------------
 
 test_version()
@@ -140,7 +109,7 @@ test_help()
     run --help
     check '--help' succeeded
     check '--help lists the commands' says '^  compare '
-    for command in solve compare check info options version; do
+    for command in solve compare eval check info options version; do
         run "$command" --help
         check "$command --help" succeeded
         check "$command --help: text" says "^Usage: sparse24 $command"
@@ -178,18 +147,6 @@ test_options()
 solve_k()
 {
     run solve --weights "$layers:w.k" --calib "$layers:x.attn" --constraints 2:4 "$@"
-}
-
-# number KEY: the value of a member in the JSON line on standard output.
-number()
-{
-    sed -n "s/.*\"$1\": *\\([-+.eE0-9]*\\).*/\\1/p" "$tmp/out"
-}
-
-# is NUMBER CONDITION, e.g. is 0.3 "> 0"
-is()
-{
-    awk "BEGIN { exit !(\"$1\" != \"\" && $1 + 0 $2) }"
 }
 
 test_solve()
@@ -319,6 +276,44 @@ test_check()
     refused 'check: dense layers' 1 'w\.' check "$layers" --constraints 2:4
 }
 
+test_models()
+{
+    gguf "$tmp/good.gguf" blk.0.attn_q.weight 2 4 1 0 2 0 0 1 1 0
+    run info "$tmp/good.gguf"
+    check 'info of GGUF' succeeded
+    check 'info of GGUF: tensor' says '^blk\.0\.attn_q\.weight  F32  *2 x 4  '
+    check 'info of GGUF: metadata' says '^general\.architecture: llama$'
+    run check "$tmp/good.gguf" --constraints 2:4
+    check 'check of GGUF' succeeded
+    check 'check of GGUF: text' says 'good\.gguf: all 1 matrices of its blocks obey 2:4$'
+    gguf "$tmp/bad.gguf" blk.0.attn_q.weight 2 4 1 0 2 0 2 1 1 0
+    refused 'check of GGUF that does not obey' 1 'blk\.0\.attn_q\.weight: .*row 1' \
+        check "$tmp/bad.gguf" --constraints 2:4
+    gguf "$tmp/head.gguf" output.weight 2 4 1 0 2 0 2 1 1 0
+    refused 'check of GGUF without blocks' 1 'output\.weight: .*row 1' \
+        check "$tmp/head.gguf" --constraints 2:4
+
+    mkdir "$tmp/model"
+    name=model.layers.0.mlp.up_proj.weight
+    matrix "$tmp/model/model-1.safetensors" $name 2 4 1 0 2 0 0 1 1 0
+    matrix "$tmp/model/model-2.safetensors" lm_head.weight 1 4 1 2 1 2
+    printf '{"weight_map":{"%s":"model-1.safetensors","lm_head.weight":"model-2.safetensors"}}' \
+        $name >"$tmp/model/model.safetensors.index.json"
+    printf '{"hidden_size":4,"rope_scaling":{"factor":8.0}}' >"$tmp/model/config.json"
+    run info "$tmp/model"
+    check 'info of a folder' succeeded
+    check 'info of a folder: tensor' says "^lm_head\.weight  *F32  *1 x 4 "
+    check 'info of a folder: metadata' says '^config\.rope_scaling\.factor: 8\.0$'
+    run check "$tmp/model" --constraints 2:4
+    check 'check of a folder: the blocks alone' succeeded
+    check 'check of a folder: text' says 'model: all 1 matrices of its blocks obey 2:4$'
+    refused 'check of a folder: FOLDER:TENSOR' 1 'lm_head\.weight: .*row 0' \
+        check "$tmp/model:lm_head.weight" --constraints 2:4
+    refused 'check of a folder: no such tensor' 1 'nearest' check "$tmp/model:x" --constraints 2:4
+    mkdir "$tmp/empty"
+    refused 'info of a folder without weights' 1 'has neither' info "$tmp/empty"
+}
+
 test_names()
 {
     cp "$tmp/good.safetensors" "$tmp/with:colon.safetensors"
@@ -329,6 +324,82 @@ test_names()
     run solve --weights "$tmp/good.safetensors" --calib "$tmp/bad.safetensors" --constraints 2:4 \
         --solver magnitude
     check 'the only matrix needs no name' succeeded
+}
+
+# tiny NAME: a model of tests/llama in $tmp/NAME.model, token ids for it in $tmp/tokens.safetensors.
+tiny()
+{
+    "$make_tiny" "$1" "$tmp/$1.model" "$tmp/tokens.safetensors" || exit 1
+}
+
+eval_tiny() # NAME, options
+{
+    model=$tmp/$1.model
+    shift
+    run eval "$model" "$@"
+}
+
+test_eval()
+{
+    tiny qwen2
+    tiny llama-gguf
+    tiny llama
+    eval_tiny llama --tokens "$tmp/tokens.safetensors:rows"
+    check 'eval' succeeded
+    check 'eval: perplexity' says '^perplexity  *[1-9][0-9.]*$'
+    check 'eval: tokens' says '^tokens  *138 predicted in 6 rows of 24$'
+    check 'eval: efficiency' says '^efficiency  *[0-9.]* of the rate of large products, '
+    eval_tiny llama --tokens "$tmp/tokens.safetensors:rows" --json
+    check 'eval --json' succeeded
+    check 'eval --json: JSON' is_json "$tmp/out"
+    check 'eval --json: tokens' says '"tokens":138,'
+    ppl=$(number perplexity)
+    check 'eval --json: perplexity is e^nll' is "exp($(number nll)) / $ppl" '> 0.999999'
+    eval_tiny llama-gguf --tokens "$tmp/tokens.safetensors:rows" --json
+    check 'eval: GGUF, same model' is "$(number perplexity) / $ppl" '> 0.99999'
+    check 'eval: GGUF, same model' is "$(number perplexity) / $ppl" '< 1.00001'
+    eval_tiny llama --tokens "$tmp/tokens.safetensors:flat" --context 24 --json
+    check 'eval --context: a flat list is cut into the same rows' is "$(number perplexity)" "== $ppl"
+    eval_tiny llama --tokens "$tmp/tokens.safetensors:rows" --context 50 --json
+    check 'eval --context: rows are joined' says '"tokens":98,"rows":2,"context":50,'
+    eval_tiny llama --tokens "$tmp/tokens.safetensors:rows" --rows 2 --json
+    check 'eval --rows' says '"tokens":46,"rows":2,"context":24,'
+    for threads in 1 2 3; do
+        eval_tiny qwen2 --tokens "$tmp/tokens.safetensors:rows" --threads $threads --json
+        sed 's/"seconds".*//' "$tmp/out" >"$tmp/eval$threads"
+    done
+    check 'eval: equal for 1 and 2 threads' cmp "$tmp/eval1" "$tmp/eval2"
+    check 'eval: equal for 1 and 3 threads' cmp "$tmp/eval1" "$tmp/eval3"
+    eval_tiny qwen2 --tokens "$tmp/tokens.safetensors:rows" --progress
+    check 'eval --progress: on stderr' grep -q '^eval .*\[.*%' "$tmp/err"
+}
+
+# refused_eval NAME PATTERN TENSOR [OPTIONS]
+refused_eval()
+{
+    eval_name=$1 eval_pattern=$2 tensor=$3
+    shift 3
+    refused "eval: $eval_name" 1 "$eval_pattern" eval "$tmp/llama.model" \
+        --tokens "$tmp/tokens.safetensors:$tensor" "$@"
+}
+
+test_bad_eval()
+{
+    refused 'eval: no --tokens' 2 '--tokens .* is required' eval "$tmp/llama.model"
+    refused 'eval: no model' 2 'MODEL is required' eval --tokens "$tmp/tokens.safetensors"
+    refused 'eval: missing model' 1 'nowhere' eval "$tmp/nowhere" --tokens "$tmp/tokens.safetensors:rows"
+    refused 'eval: a file that is no model' 1 'no model' eval "$layers" \
+        --tokens "$tmp/tokens.safetensors:rows"
+    refused_eval 'id outside the vocabulary: its place' 'row 1, column 3 is 96.*0 \.\. 95' large
+    refused_eval 'negative id: its place' 'row 1, column 3 is -1' negative
+    refused_eval 'ids that are no integers' 'expected integers' floats
+    refused_eval 'no rows' 'holds 0 ids' none
+    refused_eval 'rows of one token' 'one token' short
+    refused_eval 'flat list without --context' '--context' flat
+    refused_eval 'context above what there is' 'no row of 145' flat --context 145
+    refused_eval 'rows of one token by --context' 'one token' flat --context 1
+    refused_eval 'more rows than there are' '--rows 7.* has 6' rows --rows 7
+    refused_eval 'missing tensor' 'flat' flatt
 }
 
 test_progress()
@@ -511,13 +582,15 @@ test_threads
 test_compare
 test_compare_out
 test_check
+test_models
 test_names
+test_eval
 test_progress
 test_wrong_usage
 test_bad_files
 test_bad_values
 test_nonfinite
+test_bad_eval
 test_output
 test_interrupt
-echo "$count checks, $failed failed"
-[ "$failed" -eq 0 ]
+finish

@@ -190,6 +190,32 @@ static void refits(bench *b)
     end(b);
 }
 
+static s24_status swap_stage(void *arg, s24i_arena *arena)
+{
+    bench *b = arg;
+    int64_t swapped = 0;
+    s24_status status =
+        s24i_swap(&ops, arena, &watch, &b->prepared, b->pattern, b->w, ROWS,
+                  (s24i_swap_limits){S24I_SWAP_SCHUR, 1e-6, 100}, b->v, b->chosen, &swapped);
+    if (!s24i_counting(arena))
+        keep(b, &swapped, sizeof swapped);
+    return status;
+}
+
+static void swaps(bench *b)
+{
+    const s24i_pattern patterns[] = {{.n = 2, .m = 4}, {.scope = S24I_SCOPE_ROW, .sparsity = 0.6}};
+    begin(b, S24_F32, S24I_DAMP_RELATIVE);
+    for (int p = 0; p < 2; p++) {
+        b->pattern = &patterns[p];
+        ck_assert_int_eq(in_arena(sweep_stage, b), S24_OK);
+        ck_assert_int_eq(in_arena(swap_stage, b), S24_OK);
+        keep(b, b->v, ROWS * N * sizeof(float));
+        keep(b, b->chosen, ROWS * N);
+    }
+    end(b);
+}
+
 static s24_status loss_stage(void *arg, s24i_arena *arena)
 {
     bench *b = arg;
@@ -230,8 +256,8 @@ static void matrices(bench *b)
 }
 
 static void (*const operations[])(bench *) = {sums_f32,    sums_f64, factors, damping, sweeps,
-                                              projections, refits,   losses,  matrices};
-enum { OPERATIONS = 9 };
+                                              projections, refits,   swaps,   losses,  matrices};
+enum { OPERATIONS = 10 };
 
 START_TEST(equal_bits)
 {

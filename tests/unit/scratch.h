@@ -2,7 +2,7 @@
 #ifndef S24_TESTS_SCRATCH_H
 #define S24_TESTS_SCRATCH_H
 #include "unit.h"
-#include "io/safetensors.h"
+#include "io/writer.h"
 #include <dirent.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -67,25 +67,25 @@ static inline s24_mat matrix(const void *data, int64_t rows, int64_t cols, int32
                      .device = S24_CPU};
 }
 
-static inline s24i_safetensors_writer *create(void)
+static inline s24i_writer *create(void)
 {
-    s24i_safetensors_writer *w = NULL;
+    s24i_writer *w = NULL;
 
     ck_assert_int_eq(s24i_safetensors_create(&memory, path, &w), S24_OK);
     return w;
 }
 
-static inline void commit(s24i_safetensors_writer *w)
+static inline void commit(s24i_writer *w)
 {
-    ck_assert_msg(s24i_safetensors_commit(w) == S24_OK, "%s", s24i_error_text());
-    s24i_safetensors_discard(w);
+    ck_assert_msg(s24i_writer_commit(w) == S24_OK, "%s", s24i_error_text());
+    s24i_writer_discard(w);
 }
 
-static inline s24i_safetensors *reopen(void)
+static inline s24i_reader *reopen(void)
 {
-    s24i_safetensors *file = NULL;
+    s24i_reader *file = NULL;
 
-    ck_assert_msg(s24i_safetensors_open(&memory, path, &file) == S24_OK, "%s", s24i_error_text());
+    ck_assert_msg(s24i_reader_open(&memory, path, &file) == S24_OK, "%s", s24i_error_text());
     return file;
 }
 

@@ -72,7 +72,7 @@ START_TEST(written_and_read)
     s24_file *file = NULL;
 
     unlink(path);
-    fails(s24_file_create(ctx, path, "gguf", &file), S24_E_UNSUPPORTED, "format is \"gguf\"");
+    fails(s24_file_create(ctx, path, "onnx", &file), S24_E_UNSUPPORTED, "format is \"onnx\"");
     fails(s24_file_create(ctx, path, NULL, &file), S24_E_ARG, "format is NULL");
     fails(s24_file_open(ctx, path, &file), S24_E_IO, path);
     fails(s24_file_open(ctx, NULL, &file), S24_E_ARG, "path is NULL");

@@ -144,8 +144,10 @@ static void check_record(const s24_result *result)
                                        "nnz",
                                        "zeros",
                                        "iterations",
+                                       "swaps",
                                        "residual",
                                        "stop",
+                                       "flops",
                                        "seconds",
                                        "peak_bytes",
                                        "threads"};
@@ -163,7 +165,7 @@ static void check_record(const s24_result *result)
         else if (v->kind == S24I_JSON_STRING)
             ck_assert_str_eq(v->string, word(result, v->key));
     }
-    ck_assert_int_eq(i, 20);
+    ck_assert_int_eq(i, 22);
     s24i_json_free(doc);
 }
 
@@ -190,7 +192,7 @@ START_TEST(results_are_enumerated)
         ck_assert_int_eq(s24_result_float(result, name, &real),
                          kind == S24_RESULT_FLOAT || kind == S24_RESULT_INT ? S24_OK : S24_E_ARG);
     }
-    ck_assert_int_eq(count, 21);
+    ck_assert_int_eq(count, 23);
     ck_assert_ptr_null(s24_result_name(result, -1, NULL));
     fails(s24_result_matrix(result, "scales", &view), S24_E_UNSUPPORTED,
           "this result has no \"scales\"");

@@ -1,0 +1,16 @@
+/* What a compression was asked to do, the same for every matrix. */
+#ifndef SETTINGS_H
+#define SETTINGS_H
+#include "plan.h"
+#include <sparse24/sparse24.h>
+
+typedef struct settings {
+    s24_ctx *ctx;
+    const char *solver, *options;
+    int32_t store;  /* type of the written matrices: S24_F32, S24_F16 or S24_BF16 */
+    double correct; /* share of the dense model's outputs in what is aimed at; 0: none */
+    int keep;       /* KEEP_... of activations.h */
+    plan plan;
+} settings;
+
+#endif

@@ -1,0 +1,117 @@
+/* A small forward pass of Llama-family language models on the public interface alone, cut into the stages between which the inputs of
+ * the linear layers can be watched. Knows the architectures llama (Llama 1 to 3, SmolLM2), mistral, qwen2 and qwen3, and the tensor names of
+ * Hugging Face and GGUF files. docs/model.md explains it. */
+#ifndef LLAMA_H
+#define LLAMA_H
+#include <sparse24/sparse24.h>
+#include <stdbool.h>
+
+/*
+ * Every function returns S24_OK, or a status whose text llama_error() gives; then outputs are unspecified. Activations are f32, row-major,
+ * one row a token; a chunk is `sequences` whole sequences of `length` tokens each, position 0 first. Results have equal bits for every number of threads.
+ * A model serves one thread at a time; the work itself runs on the context's threads.
+ */
+
+typedef struct llama_config {
+    char architecture[16];
+    bool gguf;        /* tensor names, and for llama the order of the rows of q and k */
+    bool interleaved; /* rotary pairs are rows (2i, 2i + 1) of a head, else (i, i + head_dim / 2) */
+    bool tied;        /* the output head is the embedding */
+    int64_t layers, hidden, ffn, heads, kv_heads, head_dim, vocab;
+    int64_t context;             /* longest sequence, INT64_MAX if the file does not say */
+    int64_t window, window_from; /* layers from window_from on see the last `window` tokens only */
+    double eps;                  /* of the root mean square */
+    double rope_base;
+} llama_config;
+
+typedef struct llama_model {
+    s24_ctx *ctx;
+    s24_file *file;
+    llama_config config;
+    double *frequency;    /* head_dim / 2 rotary angles of one position */
+    float *cosine, *sine; /* rope_length x head_dim / 2, made when first needed */
+    int64_t rope_length;
+} llama_model;
+
+/** Open a file or folder as s24_file_open() does and read its configuration; no weights. The context must outlive the model. */
+s24_status llama_open(s24_ctx *ctx, const char *path, llama_model **out);
+/** NULL is allowed. */
+void llama_close(llama_model *model);
+/** Text about the last failure on this thread. */
+const char *llama_error(void);
+
+/* ---- Weights ---- */
+
+/* The linear layers of a block in the order of the forward pass, and what the tensors are called. */
+enum { LLAMA_Q, LLAMA_K, LLAMA_V, LLAMA_O, LLAMA_GATE, LLAMA_UP, LLAMA_DOWN, LLAMA_LINEARS };
+enum { LLAMA_NAME = 64 };
+
+typedef struct llama_linear {
+    char name[LLAMA_NAME]; /* of the weights in the file */
+    s24_mat weights;       /* f32, (outputs, inputs) */
+    float *bias;           /* outputs, or NULL */
+} llama_linear;
+
+typedef struct llama_block {
+    int64_t layer;
+    llama_linear linear[LLAMA_LINEARS];
+    float *attention_norm, *mlp_norm; /* hidden */
+    float *q_norm, *k_norm;           /* head_dim, or NULL */
+} llama_block;
+
+/** Extents of a linear layer: outputs and inputs. */
+void llama_shape(const llama_model *model, int32_t which, int64_t *outputs, int64_t *inputs);
+/** Its tensor's name, without loading anything. */
+void llama_name(const llama_model *model, int64_t layer, int32_t which, char name[LLAMA_NAME]);
+/** Read one block as f32. The weights may be changed in place. */
+s24_status llama_block_load(const llama_model *model, int64_t layer, llama_block *block);
+void llama_block_free(llama_block *block);
+
+/* ---- The forward pass, stage by stage ---- */
+
+/** Sequences of this length that are best taken as one chunk: enough for fast products, little memory. At least 1. */
+int64_t llama_chunk(int64_t length);
+/** h (count, hidden) = rows of the embedding. Reads the whole table: call it once for all tokens. */
+s24_status llama_embed(const llama_model *model, const int32_t *tokens, int64_t count, float *h);
+/** x = h / rms(h) * gain, (count, hidden): the input of q, k, v with block->attention_norm, of gate and up with block->mlp_norm. x may be h. */
+s24_status llama_norm(const llama_model *model, const float *gain, const float *h, int64_t count,
+                      float *x);
+/** y (count, outputs) = x (count, inputs) W^T + bias. */
+s24_status llama_project(const llama_model *model, const llama_block *block, int32_t which,
+                         const float *x, int64_t count, float *y);
+/** The input of o, (tokens, heads * head_dim): norms of q and k, rotary embedding, causal softmax attention. q and k are changed. */
+s24_status llama_attention(llama_model *model, const llama_block *block, float *q, float *k,
+                           const float *v, int64_t sequences, int64_t length, float *out);
+/** The input of down: x = silu(gate) * up, (count, ffn). x may be gate or up. */
+s24_status llama_gate(const llama_model *model, const float *gate, const float *up, int64_t count,
+                      float *x);
+/** h += y, (count, hidden). */
+s24_status llama_add(const llama_model *model, const float *y, int64_t count, float *h);
+/** h = block(h): all of the above, chunk by chunk. */
+s24_status llama_forward_block(llama_model *model, const llama_block *block, float *h,
+                               int64_t sequences, int64_t length);
+
+/* ---- The output head ---- */
+
+typedef struct llama_head {
+    float *norm;   /* hidden */
+    s24_mat table; /* (vocab, hidden), of any float type */
+    void *storage; /* of the table if it does not lie in the file */
+} llama_head;
+
+s24_status llama_head_load(const llama_model *model, llama_head *head);
+void llama_head_free(llama_head *head);
+/** logits (count, vocab) of `count` rows of h. */
+s24_status llama_logits(const llama_model *model, const llama_head *head, const float *h,
+                        int64_t count, float *logits);
+/** nll (sequences, length - 1): -log p of each token after the first of its sequence, given those before. Logits are made for a few rows at a
+ *  time; sums are in double. */
+s24_status llama_head_loss(const llama_model *model, const llama_head *head, const float *h,
+                           const int32_t *tokens, int64_t sequences, int64_t length, double *nll);
+
+/** Operations of a forward pass over a chunk, two for each multiplication: `block` of one block, `head` of the output head; masked
+ *  attention counts for nothing. */
+void llama_flops(const llama_model *model, int64_t sequences, int64_t length, double *block,
+                 double *head);
+
+#endif

@@ -1,0 +1,406 @@
+#include "folder.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/sort.h"
+#include "list.h"
+#include "os.h"
+#include <string.h>
+
+enum { MAX_JSON = 1 << 28, MAX_DEPTH = 16, MAX_VALUES = 1 << 22 };
+
+typedef struct meta_item {
+    char *key;
+    s24i_text value;
+} meta_item;
+
+typedef struct model_folder {
+    s24i_reader reader;
+    char *path;
+    s24i_json_doc *index; /* NULL: one file */
+    int64_t item_count;
+    const void **items; /* s24i_json: the index's entries, by shard, then name */
+    s24i_list shards;   /* s24i_reader * */
+    s24i_list meta;     /* meta_item */
+} model_folder;
+
+/* ---- Files of the folder. ---- */
+
+char *s24i_folder_path(s24i_memory *memory, const char *path, const char *name)
+{
+    s24i_text text = {.memory = memory};
+
+    s24i_text_append(&text, "%s/%s", path, name);
+    char *copy = text.data ? s24i_strdup(memory, text.data) : NULL;
+    s24i_text_free(&text);
+    return copy;
+}
+
+static s24_status check_name(const char *name)
+{
+    if (*name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, ".."))
+        return S24_OK;
+    return s24i_fail(S24_E_FORMAT, "'%.100s' is not the name of a file in the folder", name);
+}
+
+static s24_status check_place(s24i_memory *memory, const char *folder, const char *file)
+{
+    char *blobs = s24i_folder_path(memory, folder, "../../blobs");
+    s24_status status = S24_OK;
+
+    if (!blobs)
+        return S24_E_MEMORY;
+    if (!s24i_os_is_below(file, folder) && !s24i_os_is_below(file, blobs))
+        status = s24i_fail(S24_E_FORMAT, "%.200s: a symbolic link out of the folder", file);
+    s24i_strfree(memory, blobs);
+    return status;
+}
+
+s24_status s24i_folder_map(s24i_memory *memory, const char *folder, const char *name,
+                           const void **data, uint64_t *size)
+{
+    s24_status status = check_name(name);
+
+    if (status)
+        return status;
+    char *path = s24i_folder_path(memory, folder, name);
+    if (!path)
+        return S24_E_MEMORY;
+    if (s24i_os_exists(path))
+        status = check_place(memory, folder, path);
+    if (!status)
+        status = s24i_os_map(path, data, size);
+    s24i_strfree(memory, path);
+    return status;
+}
+
+static s24_status look_for(model_folder *f, const char *name, bool *found)
+{
+    char *path = s24i_folder_path(f->reader.memory, f->path, name);
+
+    if (!path)
+        return S24_E_MEMORY;
+    *found = s24i_os_exists(path);
+    s24i_strfree(f->reader.memory, path);
+    return S24_OK;
+}
+
+static s24_status open_shard(model_folder *f, const char *name)
+{
+    const void *map;
+    uint64_t size;
+    s24i_reader *shard;
+    s24i_memory *memory = f->reader.memory;
+    s24_status status = s24i_list_reserve(memory, &f->shards, sizeof shard);
+
+    if (!status)
+        status = s24i_folder_map(memory, f->path, name, &map, &size);
+    if (status)
+        return status;
+    status = s24i_safetensors_read(memory, map, size, &shard);
+    if (status) {
+        s24i_os_unmap(map, size);
+        return s24i_fail(status, "%.100s: %s", name, s24i_error_text());
+    }
+    s24i_list_insert(&f->shards, f->shards.count, &shard, sizeof shard);
+    return S24_OK;
+}
+
+static s24_status parse_file(model_folder *f, const char *name, s24i_json_doc **doc)
+{
+    const void *map;
+    uint64_t size;
+    s24_status status = s24i_folder_map(f->reader.memory, f->path, name, &map, &size);
+
+    if (status)
+        return status;
+    if (size > MAX_JSON)
+        status = s24i_fail(S24_E_FORMAT, "%.100s has %llu bytes, at most %d are read", name,
+                           (unsigned long long)size, MAX_JSON);
+    else
+        status =
+            s24i_json_parse(f->reader.memory, size ? map : "", size, MAX_DEPTH, MAX_VALUES, doc);
+    s24i_os_unmap(map, size);
+    if (!status && s24i_json_root(*doc)->kind != S24I_JSON_OBJECT)
+        status = s24i_fail(S24_E_FORMAT, "not an object");
+    return status ? s24i_fail(status, "%.100s: %s", name, s24i_error_text()) : S24_OK;
+}
+
+/* ---- Tensors. ---- */
+
+static int by_shard(const void *a, const void *b)
+{
+    const s24i_json *s = a, *t = b;
+    int order = strcmp(s->string, t->string);
+
+    return order ? order : strcmp(s->key, t->key);
+}
+
+static s24_status read_index(model_folder *f)
+{
+    s24_status status = parse_file(f, S24I_FOLDER_INDEX, &f->index);
+
+    if (status)
+        return status;
+    const s24i_json *map = s24i_json_get(s24i_json_root(f->index), "weight_map");
+    if (!map || map->kind != S24I_JSON_OBJECT)
+        return s24i_fail(S24_E_FORMAT, S24I_FOLDER_INDEX ": no weight_map");
+    f->item_count = map->count;
+    f->items = s24i_alloc(f->reader.memory, s24i_mul((size_t)map->count, sizeof(void *)));
+    if (!f->items)
+        return S24_E_MEMORY;
+    int64_t n = 0;
+    for (const s24i_json *item = map->first; item; item = item->next) {
+        if (item->kind != S24I_JSON_STRING)
+            return s24i_fail(S24_E_FORMAT, S24I_FOLDER_INDEX ": '%.100s' has no file", item->key);
+        f->items[n++] = item;
+    }
+    s24i_sort(f->items, n, by_shard);
+    return S24_OK;
+}
+
+/* The shard must hold what the index says of it, and nothing else. */
+static s24_status check_shard(const s24i_reader *shard, const void **items, int64_t count)
+{
+    const s24i_tensor *t;
+    const char *name = ((const s24i_json *)items[0])->string;
+
+    for (int64_t i = 0; i < count; i++) {
+        const s24i_json *item = items[i];
+        if (s24i_reader_find(shard, item->key, &t))
+            return s24i_fail(S24_E_FORMAT, S24I_FOLDER_INDEX ": '%.100s' is not in %.100s",
+                             item->key, name);
+    }
+    if (shard->count != count)
+        return s24i_fail(S24_E_FORMAT, "%.100s has %lld tensors, the index names %lld of them",
+                         name, (long long)shard->count, (long long)count);
+    return S24_OK;
+}
+
+static s24_status open_shards(model_folder *f)
+{
+    s24_status status = read_index(f);
+
+    for (int64_t i = 0, next; !status && i < f->item_count; i = next) {
+        const char *name = ((const s24i_json *)f->items[i])->string;
+        for (next = i + 1; next < f->item_count; next++) {
+            if (strcmp(((const s24i_json *)f->items[next])->string, name))
+                break;
+        }
+        status = open_shard(f, name);
+        if (!status) {
+            s24i_reader *const *shards = f->shards.items;
+            status = check_shard(shards[f->shards.count - 1], f->items + i, next - i);
+        }
+    }
+    return status;
+}
+
+static s24_status gather_tensors(model_folder *f)
+{
+    s24i_reader *const *shards = f->shards.items;
+    int64_t count = 0;
+
+    for (int64_t i = 0; i < f->shards.count; i++)
+        count += shards[i]->count;
+    s24_status status = s24i_reader_reserve(&f->reader, count);
+    s24i_tensor *t = f->reader.tensors;
+    for (int64_t i = 0; !status && i < f->shards.count; i++) {
+        for (int64_t j = 0; j < shards[i]->count; j++)
+            *t++ = *s24i_reader_at(shards[i], j);
+    }
+    return status ? status : s24i_reader_index(&f->reader);
+}
+
+/* ---- Metadata. ---- */
+
+static const char *meta_value(s24i_reader *reader, const char *key)
+{
+    const model_folder *f = (const model_folder *)reader;
+    const meta_item *items = f->meta.items;
+
+    for (int64_t i = 0; i < f->meta.count; i++) {
+        if (!strcmp(items[i].key, key))
+            return items[i].value.data;
+    }
+    return NULL;
+}
+
+static const char *meta_key(const s24i_reader *reader, int64_t index)
+{
+    const model_folder *f = (const model_folder *)reader;
+    const meta_item *items = f->meta.items;
+
+    return index >= 0 && index < f->meta.count ? items[index].key : NULL;
+}
+
+/* Takes the value's text, also when it fails. */
+static s24_status add_meta(model_folder *f, const char *key, s24i_text *value)
+{
+    s24i_memory *memory = f->reader.memory;
+    meta_item item = {.value = *value};
+    s24_status status = s24i_list_reserve(memory, &f->meta, sizeof item);
+
+    item.key = status ? NULL : s24i_strdup(memory, key);
+    if (item.key && !value->failed) {
+        s24i_list_insert(&f->meta, f->meta.count, &item, sizeof item);
+        return S24_OK;
+    }
+    s24i_strfree(memory, item.key);
+    s24i_text_free(&item.value);
+    return S24_E_MEMORY;
+}
+
+/* A value inside an array, as JSON. */
+static void append_json(s24i_text *text, const s24i_json *value)
+{
+    bool object = value->kind == S24I_JSON_OBJECT;
+
+    switch (value->kind) {
+    case S24I_JSON_NULL:
+        s24i_text_append(text, "null");
+        break;
+    case S24I_JSON_BOOL:
+        s24i_text_append(text, value->number != 0 ? "true" : "false");
+        break;
+    case S24I_JSON_NUMBER:
+        s24i_text_append(text, "%s", value->string);
+        break;
+    case S24I_JSON_STRING:
+        s24i_text_json_string(text, value->string);
+        break;
+    default:
+        s24i_text_append(text, object ? "{" : "[");
+        for (const s24i_json *item = value->first; item; item = item->next) {
+            if (object) {
+                s24i_text_json_string(text, item->key);
+                s24i_text_append(text, ":");
+            }
+            append_json(text, item);
+            s24i_text_append(text, "%s", item->next ? "," : "");
+        }
+        s24i_text_append(text, object ? "}" : "]");
+    }
+}
+
+/* Everything below `value`, whose own key is `path`. */
+static s24_status add_config(model_folder *f, const char *path, const s24i_json *value)
+{
+    s24i_text text = {.memory = f->reader.memory};
+    s24_status status = S24_OK;
+
+    if (value->kind == S24I_JSON_STRING)
+        s24i_text_append(&text, "%s", value->string);
+    else if (value->kind != S24I_JSON_OBJECT)
+        append_json(&text, value);
+    if (value->kind != S24I_JSON_OBJECT)
+        return add_meta(f, path, &text);
+    for (const s24i_json *item = value->first; item && !status; item = item->next) {
+        s24i_text key = {.memory = f->reader.memory};
+        s24i_text_append(&key, "%s.%s", path, item->key);
+        status = key.data ? add_config(f, key.data, item) : S24_E_MEMORY;
+        s24i_text_free(&key);
+    }
+    return status;
+}
+
+static s24_status read_config(model_folder *f)
+{
+    s24i_json_doc *doc = NULL;
+    bool found = false;
+    s24_status status = look_for(f, S24I_FOLDER_CONFIG, &found);
+
+    if (found)
+        status = parse_file(f, S24I_FOLDER_CONFIG, &doc);
+    if (doc && !status)
+        status = add_config(f, "config", s24i_json_root(doc));
+    s24i_json_free(doc);
+    return status;
+}
+
+/* Of a key in several shards the first counts. */
+static s24_status gather_meta(model_folder *f)
+{
+    s24i_reader *const *shards = f->shards.items;
+    s24_status status = read_config(f);
+    const char *key;
+
+    for (int64_t i = 0; i < f->shards.count; i++) {
+        for (int64_t j = 0; !status && (key = s24i_reader_meta_key(shards[i], j)); j++) {
+            s24i_text text = {.memory = f->reader.memory};
+            if (meta_value(&f->reader, key))
+                continue;
+            s24i_text_append(&text, "%s", s24i_reader_meta(shards[i], key));
+            status = add_meta(f, key, &text);
+        }
+    }
+    return status;
+}
+
+/* ---- Opening and closing. ---- */
+
+static void close_folder(s24i_reader *reader)
+{
+    model_folder *f = (model_folder *)reader;
+    s24i_memory *memory = reader->memory;
+    s24i_reader **shards = f->shards.items;
+    meta_item *meta = f->meta.items;
+
+    for (int64_t i = 0; i < f->meta.count; i++) {
+        s24i_strfree(memory, meta[i].key);
+        s24i_text_free(&meta[i].value);
+    }
+    s24i_reader_release(reader);
+    for (int64_t i = 0; i < f->shards.count; i++)
+        s24i_reader_close(shards[i]);
+    s24i_list_free(memory, &f->meta, sizeof(meta_item));
+    s24i_list_free(memory, &f->shards, sizeof(s24i_reader *));
+    s24i_free(memory, f->items, s24i_mul((size_t)f->item_count, sizeof(void *)));
+    s24i_json_free(f->index);
+    s24i_strfree(memory, f->path);
+    s24i_free(memory, f, sizeof *f);
+}
+
+static const s24i_reader_class folder_class = {"folder", close_folder, meta_value, meta_key};
+
+const char *s24i_folder_of(const s24i_reader *reader)
+{
+    return reader->class == &folder_class ? ((const model_folder *)reader)->path : NULL;
+}
+
+/* The single file comes first, as the format's own library has it. */
+static s24_status open_weights(model_folder *f)
+{
+    bool single = false, index = false;
+    s24_status status = look_for(f, S24I_FOLDER_SINGLE, &single);
+
+    if (!status)
+        status = look_for(f, S24I_FOLDER_INDEX, &index);
+    if (status)
+        return status;
+    if (single)
+        return open_shard(f, S24I_FOLDER_SINGLE);
+    return index ? open_shards(f)
+                 : s24i_fail(S24_E_FORMAT,
+                             "has neither " S24I_FOLDER_SINGLE " nor " S24I_FOLDER_INDEX);
+}
+
+s24_status s24i_folder_open(s24i_memory *memory, const char *path, s24i_reader **out)
+{
+    model_folder *f = s24i_alloc_zero(memory, sizeof *f);
+
+    if (!f)
+        return S24_E_MEMORY;
+    f->reader.class = &folder_class;
+    f->reader.memory = memory;
+    f->path = s24i_strdup(memory, path);
+    s24_status status = f->path ? open_weights(f) : S24_E_MEMORY;
+    if (!status)
+        status = gather_tensors(f);
+    if (!status)
+        status = gather_meta(f);
+    if (status)
+        close_folder(&f->reader);
+    else
+        *out = &f->reader;
+    return status;
+}

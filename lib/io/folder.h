@@ -1,0 +1,19 @@
+/* A model's folder as Hugging Face has it: names in it, and what may be opened. Knows safetensors files as readers. */
+#ifndef S24I_FOLDER_H
+#define S24I_FOLDER_H
+#include "reader.h"
+
+#define S24I_FOLDER_SINGLE "model.safetensors"
+#define S24I_FOLDER_INDEX "model.safetensors.index.json"
+#define S24I_FOLDER_CONFIG "config.json"
+
+/* A file of the folder, mapped. Nothing outside is opened: S24_E_FORMAT for names with '/', "." and "..", and for symbolic links unless
+ * they lead into the folder or into "../../blobs" from it, where Hugging Face's cache keeps the files. */
+s24_status s24i_folder_map(s24i_memory *memory, const char *folder, const char *name,
+                           const void **data, uint64_t *size);
+/* "folder/name", for s24i_strfree(). */
+char *s24i_folder_path(s24i_memory *memory, const char *folder, const char *name);
+/* The folder that a reader has open, or NULL if it is none. */
+const char *s24i_folder_of(const s24i_reader *reader);
+
+#endif

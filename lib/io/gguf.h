@@ -1,0 +1,58 @@
+/* GGUF as reader and writer share it: the types of metadata and one value's bytes. Knows no tensors. */
+#ifndef S24I_GGUF_H
+#define S24I_GGUF_H
+#include "base/json.h"
+#include "reader.h"
+
+enum {
+    S24I_GGUF_U8,
+    S24I_GGUF_I8,
+    S24I_GGUF_U16,
+    S24I_GGUF_I16,
+    S24I_GGUF_U32,
+    S24I_GGUF_I32,
+    S24I_GGUF_F32,
+    S24I_GGUF_BOOL,
+    S24I_GGUF_STRING,
+    S24I_GGUF_ARRAY,
+    S24I_GGUF_U64,
+    S24I_GGUF_I64,
+    S24I_GGUF_F64,
+    S24I_GGUF_TYPES,
+    S24I_GGUF_VERSION = 3,
+    S24I_GGUF_MAX_RANK = 4,
+    S24I_GGUF_ALIGNMENT = 32, /* unless the key below says otherwise */
+};
+#define S24I_GGUF_ALIGNMENT_KEY "general.alignment"
+
+/* One metadata value: `size` bytes as they are in the file. */
+typedef struct s24i_gguf_value {
+    uint32_t type;
+    const unsigned char *bytes;
+    uint64_t size;
+} s24i_gguf_value;
+
+/* What is left of the bytes that are being parsed. */
+typedef struct s24i_cursor {
+    const unsigned char *start, *at, *end;
+} s24i_cursor;
+
+/* S24_E_FORMAT and the byte where the file ends too early. */
+s24_status s24i_take_u32(s24i_cursor *cursor, uint32_t *value);
+s24_status s24i_take_u64(s24i_cursor *cursor, uint64_t *value);
+/* A length, then that many bytes. */
+s24_status s24i_take_bytes(s24i_cursor *cursor, const unsigned char **bytes, uint64_t *size);
+/* Type and value of one metadata item, checked to its last byte. */
+s24_status s24i_take_value(s24i_cursor *cursor, s24i_gguf_value *value);
+
+/* The value as text: a string as it is, bools as true and false, numbers in their shortest spelling that reads back equal, arrays as
+ * JSON. */
+void s24i_gguf_value_text(const s24i_gguf_value *value, s24i_text *text);
+bool s24i_gguf_alignment_fits(uint64_t alignment);
+
+/* ---- For the writer: what a reader that is a GGUF file holds. ---- */
+
+int64_t s24i_gguf_value_count(const s24i_reader *reader);
+const char *s24i_gguf_value_at(const s24i_reader *reader, int64_t index, s24i_gguf_value *value);
+
+#endif

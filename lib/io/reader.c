@@ -1,0 +1,246 @@
+#include "reader.h"
+#include "base/error.h"
+#include "base/sort.h"
+#include "os.h"
+#include <string.h>
+
+enum { NEAREST = 3, MAGIC = 4 };
+
+s24_status s24i_reader_open(s24i_memory *memory, const char *path, s24i_reader **out)
+{
+    const void *map;
+    uint64_t size;
+
+    if (s24i_os_is_directory(path)) {
+        s24_status status = s24i_folder_open(memory, path, out);
+        return status == S24_E_FORMAT ? s24i_fail(status, "%.200s: %s", path, s24i_error_text())
+                                      : status;
+    }
+    s24_status status = s24i_os_map(path, &map, &size);
+    if (status)
+        return status;
+    /* As the length of a safetensors header these four bytes would be beyond what that format allows. */
+    bool gguf = size >= MAGIC && !memcmp(map, "GGUF", MAGIC);
+    status = gguf ? s24i_gguf_read(memory, map, size, out)
+                  : s24i_safetensors_read(memory, map, size, out);
+    if (status == S24_E_FORMAT || status == S24_E_UNSUPPORTED)
+        s24i_fail(status, "%.200s: %s", path, s24i_error_text());
+    if (status)
+        s24i_os_unmap(map, size);
+    return status;
+}
+
+void s24i_reader_close(s24i_reader *reader)
+{
+    if (reader)
+        reader->class->close(reader);
+}
+
+const s24i_tensor *s24i_reader_at(const s24i_reader *reader, int64_t index)
+{
+    return index >= 0 && index < reader->count ? reader->by_place[index] : NULL;
+}
+
+/* Names that contain what was asked for come first, then those that are few edits away. */
+static s24_status unknown_name(const s24i_reader *reader, const char *name)
+{
+    const char *near[NEAREST + 1] = {0};
+    int32_t far[NEAREST + 1] = {0}, n = 0;
+
+    for (int64_t i = 0; i < reader->count; i++) {
+        const char *known = ((const s24i_tensor *)reader->by_name[i])->name;
+        int32_t distance = strstr(known, name) ? 0 : s24i_distance(name, known), at = n;
+        for (; at > 0 && distance < far[at - 1]; at--) {
+            far[at] = far[at - 1];
+            near[at] = near[at - 1];
+        }
+        far[at] = distance;
+        near[at] = known;
+        n += n < NEAREST;
+    }
+    return s24i_fail(
+        S24_E_ARG, "no tensor '%.100s' among the %lld of the file%s%.100s%s%.100s%s%.100s", name,
+        (long long)reader->count, n > 0 ? "; nearest: " : "", n > 0 ? near[0] : "",
+        n > 1 ? ", " : "", n > 1 ? near[1] : "", n > 2 ? ", " : "", n > 2 ? near[2] : "");
+}
+
+static s24_status find(const s24i_reader *reader, const char *name, s24i_tensor **out)
+{
+    int64_t low = 0, high = reader->count;
+
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        const s24i_tensor *t = reader->by_name[middle];
+        int order = strcmp(name, t->name);
+        if (order == 0) {
+            *out = &reader->tensors[t - reader->tensors];
+            return S24_OK;
+        }
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return unknown_name(reader, name);
+}
+
+s24_status s24i_reader_find(const s24i_reader *reader, const char *name, const s24i_tensor **out)
+{
+    s24i_tensor *t;
+    s24_status status = find(reader, name, &t);
+
+    if (status == S24_OK)
+        *out = t;
+    return status;
+}
+
+void s24i_tensor_extents(const s24i_tensor *t, int64_t *rows, int64_t *cols)
+{
+    *rows = 1;
+    for (int32_t i = 0; i < t->rank - 1; i++)
+        *rows *= t->shape[i];
+    *cols = t->rank ? t->shape[t->rank - 1] : 1;
+}
+
+/* Where the tensor's bytes are, at an address that suits its type; NULL: no memory for a copy. */
+static const void *aligned_data(s24i_reader *reader, s24i_tensor *t)
+{
+    if ((uintptr_t)t->data % (uintptr_t)(t->element->bits / 8) == 0 || t->size == 0)
+        return t->data;
+    if (!t->aligned) {
+        t->aligned = s24i_alloc(reader->memory, t->size);
+        if (t->aligned)
+            memcpy(t->aligned, t->data, t->size);
+    }
+    return t->aligned;
+}
+
+s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view)
+{
+    s24i_tensor *t;
+    int64_t rows, cols;
+    s24_status status = find(reader, name, &t);
+
+    if (status)
+        return status;
+    if (!t->element->dtype)
+        return s24i_fail(S24_E_DTYPE, "tensor '%.100s': elements of type %s cannot be used %s",
+                         t->name, t->element->name,
+                         t->element->decode ? "where they lie, only be read" : "here");
+    const void *data = aligned_data(reader, t);
+    if (!data)
+        return S24_E_MEMORY;
+    s24i_tensor_extents(t, &rows, &cols);
+    *view = (s24_mat){.data = (void *)(uintptr_t)data,
+                      .rows = rows,
+                      .cols = cols,
+                      .row_stride = cols ? cols : 1,
+                      .col_stride = 1,
+                      .dtype = t->element->dtype,
+                      .device = S24_CPU};
+    return S24_OK;
+}
+
+const char *s24i_reader_meta(s24i_reader *reader, const char *key)
+{
+    return reader->class->meta(reader, key);
+}
+
+const char *s24i_reader_meta_key(const s24i_reader *reader, int64_t index)
+{
+    return reader->class->meta_key(reader, index);
+}
+
+/* ---- For the formats. ---- */
+
+s24_status s24i_bad_tensor(const s24i_tensor *t, const char *what)
+{
+    return s24i_fail(S24_E_FORMAT, "tensor '%.100s': %s", t->name, what);
+}
+
+s24_status s24i_reader_reserve(s24i_reader *reader, int64_t count)
+{
+    size_t n = (size_t)count;
+
+    reader->count = count;
+    reader->tensors = s24i_alloc_zero(reader->memory, s24i_mul(n, sizeof *reader->tensors));
+    reader->by_place = s24i_alloc(reader->memory, s24i_mul(n, sizeof(void *)));
+    reader->by_name = s24i_alloc(reader->memory, s24i_mul(n, sizeof(void *)));
+    return reader->tensors && reader->by_place && reader->by_name ? S24_OK : S24_E_MEMORY;
+}
+
+void s24i_reader_release(s24i_reader *reader)
+{
+    size_t n = (size_t)reader->count;
+
+    for (size_t i = 0; i < n && reader->tensors; i++)
+        s24i_free(reader->memory, reader->tensors[i].aligned, reader->tensors[i].size);
+    s24i_free(reader->memory, reader->by_name, s24i_mul(n, sizeof(void *)));
+    s24i_free(reader->memory, reader->by_place, s24i_mul(n, sizeof(void *)));
+    s24i_free(reader->memory, reader->tensors, s24i_mul(n, sizeof *reader->tensors));
+}
+
+s24_status s24i_tensor_measure(const s24i_tensor *t, uint64_t *size)
+{
+    int64_t elements_but_0 = 1, bits, block = t->element->block;
+    bool empty = false;
+
+    for (int32_t i = 0; i < t->rank; i++) {
+        int64_t extent = t->shape[i] ? t->shape[i] : 1;
+        empty |= t->shape[i] == 0;
+        if (__builtin_mul_overflow(elements_but_0, extent, &elements_but_0))
+            return s24i_bad_tensor(t, "the shape has 2^63 elements or more");
+    }
+    if (block > 1 && (t->rank ? t->shape[t->rank - 1] : 1) % block)
+        return s24i_fail(S24_E_FORMAT, "tensor '%.100s': rows of %lld in blocks of %lld", t->name,
+                         (long long)(t->rank ? t->shape[t->rank - 1] : 1), (long long)block);
+    if (__builtin_mul_overflow(elements_but_0 / block + (block > 1), t->element->bits, &bits))
+        return s24i_bad_tensor(t, "the shape has 2^63 bits or more");
+    bits = empty ? 0 : elements_but_0 / block * t->element->bits;
+    if (bits % 8)
+        return s24i_fail(S24_E_FORMAT, "tensor '%.100s': shape and dtype want %lld bits", t->name,
+                         (long long)bits);
+    *size = (uint64_t)bits / 8;
+    return S24_OK;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const s24i_tensor *s = a, *t = b;
+
+    if (s->data != t->data)
+        return s->data < t->data ? -1 : 1;
+    if (s->size != t->size)
+        return s->size < t->size ? -1 : 1;
+    return strcmp(s->name, t->name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const s24i_tensor *)a)->name, ((const s24i_tensor *)b)->name);
+}
+
+s24_status s24i_reader_index(s24i_reader *reader)
+{
+    for (int64_t i = 0; i < reader->count; i++)
+        reader->by_place[i] = reader->by_name[i] = &reader->tensors[i];
+    s24i_sort(reader->by_name, reader->count, by_name);
+    for (int64_t i = 1; i < reader->count; i++) {
+        if (!by_name(reader->by_name[i - 1], reader->by_name[i]))
+            return s24i_bad_tensor(reader->by_name[i], "is there twice");
+    }
+    return S24_OK;
+}
+
+s24_status s24i_reader_index_places(s24i_reader *reader)
+{
+    s24_status status = s24i_reader_index(reader);
+
+    s24i_sort(reader->by_place, reader->count, by_place);
+    for (int64_t i = 1; !status && i < reader->count; i++) {
+        const s24i_tensor *before = reader->by_place[i - 1], *t = reader->by_place[i];
+        if (t->data < before->data + before->size)
+            status = s24i_bad_tensor(t, "overlaps the tensor before it");
+    }
+    return status;
+}

@@ -1,0 +1,81 @@
+/* Files of tensors, open for reading: what all formats have in common. Knows tensors as s24_mat and nothing of contexts or handles. */
+#ifndef S24I_READER_H
+#define S24I_READER_H
+#include "element.h"
+
+#define S24I_MAX_RANK 8
+
+typedef struct s24i_tensor {
+    const char *name;
+    const s24i_element *element;
+    int32_t rank;
+    int64_t shape[S24I_MAX_RANK]; /* row-major: the last extent is contiguous */
+    const unsigned char *data;    /* in a mapping */
+    uint64_t size;                /* bytes */
+    void *aligned; /* private copy of one that lies misaligned in the file, once it was viewed */
+} s24i_tensor;
+
+/* A reader never changes after opening, except for copies that a view makes and texts of metadata: one thread at a time. Each format's
+ * own struct begins with this one. */
+typedef struct s24i_reader s24i_reader;
+
+typedef struct s24i_reader_class {
+    const char *format; /* as s24_file_create() takes it */
+    void (*close)(s24i_reader *reader);
+    /* Value of a key, NULL without it (or, the text says so, without memory); the key at an index, NULL past the end. In the file's
+     * order. */
+    const char *(*meta)(s24i_reader *reader, const char *key);
+    const char *(*meta_key)(const s24i_reader *reader, int64_t index);
+} s24i_reader_class;
+
+struct s24i_reader {
+    const s24i_reader_class *class;
+    s24i_memory *memory;
+    int64_t count;
+    s24i_tensor *tensors;
+    const void **by_place, **by_name; /* s24i_tensor */
+};
+
+/* A safetensors file, a GGUF file or a folder, by what is there. Everything is validated: S24_E_IO, S24_E_FORMAT (the text says where),
+ * S24_E_UNSUPPORTED or S24_E_MEMORY. */
+s24_status s24i_reader_open(s24i_memory *memory, const char *path, s24i_reader **out);
+void s24i_reader_close(s24i_reader *reader); /* NULL is allowed */
+
+/* In the order in which they lie. NULL outside [0, count). */
+const s24i_tensor *s24i_reader_at(const s24i_reader *reader, int64_t index);
+/* S24_E_ARG and the three nearest names if there is none of that name. */
+s24_status s24i_reader_find(const s24i_reader *reader, const char *name, const s24i_tensor **out);
+/* Rows and columns of the tensor as a matrix: rank 0 is 1 x 1, rank 1 is one row, above 2 all but the last dimension are folded into
+ * rows. */
+void s24i_tensor_extents(const s24i_tensor *tensor, int64_t *rows, int64_t *cols);
+/*
+ * The tensor as that matrix. It lies in the read-only mapping, or in a copy owned by `reader` when the file has it at an address that
+ * its type cannot have (S24_E_MEMORY). Writing to it is a crash. S24_E_DTYPE for types without an S24 code.
+ */
+s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view);
+const char *s24i_reader_meta(s24i_reader *reader, const char *key);
+const char *s24i_reader_meta_key(const s24i_reader *reader, int64_t index);
+
+/* ---- For the formats. ---- */
+
+/* Room for `count` tensors, zero. */
+s24_status s24i_reader_reserve(s24i_reader *reader, int64_t count);
+/* Bytes that element and shape want: S24_E_FORMAT when they are not whole or too many. A dimension of 0 does not excuse an overflow of
+ * the others: a view counts rows on their own. */
+s24_status s24i_tensor_measure(const s24i_tensor *tensor, uint64_t *size);
+/* S24_E_FORMAT and "tensor 'name': what". */
+s24_status s24i_bad_tensor(const s24i_tensor *tensor, const char *what);
+/* Once all tensors are filled in: index them by name, in the order as filled. S24_E_FORMAT: a name twice. */
+s24_status s24i_reader_index(s24i_reader *reader);
+/* The same for tensors of one mapping, in the order in which they lie. S24_E_FORMAT also when data overlap. */
+s24_status s24i_reader_index_places(s24i_reader *reader);
+/* What s24i_reader_reserve() took and the copies of views. */
+void s24i_reader_release(s24i_reader *reader);
+
+/* On success the mapping is the reader's. */
+s24_status s24i_safetensors_read(s24i_memory *memory, const void *map, uint64_t size,
+                                 s24i_reader **out);
+s24_status s24i_gguf_read(s24i_memory *memory, const void *map, uint64_t size, s24i_reader **out);
+s24_status s24i_folder_open(s24i_memory *memory, const char *path, s24i_reader **out);
+
+#endif

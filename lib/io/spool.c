@@ -1,0 +1,232 @@
+#include "spool.h"
+#include "base/error.h"
+#include "os.h"
+#include <string.h>
+
+enum { CHUNK = 65536 };
+
+uint64_t s24i_align(uint64_t at, uint64_t alignment)
+{
+    return (at + alignment - 1) / alignment * alignment;
+}
+
+static const s24i_spool_class *class_of(const s24i_spool *s)
+{
+    return (const s24i_spool_class *)s->writer.class;
+}
+
+s24_status s24i_spool_open(s24i_spool *s, const s24i_spool_class *class, s24i_memory *memory,
+                           const char *path)
+{
+    s->writer.class = &class->writer;
+    s->writer.memory = memory;
+    s->fd = -1;
+    s->writer.path = s24i_strdup(memory, path);
+    s->chunk = s->writer.path ? s24i_alloc(memory, CHUNK) : NULL;
+    return s->chunk ? s24i_os_spool(memory, path, &s->fd) : S24_E_MEMORY;
+}
+
+void s24i_spool_close(s24i_spool *s)
+{
+    s24i_memory *memory = s->writer.memory;
+    s24i_entry *entries = s->entries.items;
+
+    for (int64_t i = 0; i < s->entries.count; i++)
+        s24i_strfree(memory, entries[i].name);
+    s24i_list_free(memory, &s->entries, sizeof(s24i_entry));
+    s24i_list_free(memory, &s->order, sizeof(int64_t));
+    if (s->fd >= 0)
+        s24i_os_close(s->fd, s->writer.path);
+    s24i_free(memory, s->chunk, CHUNK);
+    s24i_strfree(memory, s->writer.path);
+}
+
+/* ---- Tensors. ---- */
+
+/* Position of `name` in s->order; *found: it is taken. */
+static int64_t place_of(const s24i_spool *s, const char *name, bool *found)
+{
+    const s24i_entry *entries = s->entries.items;
+    const int64_t *order = s->order.items;
+    int64_t low = 0, high = s->order.count;
+
+    *found = false;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        int sign = strcmp(entries[order[middle]].name, name);
+        if (sign == 0)
+            *found = true;
+        if (sign < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Append the matrix to the spool, in row-major order and chunks. */
+static s24_status write_matrix(s24i_spool *s, const s24i_entry *e, const s24_mat *mat)
+{
+    int64_t count = mat->rows * mat->cols, block = e->element->block,
+            chunk = CHUNK / (e->element->bits / 8) * block;
+    uint64_t at = e->begin;
+    s24_status status = S24_OK;
+
+    if (s24i_entry_is_plain(e, mat))
+        return s24i_os_write(s->fd, s->writer.path, mat->data, e->size, at);
+    for (int64_t done = 0, n; !status && done < count; done += n) {
+        n = count - done < chunk ? count - done : chunk;
+        uint64_t size = (uint64_t)(n / block * (e->element->bits / 8));
+        status = s24i_entry_encode(e, mat, done, n, s->chunk);
+        if (!status)
+            status = s24i_os_write(s->fd, s->writer.path, s->chunk, size, at);
+        at += size;
+    }
+    return status;
+}
+
+/* Write the data of an entry that is complete but for its name, and add it. `mat` or `bytes`. */
+static s24_status add(s24i_spool *s, s24i_entry *e, const char *name, const s24_mat *mat,
+                      const void *bytes)
+{
+    s24i_memory *memory = s->writer.memory;
+    bool taken;
+    int64_t at = place_of(s, name, &taken);
+    s24_status status;
+
+    if (taken)
+        return s24i_fail(S24_E_ARG, "tensor name '%.100s': already in the file", name);
+    if ((status = s24i_list_reserve(memory, &s->entries, sizeof *e)) ||
+        (status = s24i_list_reserve(memory, &s->order, sizeof(int64_t))))
+        return status;
+    e->name = s24i_strdup(memory, name);
+    if (!e->name)
+        return S24_E_MEMORY;
+    e->begin = s->size;
+    status = mat ? write_matrix(s, e, mat)
+                 : s24i_os_write(s->fd, s->writer.path, bytes, e->size, e->begin);
+    if (status) {
+        s24i_strfree(memory, e->name);
+        return status;
+    }
+    s->size += e->size;
+    s24i_list_insert(&s->order, at, &s->entries.count, sizeof(int64_t));
+    s24i_list_insert(&s->entries, s->entries.count, e, sizeof *e);
+    return S24_OK;
+}
+
+static s24_status check_name(const s24i_spool *s, const char *name)
+{
+    const char *fault = s24i_fault_of_name(class_of(s), name);
+
+    return fault ? s24i_fail(S24_E_ARG, "tensor name '%.100s': %s", name ? name : "", fault)
+                 : S24_OK;
+}
+
+s24_status s24i_spool_put(s24i_writer *w, const char *name, const s24_mat *mat,
+                          const int64_t *shape, int32_t rank, const char *type)
+{
+    s24i_spool *s = (s24i_spool *)w;
+    s24i_entry e = {0};
+    s24_status status = check_name(s, name);
+
+    if (status)
+        return status;
+    status = s24i_entry_fill(&e, class_of(s), mat, shape, rank, type);
+    if (status)
+        return s24i_fail(status, "tensor '%.100s': %s", name, s24i_error_text());
+    status = add(s, &e, name, mat, NULL);
+    return status == S24_E_NONFINITE
+               ? s24i_fail(status, "tensor '%.100s': %s", name, s24i_error_text())
+               : status;
+}
+
+s24_status s24i_spool_put_stored(s24i_writer *w, const s24i_tensor *t)
+{
+    s24i_spool *s = (s24i_spool *)w;
+    const s24i_spool_class *class = class_of(s);
+    s24i_entry e = {.element = t->element, .rank = t->rank, .size = t->size};
+    s24_status status = check_name(s, t->name);
+
+    if (status)
+        return status;
+    if (!class->takes(t->element))
+        return s24i_fail(S24_E_DTYPE, "tensor '%.100s': format %s has no type %s", t->name,
+                         class->writer.format, t->element->name);
+    if (t->rank > class->max_rank)
+        return s24i_fail(S24_E_SHAPE, "tensor '%.100s': rank %d is not in 0 .. %d", t->name,
+                         (int)t->rank, (int)class->max_rank);
+    memcpy(e.shape, t->shape, sizeof e.shape);
+    return add(s, &e, t->name, NULL, t->data);
+}
+
+/* ---- Commit. ---- */
+
+static s24_status write_temporary(const s24i_spool *s, const s24i_text *header, const char *path,
+                                  int fd)
+{
+    const s24i_entry *entries = s->entries.items;
+    uint64_t alignment = class_of(s)->alignment(s), at = header->size;
+    s24_status status = s24i_os_write(fd, path, header->data, header->size, 0);
+
+    for (int64_t i = 0; !status && i < s->entries.count; i++) {
+        const s24i_entry *e = &entries[i];
+        status = s24i_os_copy(s->fd, fd, path, e->begin, e->size, at);
+        at = s24i_align(at + e->size, alignment);
+    }
+    if (!status)
+        status = s24i_os_extend(fd, path, at);
+    return status ? status : s24i_os_sync(fd, path);
+}
+
+/* Make `path` appear, with all of its bytes or not at all. */
+static s24_status replace(const s24i_spool *s, const s24i_text *header, const char *path)
+{
+    char *name;
+    int fd;
+    s24_status status = s24i_os_beside(s->writer.memory, path, &fd, &name), closed;
+
+    if (status)
+        return status;
+    status = write_temporary(s, header, path, fd);
+    closed = s24i_os_close(fd, path);
+    if (!status)
+        status = closed;
+    if (!status)
+        status = s24i_os_replace(name, path);
+    if (status)
+        s24i_os_unlink(name);
+    s24i_strfree(s->writer.memory, name);
+    return status;
+}
+
+s24_status s24i_spool_publish(const s24i_spool *s, const char *path)
+{
+    s24i_text header = {.memory = s->writer.memory};
+    s24_status status = class_of(s)->header(s, &header);
+
+    if (!status && header.failed)
+        status = S24_E_MEMORY;
+    if (!status)
+        status = replace(s, &header, path);
+    s24i_text_free(&header);
+    return status;
+}
+
+s24_status s24i_spool_commit(s24i_writer *w)
+{
+    int directory;
+    s24_status status = s24i_os_directory(w->memory, w->path, &directory);
+
+    if (status)
+        return status;
+    status = s24i_spool_publish((const s24i_spool *)w, w->path);
+    w->committed = !status;
+    if (!status) {
+        status = s24i_os_sync(directory, w->path);
+        if (status)
+            s24i_fail_in(status, "the file is in place, but its directory may not be on disk");
+    }
+    s24i_os_close(directory, w->path);
+    return status;
+}
