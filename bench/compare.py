@@ -2,8 +2,8 @@
 
     python3 bench/compare.py --refs DIR [--library build/lib/libsparse24.so] [--threads 2] [--data FILE.safetensors]
 
-DIR holds clones made by the user: sparsegpt (IST-DASLab/sparsegpt), wanda (locuslab/wanda) and ALPS (mazumder-lab/ALPS). Needs torch and
-numpy. Their classes run on the CPU, unchanged but for ALPS's device strings; errors are computed here in float64 for both. Prints a table and, with --json, one object a line. Times are the best
+DIR holds clones made by the user: sparsegpt (IST-DASLab/sparsegpt), wanda (locuslab/wanda), ALPS (mazumder-lab/ALPS) and QuantEase
+(linkedin/QuantEase, whose GPTQ is taken too). Needs torch and numpy. Their classes run on the CPU, unchanged but for ALPS's device strings; errors are computed here in float64 for both. Prints a table and, with --json, one object a line. Times are the best
 of --runs, the gram excluded on both sides, factorisation included; ours also checks its inputs and computes two losses.
 """
 import argparse
@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 CASES = [("wanda", "2:4", "preset=paper"), ("wanda", "row 50%", "preset=paper"), ("sparsegpt", "2:4", "preset=paper"),
-         ("sparsegpt", "4:8", "preset=paper"), ("sparsegpt", "50%", "preset=paper"), ("alps", "2:4", "preset=paper"), ("alps", "2:4", "")]
+         ("sparsegpt", "4:8", "preset=paper"), ("sparsegpt", "50%", "preset=paper"), ("alps", "2:4", "preset=paper"), ("alps", "2:4", ""),
+         ("gptq", "int4", "preset=paper"), ("gptq", "int4", ""), ("quantease", "int4", "preset=paper"), ("quantease", "int4", ""), ("quantease", "int3", "")]
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 F32 = 0x0220
 
@@ -83,6 +84,10 @@ class Library:
         return v, best
 
 
+class GptqDone(Exception):
+    """Their combined class clears the cache between GPTQ and sweeps: this ends it there."""
+
+
 def load_published(refs):
     """Their classes; what they import and do not need on this path is stubbed."""
     torch.cuda.synchronize = lambda *_: None
@@ -93,7 +98,22 @@ def load_published(refs):
     from sparsegpt import SparseGPT
     alps = {"__name__": "alps"}
     exec(compile((refs / "ALPS" / "alps.py").read_text().replace("cuda:0", "cpu"), "alps.py", "exec"), alps)
-    return SparseGPT, WrappedGPT, alps["ALPS_prune"]
+    def stop():
+        raise GptqDone
+    torch.cuda.empty_cache = stop
+
+    class Event:
+        def __init__(self, **_): pass
+        def record(self): pass
+        def elapsed_time(self, _): return 0
+    torch.cuda.Event = Event
+    transformers = sys.modules["transformers"]
+    transformers.pytorch_utils = transformers
+    sys.path.insert(0, str(refs / "QuantEase"))
+    from method.gptq_quantease import GPTQ_QuantEase
+    from method.quantease import QuantEase
+    return {"sparsegpt": (published_sparsegpt, SparseGPT), "wanda": (published_wanda, WrappedGPT), "alps": (published_alps, alps["ALPS_prune"]),
+            "gptq": (published_grid, lambda layer: GPTQ_QuantEase(layer, num_iter=0)), "quantease": (published_grid, QuantEase)}
 
 
 def layer_of(w):
@@ -160,6 +180,23 @@ def published_alps(cls, w, x, constraints, runs):
     return layer.weight.data.numpy(), best
 
 
+def published_grid(cls, w, x, constraints, runs):
+    """Per row, asymmetric, ranges as they are. Their clocks are CUDA events, which the stubs below replace."""
+    best = float("inf")
+    for _ in range(runs):
+        layer = layer_of(w)
+        with contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+            solver = cls(layer)
+            solver.quantizer = sys.modules["method.quant"].Quantizer()
+            solver.quantizer.configure(int(constraints.removeprefix("int")), perchannel=True, sym=False)
+            solver.add_batch(torch.from_numpy(x), None)
+            start = time.perf_counter()
+            with contextlib.suppress(GptqDone):
+                solver.fasterquant(group_size=-1, actorder=False)
+        best = min(best, time.perf_counter() - start)
+    return layer.weight.data.numpy(), best
+
+
 def error(w, v, x):
     x = x.astype(np.float64)
     return float((((w - v).astype(np.float64) @ x.T) ** 2).sum() / ((w.astype(np.float64) @ x.T) ** 2).sum())
@@ -193,18 +230,18 @@ def main():
     parser.add_argument("--dims", type=int, nargs="*", default=[2048])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--methods", default="wanda,sparsegpt,alps")
+    parser.add_argument("--methods", default="wanda,sparsegpt,alps,gptq,quantease")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    sparsegpt, wanda, alps = load_published(args.refs)
+    published = load_published(args.refs)
     ours = Library(args.library, args.threads)
     if not args.json:
         print(f"{args.threads} threads, torch {torch.__version__}, {ours.lib.s24_build_info(b'blas').decode()}")
         print(f"{'matrix':12} {'method':10} {'ours is':8} {'pattern':8} {'published':>10} {'ours':>10} {'published s':>12} {'ours s':>9} {'ratio':>7}")
     for name, w, x in arrays(args):
         for method, constraints, options in (case for case in CASES if case[0] in args.methods.split(",")):
-            run, cls = {"wanda": (published_wanda, wanda), "sparsegpt": (published_sparsegpt, sparsegpt), "alps": (published_alps, alps)}[method]
+            run, cls = published[method]
             theirs, their_time = run(cls, w, x, constraints, args.runs)
             v, our_time = ours.solve(w, x, constraints, method, options, args.runs)
             row = {"bench": "compare", "matrix": name, "method": method, "options": options, "constraints": constraints, "published_error": error(w, theirs, x),

@@ -431,6 +431,43 @@ static void measure_sweep_block(work w)
         }
 }
 
+/* Nothing to change: what a row costs once it has settled. */
+static void run_descend_row(work *w)
+{
+    s24i_descent row = {.n = w->n, .code = w->z, .g = w->v, .step = w->x, .inverse = w->x};
+    row.s = w->y;
+    w->found += w->kernels->descend_row(&row);
+}
+
+static void measure_descend_row(work w)
+{
+    memset(w.v, 0, LARGE * sizeof *w.v);
+    memset(w.z, 0, LARGE * sizeof *w.z);
+    measure_bytes("descend_row", "settled", run_descend_row, w, 12);
+}
+
+static void run_subtract_scaled(work *w)
+{
+    w->kernels->subtract_scaled(w->z, w->x, 1e-6f, w->n);
+}
+
+static void measure_subtract_scaled(work w)
+{
+    measure_bytes("subtract_scaled", "", run_subtract_scaled, w, 12);
+}
+
+static void run_grid_errors(work *w)
+{
+    float sum[3];
+    w->kernels->grid_errors(w->x, w->norm ? w->norm : w->y, w->n, 7, 1.0f / 7, 8, 15, sum);
+    w->sum += (double)sum[1];
+}
+
+static void measure_grid_errors(work w)
+{
+    measure_bytes("grid_errors", "three zeros", run_grid_errors, w, 8);
+}
+
 /* What the prox costs a group, and against the published scheme, is in prox.c. */
 static void run_prox_2m_f32(work *w)
 {

@@ -67,6 +67,15 @@ S24_API s24_status s24_problem_set_pattern(s24_problem *problem, int32_t n, int3
 S24_API s24_status s24_problem_set_sparsity(s24_problem *problem, double sparsity,
                                             const char *scope);
 /**
+ * Values on a grid of 2^bits levels, 2 <= bits <= 8, one scale per `group` consecutive inputs of a row (0 = the whole row; the last group
+ * may be shorter, and a group wider than the row is the row). scheme: "asym" (integer zero point), "sym" (the middle level is 0), or
+ * "real" (the least value is any number, so that 0 need not be on the grid).
+ */
+S24_API s24_status s24_problem_set_grid(s24_problem *problem, int32_t bits, int64_t group,
+                                        const char *scheme);
+/** V = S + L with L of at most this rank, 1 or more; the other constraints apply to S, and S = 0 where there are none. */
+S24_API s24_status s24_problem_set_rank(s24_problem *problem, int64_t rank);
+/**
  * Importance of each weight, (out, in), any float type, finite and non-negative, for solvers that rank weights by a score the caller
  * made (wanda with score=importance). Borrowed like w. NULL removes it.
  */
@@ -75,8 +84,9 @@ S24_API s24_status s24_problem_set_importance(s24_problem *problem, const s24_ma
 S24_API s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mask);
 /**
  * Replace all constraints, the mask included, by a text: terms joined by "+": "2:4"; "70%" (or "layer 70%") or "row 70%" (sparsity,
- * i.e. zeros). White space is free. NULL or "" clears them. All or nothing: S24_E_OPTION when malformed or out of range,
- * S24_E_SHAPE when cols is no multiple of m, S24_E_UNSUPPORTED for constraints of other versions ("int4", "rank 64").
+ * i.e. zeros); "int4", "int3 sym", "int4 g128", "int4 sym g64", "int4 real" (asymmetric and whole rows unless said); "rank 64". White
+ * space is free. NULL or "" clears them. All or nothing: S24_E_OPTION when malformed or out of range, S24_E_SHAPE when cols is no
+ * multiple of m.
  */
 S24_API s24_status s24_problem_parse(s24_problem *problem, const char *constraints);
 /** The loss of a candidate, accumulated in double, independent of any solver: the number every claim is checked with. relative: to the
@@ -86,9 +96,11 @@ S24_API s24_status s24_problem_loss(const s24_problem *problem, const s24_mat *c
 /** The same against the target of s24_problem_set_target(), relative to the target's squared norm; S24_E_STATE if there is none. */
 S24_API s24_status s24_problem_target_loss(const s24_problem *problem, const s24_mat *candidate,
                                            double *loss, double *relative);
-/** S24_OK if the candidate obeys every constraint, else S24_E_STATE and a text that names the first offending place. */
+/** S24_OK if the candidate obeys every constraint, else S24_E_STATE and a text that names the first offending place. On a grid: in each
+ *  group equal steps apart, within the rounding of its type. S24_E_UNSUPPORTED with a rank: the parts cannot be told from their sum. */
 S24_API s24_status s24_problem_check(const s24_problem *problem, const s24_mat *candidate);
-/** The same for everything in a result: weights obey the constraints, mask covers the weights. */
+/** The same for everything in a result: pattern, mask over the weights (or their sparse part), grid (they are exactly what the codes
+ *  decode to), rank of the factors, sum of the parts. */
 S24_API s24_status s24_problem_check_result(const s24_problem *problem, const s24_result *result);
 S24_API void s24_problem_destroy(s24_problem *problem);
 

@@ -6,12 +6,14 @@ extern "C" {
 #endif
 
 /**
- * Borrow a matrix of the result until it is destroyed. "weights" (S24_F32) and "mask" (S24_U8) always exist; other solvers may
- * add parts under further names. S24_E_UNSUPPORTED if this result has no such part.
+ * Borrow a matrix of the result until it is destroyed. "weights" (S24_F32) and "mask" (S24_U8) always exist. Under a grid also "codes"
+ * (S24_U8, shape of the weights), "scales" and "zeros" (out x groups of a row): a weight is scale (code - zero), of scheme "real"
+ * scale code + zero, in single precision, and 0 where the mask is 0. Under a rank "sparse" (absent: 0), "lowrank_u" and "lowrank_v":
+ * weights = sparse + U V, and mask, codes, scales and zeros are those of "sparse". S24_E_UNSUPPORTED if this result has no such part.
  */
 S24_API s24_status s24_result_matrix(const s24_result *result, const char *name, s24_mat *view);
 /**
- * Integers: "rows", "cols", "nnz", "zeros", "iterations", "swaps" (exchanges of kept for pruned weights, 0 for solvers that make none),
+ * Integers: "rows", "cols", "nnz", "zeros" (of "sparse" if there is one), "iterations", "swaps" (exchanges of kept for pruned weights, 0 for solvers that make none),
  * "threads", "peak_bytes". Floats (which can also be read from integers): "loss", "relative_loss", "heldout_relative_loss" (NaN if nothing
  * was held out), "target_relative_loss" (if a target was set), "damp_used" (NaN if none), "calibration_rows", "residual" (NaN if the solver
  * has none), "flops" (of the solver's products and factorisations, two for each multiplication), "seconds". Texts: "solver", "options",

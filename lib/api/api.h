@@ -193,13 +193,37 @@ double s24i_relative(double loss, double norm);
 /* The problem's mask as contiguous bytes, each 0 or 1. */
 s24_status s24i_problem_mask(const s24_problem *problem, s24_ctx *ctx, uint8_t *mask);
 
-#define S24I_CONSTRAINTS_TEXT 64
+/* Its type and shape. */
+s24_status s24i_check_candidate(const s24_problem *problem, const s24_mat *candidate);
 
-/* Replace n, m, scope and sparsity; untouched on failure. `cols` must be a multiple of m. */
+/* A candidate, or all that a solver made, to be held against the constraints (check.c). */
+typedef struct s24i_check {
+    const s24_problem *problem;
+    s24_ctx *ctx;
+    const char *name; /* of the weights, in texts */
+    const s24_mat *weights;
+    const s24_mat
+        *mask; /* that must cover them; NULL: a candidate, of which nothing else is known */
+    const s24i_part *parts;
+    int32_t part_count;
+} s24i_check;
+
+/* What the grid and the rank say about the parts. A stage of work in ctx. */
+s24_status s24i_check_parts(const s24i_check *check, s24i_arena *arena);
+/* The matrix that support and grid are about: the part "sparse" if there is one, else the weights; NULL when a rank is all there is. */
+const s24_mat *s24i_check_subject(const s24i_check *check);
+
+#define S24I_CONSTRAINTS_TEXT 96
+
+/* Replace everything but the mask; untouched on failure. `cols` must be a multiple of m. */
 s24_status s24i_constraints_parse(const char *text, int64_t cols, s24i_pattern *pattern);
 s24_status s24i_check_pattern(int64_t n, int64_t m, int64_t cols);
 s24_status s24i_check_sparsity(double sparsity);
-/* Canonical text: "2:4", "70%", "row 70%", "mask", joined by "+"; "" for none. */
+s24_status s24i_check_grid(int64_t bits, int64_t group);
+s24_status s24i_check_rank(int64_t rank);
+/* "asym", "sym", "real", or -1. */
+int32_t s24i_grid_scheme(const char *word);
+/* Canonical text: "2:4", "70%", "row 70%", "int4 sym g64", "rank 8", "mask", joined by "+"; "" for none. */
 void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I_CONSTRAINTS_TEXT]);
 /* S24I_HAS_... bits of what is asked. */
 uint32_t s24i_constraints_bits(const s24i_pattern *pattern, bool mask);
@@ -230,7 +254,9 @@ double s24i_solver_number(const s24_solver *solver, const char *option, double f
 
 struct s24_result {
     s24i_object object;
-    s24_mat weights, mask; /* own their data */
+    s24_mat weights, mask; /* own their data, as parts do */
+    s24i_part parts[S24I_MOST_PARTS];
+    int32_t part_count;
     int64_t rows, cols, nnz, zeros, iterations, swaps, threads, peak_bytes;
     double loss, relative_loss, target_relative_loss, heldout_relative_loss, damp_used;
     double calibration_rows, residual, flops, seconds;
@@ -243,9 +269,10 @@ struct s24_result {
     s24i_text options_text, record_text;
 };
 
-/* All the bytes of a result of this shape. */
-size_t s24i_result_bytes(int64_t rows, int64_t cols);
-s24_status s24i_result_create(s24_ctx *ctx, int64_t rows, int64_t cols, s24_result **out);
+/* All the bytes of the result of this job. */
+size_t s24i_result_bytes(const s24i_job *job);
+/* With the parts that the job asked for, zeros. */
+s24_status s24i_result_create(s24_ctx *ctx, const s24i_job *job, s24_result **out);
 /* Write the record from the numbers and texts that are there. */
 s24_status s24i_result_record(s24_result *result);
 

@@ -22,6 +22,34 @@ s24_status s24i_check_sparsity(double sparsity)
                      sparsity);
 }
 
+s24_status s24i_check_grid(int64_t bits, int64_t group)
+{
+    if (bits < 2 || bits > 8)
+        return s24i_fail(S24_E_ARG, "grid of %lld bits: must be 2 to 8", (long long)bits);
+    if (group < 0 || group > S24I_MAX_DIM)
+        return s24i_fail(S24_E_ARG, "group of %lld inputs: must be 1 to %d, or 0 for whole rows",
+                         (long long)group, S24I_MAX_DIM);
+    return S24_OK;
+}
+
+s24_status s24i_check_rank(int64_t rank)
+{
+    if (rank >= 1 && rank <= S24I_MAX_DIM)
+        return S24_OK;
+    return s24i_fail(S24_E_ARG, "rank is %lld, but must be 1 to %d", (long long)rank, S24I_MAX_DIM);
+}
+
+/* In the order of S24I_GRID_... */
+static const char *const schemes[] = {"asym", "sym", "real"};
+
+int32_t s24i_grid_scheme(const char *word)
+{
+    for (int32_t i = 0; i < 3; i++)
+        if (!strcmp(word, schemes[i]))
+            return i;
+    return -1;
+}
+
 /* ---- Reading ---- */
 
 typedef struct reader {
@@ -76,44 +104,30 @@ static s24_status malformed(const reader *in, const char *wanted)
 {
     return s24i_fail(
         S24_E_OPTION,
-        "%s is wanted at \"%.32s\"; terms are \"2:4\", \"70%%\" and \"row 70%%\", joined "
-        "by \"+\"",
+        "%s is wanted at \"%.32s\"; terms are \"2:4\", \"70%%\", \"row 70%%\", \"int4 sym g128\" "
+        "and \"rank 64\", joined by \"+\"",
         wanted, in->at);
 }
 
-/* Words that other versions of this library know. */
-static bool is_later(const char *word)
+static s24_status unknown_word(const char *word)
 {
-    static const char *const later[] = {"int", "uint", "fp", "nf", "grid", "rank", "block"};
+    static const char *const known[] = {"row", "layer", "int", "rank", "asym", "sym", "real"};
 
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-        if (!strcmp(word, later[i]))
-            return true;
-    return false;
-}
-
-static s24_status read_word(reader *in, int32_t *scope)
-{
-    static const char *const known[] = {"row", "layer"};
-    char word[S24I_WORD];
-
-    take(in, is_letter, word);
-    if (!strcmp(word, "row") || !strcmp(word, "layer")) {
-        *scope = *word == 'r' ? S24I_SCOPE_ROW : S24I_SCOPE_LAYER;
-        return S24_OK;
-    }
-    if (is_later(word))
-        return s24i_fail(S24_E_UNSUPPORTED,
-                         "\"%s\": this version has no quantisation grids, ranks or blocks, only "
-                         "patterns (\"2:4\") and sparsities (\"70%%\")",
-                         word);
     if (!strcmp(word, "mask"))
         return s24i_fail(S24_E_OPTION,
                          "\"mask\" is no text: give the mask to s24_problem_set_mask()");
-    const char *nearest = s24i_nearest(word, known, 2);
+    const char *nearest = s24i_nearest(word, known, sizeof known / sizeof *known);
     return s24i_fail(S24_E_OPTION, "unknown word \"%s\"%s%s%s", word,
                      nearest ? ": did you mean \"" : "", nearest ? nearest : "",
                      nearest ? "\"?" : "");
+}
+
+static s24_status read_integer(reader *in, const char *wanted, int64_t *value)
+{
+    char number[S24I_WORD];
+
+    take(in, is_digit, number);
+    return s24i_integer_read(number, value) ? S24_OK : malformed(in, wanted);
 }
 
 static s24_status read_pattern(reader *in, const char *number)
@@ -146,17 +160,72 @@ static s24_status read_sparsity(reader *in, const char *number, int32_t scope)
     return s24i_check_sparsity(in->pattern.sparsity);
 }
 
+/* "sym", "g128", in any order, after "int4". */
+static s24_status read_grid_words(reader *in, s24i_grid_form *grid)
+{
+    char word[S24I_WORD];
+    s24_status status = S24_OK;
+    int32_t scheme = -1;
+
+    for (skip_space(in); !status && is_letter(*in->at); skip_space(in)) {
+        take(in, is_letter, word);
+        if (!strcmp(word, "g") && !grid->group) {
+            status = read_integer(in, "a group size", &grid->group);
+            if (!status && grid->group < 1)
+                status = s24i_fail(S24_E_OPTION, "g0: a group holds at least one input");
+        } else if (scheme < 0 && s24i_grid_scheme(word) >= 0) {
+            grid->scheme = scheme = s24i_grid_scheme(word);
+        } else {
+            status = unknown_word(word);
+        }
+    }
+    return status;
+}
+
+static s24_status read_grid(reader *in)
+{
+    s24i_grid_form grid = {0};
+    int64_t bits;
+    s24_status status = read_integer(in, "a number of bits", &bits);
+
+    if (!status)
+        status = read_grid_words(in, &grid);
+    if (!status)
+        status = s24i_check_grid(bits, grid.group);
+    if (!status && in->pattern.grid.bits)
+        status = s24i_fail(S24_E_OPTION, "a second grid, int%lld", (long long)bits);
+    grid.bits = (int32_t)bits;
+    in->pattern.grid = grid;
+    return status;
+}
+
+static s24_status read_rank(reader *in)
+{
+    int64_t rank;
+    s24_status status = read_integer(in, "a rank", &rank);
+
+    if (!status)
+        status = s24i_check_rank(rank);
+    if (!status && in->pattern.rank)
+        status = s24i_fail(S24_E_OPTION, "a second rank, %lld", (long long)rank);
+    in->pattern.rank = rank;
+    return status;
+}
+
 static s24_status read_term(reader *in)
 {
     int32_t scope = S24I_SCOPE_NONE;
-    char number[S24I_WORD];
+    char word[S24I_WORD], number[S24I_WORD];
 
-    skip_space(in);
-    if (is_letter(*in->at)) {
-        s24_status status = read_word(in, &scope);
-        if (status)
-            return status;
-    }
+    take(in, is_letter, word);
+    if (!strcmp(word, "int"))
+        return read_grid(in);
+    if (!strcmp(word, "rank"))
+        return read_rank(in);
+    if (!strcmp(word, "row") || !strcmp(word, "layer"))
+        scope = *word == 'r' ? S24I_SCOPE_ROW : S24I_SCOPE_LAYER;
+    else if (*word)
+        return unknown_word(word);
     take(in, is_digit, number);
     if (!*number)
         return malformed(in, "a number");
@@ -227,6 +296,16 @@ void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I
         at += snprintf(at, (size_t)(end - at), "%s%s%s%%", at > out ? "+" : "",
                        pattern->scope == S24I_SCOPE_ROW ? "row " : "", percent);
     }
+    if (pattern->grid.bits) {
+        const s24i_grid_form *grid = &pattern->grid;
+        at += snprintf(at, (size_t)(end - at), "%sint%d%s%s", at > out ? "+" : "", (int)grid->bits,
+                       grid->scheme ? " " : "", grid->scheme ? schemes[grid->scheme] : "");
+        if (grid->group)
+            at += snprintf(at, (size_t)(end - at), " g%lld", (long long)grid->group);
+    }
+    if (pattern->rank)
+        at += snprintf(at, (size_t)(end - at), "%srank %lld", at > out ? "+" : "",
+                       (long long)pattern->rank);
     if (mask)
         snprintf(at, (size_t)(end - at), "%smask", at > out ? "+" : "");
 }
@@ -236,47 +315,73 @@ void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I
 uint32_t s24i_constraints_bits(const s24i_pattern *pattern, bool mask)
 {
     return (pattern->n ? S24I_HAS_PATTERN : 0) | (pattern->scope ? S24I_HAS_SPARSITY : 0) |
-           (mask ? S24I_HAS_MASK : 0);
+           (mask ? S24I_HAS_MASK : 0) | (pattern->grid.bits ? S24I_HAS_GRID : 0) |
+           (pattern->rank ? S24I_HAS_RANK : 0);
 }
 
 static const char *bit_name(uint32_t bit)
 {
     return bit == S24I_HAS_PATTERN    ? "an n:m pattern"
            : bit == S24I_HAS_SPARSITY ? "a sparsity"
-                                      : "a fixed mask";
+           : bit == S24I_HAS_MASK     ? "a fixed mask"
+           : bit == S24I_HAS_GRID     ? "a grid"
+                                      : "a rank";
 }
 
-static s24_status refuse(const s24i_solver_class *class, uint32_t bit)
+/* "a grid, a rank", joined by `word`. */
+static void name_bits(uint32_t bits, const char *word, char out[128])
 {
-    char names[256] = "";
     size_t used = 0;
 
+    for (uint32_t bit = 1; bit <= bits; bit <<= 1)
+        if (bits & bit)
+            used +=
+                (size_t)snprintf(out + used, 128 - used, "%s%s", used ? word : "", bit_name(bit));
+}
+
+static bool fits(const s24i_solver_class *class, uint32_t bits)
+{
+    return !(bits & ~class->honours) && (!class->needs || bits & class->needs);
+}
+
+/* The solvers that may take a problem with these constraints, or with the one of them that `class` lacks. */
+static s24_status refuse(const s24i_solver_class *class, uint32_t bits)
+{
+    uint32_t lacks = bits & ~class->honours;
+    char names[256] = "", what[128];
+    size_t used = 0;
+
+    lacks &= ~lacks + 1;
     for (int i = 0; s24i_solvers[i] && used < sizeof names; i++)
-        if (s24i_solvers[i]->honours & bit)
+        if (lacks ? s24i_solvers[i]->honours & lacks : fits(s24i_solvers[i], bits))
             used += (size_t)snprintf(names + used, sizeof names - used, used ? ", %s" : "%s",
                                      s24i_solvers[i]->name);
-    return s24i_fail(S24_E_UNSUPPORTED, "solver %s cannot honour %s; these can: %s", class->name,
-                     bit_name(bit), *names ? names : "none");
+    name_bits(lacks ? lacks : class->needs, " or ", what);
+    return s24i_fail(S24_E_UNSUPPORTED, "solver %s %s %s; these can: %s", class->name,
+                     lacks ? "cannot honour" : "cannot do without", what, *names ? names : "none");
 }
 
 s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
 {
     const uint32_t choices = S24I_HAS_PATTERN | S24I_HAS_SPARSITY;
+    char names[128];
 
     if (!bits && !class->unconstrained)
-        return s24i_fail(S24_E_STATE,
-                         "the problem has no constraint: set a pattern, a sparsity or a mask");
-    for (uint32_t bit = 1; bit <= bits; bit <<= 1)
-        if (bits & bit & ~class->honours)
-            return refuse(class, bit);
+        return s24i_fail(S24_E_STATE, "the problem has no constraint: set a pattern, a sparsity, "
+                                      "a mask, a grid or a rank");
+    if (bits & ~class->honours)
+        return refuse(class, bits);
     if ((bits & choices) == choices)
         return s24i_fail(
             S24_E_UNSUPPORTED,
             "an n:m pattern and a sparsity at once: no solver of this version honours both");
-    if ((bits & (bits - 1)) && !class->combines)
-        return s24i_fail(
-            S24_E_UNSUPPORTED,
-            "solver %s honours one constraint at a time, and the problem has %s and a mask",
-            class->name, bit_name(bits & choices));
+    if (!fits(class, bits))
+        return refuse(class, bits);
+    if ((bits & S24I_HAS_MASK) && (bits & choices) && !class->combines) {
+        name_bits(bits & S24I_HAS_SUPPORT, " and ", names);
+        return s24i_fail(S24_E_UNSUPPORTED,
+                         "solver %s honours one support at a time, and the problem has %s",
+                         class->name, names);
+    }
     return S24_OK;
 }

@@ -134,7 +134,7 @@ static s24_status evaluate_stage(void *arg, s24i_arena *arena)
         &e->reading, ctx, arena, e->candidate, &e->loss, &e->norm);
 }
 
-static s24_status check_candidate(const s24_problem *problem, const s24_mat *candidate)
+s24_status s24i_check_candidate(const s24_problem *problem, const s24_mat *candidate)
 {
     s24_status status = s24i_check_mat(candidate, "candidate", S24I_FLOAT_TYPE);
 
@@ -148,7 +148,7 @@ static s24_status evaluate(const s24_problem *problem, const s24_mat *candidate,
 {
     s24_ctx *ctx = problem->object.ctx;
     evaluation e = {.candidate = candidate, .target = target};
-    s24_status status = check_candidate(problem, candidate);
+    s24_status status = s24i_check_candidate(problem, candidate);
 
     if (!status)
         status = s24i_reading_open(&e.reading, problem, target);
@@ -187,96 +187,4 @@ s24_status s24_problem_target_loss(const s24_problem *problem, const s24_mat *ca
 
     return s24i_done(__func__,
                      status ? status : evaluate(problem, candidate, true, loss, relative));
-}
-
-/* ---- Does a candidate obey the constraints? ---- */
-
-typedef struct check {
-    const s24_problem *problem;
-    s24_ctx *ctx;
-    const char *name; /* of the weights, in texts */
-    const s24_mat *weights;
-    const s24_mat *mask; /* that must cover them, or NULL */
-} check;
-
-/* support = weights != 0, by the values in their own type. */
-static s24_status find_support(const check *c, double *row, uint8_t *support)
-{
-    const s24_mat *w = c->weights;
-    s24_status status = s24i_check_values(c->ctx, w, c->name, false);
-
-    for (int64_t i = 0; !status && i < w->rows; i++) {
-        s24i_mat_load_f64(&c->ctx->kernels, w, i, 1, row);
-        for (int64_t j = 0; j < w->cols; j++)
-            support[i * w->cols + j] = row[j] != 0;
-    }
-    return status;
-}
-
-static s24_status check_cover(const check *c, const s24i_pattern *pattern, const uint8_t *support)
-{
-    int64_t rows = c->mask->rows, cols = c->mask->cols;
-    const uint8_t *mask = c->mask->data;
-
-    for (int64_t i = 0; i < rows * cols; i++)
-        if (support[i] && !mask[i])
-            return s24i_fail(S24_E_STATE,
-                             "weights: row %lld, column %lld is not zero where the mask is",
-                             (long long)(i / cols), (long long)(i % cols));
-    return s24i_check_support(pattern, mask, rows, cols, "mask");
-}
-
-static s24_status check_stage(void *arg, s24i_arena *arena)
-{
-    const check *c = arg;
-    size_t rows = (size_t)c->weights->rows, cols = (size_t)c->weights->cols;
-    s24i_pattern pattern = c->problem->pattern;
-    double *row = s24i_arena_take(arena, cols, sizeof *row);
-    uint8_t *support = s24i_arena_take(arena, rows * cols, 1);
-    uint8_t *mask = c->problem->mask.data ? s24i_arena_take(arena, rows * cols, 1) : NULL;
-    s24_status status = S24_OK;
-
-    if (s24i_counting(arena))
-        return S24_OK;
-    if (mask)
-        status = s24i_problem_mask(c->problem, c->ctx, mask);
-    pattern.mask = mask;
-    if (!status)
-        status = find_support(c, row, support);
-    if (!status)
-        status = s24i_check_support(&pattern, support, c->weights->rows, c->weights->cols, c->name);
-    if (!status && c->mask)
-        status = check_cover(c, &pattern, support);
-    return status;
-}
-
-static s24_status run_check(const s24_problem *problem, const s24_mat *weights, const s24_mat *mask)
-{
-    check c = {problem, problem->object.ctx, mask ? "weights" : "candidate", weights, mask};
-
-    s24i_enter(c.ctx);
-    s24_status status = s24i_in_arena(c.ctx, check_stage, &c);
-    s24i_leave(c.ctx);
-    return status;
-}
-
-s24_status s24_problem_check(const s24_problem *problem, const s24_mat *candidate)
-{
-    s24_status status = s24i_check_handle(problem, S24I_PROBLEM, "problem");
-
-    if (!status)
-        status = check_candidate(problem, candidate);
-    return s24i_done(__func__, status ? status : run_check(problem, candidate, NULL));
-}
-
-s24_status s24_problem_check_result(const s24_problem *problem, const s24_result *result)
-{
-    s24_status status = s24i_check_handle(problem, S24I_PROBLEM, "problem");
-
-    if (!status)
-        status = s24i_check_handle(result, S24I_RESULT, "result");
-    if (!status)
-        status = s24i_check_shape(&result->weights, "result", problem->w.rows, problem->w.cols);
-    return s24i_done(__func__,
-                     status ? status : run_check(problem, &result->weights, &result->mask));
 }

@@ -174,6 +174,36 @@ s24_status s24_problem_set_sparsity(s24_problem *problem, double sparsity, const
     return S24_OK;
 }
 
+s24_status s24_problem_set_grid(s24_problem *problem, int32_t bits, int64_t group,
+                                const char *scheme)
+{
+    s24_status status = check_idle(problem);
+
+    if (!status)
+        status = s24i_check_grid(bits, group);
+    if (!status)
+        status = s24i_check_pointer(scheme, "scheme");
+    if (!status && s24i_grid_scheme(scheme) < 0)
+        status = s24i_fail(
+            S24_E_ARG, "scheme is \"%.32s\", but must be \"asym\", \"sym\" or \"real\"", scheme);
+    if (status)
+        return s24i_done(__func__, status);
+    problem->pattern.grid = (s24i_grid_form){bits, s24i_grid_scheme(scheme), group};
+    return S24_OK;
+}
+
+s24_status s24_problem_set_rank(s24_problem *problem, int64_t rank)
+{
+    s24_status status = check_idle(problem);
+
+    if (!status)
+        status = s24i_check_rank(rank);
+    if (status)
+        return s24i_done(__func__, status);
+    problem->pattern.rank = rank;
+    return S24_OK;
+}
+
 /* Keep a view that the caller lends; NULL forgets it. */
 static s24_status borrow(const s24_problem *problem, const s24_mat *given, const char *what,
                          int32_t accept, s24_mat *kept)

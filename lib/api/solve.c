@@ -56,6 +56,7 @@ static s24_status solver_stage(solve *s, s24i_arena *arena)
         s->job.w = s->job.v = (float *)&nowhere;
         s->job.mask = (uint8_t *)&nowhere;
     } else {
+        memcpy(s->job.parts, s->result->parts, sizeof s->job.parts);
         s->job.v = s->result->weights.data;
         s->job.mask = s->result->mask.data;
         status = s24i_mat_read(&s->ctx->ops, &s->problem->w, "w", s->job.w);
@@ -63,19 +64,33 @@ static s24_status solver_stage(solve *s, s24i_arena *arena)
     return status ? status : s->solver->class->solve(&s->job, s->solver->values);
 }
 
-/* Whatever the solver did: zero where the mask is, finite, and the mask as asked. */
-static s24_status verify(const solve *s)
+/* Whatever the solver did: zero where the mask is, finite, and all constraints obeyed. */
+static s24_status verify(const solve *s, s24i_arena *arena)
 {
     float *v = s->job.v;
     int64_t rows = s->job.layer.rows, cols = s->job.layer.cols;
     const char *name = s->solver->class->name;
+    s24_mat weights = s24i_mat_plain(v, rows, cols, S24_F32);
+    s24_mat mask = s24i_mat_plain(s->job.mask, rows, cols, S24_U8);
+    s24i_check check = {.problem = s->problem,
+                        .ctx = s->ctx,
+                        .name = "weights",
+                        .weights = &weights,
+                        .mask = &mask,
+                        .parts = s->job.parts,
+                        .part_count = s->job.part_count};
+    const s24_mat *masked = s24i_check_subject(&check);
 
-    s->ctx->kernels.apply_mask(v, s->job.mask, v, rows * cols);
+    if (s24i_counting(arena))
+        return s24i_check_parts(&check, arena);
+    if (masked)
+        s->ctx->kernels.apply_mask(masked->data, s->job.mask, masked->data, rows * cols);
     int64_t bad = s->ctx->kernels.first_nonfinite(v, rows * cols);
     if (bad >= 0)
         return s24i_fail(S24_E_NUMERIC, "solver %s: the weight in row %lld, column %lld became %g",
                          name, (long long)(bad / cols), (long long)(bad % cols), v[bad]);
-    if (s24i_check_support(&s->pattern, s->job.mask, rows, cols, "mask") == S24_OK)
+    if (s24i_check_support(&s->pattern, s->job.mask, rows, cols, "mask") == S24_OK &&
+        s24i_check_parts(&check, arena) == S24_OK)
         return S24_OK;
     s24i_fail_in(S24_E_INTERNAL, name);
     return s24i_fail_in(S24_E_INTERNAL, "a solver broke a constraint");
@@ -109,8 +124,8 @@ static s24_status all_stages(void *arg, s24i_arena *arena)
     arena->used = kept;
     if (!counting)
         s->result->flops = arena->flops; /* without the losses: their norms may be remembered */
-    if (!status && !counting)
-        status = verify(s);
+    if (!status)
+        status = verify(s, arena);
     return status ? status : loss_stage(s, arena);
 }
 
@@ -129,7 +144,7 @@ static s24_status predict(solve *s, size_t *scratch)
 
 static size_t result_bytes(const solve *s)
 {
-    return s24i_result_bytes(s->problem->w.rows, s->problem->w.cols);
+    return s24i_result_bytes(&s->job);
 }
 
 static s24_status check_limit(const solve *s, size_t scratch)
@@ -155,7 +170,7 @@ static s24_status work_in_arena(solve *s)
     if (!status)
         status = check_limit(s, arena.size);
     if (!status)
-        status = s24i_result_create(s->ctx, s->problem->w.rows, s->problem->w.cols, &s->result);
+        status = s24i_result_create(s->ctx, &s->job, &s->result);
     if (!status && !(arena.base = s24i_alloc(&s->ctx->memory, arena.size)))
         status = S24_E_MEMORY;
     if (status)
@@ -186,10 +201,13 @@ static const char *stop_name(const solve *s)
 
 static void fill_numbers(const solve *s, s24_result *r)
 {
-    const float *v = r->weights.data;
+    const s24_mat *sparse = &r->weights;
 
+    for (int32_t i = 0; i < r->part_count; i++)
+        if (!strcmp(r->parts[i].name, "sparse"))
+            sparse = &r->parts[i].mat;
     for (int64_t i = 0; i < size_of(s); i++)
-        r->nnz += v[i] != 0;
+        r->nnz += ((const float *)sparse->data)[i] != 0;
     r->zeros = size_of(s) - r->nnz;
     r->loss = s->loss;
     r->relative_loss = s24i_relative(s->loss, s->norm);

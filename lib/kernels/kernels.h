@@ -30,7 +30,32 @@ typedef struct s24i_sweep_block {
     const float *inv_diag; /* 1 / R_jj */
     /* Keep n of m, chosen by |w_j R_jj| on the weights current at the group's first column; n == 0: the mask is given. */
     int32_t n, m;
+    /* Put what is kept on a grid: step (code - zero), code in 0 .. top. NULL: any value. */
+    const float *step, *inverse, *zero; /* [cols][lanes], inverse = 1 / step */
+    float top;
+    uint8_t *codes; /* out: [cols][lanes] */
 } s24i_sweep_block;
+
+/*
+ * One row of coordinate descent on (v - w) S (v - w)^T with S_jj = 1: v_j = step_j (code_j - zero), of which only steps matter here. A
+ * column with step 0 and inverse 0 stays as it is.
+ */
+typedef struct s24i_descent {
+    int64_t n;
+    float *code; /* in, out: integers 0 .. top */
+    float *g;    /* in, out: (w - v) S */
+    const float *step, *inverse;
+    const float *s; /* n x n */
+    float top;
+} s24i_descent;
+
+/* The integer nearest to t in 0 .. top < 2^22, ties to even. */
+static inline float s24i_nearest_code(float t, float top)
+{
+    t = t > 0 ? t : 0;
+    t = t < top ? t : top;
+    return (t + 8388608.0f) - 8388608.0f;
+}
 
 typedef struct s24i_kernels {
     const char *isa;

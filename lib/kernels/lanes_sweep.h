@@ -2,12 +2,12 @@
  * first; knows no instruction set. */
 #ifndef S24I_LANES_SWEEP_H
 #define S24I_LANES_SWEEP_H
+#include "kernels/lanes_grid.h"
 #include "kernels/lanes_select.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
 #if defined __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -186,7 +186,17 @@ typedef enum panel_work {
     TRY,       /* keys of the scores, nothing dropped */
     GIVEN,     /* D under the mask that there is */
     CHOOSE_24, /* D under a 2:4 mask that is made first */
+    GRID = 4,  /* on top of the last two: what is kept goes on the grid */
 } panel_work;
+
+INLINE lane_values on_grid(const s24i_sweep_block *block, int64_t at, lane_values c)
+{
+    lane_values zero = lanes_load(block->zero + at);
+    lane_values code =
+        lanes_nearest(lanes_fma(c, lanes_load(block->inverse + at), zero), lanes_all(block->top));
+    lanes_store_bytes(block->codes + at, code);
+    return lanes_mul(lanes_load(block->step + at), lanes_sub(code, zero));
+}
 
 /* Columns from `first` on and before `end`, when rows [from, first) and themselves are all that is still to be pulled. `group` is for TRY,
  * whose group begins at `from`. */
@@ -202,7 +212,7 @@ INLINE void finish_panel(const sweep_tile *tile, const sweep_strip *strip, int w
     load_sums(sum, wide, &sums);
     UNROLL
     for (int l = 0; l < wide; ++l)
-        if (work == CHOOSE_24)
+        if ((work & ~GRID) == CHOOSE_24)
             choose_24(tile, first, at, sum, l, kept);
     UNROLL
     for (int t = 0; t < PANEL; ++t, at += block->lanes) {
@@ -214,11 +224,11 @@ INLINE void finish_panel(const sweep_tile *tile, const sweep_strip *strip, int w
             int64_t here = at + l * LANES;
             lane_values inv_diag = lanes_all(block->inv_diag[tile->column + first + t]);
             lane_values w = lanes_load(block->w + here), c = lanes_fma(sum[t][l], inv_diag, w);
-            lane_values d = lanes_sub(w, c);
+            lane_values d = lanes_sub(w, work & GRID ? on_grid(block, here, c) : c);
             if (work == TRY) {
                 group->key[first - from + t][l] = lanes_key(lanes_mul(c, lanes_all(r[t])));
             } else {
-                if (work == CHOOSE_24)
+                if ((work & ~GRID) == CHOOSE_24)
                     mask_store(block->mask + here, kept[t][l]);
                 else
                     kept[t][l] = mask_load(block->mask + here);
@@ -252,7 +262,8 @@ static void choose_nm(group_keys *group, int l, int32_t n, int32_t m, uint8_t *m
     }
 }
 
-INLINE void finish_group(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t from)
+INLINE void finish_group(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t from,
+                         panel_work work)
 {
     const s24i_sweep_block *block = tile->block;
     int64_t at = (tile->column + from) * block->lanes + strip->lane;
@@ -265,7 +276,7 @@ INLINE void finish_group(const sweep_tile *tile, const sweep_strip *strip, int w
     for (int l = 0; l < wide; ++l)
         choose_nm(&group, l, block->n, block->m, block->mask + at + l * LANES, block->lanes);
     for (int32_t first = from; first < to; first += PANEL)
-        finish_panel(tile, strip, wide, from, first, to, GIVEN, NULL);
+        finish_panel(tile, strip, wide, from, first, to, work, NULL);
 }
 
 /* ---- a tile, slab by slab, strip by strip ---- */
@@ -275,20 +286,23 @@ typedef enum tile_work {
     MASK_GIVEN, /* on the diagonal, as the next two */
     MASK_24,
     MASK_NM,
+    ON_GRID = 4, /* on top of the last three */
 } tile_work;
 
 /* On the panel or group of columns at `first`. */
 INLINE void work_strip(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t first,
                        tile_work work)
 {
+    panel_work grid = work & ON_GRID ? GRID : 0;
+    int mask = work & ~ON_GRID;
     if (work == OFF_DIAGONAL)
         pull_to_a(tile, strip, wide, tile->rows, first, tile->cols);
-    else if (work == MASK_GIVEN)
-        finish_panel(tile, strip, wide, 0, first, tile->cols, GIVEN, NULL);
-    else if (work == MASK_24)
-        finish_panel(tile, strip, wide, 0, first, tile->cols, CHOOSE_24, NULL);
+    else if (mask == MASK_GIVEN)
+        finish_panel(tile, strip, wide, 0, first, tile->cols, GIVEN | grid, NULL);
+    else if (mask == MASK_24)
+        finish_panel(tile, strip, wide, 0, first, tile->cols, CHOOSE_24 | grid, NULL);
     else
-        finish_group(tile, strip, wide, first);
+        finish_group(tile, strip, wide, first, GIVEN | grid);
 }
 
 /* In strips as wide as possible, but rather two of two registers than one left alone. */
@@ -350,6 +364,32 @@ static void finish_tile_nm(const sweep_tile *tile)
     work_slabs(tile, tile->block->m, MASK_NM);
 }
 
+static void grid_tile_given(const sweep_tile *tile)
+{
+    work_slabs(tile, PANEL, MASK_GIVEN | ON_GRID);
+}
+
+static void grid_tile_24(const sweep_tile *tile)
+{
+    work_slabs(tile, PANEL, MASK_24 | ON_GRID);
+}
+
+static void grid_tile_nm(const sweep_tile *tile)
+{
+    work_slabs(tile, tile->block->m, MASK_NM | ON_GRID);
+}
+
+static void finish_tile(const sweep_tile *tile)
+{
+    bool grid = tile->block->step != NULL;
+    if (tile->block->n == 0)
+        (grid ? grid_tile_given : finish_tile_given)(tile);
+    else if (tile->block->n == 2 && tile->block->m == 4)
+        (grid ? grid_tile_24 : finish_tile_24)(tile);
+    else
+        (grid ? grid_tile_nm : finish_tile_nm)(tile);
+}
+
 static void sweep_tiles(const s24i_sweep_block *block)
 {
     int32_t unit = block->n > 0 ? TILE / block->m * block->m : TILE;
@@ -362,12 +402,7 @@ static void sweep_tiles(const s24i_sweep_block *block)
             pull_tile(&tile);
         }
         fill_tile(&tile, column, cols, column, cols);
-        if (block->n == 0)
-            finish_tile_given(&tile);
-        else if (block->n == 2 && block->m == 4)
-            finish_tile_24(&tile);
-        else
-            finish_tile_nm(&tile);
+        finish_tile(&tile);
     }
 }
 

@@ -169,11 +169,24 @@ s24_status s24i_solve_rows(const s24i_ops *ops, s24i_arena *arena, int64_t dim, 
 
 enum { S24I_SCOPE_NONE, S24I_SCOPE_LAYER, S24I_SCOPE_ROW };
 
+enum { S24I_GRID_ASYM, S24I_GRID_SYM, S24I_GRID_REAL };
+
+/* Which values are allowed: see grid.c. */
+typedef struct s24i_grid_form {
+    int32_t bits; /* 2^bits levels; 0: any value */
+    int32_t scheme;
+    int64_t group; /* consecutive columns under one scale; 0: all */
+} s24i_grid_form;
+
+/* What is asked of a solution: first of its support, then of its values, then of what may be added to it. */
 typedef struct s24i_pattern {
     int32_t n, m;  /* keep n of m; n == 0: none */
     int32_t scope; /* of the sparsity */
     double sparsity;
     const uint8_t *mask; /* fixed support, rows x cols, or NULL */
+    s24i_grid_form grid;
+    int64_t
+        rank; /* a product U V of at most this rank comes on top; 0: none. Alone: the product is all there is */
 } s24i_pattern;
 
 /* The most weights that a row can keep (a fixed mask is not looked at). */
@@ -195,6 +208,74 @@ s24_status s24i_select_largest(const s24i_ops *ops, s24i_arena *arena, const flo
 /* S24_E_STATE and the first offending place when the support (v != 0, or mask) breaks the pattern. `name` is what it is called. */
 s24_status s24i_check_support(const s24i_pattern *pattern, const uint8_t *support, int64_t rows,
                               int64_t cols, const char *name);
+
+/* ---- Values on a grid (grid.c) ---- */
+
+#define S24I_MOST_LEVELS 256
+
+static inline int64_t s24i_grid_group(const s24i_grid_form *form, int64_t cols)
+{
+    return form->group && form->group < cols ? form->group : cols;
+}
+
+/* How many groups a row has. */
+static inline int64_t s24i_grid_groups(const s24i_grid_form *form, int64_t cols)
+{
+    int64_t group = s24i_grid_group(form, cols);
+    return (cols + group - 1) / group;
+}
+
+/* The value of a code: scale (code - zero); of S24I_GRID_REAL, whose zero is the least value, scale code + zero. Rounded after each step. */
+static inline float s24i_decode(const s24i_grid_form *form, float scale, float zero, float code)
+{
+    return form->scheme == S24I_GRID_REAL ? scale * code + zero : scale * (code - zero);
+}
+
+/* One that was fitted to a layer. */
+typedef struct s24i_grid {
+    s24i_grid_form form;
+    int64_t cols;
+    int32_t type;        /* scales (and real zeros) are numbers of this type */
+    float *scale, *zero; /* rows x groups */
+} s24i_grid;
+
+/* In codes, so that a value is scale (code - zero') whatever the scheme. */
+static inline float s24i_grid_zero(const s24i_grid *grid, int64_t at)
+{
+    return grid->form.scheme == S24I_GRID_REAL ? -grid->zero[at] / grid->scale[at] : grid->zero[at];
+}
+
+/* x as a number of S24_F32, S24_F16 or S24_BF16. */
+float s24i_stored(int32_t type, float x);
+
+enum { S24I_FIT_MINMAX, S24I_FIT_MSE, S24I_FIT_SEARCH };
+/* Scales and zeros for w (rows x cols, layer coordinates) where the mask (NULL: ones) is 1: the range; the shrunk range of least
+ * |error|^2.4 (Frantar et al. 2022); or that of least sum of weight_j error^2 (weight NULL: ones), zeros one code off tried too. A group
+ * without weights gets the row's largest scale. S24_E_NUMERIC when no scale fits the type. */
+s24_status s24i_grid_fit(const s24i_ops *ops, s24i_arena *arena, int32_t method,
+                         const float *weight, const float *w, const uint8_t *mask, int64_t rows,
+                         s24i_grid *grid);
+/* codes = the nearest levels to w (layer coordinates). */
+s24_status s24i_grid_round(const s24i_ops *ops, const s24i_grid *grid, const float *w, int64_t rows,
+                           uint8_t *codes);
+/* v = what the codes decode to, 0 where the mask is 0; there codes become those of 0. */
+s24_status s24i_grid_decode(const s24i_ops *ops, const s24i_grid *grid, const uint8_t *mask,
+                            int64_t rows, uint8_t *codes, float *v);
+
+/* The grid of a block of columns from `first` on, in unit-diagonal coordinates (scale: of those columns), a lane a row from `row` on.
+ * `out` has room for 3 cols lanes. `order` as in s24i_sweep_grid(). */
+void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *order, int64_t row,
+                      int64_t rows, int64_t first, s24i_sweep_block *block, float *out);
+
+/* S24_E_STATE and the first place where v (contiguous rows) is not what the codes decode to, or not 0 where the mask (NULL: ones) is 0.
+ * scale and zero are rows x groups. */
+s24_status s24i_check_codes(const s24i_grid_form *form, const uint8_t *codes, const float *scale,
+                            const float *zero, const uint8_t *mask, const float *v, int64_t rows,
+                            int64_t cols);
+/* The same for the values of one row of which nothing else is known: they must be equal steps apart, within `error` of the largest.
+ * `sparse`: zeros are no values. `row` is only for texts. */
+s24_status s24i_check_levels(const s24i_grid_form *form, const double *v, int64_t cols,
+                             double error, bool sparse, int64_t row, const char *name);
 
 /* ---- Shrinking towards n:m (prox.c) ---- */
 
@@ -292,6 +373,14 @@ s24_status s24i_aim(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
 /* F = (S + rho I)^-1, dim x dim; S24_E_NUMERIC when that has no Cholesky factor. */
 s24_status s24i_shifted_inverse(const s24i_ops *ops, s24i_arena *arena,
                                 const s24i_prepared *prepared, double rho, float *f);
+/* variance[j] = 1 / [S^-1]_jj: of input j given all others. */
+s24_status s24i_variances(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
+                          float *variance);
+/* order = the inputs by falling key, ties to the lower index. */
+void s24i_order_by(s24i_arena *arena, const float *key, int64_t count, int64_t *order);
+/* The same layer with its inputs in another order: scale, r and inv_diag only. Its arrays stay taken. */
+s24_status s24i_reorder(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
+                        const int64_t *order, s24i_prepared *out);
 /* v <- v diag(1/scale), dead columns 0. */
 s24_status s24i_unscale(const s24i_ops *ops, const s24i_prepared *prepared, float *v, int64_t rows);
 
@@ -301,6 +390,30 @@ s24_status s24i_unscale(const s24i_ops *ops, const s24i_prepared *prepared, floa
 s24_status s24i_sweep(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                       const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
                       int64_t rows, float *v, uint8_t *mask);
+
+/* The same, but what is kept goes on the grid: GPTQ without a pattern, SparseGPT's joint mode with one. `order` says which input of the
+ * layer a column of `prepared` is (NULL: the same), also of the pattern's; all else is in the layer's order. */
+s24_status s24i_sweep_grid(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                           const s24i_prepared *prepared, const s24i_pattern *pattern,
+                           const s24i_grid *grid, const int64_t *order, const float *w,
+                           int64_t rows, uint8_t *codes, uint8_t *mask);
+
+/* Coordinate descent over the codes of a row (descend.c), with the pattern n:m over codes and support together, else under the mask. */
+typedef struct s24i_descent_limits {
+    int32_t sweeps; /* at most, of each pass */
+    int32_t refits; /* fits of the scales, each followed by another pass */
+} s24i_descent_limits;
+
+s24_status s24i_descend(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                        const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
+                        int64_t rows, s24i_descent_limits limits, s24i_grid *grid, uint8_t *codes,
+                        uint8_t *mask, int32_t *iterations);
+/* Whole sweeps over all columns (Behdin et al. 2023), from the codes, or from w itself: every third without rounding, from the second on
+ * and up to the 26th, if `relaxed`; never the last. */
+s24_status s24i_relax(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                      const s24i_prepared *prepared, const float *w, int64_t rows, int32_t sweeps,
+                      bool relaxed, bool from_w, const s24i_grid *grid, const uint8_t *mask,
+                      uint8_t *codes);
 
 typedef struct s24i_cg_limits {
     int32_t max_iter;

@@ -1,3 +1,4 @@
+#include "base/sort.h"
 #include "ops.h"
 #include <math.h>
 #include <string.h>
@@ -271,5 +272,78 @@ s24_status s24i_aim(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
     if (!status && !s24i_counting(arena))
         status = s24i_unscale(ops, &prepared, w, layer->rows);
     arena->used = mark;
+    return status;
+}
+
+/* ---- orders of the inputs ---- */
+
+s24_status s24i_variances(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
+                          float *variance)
+{
+    size_t mark = arena->used, n = (size_t)prepared->dim;
+    float *k = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
+    s24_status status = s24i_inverse(ops, arena, prepared->dim, prepared->r, prepared->inv_diag, k);
+    for (size_t j = 0; !status && !s24i_counting(arena) && j < n; j++)
+        variance[j] = 1 / k[j * n + j];
+    arena->used = mark;
+    return status;
+}
+
+static int falling(const void *a, const void *b)
+{
+    const float *x = a, *y = b;
+    return *x > *y ? -1 : *x < *y ? 1 : x < y ? -1 : x > y;
+}
+
+void s24i_order_by(s24i_arena *arena, const float *key, int64_t count, int64_t *order)
+{
+    size_t mark = arena->used;
+    const void **items = s24i_arena_take(arena, (size_t)count, sizeof *items);
+    if (!s24i_counting(arena)) {
+        for (int64_t j = 0; j < count; j++)
+            items[j] = key + j;
+        s24i_sort(items, count, falling);
+        for (int64_t j = 0; j < count; j++)
+            order[j] = (const float *)items[j] - key;
+    }
+    arena->used = mark;
+}
+
+typedef struct {
+    const s24i_prepared *from;
+    const int64_t *order;
+    s24i_prepared *to;
+} reordering;
+
+static void reorder_row(void *arg, int64_t i, int32_t worker)
+{
+    (void)worker;
+    const reordering *o = arg;
+    int64_t n = o->from->dim;
+    const float *from = o->from->s + o->order[i] * n;
+    o->to->scale[i] = o->from->scale[o->order[i]];
+    for (int64_t j = i; j < n; j++)
+        o->to->r[i * n + j] = from[o->order[j]];
+}
+
+s24_status s24i_reorder(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
+                        const int64_t *order, s24i_prepared *out)
+{
+    size_t n = (size_t)prepared->dim;
+    bool positive = true;
+    *out = (s24i_prepared){.dim = prepared->dim, .heldout = NAN};
+    out->scale = s24i_arena_take(arena, n, sizeof(float));
+    out->r = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
+    out->inv_diag = s24i_arena_take(arena, n * S24I_BLOCK, sizeof(float));
+    reordering o = {prepared, order, out};
+    s24_status status = S24_OK;
+    if (!s24i_counting(arena))
+        status = s24i_parallel(ops->threads, reorder_row, &o, prepared->dim);
+    if (!status)
+        status = s24i_cholesky(ops, arena, prepared->dim, out->r, out->inv_diag, PIVOT_FLOOR / 16,
+                               &positive);
+    if (!status && !positive)
+        status = s24i_fail(S24_E_NUMERIC, "H has no factor with its inputs in another order: use "
+                                          "more damping");
     return status;
 }

@@ -26,14 +26,18 @@ typedef struct {
     int64_t first; /* column of the block in work, when resident */
     float *score;  /* rows x B of that block, then LANES x B a worker */
     uint8_t *chosen;
-    int64_t keep; /* of that block */
+    const s24i_grid *grid; /* NULL: any value, and then v is wanted, else codes */
+    const int64_t *order;
+    uint8_t *codes;
+    uint8_t *lane_codes; /* cols x LANES, as kept */
+    float *steps;        /* B x LANES of [step | inverse | zero] of a block a worker */
 } sweep;
 
 /* The state of one tile of LANES rows, all [column][lane]. */
 typedef struct {
     int64_t first, rows;
     float *w, *d, *a, *c;
-    uint8_t *kept;
+    uint8_t *kept, *codes;
 } tile_state;
 
 static int64_t tiles(const sweep *s)
@@ -56,7 +60,24 @@ static tile_state state_of(const sweep *s, int64_t tile, int64_t slot)
     t.a = t.d + n * LANES;
     t.c = t.a + B * LANES;
     t.kept = s->kept + (size_t)slot * (size_t)(n * LANES);
+    t.codes = s->lane_codes + (s->grid ? (size_t)slot * (size_t)(n * LANES) : 0);
     return t;
+}
+
+/* The layer's input that column j is. */
+static int64_t input(const sweep *s, int64_t j)
+{
+    return s->order ? s->order[j] : j;
+}
+
+static bool all_kept(const sweep *s)
+{
+    return !s->pattern->mask && !s->pattern->n && !s->pattern->scope;
+}
+
+static bool by_score(const sweep *s)
+{
+    return !s->pattern->mask && !s->pattern->n && s->pattern->scope;
 }
 
 static void load(const sweep *s, tile_state *t)
@@ -64,17 +85,38 @@ static void load(const sweep *s, tile_state *t)
     int64_t n = s->p->dim;
     if (t->rows < LANES)
         memset(t->w, 0, (size_t)(n * LANES) * sizeof(float));
-    s->ops->kernels->transpose(s->w + t->first * n, n, t->w, LANES, t->rows, n);
+    float *to = s->order ? t->d : t->w;
+    if (s->order && t->rows < LANES)
+        memset(to, 0, (size_t)(n * LANES) * sizeof(float));
+    s->ops->kernels->transpose(s->w + t->first * n, n, to, LANES, t->rows, n);
+    for (int64_t j = 0; s->order && j < n; j++)
+        memcpy(t->w + j * LANES, t->d + s->order[j] * LANES, LANES * sizeof(float));
     const uint8_t *given = s->pattern->mask;
     for (int64_t j = 0; given && j < n; j++)
         for (int64_t r = 0; r < LANES; r++)
-            t->kept[j * LANES + r] = r < t->rows && given[(t->first + r) * n + j];
+            t->kept[j * LANES + r] = r < t->rows && given[(t->first + r) * n + input(s, j)];
+    if (all_kept(s))
+        memset(t->kept, 1, (size_t)(n * LANES));
+}
+
+static void finish_codes(const sweep *s, const tile_state *t)
+{
+    int64_t n = s->p->dim;
+    for (int64_t r = 0; r < t->rows; r++)
+        for (int64_t j = 0; j < n; j++) {
+            s->codes[(t->first + r) * n + input(s, j)] = t->codes[j * LANES + r];
+            s->mask[(t->first + r) * n + input(s, j)] = t->kept[j * LANES + r];
+        }
 }
 
 /* V = W - D where kept, back to rows. */
 static void finish(const sweep *s, tile_state *t)
 {
     int64_t n = s->p->dim;
+    if (s->grid) {
+        finish_codes(s, t);
+        return;
+    }
     for (int64_t i = 0; i < n * LANES; i++)
         t->w[i] = t->kept[i] ? t->w[i] - t->d[i] : 0;
     s->ops->kernels->transpose(t->w, LANES, s->v + t->first * n, n, n, t->rows);
@@ -94,9 +136,15 @@ static void gather(const sweep *s, tile_state *t, int64_t first, int64_t cols)
                    LANES);
 }
 
-static void step(const sweep *s, tile_state *t, int64_t first, int64_t cols, bool choose)
+static void step(const sweep *s, tile_state *t, int64_t first, int64_t cols, bool choose,
+                 int32_t worker)
 {
     s24i_sweep_block block = {.lanes = LANES, .cols = cols};
+    if (s->grid) {
+        s24i_grid_spread(s->grid, s->p->scale, s->order, t->first, t->rows, first, &block,
+                         s->steps + (int64_t)worker * 3 * B * LANES);
+        block.codes = t->codes + first * LANES;
+    }
     block.w = t->w + first * LANES;
     block.a = t->a;
     block.d = t->d + first * LANES;
@@ -153,14 +201,14 @@ static void sweep_tile(void *arg, int64_t tile, int32_t worker)
     if (s24i_watch_stopped(s->watch))
         return;
     tile_state t = state_of(s, tile, worker);
-    bool by_row = !s->pattern->mask && !s->pattern->n;
+    bool by_row = by_score(s);
     load(s, &t);
     for (int64_t first = 0; first < s->p->dim; first += s->block_cols) {
         int64_t cols = s->p->dim - first < s->block_cols ? s->p->dim - first : s->block_cols;
         gather(s, &t, first, cols);
         if (by_row)
             choose_by_row(s, &t, first, cols, s->score + (int64_t)worker * LANES * B);
-        step(s, &t, first, cols, !s->pattern->mask && !by_row);
+        step(s, &t, first, cols, !s->pattern->mask && !by_row, worker);
     }
     finish(s, &t);
     s24i_watch_step(s->watch, t.rows, NAN, NAN);
@@ -191,14 +239,13 @@ static void score_tile(void *arg, int64_t tile, int32_t worker)
 
 static void step_tile(void *arg, int64_t tile, int32_t worker)
 {
-    (void)worker;
     const sweep *s = arg;
     tile_state t = state_of(s, tile, tile);
     int64_t cols = cols_of(s);
     for (int64_t j = 0; j < cols; j++)
         for (int64_t r = 0; r < LANES; r++)
             t.kept[(s->first + j) * LANES + r] = r < t.rows && s->chosen[(t.first + r) * cols + j];
-    step(s, &t, s->first, cols, false);
+    step(s, &t, s->first, cols, false, worker);
 }
 
 static void finish_tile(void *arg, int64_t tile, int32_t worker)
@@ -236,40 +283,66 @@ static void take_sweep(sweep *s, s24i_arena *arena)
     s->inv_r = s24i_arena_take(arena, (size_t)s->p->dim, sizeof(float));
     s->store = s24i_arena_take(arena, s24i_mul(slots, floats_of(s)), sizeof(float));
     s->kept = s24i_arena_take(arena, slots, (size_t)(s->p->dim * LANES));
-    if (!s->pattern->mask && !s->pattern->n)
+    if (by_score(s))
         s->score = s24i_arena_take(arena, s->resident ? (size_t)(s->rows * B) : slots * LANES * B,
                                    sizeof(float));
     if (s->resident)
         s->chosen = s24i_arena_take(arena, (size_t)(s->rows * B), 1);
+    if (s->grid) {
+        s->lane_codes = s24i_arena_take(arena, slots, (size_t)(s->p->dim * LANES));
+        s->steps = s24i_arena_take(arena, (size_t)s24i_workers(s->ops->threads) * 3 * B * LANES,
+                                   sizeof(float));
+    }
+}
+
+static s24_status run_sweep(sweep *s, s24i_arena *arena)
+{
+    const s24i_pattern *pattern = s->pattern;
+    size_t mark = arena->used;
+    int64_t n = s->p->dim;
+    s->block_cols = pattern->n ? B / pattern->m * pattern->m : B;
+    s->resident = s24i_over_layer(pattern);
+    take_sweep(s, arena);
+    s24_status status = S24_OK;
+    if (s24i_counting(arena)) {
+        if (s->resident)
+            s24i_select_largest(s->ops, arena, NULL, s->rows * B, 0, NULL);
+        goto done;
+    }
+    for (int64_t j = 0; j < n; j++)
+        s->inv_r[j] = 1 / s->p->r[j * n + j];
+    arena->flops += s24i_product_flops(s->rows, n) / 2;
+    s24i_watch_phase(s->watch, "sweep", s->resident ? n : s->rows);
+    status = s->resident ? sweep_layer(s, arena)
+                         : s24i_parallel(s->ops->threads, sweep_tile, s, tiles(s));
+    if (!status && atomic_load(&s->watch->done) < s->watch->total)
+        status = s24i_fail(S24_E_CANCELLED, "stopped before the sweep over the columns was done");
+done:
+    arena->used = mark;
+    return status;
 }
 
 s24_status s24i_sweep(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                       const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
                       int64_t rows, float *v, uint8_t *mask)
 {
-    size_t mark = arena->used;
     sweep s = {.ops = ops, .watch = watch, .p = prepared, .pattern = pattern, .w = w};
     s.rows = rows;
     s.v = v;
     s.mask = mask;
-    s.block_cols = pattern->n ? B / pattern->m * pattern->m : B;
-    s.resident = s24i_over_layer(pattern);
-    take_sweep(&s, arena);
-    s24_status status = S24_OK;
-    if (s24i_counting(arena)) {
-        if (s.resident)
-            s24i_select_largest(ops, arena, NULL, rows * B, 0, NULL);
-        goto done;
-    }
-    for (int64_t j = 0; j < prepared->dim; j++)
-        s.inv_r[j] = 1 / prepared->r[j * prepared->dim + j];
-    arena->flops += s24i_product_flops(rows, prepared->dim) / 2;
-    s24i_watch_phase(watch, "sweep", s.resident ? prepared->dim : rows);
-    status = s.resident ? sweep_layer(&s, arena)
-                        : s24i_parallel(ops->threads, sweep_tile, &s, tiles(&s));
-    if (!status && atomic_load(&watch->done) < watch->total)
-        status = s24i_fail(S24_E_CANCELLED, "stopped before the sweep over the columns was done");
-done:
-    arena->used = mark;
-    return status;
+    return run_sweep(&s, arena);
+}
+
+s24_status s24i_sweep_grid(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                           const s24i_prepared *prepared, const s24i_pattern *pattern,
+                           const s24i_grid *grid, const int64_t *order, const float *w,
+                           int64_t rows, uint8_t *codes, uint8_t *mask)
+{
+    sweep s = {.ops = ops, .watch = watch, .p = prepared, .pattern = pattern, .w = w};
+    s.rows = rows;
+    s.mask = mask;
+    s.grid = grid;
+    s.order = order;
+    s.codes = codes;
+    return run_sweep(&s, arena);
 }

@@ -1,9 +1,11 @@
 #include "damping.h"
+#include "gridding.h"
 
 /*
  * SparseGPT (Frantar and Alistarh 2023): columns from left to right, each group's (or block's) mask chosen on the current weights by
  * w^2 / [H^-1]_jj of the columns that are left, the loss of each pruned weight spread over later columns. preset=default works with the
- * two-halves damping and re-fits the weights on the mask found.
+ * two-halves damping and re-fits the weights on the mask found. Under a grid what is kept is rounded in the same sweep, and re-fitting is
+ * descent over the codes on the mask.
  */
 
 struct values {
@@ -13,31 +15,67 @@ struct values {
     char refit[S24I_WORD];
     int64_t max_iter;
     double tol;
+    char grid[S24I_WORD];
+    char scales[S24I_WORD];
 };
 
-static s24_status solve(s24i_job *job, const void *values)
+static s24_status prune(s24i_job *job, const struct values *o, const s24i_prepared *prepared)
 {
-    const struct values *o = values;
     const s24i_layer *layer = &job->layer;
-    s24i_prepared prepared;
     s24i_cg_limits limits = {(int32_t)o->max_iter, o->tol};
     int32_t iterations = 1;
-    s24_status status = s24i_prepare(job->ops, job->arena, job->watch, layer,
-                                     s24i_damping_of(o->damp_rule, o->damp), job->w, &prepared);
-    if (!status)
-        status = s24i_sweep(job->ops, job->arena, job->watch, &prepared, &layer->pattern, job->w,
-                            layer->rows, job->v, job->mask);
+    s24_status status = s24i_sweep(job->ops, job->arena, job->watch, prepared, &layer->pattern,
+                                   job->w, layer->rows, job->v, job->mask);
     if (!status && strcmp(o->refit, "none") != 0) {
-        status = s24i_refit(job->ops, job->arena, job->watch, &prepared, &layer->pattern, job->w,
+        status = s24i_refit(job->ops, job->arena, job->watch, prepared, &layer->pattern, job->w,
                             layer->rows, job->mask, s24i_refit_method(o->refit), limits, job->v,
                             &iterations, &job->residual);
         job->converged = job->residual <= o->tol;
     }
-    if (status || s24i_counting(job->arena))
-        return status;
     job->iterations = iterations;
-    s24i_report_damping(job, o->damp_rule, &prepared);
-    return s24i_unscale(job->ops, &prepared, job->v, layer->rows);
+    return status || s24i_counting(job->arena)
+               ? status
+               : s24i_unscale(job->ops, prepared, job->v, layer->rows);
+}
+
+static s24_status prune_on_grid(s24i_job *job, const struct values *o,
+                                const s24i_prepared *prepared, s24i_gridding *g)
+{
+    const s24i_layer *layer = &job->layer;
+    s24i_descent_limits limits = {(int32_t)o->max_iter, 1};
+    s24i_pattern fixed = layer->pattern;
+    float *variance = s24i_arena_take(job->arena, (size_t)layer->cols, sizeof *variance);
+    int32_t iterations = 1;
+    fixed.mask = job->mask;
+    s24i_keep_given(job);
+    s24_status status = s24i_variances(job->ops, job->arena, prepared, variance);
+    if (!status)
+        status = s24i_gridding_fit(job, prepared, o->grid, variance, job->w, g);
+    if (!status)
+        status = s24i_sweep_grid(job->ops, job->arena, job->watch, prepared, &layer->pattern,
+                                 &g->grid, NULL, job->w, layer->rows, g->codes, job->mask);
+    if (!status && strcmp(o->refit, "none") != 0)
+        status = s24i_descend(job->ops, job->arena, job->watch, prepared, &fixed, job->w,
+                              layer->rows, limits, &g->grid, g->codes, job->mask, &iterations);
+    job->iterations = iterations;
+    return status ? status : s24i_gridding_finish(job, g);
+}
+
+static s24_status solve(s24i_job *job, const void *values)
+{
+    const struct values *o = values;
+    bool on_grid = job->layer.pattern.grid.bits > 0;
+    s24i_prepared prepared;
+    s24i_gridding g;
+    if (on_grid)
+        s24i_gridding_take(job, o->scales, &g);
+    s24_status status = s24i_prepare(job->ops, job->arena, job->watch, &job->layer,
+                                     s24i_damping_of(o->damp_rule, o->damp), job->w, &prepared);
+    if (!status)
+        status = on_grid ? prune_on_grid(job, o, &prepared, &g) : prune(job, o, &prepared);
+    if (!status)
+        s24i_report_damping(job, o->damp_rule, &prepared);
+    return status;
 }
 
 static const s24i_option options[] = {
@@ -47,24 +85,27 @@ static const s24i_option options[] = {
     S24I_OPTION_STR(struct values, refit, "none|auto|exact|cg", "auto",
                     "re-fit the weights on the mask found: not, by cost, by Cholesky, by "
                     "conjugate gradients"),
-    S24I_OPTION_INT(struct values, max_iter, 1, 10000, "60", "iterations of refit=cg"),
+    S24I_OPTION_INT(struct values, max_iter, 1, 10000, "60",
+                    "iterations of refit=cg, sweeps of the descent over codes"),
     S24I_OPTION_FLOAT(struct values, tol, 0, 1, "0.0001", "relative residual that ends refit=cg"),
+    S24I_GRID_OPTIONS(struct values),
     {0},
 };
 
 static const s24i_preset presets[] = {
     {"default", ""},
-    {"paper", "damp_rule=mean,damp=0.01,refit=none"},
+    {"paper", "damp_rule=mean,damp=0.01,refit=none,grid=minmax"},
     {0},
 };
 
 const s24i_solver_class s24i_solver_sparsegpt = {
     .name = "sparsegpt",
     .title = "column sweep that spreads each pruned weight's loss over later columns",
-    .constraints = "n:m, sparsity, mask",
+    .constraints = "n:m, sparsity, mask, also with a grid",
     .paper = "Frantar and Alistarh 2023, arXiv 2301.00774",
     .cost = "rows cols^2 + cols^3 / 3 flops; default: about 7 more factorisations and the refit",
-    .honours = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_MASK,
+    .honours = S24I_HAS_SUPPORT | S24I_HAS_GRID,
+    .needs = S24I_HAS_SUPPORT,
     .options = options,
     .presets = presets,
     .values_size = sizeof(struct values),

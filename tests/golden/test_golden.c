@@ -123,6 +123,7 @@ static const struct {
     const char *matrix, *input;
 } matrices[] = {{"k", "attn"}, {"v", "attn"}, {"o", "o"}, {"down", "down"}};
 static const char *const constraints[] = {"2:4", "4:8", "50%", "row 50%", "70%"};
+static const char *const grids[] = {"int4", "int3", "int4 sym g128", "2:4+int4"};
 
 static s24_gram *sum_rows(const layer *l, const char *prefix, const char *input)
 {
@@ -163,7 +164,7 @@ static s24_result *solve(const layer *l, s24_problem *problem, const char *name,
 {
     s24_mat mask;
     s24_result *result = try_solve(l, problem, name, options), *wanda;
-    if (result)
+    if (result || strstr(s24_solver_fact(name, "constraints"), "grid"))
         return result;
     MUST((wanda = try_solve(l, problem, "wanda", "")) ? S24_OK : S24_E_INTERNAL);
     MUST(s24_result_matrix(wanda, "mask", &mask));
@@ -224,6 +225,9 @@ static void measure_solver(const layer *l, const char *name)
         bool slow = tedious || (*word && !paper && l->w.cols > 1000);
         for (int c = 0; c < (!slow ? 5 : large && tedious ? 0 : 1); c++)
             measure(l, name, options, constraints[c]);
+        bool on_grid = strstr(s24_solver_fact(name, "constraints"), "grid");
+        for (int c = 0; on_grid && c < (large && tedious ? 1 : 4); c++)
+            measure(l, name, options, grids[c]);
     }
     s24_solver_destroy(solver);
 }
@@ -334,6 +338,14 @@ START_TEST(wanda_is_the_published_one)
 }
 END_TEST
 
+START_TEST(grid_solvers_are_the_published_ones)
+{
+    check_parity("gptq", "preset=paper", 0.001, 0.002);
+    check_parity("quantease", "preset=paper", 0.001, 0.003);
+    check_parity("rtn", "preset=paper", 0.001, 0.004);
+}
+END_TEST
+
 /* These weights have many equal magnitudes, and who keeps which is free. */
 START_TEST(magnitude_is_the_published_one)
 {
@@ -401,6 +413,7 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, sparsegpt_is_the_published_one);
     tcase_add_test(tcase, alps_is_the_published_one);
     tcase_add_test(tcase, wanda_is_the_published_one);
+    tcase_add_test(tcase, grid_solvers_are_the_published_ones);
     tcase_add_test(tcase, magnitude_is_the_published_one);
     tcase_add_test(tcase, our_losses_are_those_of_the_table);
     tcase_add_test(tcase, bits_are_those_of_the_table);

@@ -361,7 +361,24 @@ static void run_sweep_block(const s24i_kernels *table, trial *t)
     block.inv_diag = t->at[5];
     block.n = t->keep;
     block.m = t->m;
+    block.step = t->at[6];
+    block.inverse = t->at[7];
+    block.zero = t->at[8];
+    block.codes = t->at[9];
+    block.top = 15;
     table->sweep_block(&block);
+}
+
+static float steps[LONGEST], inverses[LONGEST], zeros[LONGEST];
+
+/* Steps of all sizes beside x; integer zeros and others. */
+static void fill_grid(void)
+{
+    for (int i = 0; i < LONGEST; ++i) {
+        steps[i] = ldexpf(1 + (float)(i % 7) / 8, i % 5 - 3) * fmaxf(fabsf(x[i]), 1e-30f);
+        inverses[i] = 1 / steps[i];
+        zeros[i] = (float)(i % 16) + (i % 3 ? 0 : 0.37f);
+    }
 }
 
 /* R with NaN where it must not be read. */
@@ -377,8 +394,8 @@ static void fill_factor(int64_t cols, int64_t ldr, float *r, float *inv_diag)
         inv_diag[j] = 1.0f / r[j * ldr + j];
 }
 
-static void compare_sweep(int32_t keep, int32_t m, int64_t lanes, int64_t cols,
-                          const s24i_kernels *fast)
+static void compare_sweep_on(bool grid, int32_t keep, int32_t m, int64_t lanes, int64_t cols,
+                             const s24i_kernels *fast)
 {
     static float factor[330 * 340], inv_diag[330];
     int64_t ldr = cols + (cols % 3) * 3, last = cols ? (cols - 1) * ldr + cols : 0;
@@ -394,7 +411,18 @@ static void compare_sweep(int32_t keep, int32_t m, int64_t lanes, int64_t cols,
     trial_argument(&t, keep ? WANTED : GIVEN, mask, count);
     trial_argument(&t, GIVEN, factor, (size_t)last * sizeof(float));
     trial_argument(&t, GIVEN, inv_diag, (size_t)cols * sizeof(float));
+    trial_argument(&t, GIVEN, grid ? steps : NULL, grid ? size : 0);
+    trial_argument(&t, GIVEN, grid ? inverses : NULL, grid ? size : 0);
+    trial_argument(&t, GIVEN, grid ? zeros : NULL, grid ? size : 0);
+    trial_argument(&t, WANTED, grid ? mask : NULL, grid ? count : 0);
     trial_compare(&t, fast);
+}
+
+static void compare_sweep(int32_t keep, int32_t m, int64_t lanes, int64_t cols,
+                          const s24i_kernels *fast)
+{
+    compare_sweep_on(false, keep, m, lanes, cols, fast);
+    compare_sweep_on(true, keep, m, lanes, cols, fast);
 }
 
 /* Small blocks in every width. */
@@ -420,12 +448,93 @@ static void check_sweep_block(const s24i_kernels *fast)
         {6, 7}, {4, 8}, {5, 11}, {8, 16}, {16, 32}, {17, 40}, {32, 64}, {1, 64}, {64, 64}};
     for (number_kind kind = 0; kind < KINDS; ++kind) {
         fill(kind, 1e15f);
+        fill_grid();
         if (kind == TIES || kind == ZEROS)
             memset(y, 0, sizeof y); /* sums of nothing: ties in the scores too */
         for (size_t i = 0; i < sizeof patterns / sizeof *patterns; ++i)
             compare_small_sweeps(patterns[i][0], patterns[i][1], fast);
         for (size_t i = 0; i < sizeof patterns / sizeof *patterns && kind <= TIES; ++i)
             compare_large_sweeps(patterns[i][0], patterns[i][1], fast);
+    }
+}
+
+/* ---- grids ---- */
+
+static void run_descend_row(const s24i_kernels *table, trial *t)
+{
+    s24i_descent row = {.n = t->n, .top = 15};
+    row.code = t->at[0];
+    row.g = t->at[1];
+    row.step = t->at[2];
+    row.inverse = t->at[3];
+    row.s = t->at[4];
+    t->index = table->descend_row(&row);
+}
+
+/* Steps of 0 among the others: columns that stay. */
+static void check_descend_row(const s24i_kernels *fast)
+{
+    static float codes[LONGEST];
+    uint64_t state = 3;
+    for (number_kind kind = 0; kind < KINDS; ++kind) {
+        fill(kind, 1e15f);
+        fill_grid();
+        for (int i = 0; i < LONGEST; ++i) {
+            codes[i] = (float)(random_bits(&state) % 16);
+            z[i] = i % 4 ? z[i] * 1e-3f : z[i];
+            if (random_bits(&state) % 8 == 0)
+                steps[i] = inverses[i] = 0;
+        }
+        for (int64_t n = 0; n <= 255; n += n < 70 ? 1 : 37) {
+            size_t size = (size_t)n * sizeof(float);
+            trial t = {"descend_row", run_descend_row, n, 0, 0};
+            trial_argument(&t, WANTED, codes, size);
+            trial_argument(&t, WANTED, y, size);
+            trial_argument(&t, GIVEN, steps, size);
+            trial_argument(&t, GIVEN, inverses, size);
+            trial_argument(&t, GIVEN, z, size * (size_t)n);
+            trial_compare(&t, fast);
+        }
+    }
+}
+
+static void run_subtract_scaled(const s24i_kernels *table, trial *t)
+{
+    table->subtract_scaled(t->at[0], t->at[1], 0.3f, t->n);
+}
+
+static void check_subtract_scaled(const s24i_kernels *fast)
+{
+    for (number_kind kind = 0; kind < KINDS; ++kind) {
+        fill(kind, 1e15f);
+        for (int i = 0; i < SIZES; ++i) {
+            trial t = {"subtract_scaled", run_subtract_scaled, size_at(i), 0, 0};
+            trial_argument(&t, WANTED, x, (size_t)size_at(i) * sizeof(float));
+            trial_argument(&t, GIVEN, y, (size_t)size_at(i) * sizeof(float));
+            trial_compare(&t, fast);
+        }
+    }
+}
+
+static void run_grid_errors(const s24i_kernels *table, trial *t)
+{
+    table->grid_errors(t->at[0], t->at[1], t->n, 1 / steps[t->keep], steps[t->keep], zeros[t->keep],
+                       15, t->at[2]);
+}
+
+static void check_grid_errors(const s24i_kernels *fast)
+{
+    static const float nothing[3];
+    for (number_kind kind = 0; kind < KINDS; ++kind) {
+        fill(kind, 1e15f);
+        fill_grid();
+        for (int i = 0; i < SIZES; ++i) {
+            trial t = {"grid_errors", run_grid_errors, size_at(i), i, 0};
+            trial_argument(&t, GIVEN, x, (size_t)size_at(i) * sizeof(float));
+            trial_argument(&t, GIVEN, norm, (size_t)size_at(i) * sizeof(float));
+            trial_argument(&t, WANTED, nothing, sizeof nothing);
+            trial_compare(&t, fast);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { TRIAL_ARGUMENTS = 7 };
+enum { TRIAL_ARGUMENTS = 10 };
 
 typedef enum array_role {
     GIVEN,  /* must not change */

@@ -85,7 +85,8 @@ START_TEST(is_the_published_sweep)
         mask[i] = below(&seed, 5) < 2;
     for (int k = 0; k < KINDS; k++) {
         int mark = naive_count;
-        s24i_pattern pattern = {kinds[k].n, kinds[k].m, kinds[k].scope, kinds[k].sparsity, NULL};
+        s24i_pattern pattern = {.n = kinds[k].n, .m = kinds[k].m, .scope = kinds[k].scope};
+        pattern.sparsity = kinds[k].sparsity;
         if (kinds[k].mask)
             pattern.mask = mask;
         if (!pattern.n || n % pattern.m == 0)

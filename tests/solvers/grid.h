@@ -79,14 +79,27 @@ typedef struct {
     int64_t n, m;
     double sparsity;
     bool row, mask;
+    int64_t bits; /* 0: any value */
 } constraint;
 
 static const constraint constraints[] = {
-    {"2:4", 2, 4, 0, false, false},   {"1:4", 1, 4, 0, false, false},
-    {"4:8", 4, 8, 0, false, false},   {"3:7", 3, 7, 0, false, false},
-    {"50%", 0, 0, 0.5, false, false}, {"row 70%", 0, 0, 0.7, true, false},
-    {"0%", 0, 0, 0, false, false},    {"", 0, 0, 0, false, true},
-    {"2:4", 2, 4, 0, false, true},    {"row 40%", 0, 0, 0.4, true, true},
+    {"2:4", .n = 2, .m = 4},
+    {"1:4", .n = 1, .m = 4},
+    {"4:8", .n = 4, .m = 8},
+    {"3:7", .n = 3, .m = 7},
+    {"50%", .sparsity = 0.5},
+    {"row 70%", .sparsity = 0.7, .row = true},
+    {"0%", .sparsity = 0},
+    {"", .mask = true},
+    {"2:4", .n = 2, .m = 4, .mask = true},
+    {"row 40%", .sparsity = 0.4, .row = true, .mask = true},
+    {"int4", .bits = 4},
+    {"int3 sym g24", .bits = 3},
+    {"int2 real g32", .bits = 2},
+    {"2:4+int4 g16", .n = 2, .m = 4, .bits = 4},
+    {"3:7+int3", .n = 3, .m = 7, .bits = 3},
+    {"row 50%+int4", .sparsity = 0.5, .row = true, .bits = 4},
+    {"int8 g5", .mask = true, .bits = 8},
 };
 enum { CONSTRAINTS = sizeof constraints / sizeof *constraints };
 
@@ -94,6 +107,12 @@ static const int64_t shapes[][3] = {/* rows, columns, calibration rows */
                                     {1, 4, 10},     {3, 8, 300},    {5, 64, 300},   {9, 84, 150},
                                     {17, 128, 400}, {64, 192, 500}, {130, 260, 400}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+/* One that the solver honours. */
+static inline const constraint *usual(const char *solver)
+{
+    return &constraints[strncmp(s24_solver_fact(solver, "constraints"), "grid", 4) ? 0 : 10];
+}
 
 static inline bool fits(const constraint *limit, int64_t cols)
 {
@@ -377,6 +396,52 @@ static inline bool near(double a, double b, double relative)
     return fabs(a - b) <= relative * fmax(fabs(a), fabs(b));
 }
 
+static inline int64_t group_of(const layer *l)
+{
+    const char *g = strstr(l->limit->text, " g");
+
+    return g ? strtoll(g + 2, NULL, 10) : l->cols;
+}
+
+/* Scales or zeros of any type as floats. */
+static inline const float *part_of(const layer *l, const s24_result *result, const char *name)
+{
+    s24_mat part, wide;
+    int64_t groups = (l->cols + group_of(l) - 1) / group_of(l);
+
+    grid_ok(s24_result_matrix(result, name, &part));
+    ck_assert(part.rows == l->rows && part.cols == groups);
+    wide = row_major(GRAB(float, l->rows *groups), l->rows, groups, S24_F32);
+    for (int64_t i = 0; part.dtype == S24_U8 && i < l->rows * groups; i++)
+        ((float *)wide.data)[i] = ((uint8_t *)part.data)[i];
+    if (part.dtype != S24_U8)
+        grid_ok(s24_mat_copy(l->ctx, &part, &wide));
+    return wide.data;
+}
+
+/* Weights are what codes, scales and zeros decode to. */
+static inline void judge_codes(const layer *l, const char *solver, const s24_result *result)
+{
+    s24_mat codes;
+    const float *v = weights_of(result), *scales = part_of(l, result, "scales");
+    const float *zeros = part_of(l, result, "zeros");
+    const uint8_t *mask = mask_of(result);
+    int64_t group = group_of(l), groups = (l->cols + group - 1) / group;
+    bool real = strstr(l->limit->text, "real");
+
+    grid_ok(s24_result_matrix(result, "codes", &codes));
+    ck_assert_int_eq(codes.dtype, S24_U8);
+    for (int64_t i = 0; i < l->rows * l->cols; i++) {
+        int64_t at = i / l->cols * groups + i % l->cols / group;
+        float code = ((uint8_t *)codes.data)[i];
+        float value = real ? scales[at] * code + zeros[at] : scales[at] * (code - zeros[at]);
+        grid_check(v[i] == (mask[i] ? value : 0) && code < (float)(1 << l->limit->bits) &&
+                       (real || mask[i] || code == zeros[at]),
+                   "%s on %s: weight %lld is %g, decoded %g", solver, l->limit->text, (long long)i,
+                   (double)v[i], (double)value);
+    }
+}
+
 /* Everything that must hold for any result of any solver. */
 static inline void judge(const layer *l, const char *solver, const s24_result *result)
 {
@@ -398,6 +463,8 @@ static inline void judge(const layer *l, const char *solver, const s24_result *r
     grid_check(obeys(l->limit, mask, l->rows, l->cols, chooses(solver) && !l->mask),
                "%s's mask breaks %s", solver, l->limit->text);
     grid_ok(s24_problem_check(l->problem, &view));
+    if (l->limit->bits)
+        judge_codes(l, solver, result);
     grid_ok(s24_problem_check_result(l->problem, result));
     grid_ok(s24_problem_loss(l->problem, &view, &loss, &relative));
     grid_check(fabs(number(result, "loss") - loss) <= 1e-6 * loss, "%s: loss %g is %g", solver,

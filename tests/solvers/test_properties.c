@@ -65,6 +65,10 @@ static bool is_no_worse_than_magnitude(layer *l, const char *solver)
     s24_result *result = solve(l, solver, false);
     if (!result)
         return false;
+    if (l->limit->bits) { /* next to nothing comes near it */
+        s24_result_destroy(result);
+        return true;
+    }
     bool matters = l->rows >= 17 || !chooses(solver); /* few weights may be unlucky */
     double most = magnitude_loss(l), loss = number(result, "loss");
     double rounding = 1e-11 * loss / (number(result, "relative_loss") + 1e-300);
@@ -87,6 +91,24 @@ static bool spreads_zeros(const layer *l, const char *solver)
     return !strcmp(solver, "sparsegpt") && !l->limit->n && l->limit->sparsity > 0 && l->cols > 128;
 }
 
+/* Nothing is coupled: every weight that is kept is on the level nearest to it. */
+static void judge_nearest(const layer *l, const char *solver, const s24_result *result)
+{
+    s24_mat codes;
+    const float *v = weights_of(result), *scales = part_of(l, result, "scales");
+    int64_t group = group_of(l), groups = (l->cols + group - 1) / group;
+    grid_ok(s24_result_matrix(result, "codes", &codes));
+    for (int64_t i = 0; i < l->rows * l->cols; i++) {
+        float step = scales[i / l->cols * groups + i % l->cols / group];
+        uint8_t code = ((uint8_t *)codes.data)[i];
+        float error = l->w[i] - v[i], half = 0.51f * step;
+        bool below = code > 0 || !mask_of(result)[i], above = code < (1 << l->limit->bits) - 1;
+        grid_check(!mask_of(result)[i] || ((error >= -half || !below) && (error <= half || !above)),
+                   "%s on %s: weight %lld, %g, became %g in steps of %g", solver, l->limit->text,
+                   (long long)i, (double)l->w[i], (double)v[i], (double)step);
+    }
+}
+
 static bool is_magnitude(layer *l, const char *solver)
 {
     s24_result *result = solve(l, solver, false);
@@ -96,6 +118,11 @@ static bool is_magnitude(layer *l, const char *solver)
     const float *v = weights_of(result);
     const uint8_t *mask = mask_of(result);
     uint8_t *wanted = GRAB(uint8_t, size);
+    if (l->limit->bits) {
+        judge_nearest(l, solver, result);
+        s24_result_destroy(result);
+        return true;
+    }
     if (l->mask)
         memcpy(wanted, l->mask, (size_t)size);
     else
@@ -121,6 +148,10 @@ static bool keeps_what_obeys(layer *l, const char *solver)
     s24_result *result = solve(l, solver, false);
     if (!result)
         return false;
+    if (l->limit->bits) { /* its grid need not be the one that is found */
+        s24_result_destroy(result);
+        return true;
+    }
     double relative = number(result, "relative_loss");
     grid_check(relative < 1e-11 || spreads_zeros(l, solver), "%s on %s, %lld x %lld: %g", solver,
                l->limit->text, (long long)l->rows, (long long)l->cols, relative);

@@ -260,11 +260,37 @@ static const struct {
     {"rwo 70%", S24_E_OPTION, "unknown word \"rwo\": did you mean \"row\"?"},
     {"zebra", S24_E_OPTION, "unknown word \"zebra\""},
     {"mask", S24_E_OPTION, "s24_problem_set_mask()"},
-    {"2:4+int4", S24_E_UNSUPPORTED, "\"int\": this version has no quantisation grids"},
-    {"rank 64", S24_E_UNSUPPORTED, "\"rank\": this version"},
+    {"int4", S24_OK, "int4"},
+    {"int4 asym", S24_OK, "int4"},
+    {" int 3  sym", S24_OK, "int3 sym"},
+    {"int4 g128", S24_OK, "int4 g128"},
+    {"int4 g64 sym", S24_OK, "int4 sym g64"},
+    {"int8 real", S24_OK, "int8 real"},
+    {"rank 64", S24_OK, "rank 64"},
+    {"int4 g128+2:4", S24_OK, "2:4+int4 g128"},
+    {"rank 8 + int4 + row 12.5%", S24_OK, "row 12.5%+int4+rank 8"},
+    {"int1", S24_E_OPTION, "grid of 1 bits: must be 2 to 8"},
+    {"int9", S24_E_OPTION, "grid of 9 bits"},
+    {"int", S24_E_OPTION, "a number of bits is wanted"},
+    {"int4 g0", S24_E_OPTION, "a group holds at least one input"},
+    {"int4 g", S24_E_OPTION, "a group size is wanted"},
+    {"int4 g99999999999", S24_E_OPTION, "group of 99999999999 inputs"},
+    {"int4 g8 g8", S24_E_OPTION, "unknown word \"g\""},
+    {"int4 sym real", S24_E_OPTION, "unknown word \"real\""},
+    {"int4 smy", S24_E_OPTION, "unknown word \"smy\": did you mean \"sym\"?"},
+    {"int4+int3", S24_E_OPTION, "a second grid, int3"},
+    {"rank 0", S24_E_OPTION, "rank is 0, but must be 1"},
+    {"rank", S24_E_OPTION, "a rank is wanted"},
+    {"rank 4+rank 4", S24_E_OPTION, "a second rank, 4"},
 };
 
-/* Solvers refuse two at once, so the canonical text of those is read from the refusal only. */
+/* Constraints that the canonical text shows through a refusal: nobody honours all of them. */
+static bool refused(const char *text)
+{
+    return strchr(text, '+') || strstr(text, "int") || strstr(text, "rank");
+}
+
+/* magnitude takes one of pattern, sparsity and mask only. */
 START_TEST(constraints_are_parsed)
 {
     const char *text = constraint_table[_i].text, *part = constraint_table[_i].part;
@@ -282,8 +308,10 @@ START_TEST(constraints_are_parsed)
         part = "1:2"; /* as it was */
     } else {
         ok(s24_problem_parse(b.problem, text));
-        if (strchr(part, '+')) {
-            fails(s24_solve(solver, b.problem, &result), S24_E_UNSUPPORTED, "at once");
+        if (refused(part)) {
+            fails(s24_solve(solver, b.problem, &result), S24_E_UNSUPPORTED,
+                  strstr(part, "int") || strstr(part, "rank") ? "magnitude cannot honour"
+                                                              : "at once");
         } else {
             ok(s24_solve(solver, b.problem, &result));
         }
@@ -319,6 +347,64 @@ START_TEST(empty_text_clears)
     ok(s24_problem_set_mask(b.problem, &mask));
     ok(s24_problem_set_mask(b.problem, NULL));
     ok(s24_problem_check(b.problem, &b.w.mat));
+    tear_down(&b);
+}
+END_TEST
+
+/* _i: the scheme. Steps of .3 in groups of 16, the last one of 8. */
+START_TEST(values_on_a_grid)
+{
+    static const char *const schemes[] = {"asym", "sym", "real"};
+    static const double off[] = {0, 0, 0.1};
+    bench b;
+
+    set_up(&b);
+    for (int k = 0; k < 4; k++) {
+        static const int32_t types[] = {S24_F16, S24_BF16, S24_F32, S24_F64};
+        s24_mat v = api_empty(ROWS, COLS, types[k], ROW_MAJOR);
+        for (int64_t i = 0; i < ROWS * COLS; i++)
+            api_set(&v, i / COLS, i % COLS, (float)(.3 * (double)(i * 5 % 8 - 4) + off[_i]));
+        ok(s24_problem_set_grid(b.problem, 3, 16, schemes[_i]));
+        ok(s24_problem_check(b.problem, &v));
+        ok(s24_problem_set_grid(b.problem, 2, 16, schemes[_i]));
+        fails(s24_problem_check(b.problem, &v), S24_E_STATE,
+              "candidate: row 0, columns 0 to 15 are not on a grid of 4 levels");
+        ok(s24_problem_set_grid(b.problem, 3, 16, schemes[_i]));
+        api_set(&v, 3, 33, .3 * 1.5 + off[_i]);
+        fails(s24_problem_check(b.problem, &v), S24_E_STATE, "row 3, columns 32 to 39");
+        free(v.data);
+    }
+    fails(s24_problem_set_grid(b.problem, 9, 0, "sym"), S24_E_ARG, "grid of 9 bits");
+    fails(s24_problem_set_grid(b.problem, 4, -1, "sym"), S24_E_ARG, "group of -1 inputs");
+    fails(s24_problem_set_grid(b.problem, 4, 0, "round"), S24_E_ARG, "scheme is \"round\"");
+    fails(s24_problem_set_grid(b.problem, 4, 0, NULL), S24_E_ARG, "scheme is NULL");
+    fails(s24_problem_set_rank(b.problem, 0), S24_E_ARG, "rank is 0");
+    ok(s24_problem_set_rank(b.problem, 2));
+    fails(s24_problem_check(b.problem, &b.w.mat), S24_E_UNSUPPORTED, "only a whole result");
+    tear_down(&b);
+}
+END_TEST
+
+/* A symmetric grid reaches one step further down than up. */
+START_TEST(symmetric_means_symmetric)
+{
+    bench b;
+    float v[ROWS * COLS] = {-4, 3, 1};
+    s24_mat view = api_view(v, ROWS, COLS, S24_F32);
+
+    set_up(&b);
+    ok(s24_problem_parse(b.problem, "int3 sym"));
+    ok(s24_problem_check(b.problem, &view));
+    v[3] = 4;
+    fails(s24_problem_check(b.problem, &view), S24_E_STATE, "row 0, columns 0 to 39");
+    v[0] = -3;
+    ok(s24_problem_check(b.problem, &view)); /* by a scale below 0 */
+    v[0] = 0;
+    ok(s24_problem_parse(b.problem, "int3"));
+    v[3] = 7;
+    ok(s24_problem_check(b.problem, &view));
+    v[3] = 8;
+    fails(s24_problem_check(b.problem, &view), S24_E_STATE, "row 0");
     tear_down(&b);
 }
 END_TEST
@@ -370,5 +456,7 @@ void api_problem_tests(Suite *suite)
                         sizeof constraint_table / sizeof *constraint_table);
     tcase_add_test(all, empty_text_clears);
     tcase_add_test(all, check_names_the_place);
+    tcase_add_loop_test(all, values_on_a_grid, 0, 3);
+    tcase_add_test(all, symmetric_means_symmetric);
     suite_add_tcase(suite, all);
 }

@@ -80,8 +80,8 @@ START_TEST(solve_refuses)
     case 2:
         ok(s24_problem_set_mask(b.problem, &b.mask));
         fails(s24_solve(b.solver, b.problem, &result), S24_E_UNSUPPORTED,
-              "solver sparsegpt honours one constraint at a time, and the problem has an n:m "
-              "pattern and a mask");
+              "solver sparsegpt honours one support at a time, and the problem has an n:m "
+              "pattern and a fixed mask");
         break;
     case 3:
         ok(s24_gram_create(b.ctx, COLS, S24_F32, &empty));

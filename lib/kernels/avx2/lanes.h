@@ -48,6 +48,38 @@ static inline lane_values lanes_mul(lane_values x, lane_values y)
     return _mm256_mul_ps(x, y);
 }
 
+static inline lane_values lanes_add(lane_values x, lane_values y)
+{
+    return _mm256_add_ps(x, y);
+}
+
+/* x < y ? x : y */
+static inline lane_values lanes_min(lane_values x, lane_values y)
+{
+    return _mm256_min_ps(x, y);
+}
+
+/* x > y ? x : y */
+static inline lane_values lanes_max(lane_values x, lane_values y)
+{
+    return _mm256_max_ps(x, y);
+}
+
+/* Bit i: x > y in lane i. */
+static inline uint32_t lanes_greater(lane_values x, lane_values y)
+{
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(x, y, _CMP_GT_OQ));
+}
+
+/* Integers below 256, one byte a lane. */
+static inline void lanes_store_bytes(uint8_t *bytes, lane_values x)
+{
+    __m256i words = _mm256_cvtps_epi32(x);
+    __m128i halves =
+        _mm_packs_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storel_epi64((__m128i *)bytes, _mm_packus_epi16(halves, halves));
+}
+
 static inline lane_values lanes_choose(lane_mask mask, lane_values yes, lane_values no)
 {
     return _mm256_blendv_ps(no, yes, _mm256_castsi256_ps(mask));

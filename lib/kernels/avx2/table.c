@@ -25,6 +25,9 @@ void s24i_kernels_avx2(s24i_kernels *table)
     table->admm_move = s24i_avx2_admm_move;
     table->transpose = s24i_avx2_transpose;
     table->sweep_block = s24i_avx2_sweep_block;
+    table->subtract_scaled = s24i_avx2_subtract_scaled;
+    table->descend_row = s24i_avx2_descend_row;
+    table->grid_errors = s24i_avx2_grid_errors;
     table->prox_2m_f32 = s24i_avx2_prox_2m_f32;
     table->prox_1m_f32 = s24i_avx2_prox_1m_f32;
     table->prox_firm_f32 = s24i_avx2_prox_firm_f32;

@@ -48,6 +48,35 @@ static inline lane_values lanes_mul(lane_values x, lane_values y)
     return _mm512_mul_ps(x, y);
 }
 
+static inline lane_values lanes_add(lane_values x, lane_values y)
+{
+    return _mm512_add_ps(x, y);
+}
+
+/* x < y ? x : y */
+static inline lane_values lanes_min(lane_values x, lane_values y)
+{
+    return _mm512_min_ps(x, y);
+}
+
+/* x > y ? x : y */
+static inline lane_values lanes_max(lane_values x, lane_values y)
+{
+    return _mm512_max_ps(x, y);
+}
+
+/* Bit i: x > y in lane i. */
+static inline uint32_t lanes_greater(lane_values x, lane_values y)
+{
+    return _mm512_cmp_ps_mask(x, y, _CMP_GT_OQ);
+}
+
+/* Integers below 256, one byte a lane. */
+static inline void lanes_store_bytes(uint8_t *bytes, lane_values x)
+{
+    _mm_storeu_si128((__m128i *)bytes, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+}
+
 static inline lane_values lanes_choose(lane_mask mask, lane_values yes, lane_values no)
 {
     return _mm512_mask_blend_ps(mask, no, yes);

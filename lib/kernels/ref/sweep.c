@@ -36,11 +36,22 @@ static void select_group(const s24i_sweep_block *block, int64_t first, int64_t l
         block->mask[(first + t) * block->lanes + lane] = mask[t];
 }
 
+/* The level nearest to c. */
+static float on_grid(const s24i_sweep_block *block, int64_t at, float c)
+{
+    float zero = block->zero[at];
+    float code = s24i_nearest_code(fmaf(c, block->inverse[at], zero), block->top);
+    block->codes[at] = (uint8_t)code;
+    return block->step[at] * (code - zero);
+}
+
 static void finish_column(const s24i_sweep_block *block, int64_t column, int64_t lane)
 {
     int64_t at = column * block->lanes + lane;
     const float *r = block->r + column * block->ldr;
     float c = fmaf(block->a[at], block->inv_diag[column], block->w[at]);
+    if (block->step)
+        c = on_grid(block, at, c);
     float d = block->mask[at] ? block->w[at] - c : block->w[at];
     block->d[at] = d;
     for (int64_t k = column + 1; k < block->cols; ++k) {

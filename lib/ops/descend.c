@@ -1,0 +1,255 @@
+#include "joint.h"
+#include <math.h>
+#include <string.h>
+
+/*
+ * Coordinate descent over codes, (v - w) S (v - w)^T with S_jj = 1 (Behdin et al. 2023, there over whole columns): code j becomes the level
+ * nearest to v_j + g_j, g = (w - v) S, which is the exact minimum in column j. Rows are independent, and few codes change once a sequential
+ * method went before, so each change updates g by one row of S. Then scales: with u = v in the columns of one group, the factor
+ * 1 + (u g^T) / (u S u^T) is the exact minimum along u.
+ */
+enum { ROWS = 32 };
+
+typedef struct {
+    const s24i_ops *ops;
+    s24i_watch *watch;
+    const s24i_prepared *p;
+    const s24i_pattern *pattern;
+    const float *w;
+    int64_t rows;
+    s24i_descent_limits limits;
+    s24i_grid *grid;
+    uint8_t *codes, *mask;
+    float *scratch;
+    _Atomic int32_t iterations;
+} descent;
+
+/* ROWS x n each, and ROWS x group of t; v and t only between passes. Of one row: all its steps and zeros. */
+typedef struct {
+    int64_t first, rows;
+    float *code, *step, *inverse, *g, *v, *t;
+    float *row_step, *row_inverse, *row_zero;
+} tile_state;
+
+static size_t floats_of(const descent *d)
+{
+    return (size_t)(ROWS * (5 * d->p->dim + s24i_grid_group(&d->grid->form, d->p->dim)) +
+                    3 * d->p->dim);
+}
+
+static tile_state state_of(const descent *d, int64_t tile, int32_t worker)
+{
+    tile_state t = {.first = tile * ROWS};
+    int64_t size = ROWS * d->p->dim;
+    t.rows = d->rows - t.first < ROWS ? d->rows - t.first : ROWS;
+    t.code = d->scratch + (size_t)worker * floats_of(d);
+    t.step = t.code + size;
+    t.inverse = t.step + size;
+    t.g = t.inverse + size;
+    t.v = t.g + size;
+    t.t = t.v + size;
+    t.row_step = t.t + ROWS * s24i_grid_group(&d->grid->form, d->p->dim);
+    t.row_inverse = t.row_step + d->p->dim;
+    t.row_zero = t.row_inverse + d->p->dim;
+    return t;
+}
+
+static int64_t group_at(const descent *d, const tile_state *t, int64_t i, int64_t j)
+{
+    const s24i_grid_form *form = &d->grid->form;
+    int64_t n = d->p->dim;
+    return (t->first + i) * s24i_grid_groups(form, n) + j / s24i_grid_group(form, n);
+}
+
+/* Pruned columns have no step. */
+static void load(const descent *d, tile_state *t)
+{
+    int64_t n = d->p->dim;
+    for (int64_t i = 0; i < t->rows; i++)
+        for (int64_t j = 0; j < n; j++) {
+            int64_t at = (t->first + i) * n + j, group = group_at(d, t, i, j), k = i * n + j;
+            float step = d->grid->scale[group] * d->p->scale[j];
+            t->code[k] = d->codes[at];
+            t->step[k] = d->mask[at] ? step : 0;
+            t->inverse[k] = d->mask[at] ? 1 / step : 0;
+        }
+}
+
+/* v from the codes. */
+static void decode(const descent *d, const tile_state *t)
+{
+    int64_t n = d->p->dim;
+    for (int64_t i = 0; i < t->rows; i++)
+        for (int64_t j = 0; j < n; j++) {
+            float zero = s24i_grid_zero(d->grid, group_at(d, t, i, j));
+            t->v[i * n + j] = t->step[i * n + j] * (t->code[i * n + j] - zero);
+        }
+}
+
+static void find_gradient(const descent *d, const tile_state *t)
+{
+    int64_t n = d->p->dim;
+    const float *w = d->w + t->first * n;
+    decode(d, t);
+    for (int64_t k = 0; k < t->rows * n; k++)
+        t->v[k] = w[k] - t->v[k];
+    s24i_sgemm(false, false, t->rows, n, n, 1, t->v, n, d->p->s, n, 0, t->g, n);
+}
+
+/* Sweeps until nothing changes; how many. */
+static int32_t descend_codes(const descent *d, const tile_state *t, int64_t i)
+{
+    int64_t n = d->p->dim;
+    int32_t sweeps = 0;
+    s24i_descent row = {.n = n, .code = t->code + i * n, .g = t->g + i * n, .s = d->p->s};
+    row.step = t->step + i * n;
+    row.inverse = t->inverse + i * n;
+    row.top = (float)((1 << d->grid->form.bits) - 1);
+    while (sweeps < d->limits.sweeps && !s24i_watch_stopped(d->watch) &&
+           d->ops->kernels->descend_row(&row) > 0)
+        sweeps++;
+    return sweeps;
+}
+
+static int32_t descend_jointly(const descent *d, const tile_state *t, int64_t i)
+{
+    int64_t n = d->p->dim;
+    int32_t sweeps = 0;
+    s24i_joint row = {.kernels = d->ops->kernels, .cols = n, .s = d->p->s};
+    row.n = d->pattern->n;
+    row.m = d->pattern->m;
+    row.step = t->row_step;
+    row.inverse = t->row_inverse;
+    row.zero = t->row_zero;
+    row.top = (float)((1 << d->grid->form.bits) - 1);
+    row.code = t->code + i * n;
+    row.g = t->g + i * n;
+    row.kept_step = t->step + i * n;
+    row.kept_inverse = t->inverse + i * n;
+    row.mask = d->mask + (t->first + i) * n;
+    for (int64_t j = 0; j < n; j++) {
+        int64_t at = group_at(d, t, i, j);
+        t->row_step[j] = d->grid->scale[at] * d->p->scale[j];
+        t->row_inverse[j] = 1 / t->row_step[j];
+        t->row_zero[j] = s24i_grid_zero(d->grid, at);
+    }
+    while (sweeps < d->limits.sweeps && !s24i_watch_stopped(d->watch) && s24i_joint_sweep(&row) > 0)
+        sweeps++;
+    return sweeps;
+}
+
+static void descend_rows(descent *d, const tile_state *t)
+{
+    bool joint = d->pattern->n && !d->pattern->mask;
+    int32_t most = 0, seen = atomic_load(&d->iterations);
+    for (int64_t i = 0; i < t->rows; i++) {
+        int32_t sweeps = (joint ? descend_jointly : descend_codes)(d, t, i);
+        most = sweeps > most ? sweeps : most;
+    }
+    while (most > seen && !atomic_compare_exchange_weak(&d->iterations, &seen, most)) {
+    }
+}
+
+/* ---- scales ---- */
+
+/* Columns [first, end) of row i times 1 + delta, the best that the type of scales allows; v becomes what is added to them. Real zeros, in
+ * units of the layer, grow with their scale. */
+static void refit_row(const descent *d, const tile_state *t, int64_t i, int64_t first, int64_t end)
+{
+    int64_t n = d->p->dim;
+    int64_t at = group_at(d, t, i, first);
+    float *v = t->v + i * n, *scale = &d->grid->scale[at];
+    const float *g = t->g + i * n, *sv = t->t + i * (end - first);
+    double along = 0, curvature = 0, delta = 0;
+    for (int64_t j = first; j < end; j++) {
+        along += (double)v[j] * g[j];
+        curvature += (double)v[j] * sv[j - first];
+    }
+    if (curvature > 0 && *scale != 0) {
+        float wanted = s24i_stored(d->grid->type, (float)(*scale * (1 + along / curvature)));
+        delta = (double)wanted / *scale - 1;
+        if (!(wanted > 0 && isfinite(wanted) && delta * (2 * along - delta * curvature) > 0))
+            delta = 0;
+        else if (d->grid->form.scheme == S24I_GRID_REAL)
+            d->grid->zero[at] *= wanted / *scale;
+        *scale = delta != 0 ? wanted : *scale;
+    }
+    for (int64_t j = first; j < end; j++) {
+        float *step = &t->step[i * n + j];
+        *step = *step != 0 ? *scale * d->p->scale[j] : 0;
+        t->inverse[i * n + j] = *step != 0 ? 1 / *step : 0;
+        v[j] *= (float)delta;
+    }
+}
+
+static void refit(const descent *d, const tile_state *t)
+{
+    int64_t n = d->p->dim, group = s24i_grid_group(&d->grid->form, n);
+    const float *s = d->p->s;
+    decode(d, t);
+    for (int64_t first = 0; first < n; first += group) {
+        int64_t end = first + group < n ? first + group : n, width = end - first;
+        s24i_sgemm(false, false, t->rows, width, width, 1, t->v + first, n, s + first * n + first,
+                   n, 0, t->t, width);
+        for (int64_t i = 0; i < t->rows; i++)
+            refit_row(d, t, i, first, end);
+        s24i_sgemm(false, false, t->rows, n, width, -1, t->v + first, n, s + first * n, n, 1, t->g,
+                   n);
+    }
+}
+
+/* Real zeros in 16 bits would round to others. */
+static bool may_refit(const s24i_grid *grid)
+{
+    return grid->form.scheme != S24I_GRID_REAL || grid->type == S24_F32;
+}
+
+/* ---- all of it ---- */
+
+static void store(const descent *d, const tile_state *t)
+{
+    uint8_t *codes = d->codes + t->first * d->p->dim;
+    for (int64_t k = 0; k < t->rows * d->p->dim; k++)
+        codes[k] = (uint8_t)t->code[k];
+}
+
+static void descend_tile(void *arg, int64_t tile, int32_t worker)
+{
+    descent *d = arg;
+    tile_state t = state_of(d, tile, worker);
+    load(d, &t);
+    find_gradient(d, &t);
+    descend_rows(d, &t);
+    for (int32_t k = 0; k < d->limits.refits && may_refit(d->grid); k++) {
+        refit(d, &t);
+        descend_rows(d, &t);
+    }
+    store(d, &t);
+    s24i_watch_step(d->watch, t.rows, NAN, NAN);
+}
+
+s24_status s24i_descend(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                        const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
+                        int64_t rows, s24i_descent_limits limits, s24i_grid *grid, uint8_t *codes,
+                        uint8_t *mask, int32_t *iterations)
+{
+    size_t mark = arena->used;
+    descent d = {.ops = ops, .watch = watch, .p = prepared, .pattern = pattern, .w = w};
+    d.rows = rows;
+    d.limits = limits;
+    d.grid = grid;
+    d.codes = codes;
+    d.mask = mask;
+    d.scratch = s24i_arena_take(arena, s24i_mul(floats_of(&d), (size_t)s24i_workers(ops->threads)),
+                                sizeof(float));
+    s24_status status = S24_OK;
+    if (!s24i_counting(arena)) {
+        arena->flops +=
+            s24i_product_flops(rows, prepared->dim) * (1 + (may_refit(grid) ? limits.refits : 0));
+        s24i_watch_phase(watch, "descent", rows);
+        status = s24i_parallel(ops->threads, descend_tile, &d, (rows + ROWS - 1) / ROWS);
+        *iterations = atomic_load(&d.iterations);
+    }
+    arena->used = mark;
+    return status;
+}
