@@ -65,13 +65,13 @@ static float largest(const float values[S24I_GGUF_BLOCK])
     return found;
 }
 
-/* Trailing zero bits of the fraction: a code of k bits times a half has 24 - 11 - k of them or more. */
-static bool is_product(float value, int code_bits)
+/* Trailing zero bits of the fraction: the magnitude of a code, k bits, times a half has 24 - 11 - k of them. */
+static bool is_product(float value, int magnitude_bits)
 {
     uint32_t bits;
 
     memcpy(&bits, &value, sizeof bits);
-    return !(bits & ((1u << (24 - 11 - code_bits)) - 1));
+    return !(bits & ((1u << (24 - 11 - magnitude_bits)) - 1));
 }
 
 static bool is_finite_half(float value)
@@ -96,7 +96,7 @@ bool s24i_encode_q8_0(const float values[S24I_GGUF_BLOCK], unsigned char *block)
     float top = largest(values), d = fabsf(top) / 127;
 
     q8_0(values, d, block);
-    bool done = !is_finite_half(d) || offer(&s, block) || !is_product(top, 8);
+    bool done = !is_finite_half(d) || offer(&s, block) || !is_product(top, 7);
     for (int k = 1; !done && k <= 128; k++) {
         for (int sign = -1; !done && sign <= 1; sign += 2) {
             d = top / (float)(sign * k);
@@ -129,7 +129,7 @@ bool s24i_encode_q4_0(const float values[S24I_GGUF_BLOCK], unsigned char *block)
     float top = largest(values), d = top / -8;
 
     q4_0(values, d, block);
-    bool done = !is_finite_half(d) || offer(&s, block) || !is_product(top, 4);
+    bool done = !is_finite_half(d) || offer(&s, block) || !is_product(top, 3);
     for (int k = -8; !done && k <= 8; k++) {
         d = top / (float)k;
         if (k == 0 || s24i_f16_to_f32(s24i_f32_to_f16(d)) != d)

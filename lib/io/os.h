@@ -8,7 +8,7 @@
 s24_status s24i_os_map(const char *path, const void **data, uint64_t *size);
 void s24i_os_unmap(const void *data, uint64_t size);
 
-bool s24i_os_exists(const char *path);
+bool s24i_os_exists(const char *path); /* a link is not followed */
 bool s24i_os_is_directory(const char *path);
 /* Does the file, symbolic links followed, lie below that directory? */
 bool s24i_os_is_below(const char *path, const char *directory);
