@@ -140,7 +140,7 @@ def candidates(file: sparse24.File, skip: list[str]) -> set[str]:
 
 
 def compress(source: sparse24.File, grams: dict[str, sparse24.Gram], out: str, kind: str, constraints: str, solver: str, options: str) -> list[float]:
-    """Write the new file; the relative loss of each layer, as stored."""
+    """Write the new file; the relative loss of each layer, before its type rounds it."""
     losses = []
     with sparse24.File.create(out, "gguf") as file:
         file.copy_meta(source)

@@ -633,8 +633,7 @@ class Context(_Handle):
     def set_log(self, log: Callable[[int, str], Any] | None) -> None:
         """Receive log lines as log(level, text), 0 error, 1 warning, 2 information, 3 debugging; None drops them."""
         callback = _LOG(_guarded(lambda _, level, text: log(level, text.decode("utf-8", "replace")), None)) if log else _LOG()
-        own = self.own()
-        old, own.keep["log"] = own.keep.get("log"), callback
+        self.own().keep.setdefault("logs", []).append(callback)  # all of them: a call that fails leaves the former one in force
         _call("s24_ctx_set_log", self, callback, None)
 
     def memory(self) -> tuple[int, int]:
