@@ -250,7 +250,7 @@ s24_status s24_packed_part(const s24_packed *packed, int32_t index, const char *
     *name = NULL;
     if (index >= packed->packing.count)
         return S24_OK;
-    const s24i_part *part = &packed->packing.part[index];
+    const s24i_packed_part *part = &packed->packing.part[index];
     *name = part->name;
     if (data)
         *data = part->data;
@@ -264,7 +264,7 @@ static s24_status find_part(const s24i_packing *p, const char *name, s24_mat *vi
     const char *names[S24I_MAX_PARTS];
 
     for (int32_t i = 0; i < p->count; i++) {
-        const s24i_part *part = &p->part[i];
+        const s24i_packed_part *part = &p->part[i];
         names[i] = part->name;
         if (strcmp(name, part->name))
             continue;

@@ -19,20 +19,20 @@
 typedef struct s24i_layout s24i_layout;
 
 /* One byte array: a contiguous matrix of `dtype`. */
-typedef struct s24i_part {
+typedef struct s24i_packed_part {
     const char *name; /* static storage */
     int32_t dtype;
     int64_t rows, cols;
     size_t size; /* bytes */
     void *data;
-} s24i_part;
+} s24i_packed_part;
 
 typedef struct s24i_packing {
     const s24i_layout *layout;
     int64_t rows, cols; /* of the dense matrix */
     int32_t dtype;      /* of its elements, as unpack_row() writes them */
     int32_t count;
-    s24i_part part[S24I_MAX_PARTS];
+    s24i_packed_part part[S24I_MAX_PARTS];
     int32_t width;                    /* of a group of a layout that keeps half: 4 or 2 */
     int64_t padded_rows, padded_cols; /* of such a layout */
     int64_t own[4];                   /* numbers of any other layout, from plan() */

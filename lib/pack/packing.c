@@ -105,7 +105,7 @@ static size_t row_scratch(const s24i_packing *p)
 
 void s24i_packing_part(s24i_packing *p, const char *name, int32_t dtype, int64_t rows, int64_t cols)
 {
-    s24i_part *part = &p->part[p->count++];
+    s24i_packed_part *part = &p->part[p->count++];
 
     part->name = name;
     part->dtype = dtype;
