@@ -80,13 +80,18 @@ status s24_solver_set_progress(solver*, progress_fn, void*); void s24_solver_can
 status s24_solve(solver*, problem*, result**); status s24_compress(ctx*, text, text, text, mat*, mat*, double*);
 status s24_result_matrix(result*, text, mat*); status s24_result_int(result*, text, int64*); status s24_result_float(result*, text, double*);
 status s24_result_str(result*, text, text*); text s24_result_name(result*, int32, int32*); void s24_result_destroy(result*);
-status s24_prox24(ctx*, mat*, double, mat*); status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*);
-status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*); status s24_project_nm(ctx*, mat*, int32, int32, mat*);
-status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*); text s24_file_name(file*, int64);
-status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*); status s24_file_read(file*, text, mat*);
-text s24_file_meta(file*, text); text s24_file_meta_key(file*, int64); status s24_file_create(ctx*, text, text, file**);
-status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*);
-status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
+status s24_pack(ctx*, mat*, mat*, text, packed**); status s24_pack_result(ctx*, result*, text, packed**);
+status s24_packed_part(packed*, int32, text*, void**, size*); status s24_packed_matrix(packed*, text, mat*);
+status s24_packed_info(packed*, text*, int64*, int64*, int32*);
+status s24_packed_wrap(ctx*, text, int64, int64, int32, void*, size*, int32, packed**); status s24_unpack(packed*, mat*);
+status s24_packed_multiply(packed*, mat*, mat*); void s24_packed_destroy(packed*); status s24_prox24(ctx*, mat*, double, mat*);
+status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);
+status s24_project_nm(ctx*, mat*, int32, int32, mat*); status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*);
+text s24_file_name(file*, int64); status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*);
+status s24_file_read(file*, text, mat*); text s24_file_meta(file*, text); text s24_file_meta_key(file*, int64);
+status s24_file_create(ctx*, text, text, file**); status s24_file_put(file*, text, mat*, int64*, int32, text);
+status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*); status s24_file_set_meta(file*, text, text);
+status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 # end
 
@@ -184,6 +189,7 @@ _LOG = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)
 
 # Words of the prototypes. A word that is not here is a handle ("gram*"), or the place for one ("gram**").
 _WORDS = {"status": _int32, "int32": _int32, "int64": _int64, "double": _Float, "text": _Text, "void*": ctypes.c_void_p,
+          "void**": ctypes.POINTER(ctypes.c_void_p), "size*": ctypes.POINTER(ctypes.c_size_t),
           "mat*": ctypes.POINTER(Mat), "int32*": ctypes.POINTER(ctypes.c_int32), "int64*": ctypes.POINTER(ctypes.c_int64),
           "uint64*": ctypes.POINTER(ctypes.c_uint64), "double*": ctypes.POINTER(ctypes.c_double), "text*": ctypes.POINTER(ctypes.c_char_p),
           "task_fn": _TASK, "progress_fn": _PROGRESS, "log_fn": _LOG,
