@@ -149,8 +149,7 @@ static void measure_bytes(const char *name, const char *variant, call run, work 
 {
     for (int large = 0; large < 2; ++large) {
         w.n = large ? LARGE : SMALL;
-        if (w.m)
-            w.n -= w.n % w.m;
+        w.n -= w.m ? w.n % w.m : 0;
         times time = best_times(run_plain_read, run, &w);
         double rate = bytes * (double)w.n / time.kernel, read = 4 * (double)w.n / time.plain;
         print_line(name, variant, &w, time.kernel, "gbytes_per_s", rate, rate / read);
@@ -420,8 +419,7 @@ static void measure_sweep_block(work w)
     for (int64_t lanes = SWEEP_LANES; lanes <= 4 * SWEEP_LANES; lanes *= 4)
         for (size_t i = 0; i < sizeof patterns / sizeof *patterns; ++i) {
             char variant[32];
-            w.keep = patterns[i][0];
-            w.m = patterns[i][1];
+            w.keep = patterns[i][0], w.m = patterns[i][1];
             w.n = lanes * SWEEP_COLS;
             snprintf(variant, sizeof variant, "%d:%d, %lld lanes", w.keep, w.m, (long long)lanes);
             times time = best_times(run_sgemm, run_sweep_block, &w);
@@ -434,8 +432,7 @@ static void measure_sweep_block(work w)
 /* Nothing to change: what a row costs once it has settled. */
 static void run_descend_row(work *w)
 {
-    s24i_descent row = {.n = w->n, .code = w->z, .g = w->v, .step = w->x, .inverse = w->x};
-    row.s = w->y;
+    s24i_descent row = {w->n, .code = w->z, .g = w->v, .s = w->y, .step = w->x, .inverse = w->x};
     w->found += w->kernels->descend_row(&row);
 }
 

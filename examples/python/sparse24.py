@@ -68,6 +68,7 @@ status s24_cross_merge(cross*, cross*); status s24_cross_export(cross*, int32, m
 status s24_cross_import(cross*, int32, mat*, double*, double); void s24_cross_destroy(cross*); status s24_problem_create(ctx*, mat*, problem**);
 status s24_problem_set_gram(problem*, gram*); status s24_problem_set_target(problem*, cross*, double);
 status s24_problem_set_pattern(problem*, int32, int32); status s24_problem_set_sparsity(problem*, double, text);
+status s24_problem_set_grid(problem*, int32, int64, text); status s24_problem_set_rank(problem*, int64);
 status s24_problem_set_importance(problem*, mat*); status s24_problem_set_mask(problem*, mat*); status s24_problem_parse(problem*, text);
 status s24_problem_loss(problem*, mat*, double*, double*); status s24_problem_target_loss(problem*, mat*, double*, double*);
 status s24_problem_check(problem*, mat*); status s24_problem_check_result(problem*, result*); void s24_problem_destroy(problem*);
