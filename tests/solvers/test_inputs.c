@@ -166,9 +166,9 @@ END_TEST
 START_TEST(scales_of_inputs_do_not_matter)
 {
     s24_ctx *ctx = open_ctx(2);
-    static const char *const names[] = {"wanda", "sparsegpt", "refit"};
+    static const char *const names[] = {"wanda", "sparsegpt", "refit", "alps", "prox24"};
     for (int c = 0; c < 3; c++) /* a grid is in the layer's own coordinates */
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < 5; k++) {
             layer l = open_layer(ctx, &constraints[preferred[c]], 33, 128, 300);
             s24_result *result = solve(&l, names[k], false);
             if (!result) {

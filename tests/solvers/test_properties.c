@@ -220,8 +220,9 @@ START_TEST(permuted_rows_permute_the_result)
 }
 END_TEST
 
-static void check_equal(const s24_result *a, const s24_result *b, int64_t size, double scale,
-                        const char *what)
+/* b's weights are `scale` times a's, its loss `loss_scale` times. */
+static void check_same(const s24_result *a, const s24_result *b, int64_t size, double scale,
+                       double loss_scale, const char *what)
 {
     const float *va = weights_of(a), *vb = weights_of(b);
     grid_check(!memcmp(mask_of(a), mask_of(b), (size_t)size), "%s, %s: masks differ",
@@ -229,9 +230,15 @@ static void check_equal(const s24_result *a, const s24_result *b, int64_t size, 
     for (int64_t i = 0; i < size; i++)
         grid_check(va[i] * (float)scale == vb[i], "%s, %s: weight %lld is %.9g, not %.9g",
                    word(a, "solver"), what, (long long)i, vb[i], va[i] * scale);
-    grid_check(number(a, "loss") * scale * scale == number(b, "loss"),
+    grid_check(number(a, "loss") * loss_scale == number(b, "loss"),
                "%s, %s: loss is %.17g, not %.17g", word(a, "solver"), what, number(b, "loss"),
-               number(a, "loss") * scale * scale);
+               number(a, "loss") * loss_scale);
+}
+
+static void check_equal(const s24_result *a, const s24_result *b, int64_t size, double scale,
+                        const char *what)
+{
+    check_same(a, b, size, scale, scale * scale, what);
 }
 
 static bool follows_scale(layer *l, const char *solver)
@@ -259,6 +266,33 @@ static bool follows_scale(layer *l, const char *solver)
 START_TEST(scaled_weights_scale_the_result)
 {
     visit_grid(follows_scale, true, SMALL + LARGEST);
+}
+END_TEST
+
+/* Inputs 2^40 times as large, or as small: the same weights, and a loss that is scaled exactly. */
+static bool ignores_input_scale(layer *l, const char *solver)
+{
+    s24_result *result = solve(l, solver, false);
+    if (!result)
+        return false;
+    for (int k = -40; k <= 40; k += 80) {
+        float *scaled = GRAB(float, l->calibration * l->cols);
+        for (int64_t i = 0; i < l->calibration * l->cols; i++)
+            scaled[i] = ldexpf(l->x[i], k);
+        s24_gram_destroy(l->gram);
+        l->gram = sum_rows(l->ctx, scaled, l->calibration, l->cols);
+        pose(l);
+        s24_result *other = solve(l, solver, false);
+        check_same(result, other, l->rows * l->cols, 1, ldexp(1, 2 * k), "inputs scaled");
+        s24_result_destroy(other);
+    }
+    s24_result_destroy(result);
+    return true;
+}
+
+START_TEST(scaled_inputs_keep_the_weights)
+{
+    visit_grid(ignores_input_scale, true, SMALL + LARGEST);
 }
 END_TEST
 
@@ -367,6 +401,7 @@ int main(void)
     tcase_add_test(tcase, an_input_that_obeys_loses_nothing);
     tcase_add_test(tcase, permuted_rows_permute_the_result);
     tcase_add_test(tcase, scaled_weights_scale_the_result);
+    tcase_add_test(tcase, scaled_inputs_keep_the_weights);
     tcase_add_test(tcase, layouts_and_types_do_not_matter);
     tcase_add_test(tcase, equal_bits_for_any_threads);
     return run_suite(suite);
