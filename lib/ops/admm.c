@@ -11,7 +11,7 @@
 
 static int64_t tile_rows(int64_t rows)
 {
-    return rows >= 1024 ? 128 : rows >= 256 ? 64 : 32;
+    return rows >= 2048 ? 256 : rows >= 1024 ? 128 : rows >= 256 ? 64 : 32;
 }
 
 static int64_t least(int64_t a, int64_t b)

@@ -319,6 +319,7 @@ enum { S24I_DAMP_AUTO, S24I_DAMP_RELATIVE, S24I_DAMP_MEAN };
 typedef struct s24i_damping {
     int32_t rule;
     double value; /* of RELATIVE (to each diagonal entry) and MEAN (to the mean of the diagonal) */
+    double divisor; /* of AUTO's winner (docs/numerics.md); 0 is 1 */
 } s24i_damping;
 
 /* A layer as prepare() reads it. */

@@ -230,6 +230,8 @@ s24_status s24i_prepare(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watc
     if (damping.rule == S24I_DAMP_AUTO) {
         status = s24i_choose_damping(ops, arena, watch, layer, w, out, &damping.value, &heldout);
         damping.rule = S24I_DAMP_RELATIVE;
+        if (damping.divisor > 0 && !isnan(heldout))
+            damping.value /= damping.divisor;
     }
     if (!status)
         status = s24i_prepare_factor(ops, arena, layer->gram, S24I_BOTH, damping, out);

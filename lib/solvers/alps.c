@@ -286,8 +286,10 @@ static s24_status solve(s24i_job *job, const void *values)
     s24i_prepared prepared;
     run r = {.job = job, .o = o, .p = &prepared};
     bool as_published = strcmp(o->schedule, "published") == 0;
-    s24_status status = s24i_prepare(job->ops, job->arena, job->watch, &job->layer,
-                                     s24i_damping_of(o->damp_rule, o->damp), job->w, &prepared);
+    s24i_damping damping = s24i_damping_of(o->damp_rule, o->damp);
+    damping.divisor = unstructured(&job->layer) ? 3 : 2;
+    s24_status status =
+        s24i_prepare(job->ops, job->arena, job->watch, &job->layer, damping, job->w, &prepared);
     if (status)
         return status;
     take(&r, as_published);

@@ -36,8 +36,10 @@ static s24_status solve(s24i_job *job, const void *values)
     how.lambda = o->lambda;
     how.growth = o->growth;
     how.refit_steps = (int32_t)o->gradient_steps;
-    s24_status status = s24i_prepare(job->ops, job->arena, job->watch, layer,
-                                     s24i_damping_of(o->damp_rule, o->damp), job->w, &prepared);
+    s24i_damping damping = s24i_damping_of(o->damp_rule, o->damp);
+    damping.divisor = 2;
+    s24_status status =
+        s24i_prepare(job->ops, job->arena, job->watch, layer, damping, job->w, &prepared);
     if (!status)
         status = s24i_shrink(job->ops, job->arena, job->watch, &prepared, &layer->pattern, job->w,
                              layer->rows, how, job->v, job->mask);

@@ -234,6 +234,26 @@ START_TEST(few_rows_fall_back)
 }
 END_TEST
 
+/* The winner is divided, what is fallen back to is not. */
+START_TEST(divides_the_winner)
+{
+    for (int64_t calibration = 191; calibration <= 400; calibration += 209) {
+        double damp[2];
+        for (int k = 0; k < 2; k++) {
+            trial *t = new_trial(3, calibration, 8, 16, false);
+            float *aim = GRAB(float, 8 * 16);
+            memcpy(aim, t->w, 8 * 16 * sizeof *aim);
+            preparation p = {
+                .layer = &t->layer, .damping = {S24I_DAMP_AUTO, 0, k ? 4 : 0}, .w = aim};
+            ck_assert_int_eq(in_arena(prepare_stage, &p), S24_OK);
+            damp[k] = p.prepared.damp;
+            free_trial(t);
+        }
+        ck_assert_double_eq(damp[1], calibration == 191 ? damp[0] : damp[0] / 4);
+    }
+}
+END_TEST
+
 typedef struct {
     int64_t calls, stop_at, last;
 } stopper;
@@ -260,7 +280,7 @@ START_TEST(stops_between_trials)
     int64_t calls = s.calls;
     ck_assert_int_ge(calls, 3); /* the start, and both neighbours of the middle */
     for (int64_t k = 1; k <= calls; k++) {
-        preparation p = {.layer = &t->layer, .damping = {S24I_DAMP_AUTO, 0}, .w = aim};
+        preparation p = {.layer = &t->layer, .damping = {S24I_DAMP_AUTO, 0, 0}, .w = aim};
         memcpy(aim, t->w, 8 * 16 * sizeof *aim);
         s = (stopper){.stop_at = k};
         s24i_watch_init(&watch, stop, &s, NULL, 0);
@@ -281,6 +301,7 @@ int main(void)
     tcase_add_test(tcase, also_with_a_target);
     tcase_add_test(tcase, also_on_a_mask);
     tcase_add_test(tcase, few_rows_fall_back);
+    tcase_add_test(tcase, divides_the_winner);
     tcase_add_test(tcase, stops_between_trials);
     return unit_run(suite);
 }

@@ -375,7 +375,7 @@ START_TEST(halves_and_samples)
             memcpy(c + r * n, all + row_of[r] * n, (size_t)n * sizeof *c);
         }
         memcpy(given, w, (size_t)(4 * n) * sizeof *w);
-        half_aim h = {&layer, which, {S24I_DAMP_RELATIVE, 0.1}, &prepared, w, row_of, 4};
+        half_aim h = {&layer, which, {S24I_DAMP_RELATIVE, 0.1, 1}, &prepared, w, row_of, 4};
         ck_assert_int_eq(in_arena(half_stage, &h), S24_OK);
         truth t = truth_of(naive_gram(a.x, 700, n, NULL, half), n, S24I_DAMP_RELATIVE, 0.1);
         check_prepared(&prepared, &t, 2e-7);
