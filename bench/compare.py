@@ -214,7 +214,9 @@ def read_safetensors(path):
 def arrays(args):
     """(name, weights, calibration rows)"""
     tensors = read_safetensors(args.data)
-    for name, rows in (("k", "attn"), ("o", "o"), ("down", "down")):
+    for name, rows in (("k", "attn"), ("o", "o"), ("down", "down"), ("A", "A"), ("B", "B")):
+        if f"w.{name}" not in tensors:
+            continue
         yield name, np.ascontiguousarray(tensors[f"w.{name}"]), np.ascontiguousarray(tensors[f"x.{rows}"])
     for n in args.dims:
         rng = np.random.default_rng(n)
@@ -222,15 +224,23 @@ def arrays(args):
         yield f"random {n}", rng.standard_normal((n, n)).astype(np.float32), rng.standard_normal((2 * n, n)).astype(np.float32) @ mix
 
 
+def cases(args):
+    chosen = [case for case in CASES if case[0] in args.methods.split(",")]
+    if not args.constraints:
+        return chosen
+    return dict.fromkeys((method, args.constraints, options) for method, _, options in chosen)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--refs", type=pathlib.Path, required=True)
-    parser.add_argument("--library", default=str(ROOT / "build/tests/lib/libsparse24.so"))
+    parser.add_argument("--library", default=str(ROOT / "build/lib/libsparse24.so"))
     parser.add_argument("--data", default=str(ROOT / "examples/data/smollm2-block10-small.safetensors"))
     parser.add_argument("--dims", type=int, nargs="*", default=[2048])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--methods", default="wanda,sparsegpt,alps,gptq,quantease")
+    parser.add_argument("--constraints", help="only these, for instance 90%%, instead of each method's usual ones")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -240,7 +250,7 @@ def main():
         print(f"{args.threads} threads, torch {torch.__version__}, {ours.lib.s24_build_info(b'blas').decode()}")
         print(f"{'matrix':12} {'method':10} {'ours is':8} {'pattern':8} {'published':>10} {'ours':>10} {'published s':>12} {'ours s':>9} {'ratio':>7}")
     for name, w, x in arrays(args):
-        for method, constraints, options in (case for case in CASES if case[0] in args.methods.split(",")):
+        for method, constraints, options in cases(args):
             run, cls = published[method]
             theirs, their_time = run(cls, w, x, constraints, args.runs)
             v, our_time = ours.solve(w, x, constraints, method, options, args.runs)

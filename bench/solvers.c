@@ -180,7 +180,10 @@ static void bench_solver(const bench *b, const char *name, const char *options,
 
 static void run_all(bench *b)
 {
-    double n = (double)b->dim, sweep = n * n * n + n * n * n / 3;
+    double n = (double)b->dim, cube = n * n * n, sweep = cube + cube / 3;
+    /* alps: the sweep, S^-1, 24 iterations with 12 inverses, 10 products of conjugate gradients. prox24: one inverse, 60 iterations, 30 */
+    double alps = sweep + cube + 24 * 2 * cube + 12 * cube + 10 * 2 * cube;
+    double prox24 = cube / 3 + cube + 60 * 2 * cube + 30 * 2 * cube;
     bench_sgemm(b);
     must(s24_ctx_set_int(b->ctx, "threads", b->threads));
     bench_gram(b, S24_F32, "f32 rows");
@@ -190,6 +193,10 @@ static void run_all(bench *b)
     bench_solver(b, "sparsegpt", "preset=paper", "2:4", sweep);
     bench_solver(b, "sparsegpt", "preset=paper", "50%", sweep);
     bench_solver(b, "sparsegpt", NULL, "2:4", sweep);
+    bench_solver(b, "alps", "damp_rule=relative", "2:4", alps);
+    bench_solver(b, "alps", NULL, "2:4", alps);
+    bench_solver(b, "alps", "preset=best", "2:4", 0);
+    bench_solver(b, "prox24", "damp_rule=relative", "2:4", prox24);
 }
 
 int main(int argc, char **argv)
