@@ -1,4 +1,5 @@
 #include "swaps.h"
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -116,8 +117,8 @@ typedef struct {
     size_t bytes; /* of it, a worker */
 } exact;
 
-/* t.b from c = S w; the loss (v - w) S (v - w)^T = w c - v c. */
-static double fit(s24i_row_tableau *t, const float *s, const float *w, int64_t k)
+/* t.b from c = S w; the loss (v - w) S (v - w)^T = w c - v c, and what rounding hides of it. */
+static double fit(s24i_row_tableau *t, const float *s, const float *w, int64_t k, double *hidden)
 {
     int64_t n = t->t.n;
     double loss = 0, *c = t->factor, *b = t->t.b; /* the factor has been used */
@@ -129,6 +130,7 @@ static double fit(s24i_row_tableau *t, const float *s, const float *w, int64_t k
         c[i] = sum;
         loss += sum * (double)w[t->column[i]];
     }
+    *hidden = DBL_EPSILON * loss;
     for (int64_t i = 0; i < n; i++) {
         double sum = 0;
         for (int64_t j = 0; j < k; j++)
@@ -163,10 +165,10 @@ static void swap_row(void *arg, int64_t row, int32_t worker)
     s24i_row_tableau_lay(&t, n, e->scratch + (size_t)worker * e->bytes);
     if (!s24i_row_tableau_sweep(&t, s->p->s, mask, &kept))
         return;
-    double loss = fit(&t, s->p->s, s->w + row * n, kept);
+    double hidden, loss = fit(&t, s->p->s, s->w + row * n, kept, &hidden);
     for (; swaps < s->limits.most && !s24i_watch_stopped(s->watch); swaps++) {
         s24i_exchange best = best_exchange(&t, s->group);
-        if (!(best.gain > s->limits.tol * loss))
+        if (best.out < 0 || !(best.gain > fmax(s->limits.tol * loss, hidden)))
             break;
         s24i_pivot(&t.t, best.out);
         s24i_pivot(&t.t, best.in);

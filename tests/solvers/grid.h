@@ -35,7 +35,7 @@ static inline void *heap_alloc(void *user, size_t size, size_t align)
     if (++heap_calls == heap_refuse || posix_memalign((void **)&block, align, align + size))
         return NULL;
     memcpy(block, &size, sizeof size);
-    memset(block + align, 0xa5, size);
+    memset(block + align, 0xff, size); /* NaN, for whoever reads what nobody wrote */
     int64_t now = heap_current += (int64_t)size, peak = heap_peak;
     while (now > peak && !atomic_compare_exchange_weak(&heap_peak, &peak, now)) {
     }
