@@ -32,6 +32,7 @@ typedef struct {
     s24i_job *job;
     const struct values *o;
     const s24i_prepared *p;
+    bool published; /* schedule; what counts memory sees no arrays to tell by */
     s24i_admm admm;
     float *diagonal;
     uint8_t *upper;
@@ -169,7 +170,7 @@ static s24_status published(run *r)
 {
     s24i_job *job = r->job;
     const s24i_layer *layer = &job->layer;
-    int64_t size = layer->rows * layer->cols;
+    int64_t size = layer->rows * layer->cols, iterations = length(r);
     double rho = r->o->rho > 0 ? r->o->rho : 0.1, kept = 0;
     bool grew = false, busy = true;
     s24_status status = published_start(r);
@@ -177,17 +178,18 @@ static s24_status published(run *r)
         s24i_admm_penalty(job->ops, job->arena, &r->admm, 1);
         return s24i_admm_iterate(job->ops, job->arena, &r->admm, CHECK);
     }
-    s24i_watch_phase(job->watch, "admm", r->o->max_iter);
+    s24i_watch_phase(job->watch, "admm", iterations);
     memcpy(r->seen, job->mask, (size_t)size);
+    memcpy(r->admm.b, job->w, (size_t)size * sizeof(float)); /* stopped before any iteration */
     for (int64_t i = 0; i < size; i++)
         kept += job->mask[i];
-    while (busy && r->iterations < r->o->max_iter && !status) {
-        int64_t left = r->o->max_iter - r->iterations;
+    while (busy && r->iterations < iterations && !status) {
+        int64_t left = iterations - r->iterations;
+        int32_t steps = (int32_t)(left < CHECK ? left : CHECK);
         status = s24i_admm_penalty(job->ops, job->arena, &r->admm, rho);
         if (!status)
-            status = s24i_admm_iterate(job->ops, job->arena, &r->admm,
-                                       (int32_t)(left < CHECK ? left : CHECK));
-        if (status || tick(r, CHECK))
+            status = s24i_admm_iterate(job->ops, job->arena, &r->admm, steps);
+        if (status || tick(r, steps))
             break;
         int64_t count = changed(r);
         bool restart = !grew && count > 0 && !(count > 0.005 * kept);
@@ -206,7 +208,7 @@ static s24_status keep_better(run *r)
 {
     s24i_job *job = r->job;
     int64_t rows = job->layer.rows, cols = job->layer.cols;
-    double *first = r->loss, *last = r->loss + rows, sums[2] = {0, 0};
+    double *first = r->loss, *last = first ? first + rows : NULL, sums[2] = {0, 0};
     s24_status status = s24i_row_losses(job->ops, job->arena, r->p, job->w, rows, r->first, first);
     if (!status)
         status = s24i_row_losses(job->ops, job->arena, r->p, job->w, rows, job->v, last);
@@ -241,7 +243,7 @@ static s24_status finish(run *r)
     s24i_cg_limits limits = {(int32_t)r->o->refit_iter, r->o->tol};
     int32_t steps = 0;
     s24_status status = S24_OK;
-    if (r->admm.b)
+    if (r->published)
         status = s24i_project(job->ops, job->arena, &layer->pattern, r->admm.b, NULL, layer->rows,
                               layer->cols, job->mask);
     if (!status && !s24i_counting(job->arena))
@@ -250,7 +252,7 @@ static s24_status finish(run *r)
     if (!status)
         status = s24i_cg(job->ops, job->arena, job->watch, r->p, job->w, layer->rows, job->mask,
                          limits, job->v, &steps, &job->residual);
-    if (!r->admm.b && !status)
+    if (!r->published && !status)
         status = keep_better(r);
     if (!status && r->o->swaps > 0 && !layer->pattern.mask)
         status = s24i_swap(job->ops, job->arena, job->watch, r->p, &layer->pattern, job->w,
@@ -258,7 +260,7 @@ static s24_status finish(run *r)
     return status;
 }
 
-static void take(run *r, bool published)
+static void take(run *r)
 {
     const s24i_job *job = r->job;
     size_t size = (size_t)(job->layer.rows * job->layer.cols), n = (size_t)job->layer.cols;
@@ -270,7 +272,7 @@ static void take(run *r, bool published)
     s24i_admm_take(job->ops, job->arena, &r->admm);
     r->diagonal = s24i_arena_take(job->arena, n, sizeof(float));
     r->upper = s24i_arena_take(job->arena, n, 1);
-    if (!published) {
+    if (!r->published) {
         r->first = s24i_arena_take(job->arena, size, sizeof(float));
         r->first_mask = s24i_arena_take(job->arena, size, 1);
         r->loss = s24i_arena_take(job->arena, 2 * (size_t)job->layer.rows, sizeof(double));
@@ -284,22 +286,22 @@ static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
     s24i_prepared prepared;
-    run r = {.job = job, .o = o, .p = &prepared};
-    bool as_published = strcmp(o->schedule, "published") == 0;
+    run r = {
+        .job = job, .o = o, .p = &prepared, .published = strcmp(o->schedule, "published") == 0};
     s24i_damping damping = s24i_damping_of(o->damp_rule, o->damp);
     damping.divisor = unstructured(&job->layer) ? 3 : 2;
     s24_status status =
         s24i_prepare(job->ops, job->arena, job->watch, &job->layer, damping, job->w, &prepared);
     if (status)
         return status;
-    take(&r, as_published);
-    status = as_published ? published(&r) : geometric(&r);
+    take(&r);
+    status = r.published ? published(&r) : geometric(&r);
     if (!status)
         status = finish(&r);
     if (status || s24i_counting(job->arena))
         return status;
     job->iterations = r.iterations;
-    job->converged = r.iterations < o->max_iter || !as_published;
+    job->converged = !r.published || r.iterations < length(&r);
     s24i_report_damping(job, o->damp_rule, &prepared);
     return s24i_unscale(job->ops, &prepared, job->v, job->layer.rows);
 }
