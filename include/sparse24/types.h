@@ -69,7 +69,8 @@ enum { S24_CPU = 1, S24_CUDA = 2, S24_CUDA_HOST = 3, S24_CUDA_MANAGED = 13 };
 /**
  * A borrowed view of a matrix. 64 bytes, frozen for the life of the soname, 64-bit targets only.
  * Element (i, j) is at data + (i * row_stride + j * col_stride) elements; strides are positive and ignored where the
- * extent is 0 or 1; cols is the reduction dimension (the input features of a layer), along which N:M groups run. flags and reserved must be 0.
+ * extent is 0 or 1; cols is the reduction dimension (the input features of a layer), along which N:M groups run. data is
+ * aligned to its type; flags and reserved must be 0.
  */
 typedef struct s24_mat {
     void *data;

@@ -105,7 +105,12 @@ static s24_status check_extents(const s24_mat *mat, const char *what)
                          "%s is %lld x %lld with strides %lld and %lld: too large for an address",
                          what, (long long)mat->rows, (long long)mat->cols,
                          (long long)mat->row_stride, (long long)mat->col_stride);
-    return mat->data ? S24_OK : s24i_fail(S24_E_ARG, "%s has no data: its pointer is NULL", what);
+    if (!mat->data)
+        return s24i_fail(S24_E_ARG, "%s has no data: its pointer is NULL", what);
+    if ((uintptr_t)mat->data % (uintptr_t)s24i_dtype_size(mat->dtype))
+        return s24i_fail(S24_E_ARG, "%s lies at an address that is no multiple of its %d-byte type",
+                         what, (int)s24i_dtype_size(mat->dtype));
+    return S24_OK;
 }
 
 s24_status s24i_check_mat(const s24_mat *mat, const char *what, int32_t accept)

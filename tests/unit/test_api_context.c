@@ -272,6 +272,9 @@ START_TEST(views_are_checked)
         bad.reserved = c->reserved;
         fails(s24_mat_copy(ctx, &bad, &good), table[i].status, table[i].text);
     }
+    s24_mat odd = good;
+    odd.data = (char *)data + 2;
+    fails(s24_mat_copy(ctx, &odd, &good), S24_E_ARG, "src lies at an address that is no multiple");
     s24_mat bad = good;
     bad.data = NULL;
     fails(s24_mat_copy(ctx, &good, &bad), S24_E_ARG, "dst has no data");
