@@ -1,0 +1,54 @@
+/* Sequences of public calls, one call a step, over everything that the library makes. A step that failed may be taken again. */
+#ifndef S24_TESTS_STORIES_H
+#define S24_TESTS_STORIES_H
+#include <sparse24/sparse24.h>
+#include <stdbool.h>
+
+enum { ROWS = 24, COLS = 32, TOKENS = 300, PATH_ROOM = 128 };
+
+/* All that steps write to: a failed call must leave it as it was, to the byte. */
+typedef struct stage {
+    s24_ctx *ctx;
+    s24_gram *gram, *copy;
+    s24_cross *cross;
+    s24_problem *problem;
+    s24_solver *solver;
+    s24_result *result;
+    s24_file *file;
+    s24_mat view;
+    uint64_t bytes;
+    double number, sums[COLS * COLS];
+    float w[ROWS * COLS], out[TOKENS * ROWS];
+    uint16_t half[ROWS * COLS];
+    uint8_t mask[ROWS * COLS];
+    uint64_t digest; /* of all results; written after a step, not by it */
+} stage;
+
+extern stage scene;
+
+/* What a story is told with. */
+typedef struct setting {
+    const char *solver, *constraints; /* "mask": by s24_problem_set_mask() */
+    const char *format;               /* of files */
+    bool host;                        /* loops run on a host's runner */
+    char path[PATH_ROOM];             /* a file that exists */
+} setting;
+
+extern setting told;
+
+typedef s24_status (*step_fn)(void);
+
+typedef struct story {
+    const char *name;
+    const step_fn *steps; /* ended by NULL */
+    bool solves, writes;  /* for each solver and constraint; for each format of files */
+} story;
+
+extern const story stories[];                 /* ended by name == NULL */
+extern const char *const story_constraints[]; /* ended by NULL; what no solver honours is skipped */
+
+/* Fill the inputs; destroy all handles. */
+void scene_open(void);
+void scene_close(void);
+
+#endif

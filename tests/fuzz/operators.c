@@ -1,0 +1,65 @@
+#include "fuzz.h"
+#include <math.h>
+
+/* Proximal operators and projections of any matrix, n, m and strength: what operators.h says of every result. */
+
+enum { MOST = 200 };
+
+static s24_status apply(s24_ctx *ctx, fuzz_input *in, const s24_mat *z, const s24_mat *w)
+{
+    int32_t kind = fuzz_byte(in) % 3, n = (int32_t)fuzz_between(in, 0, 5),
+            m = (int32_t)fuzz_between(in, 0, 66);
+    double strength = fuzz_number(in);
+
+    return kind == 0   ? s24_prox24(ctx, z, strength, w)
+           : kind == 1 ? s24_prox_nm(ctx, z, n, m, strength, w)
+                       : s24_prox_firm(ctx, z, n, m, strength, w);
+}
+
+static void check_values(const s24_mat *z, const s24_mat *w, bool f64)
+{
+    for (int64_t i = 0; i < z->rows * z->cols; i++) {
+        double from = f64 ? ((double *)z->data)[i] : ((float *)z->data)[i];
+        double to = f64 ? ((double *)w->data)[i] : ((float *)w->data)[i];
+        CLAIM(isfinite(from) && fabs(to) <= fabs(from));
+        CLAIM(to == 0 ? !signbit(to) || from == 0 : signbit(to) == signbit(from));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static double from[MOST], to[MOST];
+    static uint8_t kept[MOST];
+    fuzz_input in = {data, data + size};
+    s24_ctx *ctx = fuzz_open();
+    int64_t rows = fuzz_between(&in, 0, 3), cols = fuzz_between(&in, 0, MOST / 3);
+    bool f64 = fuzz_byte(&in) % 2;
+    fuzz_input first = in, same = in;
+    s24_mat z, w, mask;
+
+    CLAIM(!s24_mat_rowmajor(&z, from, rows, cols, f64 ? S24_F64 : S24_F32));
+    CLAIM(!s24_mat_rowmajor(&w, to, rows, cols, z.dtype));
+    CLAIM(!s24_mat_rowmajor(&mask, kept, rows, cols, S24_U8));
+    CLAIM(!s24_ctx_set_int(ctx, "threads", 1));
+    memset(to, 0, sizeof to);
+    memset(from, 0, sizeof from);
+    for (int i = 0; i < 5; i++)
+        fuzz_byte(&in); /* those of apply(), which come first so that every input has them */
+    for (int64_t i = 0; i < rows * cols; i++) {
+        double value = fuzz_number(&in);
+        if (f64)
+            from[i] = value;
+        else
+            ((float *)from)[i] = (float)value;
+    }
+    s24_status status = apply(ctx, &first, &z, &w);
+    fuzz_check_status(status);
+    if (!status) {
+        check_values(&z, &w, f64);
+        CLAIM(!apply(ctx, &same, &z, &z) && !memcmp(from, to, sizeof from)); /* in place */
+        status = s24_project_nm(ctx, &z, (int32_t)fuzz_between(&in, 1, 4), 4, &mask);
+        CLAIM(status == S24_OK || status == S24_E_SHAPE);
+    }
+    fuzz_close(ctx);
+    return 0;
+}
