@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="gcc g++ clang-format meson ninja-build pkg-config libopenblas-dev liblapacke-dev check binutils git cmake make python3-numpy"
+packages="gcc g++ clang-format meson ninja-build pkg-config libopenblas-dev liblapacke-dev check binutils abigail-tools git cmake make python3-numpy"
 missing=
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
@@ -32,17 +32,15 @@ run() { # folder, meson test options
     cp "$folder/meson-logs/testlog.json" "$folder.json"
 }
 
-build build/tests --buildtype=release --prefix="$PWD/build/prefix"
+# Debug information is for abidiff.
+build build/tests --buildtype=release -Ddebug=true --prefix="$PWD/build/prefix"
 run build/tests
 meson install -C build/tests --no-rebuild >/dev/null
 sh tests/install/check.sh "$PWD/build/prefix" build/consumer examples/data/smollm2-block10-small.safetensors >build/install.log || status=1
 sh tests/install/bare.sh build/tests build/bare >>build/install.log || status=1
 cat build/install.log
 
-build build/sanitize --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false
-# The sanitizer run repeats what executes library code (golden's figures are the same code again, and slow); CK_FORK=no so that reports name the test's own process.
-ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 CK_FORK=no CK_DEFAULT_TIMEOUT=0 \
-    run build/sanitize --no-suite style --no-suite headers --no-suite abi --no-suite golden --timeout-multiplier 10
+sh tests/sanitize.sh asan || status=1
 
 python3 tests/count.py build/tests.json build/install.log build/sanitize.json || status=1
 exit $status

@@ -1,0 +1,28 @@
+#!/bin/sh
+# What takes too long for tests/run.sh: ThreadSanitizer, memcheck, the analyser, coverage, both compilers, programs of the last release,
+# and SECONDS (default 600) of fuzzing for each target. nightly.sh [SECONDS]
+set -u
+cd "$(dirname "$0")/.."
+failed=0
+part() { # name, command...
+    name=$1
+    shift
+    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failed=1; fi
+}
+
+with_clang() {
+    [ -f build/clang/build.ninja ] || CC=clang CXX=clang++ meson setup build/clang --buildtype=release -Dbench=false || return 1
+    meson test -C build/clang --num-processes 2 --suite headers --suite unit --suite abi --suite kernels
+}
+old_client() {
+    [ -f build/tests/build.ninja ] || meson setup build/tests --buildtype=release -Ddebug=true || return 1
+    meson compile -C build/tests || return 1
+    sh tests/abi/old_client.sh build/tests/lib/libsparse24.so || [ $? = 77 ]
+}
+
+part 'sanitizers and analyser' sh tests/sanitize.sh
+part coverage sh tests/coverage.sh
+part 'clang' with_clang
+part 'programs of the last release' old_client
+part fuzzing sh tests/fuzz/run.sh "${1:-600}"
+exit $failed
