@@ -1,5 +1,4 @@
 #include "unit.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include <math.h>
 #include <stdio.h>
@@ -303,6 +302,7 @@ START_TEST(memory_is_refused)
 }
 END_TEST
 
+/* Quadratic would take minutes, and the case has a timeout. */
 START_TEST(many_keys)
 {
     enum { KEYS = 100000 };
@@ -310,7 +310,6 @@ START_TEST(many_keys)
     unit_heap heap;
     s24i_json_doc *doc;
     int64_t value;
-    double start = s24i_seconds();
 
     unit_memory(&memory, &heap);
     s24i_text text = {.memory = &memory};
@@ -329,7 +328,6 @@ START_TEST(many_keys)
     unit_check_text("'key 500' twice");
     s24i_text_free(&text);
     unit_check_heap(&memory, &heap);
-    ck_assert(s24i_seconds() - start < 20); /* quadratic would be minutes */
 }
 END_TEST
 
