@@ -7,7 +7,7 @@ import sys
 LIBRARY, ARCHIVE = sys.argv[1:]
 
 # Member of the archive -> what it may call besides the library itself. Everybody may copy, compare, format into memory and do arithmetic.
-EVERYBODY = (r"mem(cpy|set|move|cmp|chr|rchr)|str(n?cmp|n?len|n?cpy|r?chr|str|c?spn|pbrk)|v?snprintf|_GLOBAL_OFFSET_TABLE_|__tls_get_addr|"
+EVERYBODY = (r"mem(cpy|set|move|cmp|chr|rchr)|str(n?cat|n?cmp|n?len|n?cpy|r?chr|str|c?spn|pbrk)|v?snprintf|_GLOBAL_OFFSET_TABLE_|__popcountdi2|__tls_get_addr|"
              r"__stack_chk_fail|__(mem|str|v?snprintf)\w*_chk|"
              r"f?(fma|fmax|fmin|fabs|sqrt|pow|exp|exp2|log|log2|log10|log1p|ldexp|frexp|nearbyint|rint|lrint|round|floor|ceil|trunc|copysign|nextafter|cbrt|"
              r"hypot|cos|sin|acos|atan2)f?")
