@@ -357,7 +357,7 @@ static s24_status commit(s24i_writer *writer)
         if (status)
             s24i_fail_in(status, "the folder is in place, but its directory may not be on disk");
     }
-    s24i_os_close(directory, writer->path);
+    s24i_os_discard(directory, NULL);
     return status;
 }
 

@@ -317,6 +317,14 @@ s24_status s24i_os_close(int fd, const char *path)
     return close(fd) && errno != EINTR ? refused(path, "close") : S24_OK;
 }
 
+void s24i_os_discard(int fd, const char *name)
+{
+    if (fd >= 0)
+        close(fd);
+    if (name)
+        unlink(name);
+}
+
 s24_status s24i_os_replace(const char *from, const char *to)
 {
     return rename(from, to) ? refused(to, "rename") : S24_OK;

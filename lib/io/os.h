@@ -37,6 +37,8 @@ s24_status s24i_os_extend(int fd, const char *path, uint64_t size);
 s24_status s24i_os_sync(int fd, const char *path);
 /* The descriptor is gone also when this fails (a late write error). */
 s24_status s24i_os_close(int fd, const char *path);
+/* Close and unlink without a word, as after a failure whose text must stay. fd -1, name NULL: not that. */
+void s24i_os_discard(int fd, const char *name);
 
 s24_status s24i_os_sync_folder(const char *path);
 /* A new file with these bytes, on disk. */

@@ -36,7 +36,7 @@ void s24i_spool_close(s24i_spool *s)
     s24i_list_free(memory, &s->entries, sizeof(s24i_entry));
     s24i_list_free(memory, &s->order, sizeof(int64_t));
     if (s->fd >= 0)
-        s24i_os_close(s->fd, s->writer.path);
+        s24i_os_discard(s->fd, NULL);
     s24i_free(memory, s->chunk, CHUNK);
     s24i_strfree(memory, s->writer.path);
 }
@@ -184,18 +184,19 @@ static s24_status replace(const s24i_spool *s, const s24i_text *header, const ch
 {
     char *name;
     int fd;
-    s24_status status = s24i_os_beside(s->writer.memory, path, &fd, &name), closed;
+    s24_status status = s24i_os_beside(s->writer.memory, path, &fd, &name);
 
     if (status)
         return status;
     status = write_temporary(s, header, path, fd);
-    closed = s24i_os_close(fd, path);
-    if (!status)
-        status = closed;
+    if (!status) {
+        status = s24i_os_close(fd, path);
+        fd = -1;
+    }
     if (!status)
         status = s24i_os_replace(name, path);
     if (status)
-        s24i_os_unlink(name);
+        s24i_os_discard(fd, name);
     s24i_strfree(s->writer.memory, name);
     return status;
 }
@@ -227,6 +228,6 @@ s24_status s24i_spool_commit(s24i_writer *w)
         if (status)
             s24i_fail_in(status, "the file is in place, but its directory may not be on disk");
     }
-    s24i_os_close(directory, w->path);
+    s24i_os_discard(directory, NULL);
     return status;
 }
