@@ -178,7 +178,7 @@ class _Owned(ctypes.c_void_p):
         return own  # of the right kind? The library knows, and says so.
 
     def __del__(self) -> None:
-        if self.value:
+        if self.value and self.destroy:  # neither at the interpreter's end nor of a library that lacks it
             self.destroy(self.value)
 
 

@@ -180,6 +180,9 @@ class Solves(Case):
                 task(argument, index, 0)
             return 0
 
+        plain = problem(context=context, constraints="")
+        self.assertEqual(lib.s24_problem_set_grid(plain, 4, 0, b"sym"), 0)
+        self.assertEqual(lib.s24_problem_set_rank(plain, 8), 0)
         runner = sparse24._word("parallel_fn")(run)
         self.assertEqual(lib.s24_ctx_set_parallel(context, runner, None, 2), 0)
         self.assertEqual(sparse24.Solver("sparsegpt", context).solve(problem(context=context)).nnz, 1024)
