@@ -32,7 +32,7 @@ void chart_text(FILE *out, const char *text)
 
 /* One axis: values low .. high onto pixels from .. to. */
 typedef struct axis {
-    bool log;
+    bool log, whole; /* whole: ticks at integers only */
     double low, high, from, to;
 } axis;
 
@@ -97,6 +97,7 @@ static void ticks(FILE *out, const axis *a, bool vertical)
     static const double parts[] = {1, 2, 5};
     if (!a->log) {
         double step = step_of(a->high - a->low, 6);
+        step = a->whole && step < 1 ? 1 : step;
         for (double v = ceil(a->low / step) * step; v <= a->high; v += step)
             tick(out, a, fabs(v) < step / 2 ? 0 : v, vertical);
         return;
@@ -162,7 +163,7 @@ static void draw_series(FILE *out, const chart *c, const axis *x, const axis *y,
 
 void chart_draw(FILE *out, const chart *c, const series *s, int count)
 {
-    axis x = {.log = c->x_log, .low = DBL_MAX, .high = -DBL_MAX, .from = LEFT};
+    axis x = {.log = c->x_log, .whole = c->x_whole, .low = DBL_MAX, .high = -DBL_MAX, .from = LEFT};
     axis y = {.log = c->y_log, .low = DBL_MAX, .high = -DBL_MAX, .from = HEIGHT - BOTTOM};
     x.to = WIDTH - RIGHT;
     y.to = TOP;

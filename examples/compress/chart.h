@@ -12,6 +12,7 @@ typedef struct series {
 typedef struct chart {
     const char *title, *x_label, *y_label;
     int x_log, y_log;
+    int x_whole;  /* x counts something */
     int lines;    /* join the points of a series */
     int diagonal; /* draw y = x */
 } chart;

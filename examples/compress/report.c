@@ -157,6 +157,7 @@ static void put_charts(FILE *out, const table *t)
     static const chart by_layer = {.title = "Relative error of each matrix's outputs on the "
                                             "calibration tokens",
                                    .x_label = "layer",
+                                   .x_whole = 1,
                                    .y_label = "relative error",
                                    .y_log = 1,
                                    .lines = 1};
@@ -168,6 +169,7 @@ static void put_charts(FILE *out, const table *t)
                                   .diagonal = 1};
     static const chart dense = {.title = "Distance from the dense model's outputs",
                                 .x_label = "layer",
+                                .x_whole = 1,
                                 .y_label = "relative error",
                                 .y_log = 1,
                                 .lines = 1};

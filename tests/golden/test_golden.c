@@ -391,7 +391,8 @@ END_TEST
 START_TEST(methods_are_in_order)
 {
     for (const row *r = ours_now.row; r < ours_now.row + ours_now.count; r++) {
-        if (strcmp(r->solver, "sparsegpt") || strcmp(r->options, "preset=paper"))
+        if (strcmp(r->solver, "sparsegpt") || strcmp(r->options, "preset=paper") ||
+            strstr(r->constraints, "int")) /* the others know no grid */
             continue;
         const row *wanda = find(&ours_now, r->matrix, "wanda", "preset=paper", r->constraints);
         const row *magnitude = find(&ours_now, r->matrix, "magnitude", "", r->constraints);
