@@ -87,7 +87,8 @@ compress_model()
         rm -rf "$out.part"
         compress_to "$out"
     }
-    "$sparse24" check "$out/${model##*/}" --constraints 2:4
+    quietly "$sparse24" check "$out/${model##*/}" --constraints 2:4
+    tail -n 1 "$build.log"
     cat <<END
 
 The compressed model is a file any GGUF reader takes; the page shows every matrix:

@@ -306,6 +306,9 @@ static bool compress_blocks(job *j)
     progress_span(0, 0);
     progress_clear();
     j->walked = now() - began;
+    double rate = 0; /* neighbours come and go: the better of before and after */
+    done = done && product_rate(j->settings.ctx, &rate);
+    j->rate = fmax(j->rate, rate);
     j->efficiency = j->walk.flops / (j->walked * j->rate);
     walk_close(&j->walk);
     return done;
@@ -405,8 +408,11 @@ static bool write_report(const job *j)
     report_perplexity perplexity[ARGS_LIST];
     const args *a = j->a;
     char asked[400];
-    for (int i = 0; i < a->eval.count; i++)
-        perplexity[i] = (report_perplexity){a->eval.text[i], j->before[i], j->after[i]};
+    for (int i = 0; i < a->eval.count; i++) {
+        const char *slash = strrchr(a->eval.text[i], '/');
+        perplexity[i] =
+            (report_perplexity){slash ? slash + 1 : a->eval.text[i], j->before[i], j->after[i]};
+    }
     snprintf(asked, sizeof asked, "--constraints \"%s\" --solver %s%s%s --correct %g",
              a->constraints, j->settings.solver, a->options ? " --options " : "",
              a->options ? a->options : "", j->settings.correct);

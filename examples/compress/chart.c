@@ -183,11 +183,11 @@ void chart_draw(FILE *out, const chart *c, const series *s, int count)
 
 static void bar(FILE *out, int y, double value, double largest, const char *colour)
 {
-    double width = value > 0 && isfinite(value) ? 380 * value / largest : 0;
+    double width = value > 0 && isfinite(value) ? 360 * value / largest : 0;
     fprintf(out,
-            "<rect x=\"170\" y=\"%d\" width=\"%.1f\" height=\"14\" fill=\"%s\"/>"
+            "<rect x=\"250\" y=\"%d\" width=\"%.1f\" height=\"14\" fill=\"%s\"/>"
             "<text x=\"%.1f\" y=\"%d\">%.2f</text>\n",
-            y, width, colour, 176 + width, y + 12, value);
+            y, width, colour, 256 + width, y + 12, value);
 }
 
 void chart_bars(FILE *out, const char *title, const char *const *names, const double *before,
@@ -202,7 +202,7 @@ void chart_bars(FILE *out, const char *title, const char *const *names, const do
     fputs("</text>\n", out);
     for (int i = 0; i < count; i++) {
         int y = TOP + 46 * i;
-        fprintf(out, "<text x=\"160\" y=\"%d\" text-anchor=\"end\">", y + 20);
+        fprintf(out, "<text x=\"240\" y=\"%d\" text-anchor=\"end\">", y + 20);
         chart_text(out, names[i]);
         fputs("</text>\n", out);
         bar(out, y, before[i], largest, colours[6]);
