@@ -1,4 +1,5 @@
 #include "sort.h"
+#include <string.h>
 
 static void sift_down(const void **items, int64_t root, int64_t count, s24i_order_fn order)
 {
@@ -24,4 +25,23 @@ void s24i_sort(const void **items, int64_t count, s24i_order_fn order)
         items[last] = largest;
         sift_down(items, 0, last, order);
     }
+}
+
+int64_t s24i_search(const void *sorted, int64_t count, s24i_name_fn name_at, const char *name,
+                    bool *found)
+{
+    int64_t low = 0, high = count;
+
+    *found = false;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        int order = strcmp(name_at(sorted, middle), name);
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+            *found |= order == 0;
+        }
+    }
+    return low;
 }

@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "base/json.h"
+#include "base/sort.h"
 #include "folder.h"
 #include "os.h"
 #include "spool.h"
@@ -65,23 +66,14 @@ static s24_status choose_shard(folder_writer *w, uint64_t size, s24i_spool **sha
     return status;
 }
 
+static const char *name_at(const void *sorted, int64_t index)
+{
+    return ((const place *)sorted)[index].name;
+}
+
 static int64_t place_of(const folder_writer *w, const char *name, bool *found)
 {
-    const place *places = w->places.items;
-    int64_t low = 0, high = w->places.count;
-
-    *found = false;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        int sign = strcmp(places[middle].name, name);
-        if (sign == 0)
-            *found = true;
-        if (sign < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return s24i_search(w->places.items, w->places.count, name_at, name, found);
 }
 
 /* Before a tensor of that name goes to a shard: it is new and there is room to note it. */
@@ -333,31 +325,19 @@ static s24_status fill(const folder_writer *w, const char *folder)
     return status ? status : s24i_os_sync_folder(folder);
 }
 
-static s24_status commit(s24i_writer *writer)
+static s24_status appear(s24i_writer *writer)
 {
-    folder_writer *w = (folder_writer *)writer;
     char *name;
-    int directory;
-    s24_status status = s24i_os_directory(writer->memory, writer->path, &directory);
+    s24_status status = s24i_os_folder_beside(writer->memory, writer->path, &name);
 
     if (status)
         return status;
-    status = s24i_os_folder_beside(writer->memory, writer->path, &name);
-    if (!status) {
-        status = fill(w, name);
-        if (!status)
-            status = s24i_os_replace(name, writer->path);
-        writer->committed = !status;
-        if (status)
-            s24i_os_remove_folder(name);
-        s24i_strfree(writer->memory, name);
-    }
-    if (!status) {
-        status = s24i_os_sync(directory, writer->path);
-        if (status)
-            s24i_fail_in(status, "the folder is in place, but its directory may not be on disk");
-    }
-    s24i_os_discard(directory, NULL);
+    status = fill((folder_writer *)writer, name);
+    if (!status)
+        status = s24i_os_replace(name, writer->path);
+    if (status)
+        s24i_os_remove_folder(name);
+    s24i_strfree(writer->memory, name);
     return status;
 }
 
@@ -381,7 +361,7 @@ static void discard(s24i_writer *writer)
 }
 
 static const s24i_writer_class class = {"folder",  put,    put_stored, set_meta,
-                                        copy_meta, commit, discard};
+                                        copy_meta, appear, discard};
 
 s24_status s24i_folder_create(s24i_memory *memory, const char *path, uint64_t shard_bytes,
                               s24i_writer **out)

@@ -2,7 +2,6 @@
 #include "base/error.h"
 #include "base/sort.h"
 #include "base/utf8.h"
-#include "os.h"
 #include <string.h>
 
 enum {
@@ -19,8 +18,6 @@ typedef struct item {
 
 typedef struct gguf {
     s24i_reader reader;
-    const void *map;
-    uint64_t map_size;
     int64_t item_count;
     item *items;
     const void **by_key; /* item */
@@ -85,22 +82,17 @@ static s24_status read_items(gguf *file, s24i_cursor *cursor)
     return S24_OK;
 }
 
+static const char *key_at(const void *sorted, int64_t index)
+{
+    return ((const item *)((const void *const *)sorted)[index])->key;
+}
+
 static item *find_item(const gguf *file, const char *key)
 {
-    int64_t low = 0, high = file->item_count;
+    bool found;
+    int64_t at = s24i_search(file->by_key, file->item_count, key_at, key, &found);
 
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        const item *it = file->by_key[middle];
-        int order = strcmp(key, it->key);
-        if (order == 0)
-            return &file->items[it - file->items];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
+    return found ? &file->items[(const item *)file->by_key[at] - file->items] : NULL;
 }
 
 static s24_status read_alignment(const gguf *file, uint64_t *alignment)
@@ -170,7 +162,7 @@ static s24_status take_tensor(gguf *file, s24i_cursor *cursor, s24i_tensor *t, u
 static s24_status place_tensor(const gguf *file, s24i_tensor *t, uint64_t data, uint64_t begin,
                                uint64_t alignment)
 {
-    uint64_t size = data < file->map_size ? file->map_size - data : 0;
+    uint64_t size = data < file->reader.map_size ? file->reader.map_size - data : 0;
 
     if (begin % alignment)
         return s24i_fail(S24_E_FORMAT, "tensor '%.100s': offset %llu is no multiple of %llu",
@@ -180,7 +172,8 @@ static s24_status place_tensor(const gguf *file, s24i_tensor *t, uint64_t data, 
                          "tensor '%.100s': %llu bytes at %llu do not lie in the %llu of data",
                          t->name, (unsigned long long)t->size, (unsigned long long)begin,
                          (unsigned long long)size);
-    t->data = (const unsigned char *)file->map + (size ? data : file->map_size) + begin;
+    t->data =
+        (const unsigned char *)file->reader.map + (size ? data : file->reader.map_size) + begin;
     return S24_OK;
 }
 
@@ -233,8 +226,8 @@ static s24_status read_counts(s24i_cursor *cursor, uint64_t *tensors, uint64_t *
 static s24_status read_map(gguf *file)
 {
     s24i_memory *memory = file->reader.memory;
-    const unsigned char *bytes = file->map;
-    s24i_cursor cursor = {bytes, bytes + 4, bytes + file->map_size};
+    const unsigned char *bytes = file->reader.map;
+    s24i_cursor cursor = {bytes, bytes + 4, bytes + file->reader.map_size};
     uint64_t tensors, items;
     uint32_t version;
     s24_status status = s24i_take_u32(&cursor, &version);
@@ -275,7 +268,6 @@ static void close_gguf(s24i_reader *reader)
     s24i_free(memory, file->by_key, s24i_mul(n, sizeof(void *)));
     s24i_free(memory, file->items, s24i_mul(n, sizeof *file->items));
     s24i_reader_release(reader);
-    s24i_os_unmap(file->map, file->map_size);
     s24i_free(memory, file, sizeof *file);
 }
 
@@ -322,16 +314,11 @@ s24_status s24i_gguf_read(s24i_memory *memory, const void *map, uint64_t size, s
 
     if (!file)
         return S24_E_MEMORY;
-    file->reader.class = &gguf_class;
-    file->reader.memory = memory;
-    file->map = map;
-    file->map_size = size;
+    file->reader = (s24i_reader){&gguf_class, memory, map, size};
     s24_status status = read_map(file);
-    if (status) {
-        file->map = NULL; /* still the caller's */
-        close_gguf(&file->reader);
-    } else {
+    if (status)
+        close_gguf(&file->reader); /* the mapping is still the caller's */
+    else
         *out = &file->reader;
-    }
     return status;
 }

@@ -244,7 +244,7 @@ static void discard(s24i_writer *writer)
 }
 
 static const s24i_spool_class class = {
-    {"gguf", s24i_spool_put, s24i_spool_put_stored, set_meta, copy_meta, s24i_spool_commit,
+    {"gguf", s24i_spool_put, s24i_spool_put_stored, set_meta, copy_meta, s24i_spool_appear,
      discard},
     .max_rank = S24I_GGUF_MAX_RANK,
     .max_name = MAX_NAME,

@@ -32,8 +32,12 @@ s24_status s24i_reader_open(s24i_memory *memory, const char *path, s24i_reader *
 
 void s24i_reader_close(s24i_reader *reader)
 {
-    if (reader)
-        reader->class->close(reader);
+    if (!reader)
+        return;
+    const void *map = reader->map;
+    uint64_t size = reader->map_size;
+    reader->class->close(reader);
+    s24i_os_unmap(map, size);
 }
 
 const s24i_tensor *s24i_reader_at(const s24i_reader *reader, int64_t index)
@@ -64,24 +68,20 @@ static s24_status unknown_name(const s24i_reader *reader, const char *name)
         n > 1 ? ", " : "", n > 1 ? near[1] : "", n > 2 ? ", " : "", n > 2 ? near[2] : "");
 }
 
+static const char *name_at(const void *sorted, int64_t index)
+{
+    return ((const s24i_tensor *)((const void *const *)sorted)[index])->name;
+}
+
 static s24_status find(const s24i_reader *reader, const char *name, s24i_tensor **out)
 {
-    int64_t low = 0, high = reader->count;
+    bool found;
+    int64_t at = s24i_search(reader->by_name, reader->count, name_at, name, &found);
 
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        const s24i_tensor *t = reader->by_name[middle];
-        int order = strcmp(name, t->name);
-        if (order == 0) {
-            *out = &reader->tensors[t - reader->tensors];
-            return S24_OK;
-        }
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return unknown_name(reader, name);
+    if (!found)
+        return unknown_name(reader, name);
+    *out = &reader->tensors[(const s24i_tensor *)reader->by_name[at] - reader->tensors];
+    return S24_OK;
 }
 
 s24_status s24i_reader_find(const s24i_reader *reader, const char *name, const s24i_tensor **out)

@@ -20,8 +20,8 @@ typedef struct s24i_tensor {
 typedef struct s24i_reader s24i_reader;
 
 typedef struct s24i_reader_class {
-    const char *format; /* as s24_file_create() takes it */
-    void (*close)(s24i_reader *reader);
+    const char *format;                 /* as s24_file_create() takes it */
+    void (*close)(s24i_reader *reader); /* all but the mapping */
     /* Value of a key, NULL without it (or, the text says so, without memory); the key at an index, NULL past the end. In the file's
      * order. */
     const char *(*meta)(s24i_reader *reader, const char *key);
@@ -31,6 +31,8 @@ typedef struct s24i_reader_class {
 struct s24i_reader {
     const s24i_reader_class *class;
     s24i_memory *memory;
+    const void *map; /* of the one file that is read, or NULL */
+    uint64_t map_size;
     int64_t count;
     s24i_tensor *tensors;
     const void **by_place, **by_name; /* s24i_tensor */

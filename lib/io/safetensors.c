@@ -1,6 +1,5 @@
 #include "base/error.h"
 #include "base/json.h"
-#include "os.h"
 #include "reader.h"
 #include <string.h>
 
@@ -13,8 +12,6 @@ enum {
 
 typedef struct safetensors {
     s24i_reader reader;
-    const void *map;
-    uint64_t map_size;
     const unsigned char *data; /* after the header */
     uint64_t data_size;
     s24i_json_doc *doc; /* holds all names */
@@ -161,23 +158,23 @@ static s24_status read_header(safetensors *file, const char *text, size_t size)
 
 static s24_status read_map(safetensors *file)
 {
-    const unsigned char *bytes = file->map;
+    const unsigned char *bytes = file->reader.map;
     uint64_t length = 0;
 
-    if (file->map_size < LENGTH)
+    if (file->reader.map_size < LENGTH)
         return s24i_fail(S24_E_FORMAT, "%llu bytes are too few for a safetensors file",
-                         (unsigned long long)file->map_size);
+                         (unsigned long long)file->reader.map_size);
     for (int i = 0; i < LENGTH; i++)
         length |= (uint64_t)bytes[i] << 8 * i;
-    if (length > MAX_HEADER || length > file->map_size - LENGTH)
+    if (length > MAX_HEADER || length > file->reader.map_size - LENGTH)
         return s24i_fail(S24_E_FORMAT,
                          "header of %llu bytes in a file of %llu (and no more than %d are allowed)",
-                         (unsigned long long)length, (unsigned long long)file->map_size,
+                         (unsigned long long)length, (unsigned long long)file->reader.map_size,
                          (int)MAX_HEADER);
     if (length == 0 || bytes[LENGTH] != '{')
         return s24i_fail(S24_E_FORMAT, "the header does not begin with '{'");
     file->data = bytes + LENGTH + length;
-    file->data_size = file->map_size - LENGTH - length;
+    file->data_size = file->reader.map_size - LENGTH - length;
     return read_header(file, (const char *)bytes + LENGTH, length);
 }
 
@@ -189,7 +186,6 @@ static void close_safetensors(s24i_reader *reader)
     s24i_reader_release(reader);
     s24i_free(memory, file->meta, s24i_mul((size_t)file->meta_count, sizeof(void *)));
     s24i_json_free(file->doc);
-    s24i_os_unmap(file->map, file->map_size);
     s24i_free(memory, file, sizeof *file);
 }
 
@@ -223,16 +219,11 @@ s24_status s24i_safetensors_read(s24i_memory *memory, const void *map, uint64_t 
 
     if (!file)
         return S24_E_MEMORY;
-    file->reader.class = &safetensors_class;
-    file->reader.memory = memory;
-    file->map = map;
-    file->map_size = size;
+    file->reader = (s24i_reader){&safetensors_class, memory, map, size};
     s24_status status = read_map(file);
-    if (status) {
-        file->map = NULL; /* still the caller's */
-        close_safetensors(&file->reader);
-    } else {
+    if (status)
+        close_safetensors(&file->reader); /* the mapping is still the caller's */
+    else
         *out = &file->reader;
-    }
     return status;
 }

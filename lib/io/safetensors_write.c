@@ -137,7 +137,7 @@ static void discard(s24i_writer *writer)
 }
 
 static const s24i_spool_class class = {
-    {"safetensors", s24i_spool_put, s24i_spool_put_stored, set_meta, copy_meta, s24i_spool_commit,
+    {"safetensors", s24i_spool_put, s24i_spool_put_stored, set_meta, copy_meta, s24i_spool_appear,
      discard},
     .max_rank = S24I_MAX_RANK,
     .max_name = 1 << 20,

@@ -1,5 +1,6 @@
 #include "spool.h"
 #include "base/error.h"
+#include "base/sort.h"
 #include "os.h"
 #include <string.h>
 
@@ -43,25 +44,12 @@ void s24i_spool_close(s24i_spool *s)
 
 /* ---- Tensors. ---- */
 
-/* Position of `name` in s->order; *found: it is taken. */
-static int64_t place_of(const s24i_spool *s, const char *name, bool *found)
+static const char *name_at(const void *sorted, int64_t index)
 {
-    const s24i_entry *entries = s->entries.items;
+    const s24i_spool *s = sorted;
     const int64_t *order = s->order.items;
-    int64_t low = 0, high = s->order.count;
 
-    *found = false;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        int sign = strcmp(entries[order[middle]].name, name);
-        if (sign == 0)
-            *found = true;
-        if (sign < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return ((const s24i_entry *)s->entries.items)[order[index]].name;
 }
 
 /* Append the matrix to the spool, in row-major order and chunks. */
@@ -91,7 +79,7 @@ static s24_status add(s24i_spool *s, s24i_entry *e, const char *name, const s24_
 {
     s24i_memory *memory = s->writer.memory;
     bool taken;
-    int64_t at = place_of(s, name, &taken);
+    int64_t at = s24i_search(s, s->order.count, name_at, name, &taken);
     s24_status status;
 
     if (taken)
@@ -214,20 +202,7 @@ s24_status s24i_spool_publish(const s24i_spool *s, const char *path)
     return status;
 }
 
-s24_status s24i_spool_commit(s24i_writer *w)
+s24_status s24i_spool_appear(s24i_writer *w)
 {
-    int directory;
-    s24_status status = s24i_os_directory(w->memory, w->path, &directory);
-
-    if (status)
-        return status;
-    status = s24i_spool_publish((const s24i_spool *)w, w->path);
-    w->committed = !status;
-    if (!status) {
-        status = s24i_os_sync(directory, w->path);
-        if (status)
-            s24i_fail_in(status, "the file is in place, but its directory may not be on disk");
-    }
-    s24i_os_discard(directory, NULL);
-    return status;
+    return s24i_spool_publish((const s24i_spool *)w, w->path);
 }

@@ -1,6 +1,7 @@
 #include "writer.h"
 #include "base/error.h"
 #include "base/number.h"
+#include "os.h"
 #include <string.h>
 
 #define FOLDER "folder"
@@ -87,9 +88,25 @@ s24_status s24i_writer_copy_meta(s24i_writer *w, s24i_reader *from)
 
 s24_status s24i_writer_commit(s24i_writer *w)
 {
+    int directory;
     s24_status status = check_open(w);
 
-    return status ? status : w->class->commit(w);
+    if (!status)
+        status = s24i_os_directory(w->memory, w->path, &directory);
+    if (status)
+        return status;
+    status = w->class->appear(w);
+    w->committed = !status;
+    if (!status) {
+        status = s24i_os_sync(directory, w->path);
+        if (status)
+            s24i_fail_in(status,
+                         strcmp(w->class->format, FOLDER)
+                             ? "the file is in place, but its directory may not be on disk"
+                             : "the folder is in place, but its directory may not be on disk");
+    }
+    s24i_os_discard(directory, NULL);
+    return status;
 }
 
 void s24i_writer_discard(s24i_writer *w)

@@ -13,7 +13,7 @@ typedef struct s24i_writer_class {
     s24_status (*put_stored)(s24i_writer *writer, const s24i_tensor *tensor);
     s24_status (*set_meta)(s24i_writer *writer, const char *key, const char *value);
     s24_status (*copy_meta)(s24i_writer *writer, s24i_reader *from); /* from the same format */
-    s24_status (*commit)(s24i_writer *writer);
+    s24_status (*appear)(s24i_writer *writer); /* under its path, all of it or not at all */
     void (*discard)(s24i_writer *writer);
 } s24i_writer_class;
 

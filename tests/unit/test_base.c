@@ -480,6 +480,26 @@ static int by_value(const void *a, const void *b)
     return *(const int *)a - *(const int *)b;
 }
 
+static const char *word_at(const void *sorted, int64_t index)
+{
+    return ((const char *const *)sorted)[index];
+}
+
+START_TEST(searching)
+{
+    static const char *const wanted[] = {"", "a", "b", "ba", "bb", "c", "d", "e"};
+    static const char *const words[] = {"", "b", "bb", "d"};
+    for (int64_t count = 0; count <= 4; count++)
+        for (int k = 0; k < 8; k++) {
+            bool found;
+            int64_t at = k / 2 + k % 2; /* words are every other one of wanted */
+            at = at < count ? at : count;
+            ck_assert(s24i_search(words, count, word_at, wanted[k], &found) == at &&
+                      found == (at < count && !strcmp(words[at], wanted[k])));
+        }
+}
+END_TEST
+
 START_TEST(sorting)
 {
     int values[200];
@@ -572,6 +592,7 @@ int main(void)
     tcase_add_test(rest, numbers_are_written_shortest);
     tcase_add_test(rest, numbers_ignore_the_locale);
     tcase_add_test(rest, sorting);
+    tcase_add_test(rest, searching);
     tcase_add_test(rest, utf8);
     tcase_add_test(rest, cpu_and_clock);
     suite_add_tcase(suite, rest);
