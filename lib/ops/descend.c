@@ -21,7 +21,7 @@ typedef struct {
     s24i_grid *grid;
     uint8_t *codes, *mask;
     float *scratch;
-    _Atomic int32_t iterations;
+    _Atomic int64_t iterations;
 } descent;
 
 /* ROWS x n each, and ROWS x group of t; v and t only between passes. Of one row: all its steps and zeros. */
@@ -104,7 +104,7 @@ static int32_t descend_codes(const descent *d, const tile_state *t, int64_t i)
     s24i_descent row = {.n = n, .code = t->code + i * n, .g = t->g + i * n, .s = d->p->s};
     row.step = t->step + i * n;
     row.inverse = t->inverse + i * n;
-    row.top = (float)((1 << d->grid->form.bits) - 1);
+    row.top = s24i_grid_top(&d->grid->form);
     while (sweeps < d->limits.sweeps && !s24i_watch_stopped(d->watch) &&
            d->ops->kernels->descend_row(&row) > 0)
         sweeps++;
@@ -121,7 +121,7 @@ static int32_t descend_jointly(const descent *d, const tile_state *t, int64_t i)
     row.step = t->row_step;
     row.inverse = t->row_inverse;
     row.zero = t->row_zero;
-    row.top = (float)((1 << d->grid->form.bits) - 1);
+    row.top = s24i_grid_top(&d->grid->form);
     row.code = t->code + i * n;
     row.g = t->g + i * n;
     row.kept_step = t->step + i * n;
@@ -141,13 +141,12 @@ static int32_t descend_jointly(const descent *d, const tile_state *t, int64_t i)
 static void descend_rows(descent *d, const tile_state *t)
 {
     bool joint = d->pattern->n && !d->pattern->mask;
-    int32_t most = 0, seen = atomic_load(&d->iterations);
+    int32_t most = 0;
     for (int64_t i = 0; i < t->rows; i++) {
         int32_t sweeps = (joint ? descend_jointly : descend_codes)(d, t, i);
         most = sweeps > most ? sweeps : most;
     }
-    while (most > seen && !atomic_compare_exchange_weak(&d->iterations, &seen, most)) {
-    }
+    s24i_keep_maximum(&d->iterations, most);
 }
 
 /* ---- scales ---- */
@@ -248,7 +247,7 @@ s24_status s24i_descend(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watc
             s24i_product_flops(rows, prepared->dim) * (1 + (may_refit(grid) ? limits.refits : 0));
         s24i_watch_phase(watch, "descent", rows);
         status = s24i_parallel(ops->threads, descend_tile, &d, (rows + ROWS - 1) / ROWS);
-        *iterations = atomic_load(&d.iterations);
+        *iterations = (int32_t)atomic_load(&d.iterations);
     }
     arena->used = mark;
     return status;

@@ -202,7 +202,7 @@ static void fit_row(void *arg, int64_t row, int32_t worker)
     s24i_grid *grid = f->grid;
     int64_t n = grid->cols, group = s24i_grid_group(&grid->form, n);
     int64_t groups = s24i_grid_groups(&grid->form, n);
-    values v = {.form = &grid->form, .type = grid->type, .top = ldexpf(1, grid->form.bits) - 1};
+    values v = {.form = &grid->form, .type = grid->type, .top = s24i_grid_top(&grid->form)};
     v.x = f->scratch + 2 * group * worker;
     v.weight = v.x + group;
     for (int64_t g = 0; g < groups; g++) {

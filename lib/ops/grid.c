@@ -131,7 +131,7 @@ static void round_row(void *arg, int64_t i, int32_t worker)
     const s24i_grid *grid = c->grid;
     int64_t n = grid->cols, group = s24i_grid_group(&grid->form, n);
     int64_t groups = s24i_grid_groups(&grid->form, n);
-    float top = (float)((1 << grid->form.bits) - 1);
+    float top = s24i_grid_top(&grid->form);
     for (int64_t j = 0; j < n; j++) {
         int64_t at = i * groups + j / group;
         float t = c->w[i * n + j] / grid->scale[at] + s24i_grid_zero(grid, at);
@@ -153,7 +153,7 @@ static void decode_row(void *arg, int64_t i, int32_t worker)
     const s24i_grid *grid = c->grid;
     int64_t n = grid->cols, group = s24i_grid_group(&grid->form, n);
     int64_t groups = s24i_grid_groups(&grid->form, n);
-    float top = (float)((1 << grid->form.bits) - 1);
+    float top = s24i_grid_top(&grid->form);
     for (int64_t j = 0; j < n; j++) {
         int64_t at = i * groups + j / group;
         uint8_t *code = &c->codes[i * n + j];
@@ -189,5 +189,5 @@ void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *
     block->step = out;
     block->inverse = inverse;
     block->zero = zero;
-    block->top = (float)((1 << grid->form.bits) - 1);
+    block->top = s24i_grid_top(&grid->form);
 }

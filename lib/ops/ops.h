@@ -225,6 +225,12 @@ static inline int64_t s24i_grid_groups(const s24i_grid_form *form, int64_t cols)
     return (cols + group - 1) / group;
 }
 
+/* The largest code. */
+static inline float s24i_grid_top(const s24i_grid_form *form)
+{
+    return (float)((1 << form->bits) - 1);
+}
+
 /* The value of a code: scale (code - zero); of S24I_GRID_REAL, whose zero is the least value, scale code + zero. Rounded after each step. */
 static inline float s24i_decode(const s24i_grid_form *form, float scale, float zero, float code)
 {
@@ -304,6 +310,12 @@ static inline void s24i_select_nm(const s24i_kernels *kernels, const float *w, c
         kernels->select_24(w, norm, mask, count);
     else
         kernels->select_nm(w, norm, mask, count, n, m);
+}
+
+/* Some weights have to be zero. */
+static inline bool s24i_has_support(const s24i_pattern *pattern)
+{
+    return pattern->n || pattern->scope || pattern->mask;
 }
 
 /* Zeros are chosen over the whole layer, so that rows depend on each other. */

@@ -86,8 +86,7 @@ static void sweep_block(const relaxation *x, tile_state *t, int64_t first, bool 
     block.ldr = n;
     block.inv_diag = x->ones;
     if (round) {
-        s24i_grid_spread(x->grid, x->p->scale + 0, NULL, t->first, t->rows, first, &block,
-                         t->steps);
+        s24i_grid_spread(x->grid, x->p->scale, NULL, t->first, t->rows, first, &block, t->steps);
         block.codes = t->codes + first * LANES;
     }
     x->ops->kernels->sweep_block(&block);

@@ -20,9 +20,7 @@
 
 static inline const char *s24i_grid_damp_rule(const s24i_job *job, const char *rule)
 {
-    const s24i_pattern *pattern = &job->layer.pattern;
-    bool support = pattern->n || pattern->scope || pattern->mask;
-    return strcmp(rule, "auto") == 0 && !support ? "relative" : rule;
+    return strcmp(rule, "auto") == 0 && !s24i_has_support(&job->layer.pattern) ? "relative" : rule;
 }
 
 /* The grid of a job and its parts of the result. */
