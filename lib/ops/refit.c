@@ -118,21 +118,23 @@ s24_status s24i_refit(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
 
 /* ---- losses of rows ---- */
 
+enum { LOSS_ROWS = 128 };
+
 typedef struct {
     const s24i_ops *ops;
     const s24i_prepared *p;
     const float *w, *v;
     int64_t rows;
-    float *scratch; /* 2 x ROWS x dim a worker */
+    float *scratch; /* 2 x LOSS_ROWS x dim a worker */
     double *loss;
 } row_losses;
 
 static void loss_tile(void *arg, int64_t tile, int32_t worker)
 {
     const row_losses *l = arg;
-    int64_t n = l->p->dim, first = tile * ROWS;
-    int64_t rows = l->rows - first < ROWS ? l->rows - first : ROWS;
-    float *e = l->scratch + (int64_t)worker * 2 * ROWS * n, *product = e + ROWS * n;
+    int64_t n = l->p->dim, first = tile * LOSS_ROWS;
+    int64_t rows = l->rows - first < LOSS_ROWS ? l->rows - first : LOSS_ROWS;
+    float *e = l->scratch + (int64_t)worker * 2 * LOSS_ROWS * n, *product = e + LOSS_ROWS * n;
     for (int64_t i = 0; i < rows * n; i++)
         e[i] = l->v[first * n + i] - l->w[first * n + i];
     s24i_sgemm(false, false, rows, n, n, 1, e, n, l->p->s, n, 0, product, n);
@@ -146,12 +148,12 @@ s24_status s24i_row_losses(const s24i_ops *ops, s24i_arena *arena, const s24i_pr
     size_t before = arena->used;
     row_losses l = {.ops = ops, .p = prepared, .w = w, .v = v, .rows = rows, .loss = loss};
     l.scratch = s24i_arena_take(
-        arena, (size_t)(2 * ROWS * prepared->dim) * (size_t)s24i_workers(ops->threads),
+        arena, (size_t)(2 * LOSS_ROWS * prepared->dim) * (size_t)s24i_workers(ops->threads),
         sizeof(float));
     s24_status status = S24_OK;
     arena->flops += s24i_product_flops(rows, prepared->dim);
     if (!s24i_counting(arena))
-        status = s24i_parallel(ops->threads, loss_tile, &l, (rows + ROWS - 1) / ROWS);
+        status = s24i_parallel(ops->threads, loss_tile, &l, (rows + LOSS_ROWS - 1) / LOSS_ROWS);
     arena->used = before;
     return status;
 }
