@@ -2,13 +2,14 @@
 
     python3 bench/compare.py --refs DIR [--library build/lib/libsparse24.so] [--threads 2] [--data FILE.safetensors]
 
-DIR holds clones made by the user: sparsegpt (IST-DASLab/sparsegpt), wanda (locuslab/wanda), ALPS (mazumder-lab/ALPS) and QuantEase
-(linkedin/QuantEase, whose GPTQ is taken too). Needs torch and numpy. Their classes run on the CPU, unchanged but for ALPS's device strings; errors are computed here in float64 for both. Prints a table and, with --json, one object a line. Times are the best
+DIR holds clones made by the user: sparsegpt (IST-DASLab/sparsegpt), wanda (locuslab/wanda), ALPS, 3BASiL and HASSLE-free (mazumder-lab) and
+QuantEase (linkedin/QuantEase, whose GPTQ is taken too). Needs torch and numpy. Their classes run on the CPU, unchanged but for ALPS's device strings; errors are computed here in float64 for both. Prints a table and, with --json, one object a line. Times are the best
 of --runs, the gram excluded on both sides, factorisation included; ours also checks its inputs and computes two losses.
 """
 import argparse
 import contextlib
 import ctypes as c
+import functools
 import io
 import json
 import os
@@ -23,7 +24,9 @@ import torch
 
 CASES = [("wanda", "2:4", "preset=paper"), ("wanda", "row 50%", "preset=paper"), ("sparsegpt", "2:4", "preset=paper"),
          ("sparsegpt", "4:8", "preset=paper"), ("sparsegpt", "50%", "preset=paper"), ("alps", "2:4", "preset=paper"), ("alps", "2:4", ""),
-         ("gptq", "int4", "preset=paper"), ("gptq", "int4", ""), ("quantease", "int4", "preset=paper"), ("quantease", "int4", ""), ("quantease", "int3", "")]
+         ("gptq", "int4", "preset=paper"), ("gptq", "int4", ""), ("quantease", "int4", "preset=paper"), ("quantease", "int4", ""), ("quantease", "int3", ""),
+         ("3basil", "2:4+rank 64", "preset=3basil"), ("3basil", "2:4+rank 64", ""), ("hassle-free", "2:4+rank 64", "")]
+OURS = {"3basil": "hassle", "hassle-free": "hassle"}
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 F32 = 0x0220
 
@@ -112,7 +115,16 @@ def load_published(refs):
     sys.path.insert(0, str(refs / "QuantEase"))
     from method.gptq_quantease import GPTQ_QuantEase
     from method.quantease import QuantEase
-    return {"sparsegpt": (published_sparsegpt, SparseGPT), "wanda": (published_wanda, WrappedGPT), "alps": (published_alps, alps["ALPS_prune"]),
+    sys.modules["peft"] = types.ModuleType("peft")
+    sys.modules["peft.tuners"] = types.SimpleNamespace(lora=types.SimpleNamespace(LoraLayer=type("LoraLayer", (), {})))
+    split = {}
+    for name, path in (("3basil", "3BASiL/compress.py"), ("hassle-free", "HASSLE-free/src/compress.py")):
+        split[name] = {"__name__": name}
+        exec(compile((refs / path).read_text(), path, "exec"), split[name])
+    basil, free = split["3basil"]["LLM_Compressor"], split["hassle-free"]["LLM_AM_Compressor"]
+    return {"3basil": (published_split, lambda layer: basil(layer, "layer").threebasil),
+            "hassle-free": (published_split, lambda layer: functools.partial(free(layer, "layer").scale_alps_gd, n_iters=80, max_iter=50)),
+            "sparsegpt": (published_sparsegpt, SparseGPT), "wanda": (published_wanda, WrappedGPT), "alps": (published_alps, alps["ALPS_prune"]),
             "gptq": (published_grid, lambda layer: GPTQ_QuantEase(layer, num_iter=0)), "quantease": (published_grid, QuantEase)}
 
 
@@ -197,6 +209,28 @@ def published_grid(cls, w, x, constraints, runs):
     return layer.weight.data.numpy(), best
 
 
+def published_split(make, w, x, constraints, runs):
+    """Sparse plus low rank, with the damping of their scripts; factors start as adapters do."""
+    pattern, rank = constraints.split("+rank ")
+    _, zeros, group = parse(pattern)
+    best = float("inf")
+    for _ in range(runs):
+        torch.manual_seed(0)
+        base = layer_of(w)
+        a, b = torch.empty(int(rank), w.shape[1]), torch.zeros(w.shape[0], int(rank))
+        torch.nn.init.kaiming_uniform_(a, a=5 ** 0.5)
+        adapter = lambda t: types.SimpleNamespace(default=types.SimpleNamespace(weight=t))
+        layer = types.SimpleNamespace(weight=base.weight, base_layer=base, lora_A=adapter(a), lora_B=adapter(b), scaling={"default": 1}, active_adapter=["default"])
+        run = make(layer)
+        owner = run.func.__self__ if isinstance(run, functools.partial) else run.__self__
+        owner.H = torch.from_numpy(x).T @ torch.from_numpy(x) * (2 / len(x))
+        start = time.perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+            run(prunen=group - zeros, prunem=group, percdamp=0.005, hess_diag=True, hess_percdamp=0.005)
+        best = min(best, time.perf_counter() - start)
+    return (base.weight.data + b @ a).numpy(), best
+
+
 def error(w, v, x):
     x = x.astype(np.float64)
     return float((((w - v).astype(np.float64) @ x.T) ** 2).sum() / ((w.astype(np.float64) @ x.T) ** 2).sum())
@@ -253,7 +287,7 @@ def main():
         for method, constraints, options in cases(args):
             run, cls = published[method]
             theirs, their_time = run(cls, w, x, constraints, args.runs)
-            v, our_time = ours.solve(w, x, constraints, method, options, args.runs)
+            v, our_time = ours.solve(w, x, constraints, OURS.get(method, method), options, args.runs)
             row = {"bench": "compare", "matrix": name, "method": method, "options": options, "constraints": constraints, "published_error": error(w, theirs, x),
                    "error": error(w, v, x), "published_seconds": their_time, "seconds": our_time, "ratio": their_time / our_time}
             if args.json:

@@ -207,75 +207,24 @@ static void measure_score(work w)
     measure_bytes("score", "norm, in place", run_score_in_place, w, 12);
 }
 
-static void run_apply_mask(work *w)
-{
-    w->kernels->apply_mask(w->x, w->mask, w->z, w->n);
-}
+/* A kernel that has one way of being called, and the bytes that it reads and writes of each value. */
+#define MEASURE(name, bytes, call)                      \
+    static void run_##name(work *w)                     \
+    {                                                   \
+        call;                                           \
+    }                                                   \
+    static void measure_##name(work w)                  \
+    {                                                   \
+        measure_bytes(#name, "", run_##name, w, bytes); \
+    }
 
-static void measure_apply_mask(work w)
-{
-    measure_bytes("apply_mask", "", run_apply_mask, w, 9);
-}
-
-static void run_first_nonfinite(work *w)
-{
-    w->found += w->kernels->first_nonfinite(w->x, w->n);
-}
-
-static void measure_first_nonfinite(work w)
-{
-    measure_bytes("first_nonfinite", "", run_first_nonfinite, w, 4);
-}
-
-static void run_sum_squares(work *w)
-{
-    w->sum += w->kernels->sum_squares(w->x, w->n);
-}
-
-static void measure_sum_squares(work w)
-{
-    measure_bytes("sum_squares", "", run_sum_squares, w, 4);
-}
-
-static void run_dot(work *w)
-{
-    w->sum += w->kernels->dot(w->x, w->y, w->n);
-}
-
-static void measure_dot(work w)
-{
-    measure_bytes("dot", "", run_dot, w, 8);
-}
-
-static void run_dot_f64(work *w)
-{
-    w->sum += w->kernels->dot_f64(w->dx, w->dy, w->n);
-}
-
-static void measure_dot_f64(work w)
-{
-    measure_bytes("dot_f64", "", run_dot_f64, w, 16);
-}
-
-static void run_add_squares(work *w)
-{
-    w->kernels->add_squares(w->x, w->dx, w->n);
-}
-
-static void measure_add_squares(work w)
-{
-    measure_bytes("add_squares", "", run_add_squares, w, 20);
-}
-
-static void run_add_f32_to_f64(work *w)
-{
-    w->kernels->add_f32_to_f64(w->x, w->dx, w->n);
-}
-
-static void measure_add_f32_to_f64(work w)
-{
-    measure_bytes("add_f32_to_f64", "", run_add_f32_to_f64, w, 20);
-}
+MEASURE(apply_mask, 9, w->kernels->apply_mask(w->x, w->mask, w->z, w->n))
+MEASURE(first_nonfinite, 4, w->found += w->kernels->first_nonfinite(w->x, w->n))
+MEASURE(sum_squares, 4, w->sum += w->kernels->sum_squares(w->x, w->n))
+MEASURE(dot, 8, w->sum += w->kernels->dot(w->x, w->y, w->n))
+MEASURE(dot_f64, 16, w->sum += w->kernels->dot_f64(w->dx, w->dy, w->n))
+MEASURE(add_squares, 20, w->kernels->add_squares(w->x, w->dx, w->n))
+MEASURE(add_f32_to_f64, 20, w->kernels->add_f32_to_f64(w->x, w->dx, w->n))
 
 static void run_difference_f64(work *w)
 {
@@ -289,95 +238,17 @@ static void measure_difference_f64(work w)
     measure_bytes("difference_f64", "", run_difference_f64, w, 16);
 }
 
-static void run_multiply(work *w)
-{
-    w->kernels->multiply(w->x, w->y, w->z, w->n);
-}
-
-static void measure_multiply(work w)
-{
-    measure_bytes("multiply", "", run_multiply, w, 12);
-}
-
-static void run_f16_to_f32(work *w)
-{
-    w->kernels->f16_to_f32(w->half, w->z, w->n);
-}
-
-static void measure_f16_to_f32(work w)
-{
-    measure_bytes("f16_to_f32", "", run_f16_to_f32, w, 6);
-}
-
-static void run_bf16_to_f32(work *w)
-{
-    w->kernels->bf16_to_f32(w->half, w->z, w->n);
-}
-
-static void measure_bf16_to_f32(work w)
-{
-    measure_bytes("bf16_to_f32", "", run_bf16_to_f32, w, 6);
-}
-
-static void run_f32_to_f16(work *w)
-{
-    w->kernels->f32_to_f16(w->x, w->half, w->n);
-}
-
-static void measure_f32_to_f16(work w)
-{
-    measure_bytes("f32_to_f16", "", run_f32_to_f16, w, 6);
-}
-
-static void run_f32_to_bf16(work *w)
-{
-    w->kernels->f32_to_bf16(w->x, w->half, w->n);
-}
-
-static void measure_f32_to_bf16(work w)
-{
-    measure_bytes("f32_to_bf16", "", run_f32_to_bf16, w, 6);
-}
-
-static void run_cg_step(work *w)
-{
-    w->sum += w->kernels->cg_step(w->v, w->z, w->x, w->y, w->mask, 1e-6f, w->n);
-}
-
-static void measure_cg_step(work w)
-{
-    measure_bytes("cg_step", "", run_cg_step, w, 25);
-}
-
-static void run_admm_gap(work *w)
-{
-    w->kernels->admm_gap(w->x, w->y, w->mask, 1, w->z, w->n);
-}
-
-static void measure_admm_gap(work w)
-{
-    measure_bytes("admm_gap", "", run_admm_gap, w, 13);
-}
-
-static void run_admm_move(work *w)
-{
-    w->kernels->admm_move(w->x, w->y, w->mask, 1e-6f, 1, w->z, NULL, w->n);
-}
-
-static void measure_admm_move(work w)
-{
-    measure_bytes("admm_move", "", run_admm_move, w, 17);
-}
-
-static void run_cg_direction(work *w)
-{
-    w->kernels->cg_direction(w->z, w->x, 0.5f, w->n);
-}
-
-static void measure_cg_direction(work w)
-{
-    measure_bytes("cg_direction", "", run_cg_direction, w, 12);
-}
+MEASURE(multiply, 12, w->kernels->multiply(w->x, w->y, w->z, w->n))
+MEASURE(f16_to_f32, 6, w->kernels->f16_to_f32(w->half, w->z, w->n))
+MEASURE(bf16_to_f32, 6, w->kernels->bf16_to_f32(w->half, w->z, w->n))
+MEASURE(f32_to_f16, 6, w->kernels->f32_to_f16(w->x, w->half, w->n))
+MEASURE(f32_to_bf16, 6, w->kernels->f32_to_bf16(w->x, w->half, w->n))
+MEASURE(cg_step, 25, w->sum += w->kernels->cg_step(w->v, w->z, w->x, w->y, w->mask, 1e-6f, w->n))
+MEASURE(admm_gap, 13, w->kernels->admm_gap(w->x, w->y, w->mask, 1, w->z, w->n))
+MEASURE(admm_move, 17, w->kernels->admm_move(w->x, w->y, w->mask, 1e-6f, 1, w->z, NULL, w->n))
+MEASURE(split_move, 17, w->kernels->split_move(w->x, w->mask, 1, w->z, w->n))
+MEASURE(split_rest, 17, w->kernels->split_rest(w->x, w->y, w->v, w->mask, 0.5f, w->z, w->n))
+MEASURE(cg_direction, 12, w->kernels->cg_direction(w->z, w->x, 0.5f, w->n))
 
 static void run_transpose(work *w)
 {
@@ -443,15 +314,7 @@ static void measure_descend_row(work w)
     measure_bytes("descend_row", "settled", run_descend_row, w, 12);
 }
 
-static void run_subtract_scaled(work *w)
-{
-    w->kernels->subtract_scaled(w->z, w->x, 1e-6f, w->n);
-}
-
-static void measure_subtract_scaled(work w)
-{
-    measure_bytes("subtract_scaled", "", run_subtract_scaled, w, 12);
-}
+MEASURE(subtract_scaled, 12, w->kernels->subtract_scaled(w->z, w->x, 1e-6f, w->n))
 
 static void run_grid_errors(work *w)
 {

@@ -201,12 +201,10 @@ static const char *stop_name(const solve *s)
 
 static void fill_numbers(const solve *s, s24_result *r)
 {
-    const s24_mat *sparse = &r->weights;
+    s24i_check check = {.weights = &r->weights, .parts = r->parts, .part_count = r->part_count};
+    const s24_mat *sparse = s24i_check_subject(&check);
 
-    for (int32_t i = 0; i < r->part_count; i++)
-        if (!strcmp(r->parts[i].name, "sparse"))
-            sparse = &r->parts[i].mat;
-    for (int64_t i = 0; i < size_of(s); i++)
+    for (int64_t i = 0; sparse && i < size_of(s); i++)
         r->nnz += ((const float *)sparse->data)[i] != 0;
     r->zeros = size_of(s) - r->nnz;
     r->loss = s->loss;

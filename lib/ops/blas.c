@@ -89,6 +89,19 @@ void s24i_small_invert(int64_t n, double *l, int64_t ldl)
     LAPACKE_dtrtri_work(LAPACK_COL_MAJOR, 'U', 'N', (lapack_int)n, l, (lapack_int)ldl);
 }
 
+size_t s24i_eigen_work(int64_t n)
+{
+    size_t k = (size_t)n;
+    return (1 + 6 * k + 2 * k * k) * sizeof(double) + (3 + 5 * k) * sizeof(lapack_int);
+}
+
+bool s24i_symmetric_eigen(int64_t n, double *a, double *values, void *work)
+{
+    lapack_int k = (lapack_int)n, doubles = 1 + 6 * k + 2 * k * k;
+    return LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'U', k, a, k, values, work, doubles,
+                               (lapack_int *)((double *)work + doubles), 3 + 5 * k) == 0;
+}
+
 void s24i_small_solve(int64_t n, const double *l, int64_t ldl, double *x)
 {
     LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'U', (lapack_int)n, 1, l, (lapack_int)ldl, x,

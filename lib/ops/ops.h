@@ -69,6 +69,9 @@ bool s24i_small_cholesky(int64_t n, double *a, int64_t lda);
 void s24i_small_invert(int64_t n, double *l, int64_t ldl);
 /* Solve L L^T x = b for one right-hand side. */
 void s24i_small_solve(int64_t n, const double *l, int64_t ldl, double *x);
+/* Of the symmetric a (n x n, lower part read): values rise, row k becomes vector k. False when LAPACK does not converge. */
+bool s24i_symmetric_eigen(int64_t n, double *a, double *values, void *work);
+size_t s24i_eigen_work(int64_t n); /* bytes of `work`, aligned for double */
 
 /* ---- Views of the caller's matrices (mat.c) ---- */
 
@@ -326,11 +329,12 @@ static inline bool s24i_over_layer(const s24i_pattern *pattern)
 
 /* ---- The problem made ready (prepare.c, damp.c) ---- */
 
-enum { S24I_DAMP_AUTO, S24I_DAMP_RELATIVE, S24I_DAMP_MEAN };
+enum { S24I_DAMP_AUTO, S24I_DAMP_RELATIVE, S24I_DAMP_MEAN, S24I_DAMP_MIXED };
 
 typedef struct s24i_damping {
     int32_t rule;
-    double value; /* of RELATIVE (to each diagonal entry) and MEAN (to the mean of the diagonal) */
+    double
+        value; /* relative to each diagonal entry, to the mean of the diagonal, or (MIXED) to their sum */
     double divisor; /* of AUTO's winner (docs/numerics.md); 0 is 1 */
 } s24i_damping;
 
@@ -482,6 +486,9 @@ typedef struct s24i_admm {
     int32_t steps;
 } s24i_admm;
 
+/* 1 / the upper median of diag(S^-1), the unit of penalties; f (dim x dim) becomes S^-1. */
+s24_status s24i_penalty_unit(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
+                             float *f, double *unit);
 /* Arrays from the arena; they stay taken. */
 void s24i_admm_take(const s24i_ops *ops, s24i_arena *arena, s24i_admm *admm);
 /* Start from `from` (rows x dim) on the mask, dual 0. */
@@ -491,6 +498,18 @@ s24_status s24i_admm_penalty(const s24i_ops *ops, s24i_arena *arena, s24i_admm *
 /* `steps` iterations; rows are independent unless the pattern is a sparsity over the layer. Stops early with the watch. */
 s24_status s24i_admm_iterate(const s24i_ops *ops, s24i_arena *arena, s24i_admm *admm,
                              int32_t steps);
+
+/* ---- The published schedules (schedule.c) ---- */
+
+/* How many differ from what was last seen; seen becomes mask. */
+int64_t s24i_changed(const uint8_t *mask, int64_t size, uint8_t *seen);
+/* *rho grows by one of the factors as over 10 %, over .5 % or less of what is kept changed, or falls to a fifth where so little changed
+ * before it ever grew; false when nothing changes any more. */
+bool s24i_penalty_grows(const double growth[3], double changed, double kept, bool *grew,
+                        double *rho);
+/* ALPS from the largest of w and rho on, `most` iterations at most; a->b is needed, seen is rows x dim. */
+s24_status s24i_admm_published(const s24i_ops *ops, s24i_arena *arena, s24i_admm *a, uint8_t *seen,
+                               double rho, int64_t most, int32_t *iterations);
 
 /* ---- Shrinking searches for n:m (shrink.c) ---- */
 

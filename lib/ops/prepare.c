@@ -8,7 +8,7 @@
 #define FIRST_CLIMB 1e-6  /* where the ladder starts from no damping at all */
 enum { LADDER = 6, TILE = 64, ROWS = 32 };
 
-/* scale, dead and nothing else. Delta_j is `damp` times the diagonal entry, or times the mean of all. */
+/* scale, dead and nothing else. Delta_j is `damp` times the diagonal entry, the mean of all, or both. */
 static void set_scale(const s24i_gram *gram, int which, s24i_damping damping, s24i_prepared *out)
 {
     double largest = 0, mean = 0;
@@ -20,7 +20,8 @@ static void set_scale(const s24i_gram *gram, int which, s24i_damping damping, s2
     for (int64_t j = 0; j < out->dim; j++) {
         double h = s24i_gram_diagonal(gram, which, j);
         out->dead[j] = !(h > DEAD_INPUT * largest);
-        double delta = damping.value * (damping.rule == S24I_DAMP_MEAN ? mean : h);
+        double delta = damping.value * ((damping.rule == S24I_DAMP_MEAN ? 0 : h) +
+                                        (damping.rule == S24I_DAMP_RELATIVE ? 0 : mean));
         double scale = sqrt(h + delta);
         out->scale[j] = out->dead[j] ? 1 : (float)scale;
         out->inverse[j] = out->dead[j] ? 0 : 1 / scale;

@@ -22,11 +22,7 @@ struct values {
     double time_limit;
 };
 
-enum {
-    CHECK = 3,
-    SWITCH = 30,
-    HOLD = 3
-}; /* iterations between looks, before the late stop, between changes of a geometric rho */
+enum { HOLD = 3 }; /* iterations between changes of a geometric rho */
 
 typedef struct {
     s24i_job *job;
@@ -34,8 +30,6 @@ typedef struct {
     const s24i_prepared *p;
     bool published; /* schedule; what counts memory sees no arrays to tell by */
     s24i_admm admm;
-    float *diagonal;
-    uint8_t *upper;
     float *first; /* geometric: SparseGPT's weights, kept where nothing better was found */
     uint8_t *first_mask;
     double *loss;  /* a row: of them, then of the end */
@@ -56,20 +50,6 @@ static int64_t length(const run *r)
     double sparsity = unstructured(&r->job->layer) ? r->job->layer.pattern.sparsity : 0;
     int64_t usual = sparsity > 0.8 ? 96 : sparsity > 0.6 ? 48 : sparsity > 0 ? 32 : 18;
     return r->o->max_iter ? r->o->max_iter : usual;
-}
-
-/* The upper median of diag(S^-1), from F = S^-1. */
-static double median_diagonal(const run *r)
-{
-    int64_t n = r->p->dim;
-    double median = INFINITY;
-    for (int64_t j = 0; j < n; j++)
-        r->diagonal[j] = r->admm.f[j * n + j];
-    s24i_keep_largest(r->diagonal, n, n - n / 2, r->upper);
-    for (int64_t j = 0; j < n; j++)
-        if (r->upper[j])
-            median = fmin(median, r->diagonal[j]);
-    return median;
 }
 
 /* One step of the watch an iteration: true when it should stop. Any iterate is feasible. */
@@ -98,10 +78,10 @@ static s24_status geometric(run *r)
 {
     const s24i_job *job = r->job;
     int64_t iterations = length(r);
-    double start = r->o->rho > 0 ? r->o->rho : unstructured(&job->layer) ? 0.5 : 0.3, ratio;
+    double start = r->o->rho > 0 ? r->o->rho : unstructured(&job->layer) ? 0.5 : 0.3, ratio, unit;
     s24_status status = first_point(r);
     if (!status)
-        status = s24i_inverse(job->ops, job->arena, r->p->dim, r->p->r, r->p->inv_diag, r->admm.f);
+        status = s24i_penalty_unit(job->ops, job->arena, r->p, r->admm.f, &unit);
     if (s24i_counting(job->arena)) {
         s24i_admm_penalty(job->ops, job->arena, &r->admm, 1);
         return s24i_admm_iterate(job->ops, job->arena, &r->admm, HOLD);
@@ -109,7 +89,6 @@ static s24_status geometric(run *r)
     if (!status) {
         memcpy(r->first, job->v, (size_t)(job->layer.rows * job->layer.cols) * sizeof(float));
         memcpy(r->first_mask, job->mask, (size_t)(job->layer.rows * job->layer.cols));
-        double unit = 1 / median_diagonal(r);
         start *= unit;
         ratio = (r->o->rho_end > 0 ? r->o->rho_end : fmax(0.7, 2 * unit)) / start;
         status = s24i_admm_start(job->ops, &r->admm, job->v);
@@ -127,78 +106,12 @@ static s24_status geometric(run *r)
     return status;
 }
 
-/* ---- the published schedule ---- */
-
-static int64_t changed(const run *r)
-{
-    int64_t count = 0;
-    for (int64_t i = 0; i < r->job->layer.rows * r->job->layer.cols; i++) {
-        count += r->seen[i] != r->job->mask[i];
-        r->seen[i] = r->job->mask[i];
-    }
-    return count;
-}
-
-static s24_status published_start(run *r)
-{
-    const s24i_job *job = r->job;
-    s24_status status = s24i_project(job->ops, job->arena, &job->layer.pattern, job->w, NULL,
-                                     job->layer.rows, job->layer.cols, job->mask);
-    return status || s24i_counting(job->arena) ? status
-                                               : s24i_admm_start(job->ops, &r->admm, job->w);
-}
-
-/* How rho answers to the share of the support that changed; false when the search is over. */
-static bool published_rule(int64_t count, double kept, bool *grew, double *rho)
-{
-    if (count > 0.1 * kept)
-        *rho *= 1.3;
-    else if (count > 0.005 * kept)
-        *rho *= 1.2;
-    else if (count > 0 && *grew)
-        *rho *= 1.1;
-    else if (count == 0 && *grew)
-        return false;
-    else
-        *rho /= 5;
-    *grew |= count > 0.005 * kept;
-    *rho = fmin(*rho, 1e6);
-    return true;
-}
-
 static s24_status published(run *r)
 {
-    s24i_job *job = r->job;
-    const s24i_layer *layer = &job->layer;
-    int64_t size = layer->rows * layer->cols, iterations = length(r);
-    double rho = r->o->rho > 0 ? r->o->rho : 0.1, kept = 0;
-    bool grew = false, busy = true;
-    s24_status status = published_start(r);
-    if (s24i_counting(job->arena)) {
-        s24i_admm_penalty(job->ops, job->arena, &r->admm, 1);
-        return s24i_admm_iterate(job->ops, job->arena, &r->admm, CHECK);
-    }
-    s24i_watch_phase(job->watch, "admm", iterations);
-    memcpy(r->seen, job->mask, (size_t)size);
-    memcpy(r->admm.b, job->w, (size_t)size * sizeof(float)); /* stopped before any iteration */
-    for (int64_t i = 0; i < size; i++)
-        kept += job->mask[i];
-    while (busy && r->iterations < iterations && !status) {
-        int64_t left = iterations - r->iterations;
-        int32_t steps = (int32_t)(left < CHECK ? left : CHECK);
-        status = s24i_admm_penalty(job->ops, job->arena, &r->admm, rho);
-        if (!status)
-            status = s24i_admm_iterate(job->ops, job->arena, &r->admm, steps);
-        if (status || tick(r, steps))
-            break;
-        int64_t count = changed(r);
-        bool restart = !grew && count > 0 && !(count > 0.005 * kept);
-        busy = published_rule(count, kept, &grew, &rho) &&
-               !(r->iterations > SWITCH && count < 3e-4 * kept);
-        if (restart && busy)
-            status = published_start(r);
-    }
-    return status;
+    const s24i_job *job = r->job;
+    double rho = r->o->rho > 0 ? r->o->rho : 0.1;
+    return s24i_admm_published(job->ops, job->arena, &r->admm, r->seen, rho, length(r),
+                               &r->iterations);
 }
 
 /* ---- from the support to the weights ---- */
@@ -263,15 +176,13 @@ static s24_status finish(run *r)
 static void take(run *r)
 {
     const s24i_job *job = r->job;
-    size_t size = (size_t)(job->layer.rows * job->layer.cols), n = (size_t)job->layer.cols;
+    size_t size = (size_t)(job->layer.rows * job->layer.cols);
     r->admm = (s24i_admm){.ops = job->ops, .watch = job->watch, .p = r->p};
     r->admm.pattern = &job->layer.pattern;
     r->admm.w = job->w;
     r->admm.rows = job->layer.rows;
     r->admm.mask = job->mask;
     s24i_admm_take(job->ops, job->arena, &r->admm);
-    r->diagonal = s24i_arena_take(job->arena, n, sizeof(float));
-    r->upper = s24i_arena_take(job->arena, n, 1);
     if (!r->published) {
         r->first = s24i_arena_take(job->arena, size, sizeof(float));
         r->first_mask = s24i_arena_take(job->arena, size, 1);

@@ -13,9 +13,10 @@
 
 static inline s24i_damping s24i_damping_of(const char *rule, double value)
 {
-    int32_t kind = strcmp(rule, "auto") == 0   ? S24I_DAMP_AUTO
-                   : strcmp(rule, "mean") == 0 ? S24I_DAMP_MEAN
-                                               : S24I_DAMP_RELATIVE;
+    int32_t kind = strcmp(rule, "auto") == 0    ? S24I_DAMP_AUTO
+                   : strcmp(rule, "mean") == 0  ? S24I_DAMP_MEAN
+                   : strcmp(rule, "mixed") == 0 ? S24I_DAMP_MIXED
+                                                : S24I_DAMP_RELATIVE;
     return (s24i_damping){.rule = kind, .value = value};
 }
 

@@ -16,28 +16,16 @@ struct values {
     char order[S24I_WORD];
 };
 
-/* The key that inputs are ordered by. */
-static void set_key(const s24i_prepared *p, const char *order, const float *variance, float *key)
-{
-    for (int64_t j = 0; j < p->dim; j++) {
-        float diagonal = p->scale[j] * p->scale[j];
-        key[j] = p->dead[j]                       ? 0
-                 : strcmp(order, "diagonal") == 0 ? diagonal
-                                                  : diagonal * variance[j];
-    }
-}
-
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
     const s24i_layer *layer = &job->layer;
     size_t n = (size_t)layer->cols;
-    s24i_prepared prepared, ordered;
+    s24i_prepared prepared;
     s24i_gridding g;
     s24i_gridding_take(job, o->scales, &g);
     float *variance = s24i_arena_take(job->arena, n, sizeof(float));
     float *key = s24i_arena_take(job->arena, n, sizeof(float));
-    int64_t *order = s24i_arena_take(job->arena, n, sizeof *order);
     bool reorder = strcmp(o->order, "none") != 0;
     bool weigh = strcmp(o->grid, "search") == 0 || strcmp(o->order, "variance") == 0;
     const char *rule = s24i_grid_damp_rule(job, o->damp_rule);
@@ -48,20 +36,14 @@ static s24_status solve(s24i_job *job, const void *values)
         status = s24i_variances(job->ops, job->arena, &prepared, variance);
     if (!status)
         status = s24i_gridding_fit(job, &prepared, o->grid, weigh ? variance : NULL, job->w, &g);
-    if (!status && reorder) {
-        if (!s24i_counting(job->arena))
-            set_key(&prepared, o->order, variance, key);
-        s24i_order_by(job->arena, key, layer->cols, order);
-        status = s24i_reorder(job->ops, job->arena, &prepared, order, &ordered);
-    }
+    if (!status && reorder && !s24i_counting(job->arena))
+        s24i_gridding_key(&prepared, strcmp(o->order, "diagonal") == 0 ? NULL : variance, key);
     if (!status)
-        status = s24i_sweep_grid(job->ops, job->arena, job->watch, reorder ? &ordered : &prepared,
-                                 &layer->pattern, &g.grid, reorder ? order : NULL, job->w,
-                                 layer->rows, g.codes, job->mask);
+        status = s24i_gridding_sweep(job, &prepared, &layer->pattern, reorder, key, job->w, &g);
     if (status)
         return status;
     s24i_report_damping(job, rule, &prepared);
-    return s24i_gridding_finish(job, &g);
+    return s24i_gridding_finish(job, &g, job->v);
 }
 
 static const s24i_option options[] = {

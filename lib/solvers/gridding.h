@@ -66,14 +66,42 @@ static inline void s24i_gridding_store(const s24i_job *job, const s24i_part *par
         ((uint8_t *)mat->data)[i] = (uint8_t)values[i];
 }
 
-/* Weights, codes, scales and zeros of the result; job->mask is final. */
-static inline s24_status s24i_gridding_finish(s24i_job *job, const s24i_gridding *g)
+/* Codes, scales and zeros of the result, and in `v` what they decode to; job->mask is final. */
+static inline s24_status s24i_gridding_finish(s24i_job *job, const s24i_gridding *g, float *v)
 {
     if (s24i_counting(job->arena))
         return S24_OK;
     s24i_gridding_store(job, &job->parts[1], g->grid.scale);
     s24i_gridding_store(job, &job->parts[2], g->grid.zero);
-    return s24i_grid_decode(job->ops, &g->grid, job->mask, job->layer.rows, g->codes, job->v);
+    return s24i_grid_decode(job->ops, &g->grid, job->mask, job->layer.rows, g->codes, v);
+}
+
+/* key = H_jj + Delta_j times the share of each input that others do not explain (variance NULL: all of it); 0 for dead ones. */
+static inline void s24i_gridding_key(const s24i_prepared *p, const float *variance, float *key)
+{
+    for (int64_t j = 0; j < p->dim; j++)
+        key[j] = p->dead[j] ? 0 : p->scale[j] * p->scale[j] * (variance ? variance[j] : 1);
+}
+
+/* Codes for `w` by the column sweep, `by_key`: inputs by falling key; the mask too where the pattern leaves it open. */
+static inline s24_status s24i_gridding_sweep(s24i_job *job, const s24i_prepared *prepared,
+                                             const s24i_pattern *pattern, bool by_key,
+                                             const float *key, const float *w, s24i_gridding *g)
+{
+    size_t mark = job->arena->used;
+    s24i_prepared ordered;
+    int64_t *order = NULL;
+    s24_status status = S24_OK;
+    if (by_key) {
+        order = s24i_arena_take(job->arena, (size_t)prepared->dim, sizeof *order);
+        s24i_order_by(job->arena, key, prepared->dim, order);
+        status = s24i_reorder(job->ops, job->arena, prepared, order, &ordered);
+    }
+    if (!status)
+        status = s24i_sweep_grid(job->ops, job->arena, job->watch, by_key ? &ordered : prepared,
+                                 pattern, &g->grid, order, w, job->layer.rows, g->codes, job->mask);
+    job->arena->used = mark;
+    return status;
 }
 
 /* job->mask: the problem's, or all ones. */

@@ -27,7 +27,7 @@ typedef struct {
     const struct values *o;
     s24i_prepared prepared;
     s24i_gridding g;
-    float *variance;
+    float *variance, *key;
 } run;
 
 /* job->mask: as given, or the best that floats find; *fitted: what the grid is to fit. */
@@ -39,7 +39,7 @@ static s24_status find_support(run *r, const float **fitted)
     int32_t iterations;
     double residual;
     *fitted = job->w;
-    if (layer->pattern.mask || (!layer->pattern.n && !layer->pattern.scope)) {
+    if (layer->pattern.mask || !s24i_has_support(&layer->pattern)) {
         s24i_keep_given(job);
         return S24_OK;
     }
@@ -56,22 +56,11 @@ static s24_status find_support(run *r, const float **fitted)
 static s24_status start(run *r)
 {
     s24i_job *job = r->job;
-    size_t mark = job->arena->used, n = (size_t)job->layer.cols;
     s24i_pattern fixed = job->layer.pattern;
-    s24i_prepared ordered;
-    float *key = s24i_arena_take(job->arena, n, sizeof *key);
-    int64_t *order = s24i_arena_take(job->arena, n, sizeof *order);
     fixed.mask = job->mask;
-    for (size_t j = 0; !s24i_counting(job->arena) && j < n; j++)
-        key[j] =
-            r->prepared.dead[j] ? 0 : r->variance[j] * r->prepared.scale[j] * r->prepared.scale[j];
-    s24i_order_by(job->arena, key, job->layer.cols, order);
-    s24_status status = s24i_reorder(job->ops, job->arena, &r->prepared, order, &ordered);
-    if (!status)
-        status = s24i_sweep_grid(job->ops, job->arena, job->watch, &ordered, &fixed, &r->g.grid,
-                                 order, job->w, job->layer.rows, r->g.codes, job->mask);
-    job->arena->used = mark;
-    return status;
+    if (!s24i_counting(job->arena))
+        s24i_gridding_key(&r->prepared, r->variance, r->key);
+    return s24i_gridding_sweep(job, &r->prepared, &fixed, true, r->key, job->w, &r->g);
 }
 
 static s24_status descend(run *r)
@@ -102,6 +91,7 @@ static s24_status solve(s24i_job *job, const void *values)
     const float *fitted;
     s24i_gridding_take(job, r.o->scales, &r.g);
     r.variance = s24i_arena_take(job->arena, (size_t)layer->cols, sizeof(float));
+    r.key = s24i_arena_take(job->arena, (size_t)layer->cols, sizeof(float));
     const char *rule = s24i_grid_damp_rule(job, r.o->damp_rule);
     s24_status status = s24i_prepare(job->ops, job->arena, job->watch, layer,
                                      s24i_damping_of(rule, r.o->damp), job->w, &r.prepared);
@@ -116,7 +106,7 @@ static s24_status solve(s24i_job *job, const void *values)
     if (status)
         return status;
     s24i_report_damping(job, rule, &r.prepared);
-    return s24i_gridding_finish(job, &r.g);
+    return s24i_gridding_finish(job, &r.g, job->v);
 }
 
 static const s24i_option options[] = {

@@ -35,7 +35,7 @@ static s24_status solve(s24i_job *job, const void *values)
                                job->mask, layer->rows, &g.grid);
     if (!status && !s24i_counting(job->arena))
         status = s24i_grid_round(job->ops, &g.grid, job->w, layer->rows, g.codes);
-    return status ? status : s24i_gridding_finish(job, &g);
+    return status ? status : s24i_gridding_finish(job, &g, job->v);
 }
 
 static const s24i_option options[] = {

@@ -58,7 +58,7 @@ static s24_status prune_on_grid(s24i_job *job, const struct values *o,
         status = s24i_descend(job->ops, job->arena, job->watch, prepared, &fixed, job->w,
                               layer->rows, limits, &g->grid, g->codes, job->mask, &iterations);
     job->iterations = iterations;
-    return status ? status : s24i_gridding_finish(job, g);
+    return status ? status : s24i_gridding_finish(job, g, job->v);
 }
 
 static s24_status solve(s24i_job *job, const void *values)

@@ -22,7 +22,7 @@
 
 /* One solve. In bits.csv `loss` is not used, in the others `hash`. */
 typedef struct {
-    char matrix[16], solver[24], options[48], constraints[16];
+    char matrix[16], solver[24], options[48], constraints[24];
     double loss, test_loss;
     unsigned long long hash;
 } row;
@@ -124,6 +124,7 @@ static const struct {
 } matrices[] = {{"k", "attn"}, {"v", "attn"}, {"o", "o"}, {"down", "down"}};
 static const char *const constraints[] = {"2:4", "4:8", "50%", "row 50%", "70%"};
 static const char *const grids[] = {"int4", "int3", "int4 sym g128", "2:4+int4"};
+static const char *const ranks[] = {"2:4+rank 16", "rank 16", "2:4+int4+rank 16"};
 
 static s24_gram *sum_rows(const layer *l, const char *prefix, const char *input)
 {
@@ -228,6 +229,10 @@ static void measure_solver(const layer *l, const char *name)
         bool on_grid = strstr(s24_solver_fact(name, "constraints"), "grid");
         for (int c = 0; on_grid && c < (large && tedious ? 1 : 4); c++)
             measure(l, name, options, grids[c]);
+        bool ranked = !strncmp(s24_solver_fact(name, "constraints"), "rank", 4);
+        bool usual = !strcmp(word, "default");
+        for (int c = 0; ranked && c < (large ? usual : usual ? 3 : 1); c++)
+            measure(l, name, options, ranks[c]);
     }
     s24_solver_destroy(solver);
 }

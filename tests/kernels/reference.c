@@ -159,6 +159,17 @@ START_TEST(admm_keeps_the_dual_off_the_mask)
 }
 END_TEST
 
+START_TEST(a_split_moves_as_admm_does)
+{
+    float h[] = {-1, -2}, w[] = {1, 2}, z[] = {3, 5}, rest[2];
+    uint8_t mask[] = {1, 0};
+    ref.split_move(h, mask, 0.5f, z, 2); /* B = D - U - h: D = (3, 0), U = (0, 2.5); Z = B + U */
+    ck_assert(h[0] == 4 && h[1] == -0.5f && z[0] == 4 && z[1] == 2);
+    ref.split_rest(w, h, z, mask, 0.5f, rest, 2); /* W - (B + D) / 2, D = (4, 0) */
+    ck_assert(rest[0] == -3 && rest[1] == 2.25f);
+}
+END_TEST
+
 START_TEST(a_product_is_fused_into_its_sum)
 {
     /* (1 + e)(1 - e) - 1 = -e^2, which a rounded product loses. */
@@ -182,6 +193,7 @@ TCase *reference_tests(void)
     TCase *test = tcase_create("reference");
     tcase_add_checked_fixture(test, setup, NULL);
     tcase_add_test(test, admm_keeps_the_dual_off_the_mask);
+    tcase_add_test(test, a_split_moves_as_admm_does);
     tcase_add_test(test, sets_are_chosen_by_name);
     tcase_add_test(test, no_entry_is_missing);
     tcase_add_test(test, selection_is_that_of_a_sort);

@@ -191,6 +191,11 @@ ARRAY_CHECK(admm_move, 1, 1e30f,
             table->admm_move(at[0], at[1], at[2], 0.37f, 0.81f, at[3], at[4], t->n),
             floats(GIVEN, x), floats(GIVEN, y), bytes(GIVEN, mask), floats(WANTED, z),
             optional_floats_wanted(norm))
+ARRAY_CHECK(split_move, 1, 1e30f, table->split_move(at[0], at[1], 0.81f, at[2], t->n),
+            floats(WANTED, x), bytes(GIVEN, mask), floats(WANTED, z))
+ARRAY_CHECK(split_rest, 1, 1e30f, table->split_rest(at[0], at[1], at[2], at[3], 0.37f, at[4], t->n),
+            floats(GIVEN, x), floats(GIVEN, y), floats(GIVEN, z), bytes(GIVEN, mask),
+            floats(WANTED, norm))
 
 /* ---- the others ---- */
 

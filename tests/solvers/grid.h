@@ -80,6 +80,8 @@ typedef struct {
     double sparsity;
     bool row, mask;
     int64_t bits; /* 0: any value */
+    int64_t rank; /* 0: none; `alone`: and nothing else */
+    bool alone;
 } constraint;
 
 static const constraint constraints[] = {
@@ -100,6 +102,14 @@ static const constraint constraints[] = {
     {"3:7+int3", .n = 3, .m = 7, .bits = 3},
     {"row 50%+int4", .sparsity = 0.5, .row = true, .bits = 4},
     {"int8 g5", .mask = true, .bits = 8},
+    {"2:4+rank 3", .n = 2, .m = 4, .rank = 3},
+    {"50%+rank 2", .sparsity = 0.5, .rank = 2},
+    {"3:7+rank 1", .n = 3, .m = 7, .rank = 1},
+    {"rank 5", .mask = true, .rank = 5},
+    {"rank 4", .rank = 4, .alone = true},
+    {"2:4+int4+rank 3", .n = 2, .m = 4, .bits = 4, .rank = 3},
+    {"int3 sym g24+rank 2", .bits = 3, .rank = 2},
+    {"row 50%+int4+rank 2", .sparsity = 0.5, .row = true, .bits = 4, .rank = 2},
 };
 enum { CONSTRAINTS = sizeof constraints / sizeof *constraints };
 
@@ -111,7 +121,9 @@ enum { SHAPES = sizeof shapes / sizeof *shapes };
 /* One that the solver honours. */
 static inline const constraint *usual(const char *solver)
 {
-    return &constraints[strncmp(s24_solver_fact(solver, "constraints"), "grid", 4) ? 0 : 10];
+    const char *first = s24_solver_fact(solver, "constraints");
+
+    return &constraints[!strncmp(first, "grid", 4) ? 10 : !strncmp(first, "rank", 4) ? 17 : 0];
 }
 
 static inline bool fits(const constraint *limit, int64_t cols)
@@ -419,11 +431,12 @@ static inline const float *part_of(const layer *l, const s24_result *result, con
     return wide.data;
 }
 
-/* Weights are what codes, scales and zeros decode to. */
-static inline void judge_codes(const layer *l, const char *solver, const s24_result *result)
+/* Weights (under a rank: S) are what codes, scales and zeros decode to. */
+static inline void judge_codes(const layer *l, const char *solver, const s24_result *result,
+                               const float *v)
 {
     s24_mat codes;
-    const float *v = weights_of(result), *scales = part_of(l, result, "scales");
+    const float *scales = part_of(l, result, "scales");
     const float *zeros = part_of(l, result, "zeros");
     const uint8_t *mask = mask_of(result);
     int64_t group = group_of(l), groups = (l->cols + group - 1) / group;
@@ -442,29 +455,62 @@ static inline void judge_codes(const layer *l, const char *solver, const s24_res
     }
 }
 
+/* Weights are the sum of S (returned; zeros when there is none) and a product of no higher rank. */
+static inline const float *judge_sum(const layer *l, const char *solver, const s24_result *result)
+{
+    s24_mat sparse, u, v;
+    const float *weights = weights_of(result), *s = GRAB(float, l->rows * l->cols);
+
+    if (!l->limit->alone) {
+        grid_ok(s24_result_matrix(result, "sparse", &sparse));
+        s = sparse.data;
+    }
+    grid_ok(s24_result_matrix(result, "lowrank_u", &u));
+    grid_ok(s24_result_matrix(result, "lowrank_v", &v));
+    ck_assert(u.rows == l->rows && v.cols == l->cols && u.cols == v.rows);
+    ck_assert(u.cols <= l->limit->rank && u.dtype == S24_F32);
+    for (int64_t i = 0; i < l->rows * l->cols; i++) {
+        double sum = s[i], size = fabs(s[i]);
+        for (int64_t k = 0; k < u.cols; k++) {
+            double product = (double)((float *)u.data)[i / l->cols * u.cols + k] *
+                             ((float *)v.data)[k * l->cols + i % l->cols];
+            sum += product;
+            size += fabs(product);
+        }
+        grid_check(fabs(weights[i] - sum) <= 1e-6 * size, "%s on %s: weight %lld is %g, not %g",
+                   solver, l->limit->text, (long long)i, (double)weights[i], sum);
+    }
+    return s;
+}
+
 /* Everything that must hold for any result of any solver. */
 static inline void judge(const layer *l, const char *solver, const s24_result *result)
 {
     int64_t size = l->rows * l->cols, nnz = 0;
     const float *v = weights_of(result);
+    const float *s = l->limit->rank ? judge_sum(l, solver, result) : v;
     const uint8_t *mask = mask_of(result);
     uint8_t *support = GRAB(uint8_t, size);
     double loss, relative;
     s24_mat view = row_major((void *)(uintptr_t)v, l->rows, l->cols, S24_F32);
 
     for (int64_t i = 0; i < size; i++) {
-        grid_check(mask[i] <= 1 && isfinite(v[i]) && (mask[i] || v[i] == 0),
-                   "%s: weight %lld is %g, its mask %d", solver, (long long)i, v[i], mask[i]);
+        grid_check(mask[i] <= 1 && isfinite(v[i]) && (mask[i] || s[i] == 0),
+                   "%s: weight %lld is %g, its mask %d", solver, (long long)i, s[i], mask[i]);
         grid_check(!l->mask || l->mask[i] || !mask[i], "%s: outside of the mask", solver);
-        nnz += support[i] = v[i] != 0;
+        nnz += support[i] = s[i] != 0;
     }
     grid_check(obeys(l->limit, support, l->rows, l->cols, false), "%s breaks %s", solver,
                l->limit->text);
-    grid_check(obeys(l->limit, mask, l->rows, l->cols, chooses(solver) && !l->mask),
-               "%s's mask breaks %s", solver, l->limit->text);
-    grid_ok(s24_problem_check(l->problem, &view));
+    grid_check(
+        obeys(l->limit, mask, l->rows, l->cols, chooses(solver) && !l->mask && !l->limit->alone),
+        "%s's mask breaks %s", solver, l->limit->text);
+    if (l->limit->rank)
+        ck_assert_int_eq(s24_problem_check(l->problem, &view), S24_E_UNSUPPORTED);
+    else
+        grid_ok(s24_problem_check(l->problem, &view));
     if (l->limit->bits)
-        judge_codes(l, solver, result);
+        judge_codes(l, solver, result, s);
     grid_ok(s24_problem_check_result(l->problem, result));
     grid_ok(s24_problem_loss(l->problem, &view, &loss, &relative));
     grid_check(fabs(number(result, "loss") - loss) <= 1e-6 * loss, "%s: loss %g is %g", solver,

@@ -3,7 +3,8 @@
 
 /* Inputs at the edge of what is sensible, and beyond; every option at its ends. */
 
-static const int preferred[] = {0, 5, 7, 10, 13}; /* 2:4, row 70 %, a mask, int4, 2:4 on a grid */
+/* 2:4, row 70 %, a mask, int4, 2:4 on a grid, 2:4 and a rank */
+static const int preferred[] = {0, 5, 7, 10, 13, 17};
 enum { PREFERRED = sizeof preferred / sizeof *preferred };
 
 /* All solvers on those, over calibration rows that `spoil` changes. */
@@ -295,7 +296,8 @@ START_TEST(refusals_name_who_can)
         layer l = open_layer(ctx, &constraints[c], 3, 56, 100);
         for (int32_t k = 0; k < s24_solver_count(); k++) {
             s24_result *result = solve(&l, s24_solver_name(k), false);
-            const char *who = constraints[c].bits                      ? "quantease"
+            const char *who = constraints[c].rank                      ? "hassle"
+                              : constraints[c].bits                    ? "quantease"
                               : constraints[c].n || constraints[c].row ? ""
                                                                        : "refit";
             if (!result)

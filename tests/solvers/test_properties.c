@@ -65,7 +65,7 @@ static bool is_no_worse_than_magnitude(layer *l, const char *solver)
     s24_result *result = solve(l, solver, false);
     if (!result)
         return false;
-    if (l->limit->bits) { /* next to nothing comes near it */
+    if (l->limit->bits || l->limit->alone) { /* next to nothing comes near it */
         s24_result_destroy(result);
         return true;
     }
@@ -118,8 +118,9 @@ static bool is_magnitude(layer *l, const char *solver)
     const float *v = weights_of(result);
     const uint8_t *mask = mask_of(result);
     uint8_t *wanted = GRAB(uint8_t, size);
-    if (l->limit->bits) {
-        judge_nearest(l, solver, result);
+    if (l->limit->bits || l->limit->rank) {
+        if (!l->limit->rank)
+            judge_nearest(l, solver, result);
         s24_result_destroy(result);
         return true;
     }
@@ -144,8 +145,8 @@ END_TEST
 
 static void check_nothing_lost(const layer *l, const char *solver, const s24_result *result)
 {
-    if (l->limit->bits)
-        return; /* its grid need not be the one that is found */
+    if (l->limit->bits || l->limit->alone)
+        return; /* its grid need not be the one that is found; its rank is higher */
     double relative = number(result, "relative_loss");
     grid_check(relative < 1e-11 || spreads_zeros(l, solver), "%s on %s, %lld x %lld: %g", solver,
                l->limit->text, (long long)l->rows, (long long)l->cols, relative);
@@ -209,7 +210,9 @@ static bool follows_rows(layer *l, const char *solver)
     pose(&m);
     other = solve(&m, solver, true);
     ck_assert(other != NULL);
-    grid_check(near(number(result, "loss"), number(other, "loss"), 1e-5) ||
+    /* Codes in turn with a product of floats: rounding in one is another code in the other. */
+    double apart = l->limit->bits && l->limit->rank ? 5e-3 : 1e-5;
+    grid_check(near(number(result, "loss"), number(other, "loss"), apart) ||
                    number(result, "relative_loss") < 1e-10,
                "%s on %s: %g, but %g permuted", solver, l->limit->text, number(result, "loss"),
                number(other, "loss"));

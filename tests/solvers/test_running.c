@@ -49,6 +49,9 @@ static const char *const variants[] = {"",
                                        "start=weights",
                                        "scales=f16",
                                        "order=none",
+                                       "preset=3basil, max_iter=20",
+                                       "method=alternate, sparse=alps, max_iter=2",
+                                       "factors=bf16",
                                        "preset=paper"};
 enum { VARIANTS = sizeof variants / sizeof *variants };
 

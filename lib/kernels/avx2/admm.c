@@ -1,16 +1,6 @@
-#include "kernels/avx2/lanes.h"
+#include "kernels/avx2/kept.h"
 #include "kernels/avx2/table.h"
 #include "kernels/ref/table.h"
-
-static inline __m256 negated(__m256 x)
-{
-    return _mm256_xor_ps(x, _mm256_set1_ps(-0.0f));
-}
-
-static inline __m256 where_kept(const uint8_t *mask, __m256 yes, __m256 no)
-{
-    return _mm256_blendv_ps(no, yes, _mm256_castsi256_ps(mask_load(mask)));
-}
 
 void s24i_avx2_admm_gap(const float *z, const float *w, const uint8_t *mask, float dual, float *gap,
                         int64_t n)

@@ -23,6 +23,8 @@ void s24i_kernels_avx2(s24i_kernels *table)
     table->cg_direction = s24i_avx2_cg_direction;
     table->admm_gap = s24i_avx2_admm_gap;
     table->admm_move = s24i_avx2_admm_move;
+    table->split_move = s24i_avx2_split_move;
+    table->split_rest = s24i_avx2_split_rest;
     table->transpose = s24i_avx2_transpose;
     table->sweep_block = s24i_avx2_sweep_block;
     table->subtract_scaled = s24i_avx2_subtract_scaled;

@@ -1,16 +1,5 @@
+#include "kernels/avx512/kept.h"
 #include "kernels/avx512/table.h"
-#include "kernels/avx512/tail.h"
-
-static inline __mmask16 kept(const uint8_t *mask, __mmask16 lanes)
-{
-    __m128i bytes = _mm_maskz_loadu_epi8(lanes, mask);
-    return _mm_test_epi8_mask(bytes, bytes);
-}
-
-static inline __m512 negated(__m512 x)
-{
-    return _mm512_xor_ps(x, _mm512_set1_ps(-0.0f));
-}
 
 void s24i_avx512_admm_gap(const float *z, const float *w, const uint8_t *mask, float dual,
                           float *gap, int64_t n)

@@ -23,6 +23,8 @@ void s24i_kernels_avx512(s24i_kernels *table)
     table->cg_direction = s24i_avx512_cg_direction;
     table->admm_gap = s24i_avx512_admm_gap;
     table->admm_move = s24i_avx512_admm_move;
+    table->split_move = s24i_avx512_split_move;
+    table->split_rest = s24i_avx512_split_rest;
     table->transpose = s24i_avx512_transpose;
     table->sweep_block = s24i_avx512_sweep_block;
     table->subtract_scaled = s24i_avx512_subtract_scaled;
