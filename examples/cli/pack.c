@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "message.h"
 #include "outcome.h"
+#include "record.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,24 @@ static bool write_parts(s24_file *file, const s24_packed *packed, size_t *bytes)
     return put_facts(file, packed, parts) && s24_file_commit(file) == S24_OK;
 }
 
+/* The weights, or for a layout of values on a grid the codes that `solve --out` has put beside them. */
+static bool make_packed(s24_ctx *ctx, const source *weights, const s24_mat *kept,
+                        const char *layout, s24_packed **packed)
+{
+    s24_mat codes, scales, zeros;
+    s24_status status = s24_pack(ctx, &weights->view, kept, layout, packed);
+    const char *record = s24_file_meta(weights->file, "sparse24.record");
+    if ((status == S24_E_UNSUPPORTED || status == S24_E_DTYPE) && record &&
+        s24_file_get(weights->file, "codes", &codes) == S24_OK &&
+        s24_file_get(weights->file, "scales", &scales) == S24_OK &&
+        s24_file_get(weights->file, "zeros", &zeros) == S24_OK) {
+        char *grid = record_text(record, "constraints");
+        status = s24_pack_codes(ctx, grid ? grid : "", &codes, &scales, &zeros, layout, packed);
+        free(grid);
+    }
+    return status == S24_OK || fail_library("%s:%s", weights->path, weights->tensor);
+}
+
 int run_pack(const args *a)
 {
     s24_ctx *ctx = NULL;
@@ -84,8 +103,7 @@ int run_pack(const args *a)
     size_t bytes = 0;
     bool done = context_open(&ctx, a) && source_open(&weights, ctx, "pack", a->operand, false) &&
                 find_mask(&mask, ctx, &weights, a, &kept) &&
-                (s24_pack(ctx, &weights.view, kept, a->layout, &packed) == S24_OK ||
-                 fail_library("%s:%s", weights.path, weights.tensor)) &&
+                make_packed(ctx, &weights, kept, a->layout, &packed) &&
                 output_create(&file, ctx, a->out, inputs, 2) &&
                 (write_parts(file, packed, &bytes) || fail_library("--out %s", a->out));
     if (done)

@@ -18,6 +18,13 @@ S24_API s24_status s24_pack(s24_ctx *ctx, const s24_mat *w, const s24_mat *mask,
 /** The same from a result, with its mask; for layouts with codes and scales those are taken from it, never derived from floats again (S24_E_UNSUPPORTED: it has none). */
 S24_API s24_status s24_pack_result(s24_ctx *ctx, const s24_result *result, const char *layout,
                                    s24_packed **out);
+/**
+ * The same from codes, scales and zeros made elsewhere, which "int4 sym g128" (as s24_problem_parse(), other constraints are ignored) says how to read: codes S24_U8, scales S24_F16, zeros S24_U8 or with
+ * real ones S24_F16, contiguous, rows x cols, rows x groups twice. Only for layouts with codes (S24_E_UNSUPPORTED, S24_E_DTYPE: another layout, or one that does not hold such a grid).
+ */
+S24_API s24_status s24_pack_codes(s24_ctx *ctx, const char *grid, const s24_mat *codes,
+                                  const s24_mat *scales, const s24_mat *zeros, const char *layout,
+                                  s24_packed **out);
 /** The named byte arrays that an engine stores or uploads ("values", "meta", "scales", ...), borrowed until the handle is destroyed; *name = NULL past the end (then data
  *  and size stay untouched). data and size may be NULL. */
 S24_API s24_status s24_packed_part(const s24_packed *packed, int32_t index, const char **name,

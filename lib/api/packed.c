@@ -15,37 +15,48 @@ static s24i_pack_tools tools_of(s24_ctx *ctx)
 
 /* ---- Making ---- */
 
-/* Where a layout finds what it packs: weights and mask, then whatever else a result has. */
+/* Where a layout finds what it packs: weights and mask, then whatever else a result has, or the codes that were given. */
 typedef struct source {
     s24i_pack_source source;
     s24_mat weights, mask;
-    const s24_result *result; /* NULL: none */
+    const s24_result *result;              /* NULL: none */
+    const char *constraints;               /* how to read the codes; NULL: there are none */
+    const s24_mat *codes, *scales, *zeros; /* given, or NULL */
 } source;
-
-static s24_status no_result(const char *name)
-{
-    return s24i_fail(S24_E_UNSUPPORTED,
-                     "this layout needs \"%s\" from a result: use s24_pack_result()", name);
-}
 
 static s24_status source_matrix(const s24i_pack_source *base, const char *name, s24_mat *view)
 {
     const source *s = (const source *)base;
+    const s24_mat *given = !strcmp(name, "weights")  ? &s->weights
+                           : !strcmp(name, "mask")   ? &s->mask
+                           : !strcmp(name, "codes")  ? s->codes
+                           : !strcmp(name, "scales") ? s->scales
+                           : !strcmp(name, "zeros")  ? s->zeros
+                                                     : NULL;
 
-    if (!strcmp(name, "weights"))
-        *view = s->weights;
-    else if (!strcmp(name, "mask"))
-        *view = s->mask;
-    else
-        return s->result ? s24_result_matrix(s->result, name, view) : no_result(name);
+    if (!given)
+        return s24_result_matrix(s->result, name, view);
+    if (given == &s->weights && !given->data)
+        return s24i_fail(S24_E_UNSUPPORTED, "this layout needs weights: use s24_pack()");
+    *view = *given;
     return S24_OK;
 }
 
-static s24_status source_integer(const s24i_pack_source *base, const char *name, int64_t *value)
+static s24_status source_grid(const s24i_pack_source *base, int32_t *bits, bool *real,
+                              int64_t *group)
 {
     const source *s = (const source *)base;
+    s24i_pattern pattern = {0};
+    s24_status status =
+        s->constraints ? s24i_constraints_parse(s->constraints, s->weights.cols, &pattern) : S24_OK;
 
-    return s->result ? s24_result_int(s->result, name, value) : no_result(name);
+    if (!status && !pattern.grid.bits)
+        status = s24i_fail(S24_E_UNSUPPORTED, "this layout needs codes: of a result with a grid by "
+                                              "s24_pack_result(), or given to s24_pack_codes()");
+    *bits = pattern.grid.bits;
+    *real = pattern.grid.scheme == S24I_GRID_REAL;
+    *group = pattern.grid.group;
+    return status;
 }
 
 /* "ri16x32:bf16": the layout, and the type that the weights are rounded to, 0 for none. */
@@ -139,10 +150,12 @@ static s24_status pack_source(s24_ctx *ctx, source *from, const char *layout, s2
 
     if (status)
         return status;
-    from->source = (s24i_pack_source){source_matrix, source_integer};
+    from->source = (s24i_pack_source){source_matrix, source_grid};
     bool rounds = packing.dtype && packing.dtype != from->weights.dtype;
     if (!rounds)
         packing.dtype = from->weights.dtype;
+    if (rounds && !from->weights.data)
+        return s24i_fail(S24_E_DTYPE, "layout \"%.80s\": codes are not rounded to a type", layout);
     s24i_enter(ctx);
     status = rounds ? pack_rounded(ctx, &packing, from, out) : pack(ctx, &packing, from, out);
     s24i_leave(ctx);
@@ -182,7 +195,43 @@ s24_status s24_pack_result(s24_ctx *ctx, const s24_result *result, const char *l
         status = s24i_check_handle(result, S24I_RESULT, "result");
     if (status)
         return s24i_done(__func__, status);
-    source from = {.weights = result->weights, .mask = result->mask, .result = result};
+    source from = {.weights = result->weights,
+                   .mask = result->mask,
+                   .result = result,
+                   .constraints = result->constraints};
+    return s24i_done(__func__, pack_source(ctx, &from, layout, out));
+}
+
+static s24_status check_codes(const s24_mat *codes, const s24_mat *scales, const s24_mat *zeros)
+{
+    const s24_mat *mats[] = {codes, scales, zeros};
+    static const char *const names[] = {"codes", "scales", "zeros"};
+    s24_status status = S24_OK;
+
+    for (int i = 0; i < 3 && !status; i++) {
+        status = s24i_check_mat(mats[i], names[i], S24I_ANY_TYPE);
+        if (!status)
+            status = s24i_check_dim(mats[i]->rows, "codes, scales, zeros: rows");
+        if (!status)
+            status = s24i_check_dim(mats[i]->cols, "codes, scales, zeros: cols");
+    }
+    return status;
+}
+
+s24_status s24_pack_codes(s24_ctx *ctx, const char *grid, const s24_mat *codes,
+                          const s24_mat *scales, const s24_mat *zeros, const char *layout,
+                          s24_packed **out)
+{
+    s24_status status = check_call(ctx, layout, out);
+
+    if (!status)
+        status = s24i_check_pointer(grid, "grid");
+    if (!status)
+        status = check_codes(codes, scales, zeros);
+    if (status)
+        return s24i_done(__func__, status);
+    source from = {.constraints = grid, .codes = codes, .scales = scales, .zeros = zeros};
+    from.weights = s24i_mat_plain(NULL, codes->rows, codes->cols, S24_F32);
     return s24i_done(__func__, pack_source(ctx, &from, layout, out));
 }
 

@@ -49,7 +49,8 @@ typedef struct s24i_pack_tools {
 typedef struct s24i_pack_source s24i_pack_source;
 struct s24i_pack_source {
     s24_status (*matrix)(const s24i_pack_source *source, const char *name, s24_mat *view);
-    s24_status (*integer)(const s24i_pack_source *source, const char *name, int64_t *value);
+    /* How to read the codes; group 0: whole rows. S24_E_UNSUPPORTED: there are none. */
+    s24_status (*grid)(const s24i_pack_source *source, int32_t *bits, bool *real, int64_t *group);
 };
 
 /*

@@ -338,6 +338,26 @@ test_pack()
     check 'info of a packed file: type' says '^sparse24\.dtype: F16$'
 }
 
+# Codes go from the solver into the layout and decode to the same weights.
+test_pack_codes()
+{
+    for case in "gptq-v2|int4 g64" "pack-quantized|2:4+int4 sym g64" "q4_0|int4 sym g32" "q4_1|int4 real g32" "q8_0|int8 sym g32"; do
+        layout=${case%%|*} grid=${case#*|}
+        solver=rtn
+        [ "$layout" = pack-quantized ] && solver=quantease
+        run solve --weights "$layers:w.k" --calib "$layers:x.attn" --constraints "$grid" --solver $solver --options scales=f16 --out "$tmp/q.safetensors"
+        check "pack $layout: solve" succeeded
+        run pack "$tmp/q.safetensors:weights" --layout "$layout" --out "$tmp/p.safetensors"
+        check "pack $layout" succeeded
+        run unpack "$tmp/p.safetensors" --out "$tmp/c.safetensors"
+        check "unpack $layout" succeeded
+        run check "$tmp/c.safetensors:weights" --constraints "$grid"
+        check "unpack $layout: obeys" succeeded
+    done
+    run solve --weights "$layers:w.k" --calib "$layers:x.attn" --constraints int4 --solver rtn --out "$tmp/f32.safetensors"
+    refused 'pack: f32 scales' 1 'solve with scales=f16' pack "$tmp/f32.safetensors:weights" --layout gptq-v2 --out "$tmp/none.safetensors"
+}
+
 test_pack_refuses()
 {
     o="--out $tmp/refused.safetensors"
@@ -629,6 +649,7 @@ test_compare_out
 test_check
 test_models
 test_pack
+test_pack_codes
 test_pack_refuses
 test_names
 test_eval

@@ -67,5 +67,6 @@ int main(void)
     layouts_tests(suite);
     foreign_tests(suite);
     results_tests(suite);
+    codes_tests(suite);
     return unit_run(suite);
 }

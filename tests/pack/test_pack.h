@@ -39,5 +39,6 @@ parts pack_parts(const s24_packed *packed);
 void layouts_tests(Suite *suite);
 void foreign_tests(Suite *suite);
 void results_tests(Suite *suite);
+void codes_tests(Suite *suite);
 
 #endif

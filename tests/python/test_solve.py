@@ -147,6 +147,13 @@ class Solves(Case):
         layout, found_rows, found_cols, dtype = ctypes.c_char_p(), ctypes.c_int64(), ctypes.c_int64(), ctypes.c_int32()
         self.assertEqual(lib.s24_packed_info(packed, *map(ctypes.byref, (layout, found_rows, found_cols, dtype))), 0)
         self.assertEqual((layout.value, found_rows.value, found_cols.value, dtype.value), (b"nibble", rows, cols, sparse24.F32))
+        codes, zeros, scales = (ctypes.c_uint8 * 256)(*range(16), *range(16)), (ctypes.c_uint8 * 8)(*[8] * 8), (ctypes.c_uint16 * 8)(*[0x3C00] * 8)
+        given = []
+        for data, width, kind in ((codes, 32, sparse24.U8), (scales, 1, sparse24.F16), (zeros, 1, sparse24.U8)):
+            given.append(sparse24.Mat())
+            self.assertEqual(lib.s24_mat_rowmajor(ctypes.byref(given[-1]), data, 8, width, kind), 0)
+        self.assertEqual(lib.s24_pack_codes(context, "int4 g32", *map(ctypes.byref, given), "q4_0", ctypes.byref(again)), 0)
+        lib.s24_packed_destroy(again)
         self.assertEqual(lib.s24_packed_matrix(packed, "meta", ctypes.byref(view)), 0)
         self.assertEqual((view.rows, view.cols, view.dtype), (rows, -(-cols // 8), sparse24.U8))
         parts, sizes, name = (ctypes.c_void_p * 2)(), (ctypes.c_size_t * 2)(), ctypes.c_char_p()
