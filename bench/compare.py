@@ -120,7 +120,7 @@ def load_published(refs):
     split = {}
     for name, path in (("3basil", "3BASiL/compress.py"), ("hassle-free", "HASSLE-free/src/compress.py")):
         split[name] = {"__name__": name}
-        exec(compile((refs / path).read_text(), path, "exec"), split[name])
+        exec(compile((refs / path).read_text().replace("cuda:0", "cpu").replace("torch.cuda.synchronize()", "None"), path, "exec"), split[name])
     basil, free = split["3basil"]["LLM_Compressor"], split["hassle-free"]["LLM_AM_Compressor"]
     return {"3basil": (published_split, lambda layer: basil(layer, "layer").threebasil),
             "hassle-free": (published_split, lambda layer: functools.partial(free(layer, "layer").scale_alps_gd, n_iters=80, max_iter=50)),

@@ -7,7 +7,7 @@
  * (Eckart-Young), which needs no root of S and holds for singular S. U comes from subspace iteration, Q <- orth(M (S (M^T Q))), with some more
  * columns than r, warm from one M to the next. M itself may be given as a dense part and two products of low rank (the momentum).
  */
-enum { OVERSAMPLE = 8, ROWS = 64, COLS = 64, PAIR = 32, TRIES = 3 };
+enum { OVERSAMPLE = 8, ROWS = 64, COLS = 64, PAIR = 32 };
 #define DEPENDENT 1e-10 /* share of a column's square that others leave of it */
 
 static int64_t least(int64_t a, int64_t b)
@@ -167,7 +167,7 @@ static double noise(int64_t i, int64_t j)
 
 /* The Cholesky factor of Y^T Y with unit diagonal, in place, lower; scales to values. Columns that depend on those before become noise in Y:
  * how many is returned, and then nothing else holds. */
-static int64_t factor_square(s24i_lowrank *l)
+static int64_t factor_square(s24i_lowrank *l, int64_t attempt)
 {
     int64_t k = l->width, fresh = 0;
     double *g = l->square;
@@ -189,7 +189,7 @@ static int64_t factor_square(s24i_lowrank *l)
         for (int64_t j = 0; dependent && j < i; j++)
             row[j] = 0;
         for (int64_t j = 0; dependent && j < l->rows; j++)
-            l->y[j * k + i] = noise(j, i);
+            l->y[j * k + i] = noise(j + attempt * l->rows, i);
         for (int64_t j = i + 1; dependent && j < k; j++)
             g[j * k + i] = 0;
         fresh += dependent;
@@ -235,10 +235,11 @@ static s24_status orthonormalise(s24i_lowrank *l, bool rotate)
     int64_t blocks = tiles(l->width, PAIR);
     s24_status status = S24_OK;
     int64_t fresh = 1;
-    for (int attempt = 0; attempt < TRIES && fresh && !status; attempt++) {
+    /* One column that is drawn anew may show another to depend on it. */
+    for (int64_t attempt = 0; attempt < 2 * l->width + 2 && fresh && !status; attempt++) {
         status = s24i_parallel(l->ops->threads, gram_tile, l, blocks * (blocks + 1) / 2);
         if (!status)
-            fresh = factor_square(l);
+            fresh = factor_square(l, attempt);
     }
     if (!status && (fresh || !make_turn(l, rotate)))
         status = s24i_fail(S24_E_NUMERIC, "no orthonormal basis for a product of rank %lld",

@@ -167,18 +167,23 @@ static int64_t length(const run *r, int64_t usual)
     return r->o->max_iter ? r->o->max_iter : usual;
 }
 
+/* Of all that a product could be. */
+static double share_of_rank(const run *r)
+{
+    const s24i_layer *layer = &r->job->layer;
+    return (double)r->split.low.rank / fmin((double)layer->rows, (double)layer->cols);
+}
+
 /* The more L can take, the longer the support stays open. */
 static double usual_end(const run *r, double unit)
 {
-    double rows = (double)r->job->layer.rows, cols = (double)r->job->layer.cols;
-    double share = (double)r->split.low.rank / fmin(rows, cols);
-    return fmax(fmax(0.25, 0.55 - 1.3 * share), unit);
+    return fmax(fmax(0.25, 0.55 - 1.3 * share_of_rank(r)), unit);
 }
 
 static s24_status iterate(run *r, double unit)
 {
     s24i_job *job = r->job;
-    int64_t iterations = length(r, 128);
+    int64_t iterations = length(r, share_of_rank(r) < 0.1 ? 128 : 96);
     double start = (r->o->rho > 0 ? r->o->rho : 0.2) * unit;
     double ratio = (r->o->rho_end > 0 ? r->o->rho_end : usual_end(r, unit)) / start;
     s24_status status = S24_OK;
@@ -531,9 +536,9 @@ static s24_status solve(s24i_job *job, const void *values)
 static const s24i_option options[] = {
     S24I_OPTION_STR(struct values, preset, "default|paper|3basil|fast|best", "default",
                     "paper: HASSLE-free's alternation; 3basil: the published three-block ADMM"),
-    S24I_OPTION_STR(struct values, damp_rule, "auto|relative|mean|mixed", "relative",
-                    "damping: chosen on two halves of the rows, relative to each diagonal entry, "
-                    "to their mean, or to both"),
+    S24I_OPTION_STR(struct values, damp_rule, "auto|relative|mean|mixed", "auto",
+                    "damping: chosen on two halves of the rows where a support is asked for, else "
+                    "relative; relative to each diagonal entry, to their mean, or to both"),
     S24I_OPTION_FLOAT(struct values, damp, 0, 100, "0.03", "damping, unless chosen"),
     S24I_OPTION_STR(struct values, method, "joint|3basil|alternate", "joint",
                     "one ADMM with the right factor eliminated; with three blocks; or a sparse "
@@ -541,7 +546,8 @@ static const s24i_option options[] = {
     S24I_OPTION_STR(struct values, sparse, "sparsegpt|alps", "sparsegpt",
                     "the sparse step of method=alternate"),
     S24I_OPTION_INT(struct values, max_iter, 0, 100000, "0",
-                    "iterations, or rounds of method=alternate; 0: 128, 3basil 2000, alternate 80"),
+                    "iterations, or rounds of method=alternate; 0: 128, from a tenth of the full "
+                    "rank on 96, 3basil 2000, alternate 80"),
     S24I_OPTION_FLOAT(struct values, rho, 0, 1000, "0",
                       "first penalty: of 3basil, 0: 0.1; of joint in units of 1 / median "
                       "diag(S^-1), 0: 0.2"),
