@@ -128,8 +128,8 @@ static s24_status sum_chunks(sum *s, double *value)
         if (!status)
             status = s24i_parallel(threads, strip_task, s, strips);
     }
-    double sum = in_order(s->partial, strips);
-    *value = sum < 0 ? 0 : sum; /* of nearly nothing rounding can take more; NaN stays */
+    double total = in_order(s->partial, strips);
+    *value = total < 0 ? 0 : total; /* of nearly nothing rounding can take more; NaN stays */
     return status;
 }
 
