@@ -31,7 +31,8 @@ enum {
     HOLD = 8,       /* iterations between changes of rho */
     LOOK = 10,      /* 3basil: between looks at the support */
     AT_LEAST = 100, /* 3basil: iterations before it may stop */
-    KEPT = 7
+    KEPT = 7,
+    MOST_RANK = 30000 /* LAPACK counts the square of it in 32 bits */
 };
 #define MOMENTUM 0.9f
 #define FIT_TOL 1e-5 /* of an exact L: an iteration gains less than this of the loss left */
@@ -508,6 +509,10 @@ static s24_status solve(s24i_job *job, const void *values)
     run r = {.job = job, .o = values, .converged = true};
     bool support = s24i_has_support(&job->layer.pattern), grid = job->layer.pattern.grid.bits;
     const char *rule = s24i_grid_damp_rule(job, r.o->damp_rule);
+    const s24i_layer *layer = &job->layer;
+    if (layer->pattern.rank > MOST_RANK && layer->rows > MOST_RANK && layer->cols > MOST_RANK)
+        return s24i_fail(S24_E_UNSUPPORTED, "hassle takes a rank up to %d in a layer of this size",
+                         MOST_RANK);
     if (grid)
         s24i_gridding_take(job, r.o->scales, &r.g);
     s24i_factors_take(job, support || grid, r.o->factors, &r.factors);
