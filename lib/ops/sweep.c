@@ -60,7 +60,8 @@ static tile_state state_of(const sweep *s, int64_t tile, int64_t slot)
     t.a = t.d + n * LANES;
     t.c = t.a + B * LANES;
     t.kept = s->kept + (size_t)slot * (size_t)(n * LANES);
-    t.codes = s->lane_codes + (s->grid ? (size_t)slot * (size_t)(n * LANES) : 0);
+    if (s->grid)
+        t.codes = s->lane_codes + (size_t)slot * (size_t)(n * LANES);
     return t;
 }
 
