@@ -192,7 +192,11 @@ s24_status s24_file_read(const s24_file *file, const char *name, const s24_mat *
 
 const char *s24_file_meta(const s24_file *file, const char *key)
 {
-    return can_read(file) && key ? s24i_reader_meta(file->reader, key) : NULL;
+    const char *value = NULL;
+
+    if (can_read(file) && key)
+        s24i_done(__func__, s24i_reader_meta(file->reader, key, &value));
+    return value;
 }
 
 const char *s24_file_meta_key(const s24_file *file, int64_t index)

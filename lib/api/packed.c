@@ -27,6 +27,7 @@ typedef struct source {
 static s24_status source_matrix(const s24i_pack_source *base, const char *name, s24_mat *view)
 {
     const source *s = (const source *)base;
+    const s24_result *result = s->result;
     const s24_mat *given = !strcmp(name, "weights")  ? &s->weights
                            : !strcmp(name, "mask")   ? &s->mask
                            : !strcmp(name, "codes")  ? s->codes
@@ -35,7 +36,7 @@ static s24_status source_matrix(const s24i_pack_source *base, const char *name, 
                                                      : NULL;
 
     if (!given)
-        return s24_result_matrix(s->result, name, view);
+        return s24_result_matrix(result, name, view);
     if (given == &s->weights && !given->data)
         return s24i_fail(S24_E_UNSUPPORTED, "this layout needs weights: use s24_pack()");
     *view = *given;

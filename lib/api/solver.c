@@ -63,7 +63,7 @@ static s24_status create(s24_ctx *ctx, const char *name, s24_solver **out)
     if (!status)
         status = s24i_check_pointer(out, "out");
     if (!status && !class)
-        status = unknown_solver(name);
+        return unknown_solver(name);
     if (!status && class->values_size > S24I_VALUES)
         status = s24i_fail(S24_E_INTERNAL, "solver %s has too many options", class->name);
     if (status)

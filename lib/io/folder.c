@@ -213,16 +213,17 @@ static s24_status gather_tensors(model_folder *f)
 
 /* ---- Metadata. ---- */
 
-static const char *meta_value(s24i_reader *reader, const char *key)
+static s24_status meta_value(s24i_reader *reader, const char *key, const char **value)
 {
     const model_folder *f = (const model_folder *)reader;
     const meta_item *items = f->meta.items;
 
-    for (int64_t i = 0; i < f->meta.count; i++) {
+    *value = NULL;
+    for (int64_t i = 0; i < f->meta.count && !*value; i++) {
         if (!strcmp(items[i].key, key))
-            return items[i].value.data;
+            *value = items[i].value.data;
     }
-    return NULL;
+    return S24_OK;
 }
 
 static const char *meta_key(const s24i_reader *reader, int64_t index)
@@ -322,15 +323,18 @@ static s24_status gather_meta(model_folder *f)
 {
     s24i_reader *const *shards = f->shards.items;
     s24_status status = read_config(f);
-    const char *key;
+    const char *key, *value;
 
     for (int64_t i = 0; i < f->shards.count; i++) {
         for (int64_t j = 0; !status && (key = s24i_reader_meta_key(shards[i], j)); j++) {
             s24i_text text = {.memory = f->reader.memory};
-            if (meta_value(&f->reader, key))
+            status = meta_value(&f->reader, key, &value);
+            if (status || value)
                 continue;
-            s24i_text_append(&text, "%s", s24i_reader_meta(shards[i], key));
-            status = add_meta(f, key, &text);
+            status = s24i_reader_meta(shards[i], key, &value);
+            if (!status)
+                s24i_text_append(&text, "%s", value);
+            status = status ? status : add_meta(f, key, &text);
         }
     }
     return status;

@@ -232,11 +232,13 @@ static s24_status copy_meta(s24i_writer *writer, s24i_reader *from)
 {
     carrying job = {(folder_writer *)writer, s24i_folder_of(from)};
     s24_status status = s24i_os_list(job.folder, carry_if_ours, &job);
-    const char *key;
+    const char *key, *value;
 
     for (int64_t i = 0; !status && (key = s24i_reader_meta_key(from, i)); i++) {
-        if (!is_config(key) && strcmp(key, "format"))
-            status = set_meta(writer, key, s24i_reader_meta(from, key));
+        if (is_config(key) || !strcmp(key, "format"))
+            continue;
+        status = s24i_reader_meta(from, key, &value);
+        status = status ? status : set_meta(writer, key, value);
     }
     return status;
 }

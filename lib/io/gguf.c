@@ -273,17 +273,16 @@ static void close_gguf(s24i_reader *reader)
 
 /* ---- Metadata. ---- */
 
-static const char *meta_value(s24i_reader *reader, const char *key)
+static s24_status meta_value(s24i_reader *reader, const char *key, const char **value)
 {
     item *it = find_item((const gguf *)reader, key);
 
-    if (!it)
-        return NULL;
-    if (!it->text.data) {
+    if (it && !it->text.data) {
         it->text.failed = false;
         s24i_gguf_value_text(&it->value, &it->text);
     }
-    return it->text.data;
+    *value = it ? it->text.data : NULL;
+    return it && !*value ? S24_E_MEMORY : S24_OK;
 }
 
 static const char *meta_key(const s24i_reader *reader, int64_t index)

@@ -46,7 +46,7 @@ const s24i_tensor *s24i_reader_at(const s24i_reader *reader, int64_t index)
 }
 
 /* Names that contain what was asked for come first, then those that are few edits away. */
-static s24_status unknown_name(const s24i_reader *reader, const char *name)
+static void tell_unknown(const s24i_reader *reader, const char *name)
 {
     const char *near[NEAREST + 1] = {0};
     int32_t far[NEAREST + 1] = {0}, n = 0;
@@ -62,10 +62,9 @@ static s24_status unknown_name(const s24i_reader *reader, const char *name)
         near[at] = known;
         n += n < NEAREST;
     }
-    return s24i_fail(
-        S24_E_ARG, "no tensor '%.100s' among the %lld of the file%s%.100s%s%.100s%s%.100s", name,
-        (long long)reader->count, n > 0 ? "; nearest: " : "", n > 0 ? near[0] : "",
-        n > 1 ? ", " : "", n > 1 ? near[1] : "", n > 2 ? ", " : "", n > 2 ? near[2] : "");
+    s24i_fail(S24_E_ARG, "no tensor '%.100s' among the %lld of the file%s%.100s%s%.100s%s%.100s",
+              name, (long long)reader->count, n > 0 ? "; nearest: " : "", n > 0 ? near[0] : "",
+              n > 1 ? ", " : "", n > 1 ? near[1] : "", n > 2 ? ", " : "", n > 2 ? near[2] : "");
 }
 
 static const char *name_at(const void *sorted, int64_t index)
@@ -73,25 +72,26 @@ static const char *name_at(const void *sorted, int64_t index)
     return ((const s24i_tensor *)((const void *const *)sorted)[index])->name;
 }
 
-static s24_status find(const s24i_reader *reader, const char *name, s24i_tensor **out)
+/* NULL, and a text that goes with S24_E_ARG, if there is none. */
+static s24i_tensor *find(const s24i_reader *reader, const char *name)
 {
     bool found;
     int64_t at = s24i_search(reader->by_name, reader->count, name_at, name, &found);
 
     if (!found)
-        return unknown_name(reader, name);
-    *out = &reader->tensors[(const s24i_tensor *)reader->by_name[at] - reader->tensors];
-    return S24_OK;
+        tell_unknown(reader, name);
+    return found ? &reader->tensors[(const s24i_tensor *)reader->by_name[at] - reader->tensors]
+                 : NULL;
 }
 
 s24_status s24i_reader_find(const s24i_reader *reader, const char *name, const s24i_tensor **out)
 {
-    s24i_tensor *t;
-    s24_status status = find(reader, name, &t);
+    s24i_tensor *t = find(reader, name);
 
-    if (status == S24_OK)
-        *out = t;
-    return status;
+    if (!t)
+        return S24_E_ARG;
+    *out = t;
+    return S24_OK;
 }
 
 void s24i_tensor_extents(const s24i_tensor *t, int64_t *rows, int64_t *cols)
@@ -117,12 +117,11 @@ static const void *aligned_data(s24i_reader *reader, s24i_tensor *t)
 
 s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view)
 {
-    s24i_tensor *t;
+    s24i_tensor *t = find(reader, name);
     int64_t rows, cols;
-    s24_status status = find(reader, name, &t);
 
-    if (status)
-        return status;
+    if (!t)
+        return S24_E_ARG;
     if (!t->element->dtype)
         return s24i_fail(S24_E_DTYPE, "tensor '%.100s': elements of type %s cannot be used %s",
                          t->name, t->element->name,
@@ -141,9 +140,9 @@ s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view
     return S24_OK;
 }
 
-const char *s24i_reader_meta(s24i_reader *reader, const char *key)
+s24_status s24i_reader_meta(s24i_reader *reader, const char *key, const char **value)
 {
-    return reader->class->meta(reader, key);
+    return reader->class->meta(reader, key, value);
 }
 
 const char *s24i_reader_meta_key(const s24i_reader *reader, int64_t index)

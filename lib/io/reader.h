@@ -22,9 +22,8 @@ typedef struct s24i_reader s24i_reader;
 typedef struct s24i_reader_class {
     const char *format;                 /* as s24_file_create() takes it */
     void (*close)(s24i_reader *reader); /* all but the mapping */
-    /* Value of a key, NULL without it (or, the text says so, without memory); the key at an index, NULL past the end. In the file's
-     * order. */
-    const char *(*meta)(s24i_reader *reader, const char *key);
+    /* Value of a key, NULL without it (S24_E_MEMORY for its text); the key at an index, NULL past the end. In the file's order. */
+    s24_status (*meta)(s24i_reader *reader, const char *key, const char **value);
     const char *(*meta_key)(const s24i_reader *reader, int64_t index);
 } s24i_reader_class;
 
@@ -55,7 +54,7 @@ void s24i_tensor_extents(const s24i_tensor *tensor, int64_t *rows, int64_t *cols
  * its type cannot have (S24_E_MEMORY). Writing to it is a crash. S24_E_DTYPE for types without an S24 code.
  */
 s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view);
-const char *s24i_reader_meta(s24i_reader *reader, const char *key);
+s24_status s24i_reader_meta(s24i_reader *reader, const char *key, const char **value);
 const char *s24i_reader_meta_key(const s24i_reader *reader, int64_t index);
 
 /* ---- For the formats. ---- */

@@ -189,16 +189,17 @@ static void close_safetensors(s24i_reader *reader)
     s24i_free(memory, file, sizeof *file);
 }
 
-static const char *meta_value(s24i_reader *reader, const char *key)
+static s24_status meta_value(s24i_reader *reader, const char *key, const char **value)
 {
     const safetensors *file = (const safetensors *)reader;
 
-    for (int64_t i = 0; i < file->meta_count; i++) {
+    *value = NULL;
+    for (int64_t i = 0; i < file->meta_count && !*value; i++) {
         const s24i_json *item = file->meta[i];
         if (!strcmp(item->key, key))
-            return item->string;
+            *value = item->string;
     }
-    return NULL;
+    return S24_OK;
 }
 
 static const char *meta_key(const s24i_reader *reader, int64_t index)

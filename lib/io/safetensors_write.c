@@ -49,11 +49,13 @@ static s24_status set_meta(s24i_writer *writer, const char *key, const char *val
 
 static s24_status copy_meta(s24i_writer *writer, s24i_reader *from)
 {
-    const char *key;
+    const char *key, *value;
     s24_status status = S24_OK;
 
-    for (int64_t i = 0; !status && (key = s24i_reader_meta_key(from, i)); i++)
-        status = set_meta(writer, key, s24i_reader_meta(from, key));
+    for (int64_t i = 0; !status && (key = s24i_reader_meta_key(from, i)); i++) {
+        status = s24i_reader_meta(from, key, &value);
+        status = status ? status : set_meta(writer, key, value);
+    }
     return status;
 }
 

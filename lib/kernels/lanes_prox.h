@@ -366,6 +366,7 @@ INLINE void shrink_any(const shrink_rule *rule, const real *z, real *w, int32_t 
     for (int32_t g = 0; g < count; ++g)
         for (int32_t i = 0; i < m; ++i)
             value[i][g] = z[g * m + i];
+    memcpy(sorted, value, (size_t)m * sizeof *sorted); /* a NaN may leave places empty */
     for (int32_t i = 0; i < m; ++i)
         a[i] = reals_magnitude(reals_load(value[i]));
     rank_magnitudes(a, m, rank);

@@ -208,7 +208,7 @@ static void project_piece(prox_job *job, int64_t row, int64_t rows, int64_t col,
     const s24i_kernels *kernels = job->ops->kernels;
     int32_t n = job->prox->n, m = job->prox->m;
     piece x;
-    uint8_t mask[PIECE_ROWS * PIECE_COLS];
+    uint8_t mask[PIECE_ROWS * PIECE_COLS] = {0};
     s24_mat part = part_of(job->out, row, rows, col, cols);
     load_piece(job, row, rows, col, cols, &x);
     if (job->wide)

@@ -125,7 +125,7 @@ static s24_status keep_better(run *r)
     s24_status status = s24i_row_losses(job->ops, job->arena, r->p, job->w, rows, r->first, first);
     if (!status)
         status = s24i_row_losses(job->ops, job->arena, r->p, job->w, rows, job->v, last);
-    if (status || s24i_counting(job->arena))
+    if (status || !first) /* counting */
         return status;
     for (int64_t i = 0; i < rows; i++) {
         sums[0] += first[i];

@@ -1,29 +1,26 @@
 #include "stories.h"
 #include "faults.h"
-#include <math.h>
 #include <string.h>
 
 stage scene;
 setting told;
 
-const char *const story_constraints[] = {"2:4",         "50%",          "row 70%",  "mask",
-                                         "2:4 + mask",  "int4",         "int4 g16", "2:4 + int4",
-                                         "mask + int4", "2:4 + rank 2", NULL};
+const char *const story_constraints[] = {
+    "2:4",      "50%",        "row 70%",     "mask",         "2:4 + mask", "int4",
+    "int4 g16", "2:4 + int4", "mask + int4", "2:4 + rank 2", "rank 3",     "2:4 + int4 + rank 2",
+    NULL};
 
-static float x[TOKENS * COLS], t[TOKENS * ROWS];
+static float x[TOKENS * COLS], t[TOKENS * ROWS], importance[ROWS * COLS];
 
-static s24_mat plain(void *data, int64_t rows, int64_t cols, int32_t dtype)
+s24_mat plain(void *data, int64_t rows, int64_t cols, int32_t dtype)
 {
-    return (s24_mat){.data = data,
-                     .rows = rows,
-                     .cols = cols,
-                     .row_stride = cols,
-                     .col_stride = 1,
-                     .dtype = dtype,
-                     .device = S24_CPU};
+    s24_mat mat = {0};
+
+    s24_mat_rowmajor(&mat, data, rows, cols, dtype);
+    return mat;
 }
 
-static void digest_bytes(const void *data, size_t size)
+void digest_bytes(const void *data, size_t size)
 {
     const unsigned char *bytes = data;
 
@@ -46,18 +43,24 @@ void scene_open(void)
         scene.mask[i] = i % 4 == 0 || i % 4 == 3;
         scene.half[i] = (uint16_t)(0x3f00 + i * 7 % 251 + (i % 3 ? 0 : 0x8000));
         scene.w[i] = (float)(i * 37 % 101 - 50) / 50;
+        importance[i] = (float)(i * 31 % 103);
     }
     /* Solvers that take the support of w find one that obeys. */
-    for (int i = 0; i < ROWS * COLS && told.solver && !strcmp(told.solver, "refit"); i++)
+    const char *taken = told.solver ? s24_solver_fact(told.solver, "constraints") : "";
+    for (int i = 0; i < ROWS * COLS && !strncmp(taken, "mask", 4); i++)
         scene.w[i] = scene.mask[i] && (i / 4 + i / COLS) % 2 ? scene.w[i] : 0;
 }
 
 void scene_close(void)
 {
+    s24_packed_destroy(scene.wrapped);
+    s24_packed_destroy(scene.packed);
+    s24_file_destroy(scene.second);
     s24_file_destroy(scene.file);
     s24_result_destroy(scene.result);
     s24_solver_destroy(scene.solver);
     s24_problem_destroy(scene.problem);
+    s24_cross_destroy(scene.twin);
     s24_cross_destroy(scene.cross);
     s24_gram_destroy(scene.copy);
     s24_gram_destroy(scene.gram);
@@ -66,7 +69,7 @@ void scene_close(void)
 
 /* ---- A context ---- */
 
-static s24_status make_ctx(void)
+s24_status make_ctx(void)
 {
     return s24_ctx_create_with(fault_alloc, fault_free, NULL, &scene.ctx);
 }
@@ -80,10 +83,45 @@ static int32_t run_loop(void *user, s24_task_fn task, void *arg, int64_t count, 
     return 0;
 }
 
-static s24_status set_threads(void)
+s24_status set_threads(void)
 {
     return told.host ? s24_ctx_set_parallel(scene.ctx, run_loop, NULL, 3)
                      : s24_ctx_set_int(scene.ctx, "threads", 3);
+}
+
+static s24_status set_isa(void)
+{
+    return s24_ctx_set_str(scene.ctx, "isa", "auto");
+}
+
+static s24_status get_isa(void)
+{
+    return s24_ctx_get_str(scene.ctx, "isa", &scene.text);
+}
+
+static s24_status get_threads(void)
+{
+    return s24_ctx_get_int(scene.ctx, "threads", &scene.integer);
+}
+
+static void drop_line(void *user, int32_t level, const char *line)
+{
+}
+
+static s24_status set_log(void)
+{
+    s24_status status = s24_ctx_set_int(scene.ctx, "log_level", 3);
+    return status ? status : s24_ctx_set_log(scene.ctx, drop_line, NULL);
+}
+
+static void one_task(void *arg, int64_t index, int32_t worker)
+{
+    scene.out[index] = (float)index;
+}
+
+static s24_status run_tasks(void)
+{
+    return s24_ctx_parallel(scene.ctx, one_task, NULL, 50);
 }
 
 /* ---- A layer ---- */
@@ -132,6 +170,33 @@ static s24_status add_targets(void)
     return s24_cross_add(scene.cross, &rows, &wanted, NULL);
 }
 
+static s24_status make_twin(void)
+{
+    return s24_cross_create(scene.ctx, ROWS, COLS, S24_F64, &scene.twin);
+}
+
+static s24_status export_cross(void)
+{
+    s24_mat c = plain(scene.sums, ROWS, COLS, S24_F64);
+    return s24_cross_export(scene.cross, 2, &c, scene.norms, &scene.number);
+}
+
+static s24_status import_cross(void)
+{
+    s24_mat c = plain(scene.sums, ROWS, COLS, S24_F64);
+    return s24_cross_import(scene.twin, 1, &c, scene.norms, scene.number);
+}
+
+static s24_status merge_cross(void)
+{
+    return s24_cross_merge(scene.twin, scene.cross);
+}
+
+static s24_status count_rows(void)
+{
+    return s24_gram_info(scene.copy, &scene.integer, &scene.number);
+}
+
 static s24_status make_problem(void)
 {
     s24_mat w = plain(scene.w, ROWS, COLS, S24_F32);
@@ -148,8 +213,40 @@ static s24_status give_target(void)
     return s24_problem_set_target(scene.problem, scene.cross, 0.5);
 }
 
+static s24_status rank_weights(void)
+{
+    s24_mat mat = plain(importance, ROWS, COLS, S24_F32);
+    return s24_problem_set_importance(scene.problem, &mat);
+}
+
+static s24_status want_pattern(void)
+{
+    return s24_problem_set_pattern(scene.problem, 2, 4);
+}
+
+static s24_status want_sparsity(void)
+{
+    return s24_problem_set_sparsity(scene.problem, 0.5, "row");
+}
+
+static s24_status want_grid(void)
+{
+    return s24_problem_set_grid(scene.problem, 4, 16, "sym");
+}
+
+static s24_status want_rank(void)
+{
+    return s24_problem_set_rank(scene.problem, 2);
+}
+
+static s24_status check_zeros(void)
+{
+    s24_mat zeros = plain(scene.out, ROWS, COLS, S24_F32);
+    return s24_problem_check(scene.problem, &zeros);
+}
+
 /* The mask is no text. */
-static s24_status constrain(void)
+s24_status constrain(void)
 {
     char text[64];
 
@@ -176,9 +273,45 @@ static s24_status measure_target(void)
 
 /* ---- A solve ---- */
 
-static s24_status make_solver(void)
+s24_status make_solver(void)
 {
     return s24_solver_create(scene.ctx, told.solver, &scene.solver);
+}
+
+s24_status give_options(void)
+{
+    return s24_solver_parse(scene.solver, told.options);
+}
+
+static s24_status make_alps(void)
+{
+    return s24_solver_create(scene.ctx, "alps", &scene.solver);
+}
+
+static s24_status set_options(void)
+{
+    s24_status status = s24_solver_set_int(scene.solver, "max_iter", 3);
+    if (!status)
+        status = s24_solver_set_float(scene.solver, "damp", 0.02);
+    return status ? status : s24_solver_set_str(scene.solver, "damp_rule", "mean");
+}
+
+static s24_status get_options(void)
+{
+    s24_status status = s24_solver_get_int(scene.solver, "max_iter", &scene.integer);
+    if (!status)
+        status = s24_solver_get_float(scene.solver, "damp", &scene.number);
+    return status ? status : s24_solver_get_str(scene.solver, "damp_rule", &scene.text);
+}
+
+static s24_status read_option(void)
+{
+    return s24_solver_option_info(scene.solver, 0, &scene.text, NULL, NULL, NULL, NULL);
+}
+
+static s24_status reset_options(void)
+{
+    return s24_solver_reset(scene.solver);
 }
 
 static int32_t look(void *user, const char *phase, int64_t step, int64_t total, double objective,
@@ -197,7 +330,7 @@ static s24_status predict(void)
     return s24_solver_memory(scene.solver, scene.problem, &scene.bytes);
 }
 
-static s24_status solve(void)
+s24_status solve(void)
 {
     s24_status status = s24_solve(scene.solver, scene.problem, &scene.result);
 
@@ -214,6 +347,14 @@ static s24_status solve(void)
 static s24_status check(void)
 {
     return s24_problem_check_result(scene.problem, scene.result);
+}
+
+static s24_status read_result(void)
+{
+    s24_status status = s24_result_float(scene.result, "loss", &scene.number);
+    if (!status)
+        status = s24_result_int(scene.result, "nnz", &scene.integer);
+    return status ? status : s24_result_str(scene.result, "record", &scene.text);
 }
 
 /* ---- One call for all ---- */
@@ -349,27 +490,68 @@ static s24_status read_half(void)
     return s24_file_read(scene.file, "half", &to);
 }
 
-static const step_fn layer_steps[] = {make_ctx,    set_threads, make_gram,      add_rows,
-                                      make_copy,   export_half, import_half,    merge,
-                                      make_cross,  add_targets, make_problem,   give_gram,
-                                      give_target, measure,     measure_target, NULL};
-static const step_fn solve_steps[] = {make_ctx,    set_threads, make_gram,    add_rows,
-                                      make_cross,  add_targets, make_problem, give_gram,
-                                      give_target, constrain,   make_solver,  watch,
-                                      predict,     solve,       check,        NULL};
-static const step_fn blind_steps[] = {make_ctx, set_threads, make_problem, constrain, make_solver,
-                                      watch,    predict,     solve,        check,     NULL};
+static s24_status read_info(void)
+{
+    int64_t shape[8];
+    return s24_file_info(scene.file, "odd", shape, NULL, &scene.text);
+}
+
+/* Its text may be made only now. */
+static s24_status read_meta(void)
+{
+    return s24_file_meta(scene.file, "made by") ? S24_OK : S24_E_MEMORY;
+}
+
+static s24_status make_second(void)
+{
+    return s24_file_create(scene.ctx, told.second, told.format, &scene.second);
+}
+
+static s24_status carry_over(void)
+{
+    return s24_file_copy_meta(scene.second, scene.file);
+}
+
+static s24_status put_stored(void)
+{
+    return s24_file_put_stored(scene.second, scene.file, "half");
+}
+
+static s24_status commit_second(void)
+{
+    return s24_file_commit(scene.second);
+}
+
+static const step_fn settings_steps[] = {
+    make_ctx,  set_threads, set_log,     set_isa,     get_isa,       get_threads, run_tasks,
+    make_alps, set_options, get_options, read_option, reset_options, NULL};
+static const step_fn layer_steps[] = {
+    make_ctx,     set_threads,    make_gram,    add_rows,     make_copy,     export_half,
+    import_half,  merge,          count_rows,   make_cross,   add_targets,   make_twin,
+    export_cross, import_cross,   merge_cross,  make_problem, give_gram,     give_target,
+    measure,      measure_target, rank_weights, want_pattern, want_sparsity, want_grid,
+    check_zeros,  want_rank,      NULL};
+static const step_fn solve_steps[] = {make_ctx,    set_threads,  make_gram, add_rows,    make_cross,
+                                      add_targets, make_problem, give_gram, give_target, constrain,
+                                      make_solver, give_options, watch,     predict,     solve,
+                                      check,       read_result,  NULL};
+static const step_fn blind_steps[] = {make_ctx,    set_threads,  make_problem, constrain,
+                                      make_solver, give_options, watch,        predict,
+                                      solve,       check,        NULL};
 static const step_fn compress_steps[] = {make_ctx, set_threads, compress, NULL};
 static const step_fn matrix_steps[] = {make_ctx,      set_threads, copy,    multiply, prox24,
                                        prox_in_place, prox_firm,   project, NULL};
-static const step_fn file_steps[] = {make_ctx,  make_file, put_odd, put_misaligned, put_converted,
-                                     note,      commit,    shut,    open_file,      view_misaligned,
-                                     read_half, shut,      NULL};
-
-const story stories[] = {{"layer", layer_steps, false, false},
-                         {"matrices", matrix_steps, false, false},
-                         {"files", file_steps, false, true},
-                         {"solve", solve_steps, true, false},
-                         {"without a gram", blind_steps, true, false},
-                         {"compress", compress_steps, true, false},
+static const step_fn file_steps[] = {
+    make_ctx,   make_file,  put_odd,         put_misaligned, put_converted, note,      commit,
+    shut,       open_file,  view_misaligned, read_half,      read_info,     read_meta, make_second,
+    carry_over, put_stored, commit_second,   shut,           NULL};
+const story stories[] = {{"settings", settings_steps},
+                         {"layer", layer_steps},
+                         {"matrices", matrix_steps},
+                         {"files", file_steps, .writes = true},
+                         {"solve", solve_steps, .solves = true},
+                         {"without a gram", blind_steps, .solves = true},
+                         {"compress", compress_steps, .solves = true},
+                         {"pack", pack_steps, .packs = true},
+                         {"pack a result", pack_result_steps, .packs = true},
                          {NULL}};

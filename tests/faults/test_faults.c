@@ -64,10 +64,9 @@ static void clear(const char *name)
 /* Something to replace; a folder must be new. */
 static void write_target(void)
 {
-    if (writes_folder()) {
-        clear("a*");
+    clear("a*");
+    if (writes_folder())
         return;
-    }
     FILE *file = fopen(told.path, "wb");
     ck_assert(fwrite(before, 1, sizeof before, file) == sizeof before && !fclose(file));
 }
@@ -119,18 +118,22 @@ static const char *about(const story *s, int step, int kind, int64_t k)
     static char text[256];
 
     snprintf(text, sizeof text, "%s (%s, %s), step %d, fault %lld of %s", s->name,
-             told.solver   ? told.solver
+             told.layout   ? told.layout
+             : told.solver ? told.solver
              : told.format ? told.format
                            : "",
-             told.constraints ? told.constraints : "", step, (long long)k,
-             kinds[kind].name ? kinds[kind].name : "none");
+             told.grid          ? told.grid
+             : told.constraints ? told.constraints
+                                : "",
+             step, (long long)k, kinds[kind].name ? kinds[kind].name : "none");
     return text;
 }
 
 /* What a step that fails for another reason than a fault tells: the solver does not honour this. */
 static bool is_refusal(s24_status status)
 {
-    return status == S24_E_UNSUPPORTED || status == S24_E_STATE || status == S24_E_OPTION;
+    return status == S24_E_UNSUPPORTED || status == S24_E_STATE || status == S24_E_OPTION ||
+           (told.layout && status == S24_E_DTYPE);
 }
 
 /* After a fault the same step must work. True: it does. False: what it works on is lost, as documented. */
@@ -210,8 +213,9 @@ static void begin(void)
 {
     strcpy(folder + strlen(folder) - 6, "XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
+    memset(&told, 0, sizeof told);
     snprintf(told.path, sizeof told.path, "%s/a", folder);
-    told.solver = told.constraints = told.format = NULL;
+    snprintf(told.second, sizeof told.second, "%s/another", folder);
 }
 
 static void end(void)
@@ -235,12 +239,22 @@ START_TEST(plain_stories)
     static const char *const formats[] = {"safetensors", "gguf", "folder[shard_bytes=2000]"};
 
     for (const story *s = stories; s->name; s++)
-        for (int f = 0; f < (s->writes ? 3 : 1) && !s->solves; f++) {
+        for (int f = 0; f < (s->writes ? 3 : 1) && !s->solves && !s->packs; f++) {
             told.format = s->writes ? formats[f] : NULL;
             sweep_all(s);
         }
 }
 END_TEST
+
+/* What may happen to calls that touch no file; false at once if the story is not for these settings. */
+static bool sweep_calls(const story *s)
+{
+    int kind = FAULT_MEMORY;
+
+    while (kind <= FAULT_THREAD && sweep(s, kind))
+        kind++;
+    return kind > FAULT_THREAD;
+}
 
 /* Each solver of the table in turn. */
 START_TEST(stories_of_a_solver)
@@ -251,10 +265,32 @@ START_TEST(stories_of_a_solver)
     for (const story *s = stories; s->name && told.solver; s++)
         for (int c = 0; story_constraints[c] && s->solves; c++) {
             told.constraints = story_constraints[c];
-            for (int kind = FAULT_MEMORY; kind <= FAULT_THREAD && sweep(s, kind); kind++)
-                honoured++;
+            honoured += sweep_calls(s);
         }
     CHECK(honoured || !told.solver, "%s honours nothing", told.solver);
+}
+END_TEST
+
+/* Each layout, of weights or of codes on a grid that it holds. */
+START_TEST(stories_of_packings)
+{
+    static const char *const grids[] = {NULL, "int4 sym g32", "int4 real g32", "int8 sym g32"};
+    char layouts[512], *rest = layouts;
+
+    ck_assert_uint_lt(strlen(s24_build_info("layouts")), sizeof layouts);
+    strcpy(layouts, s24_build_info("layouts"));
+    while ((told.layout = strsep(&rest, ", ")))
+        for (const story *s = stories; s->name && *told.layout; s++) {
+            int honoured = 0;
+            for (int g = 0; g < 4 && s->packs; g++) {
+                told.grid = grids[g];
+                told.constraints = told.grid ? told.grid : "2:4";
+                told.solver = told.grid ? "rtn" : "magnitude";
+                told.options = told.grid ? "scales=f16" : NULL;
+                honoured += sweep_calls(s);
+            }
+            CHECK(honoured || !s->packs, "%s honours nothing", told.layout);
+        }
 }
 END_TEST
 
@@ -316,6 +352,7 @@ int main(void)
     tcase_set_timeout(all, 300);
     tcase_add_checked_fixture(all, begin, end);
     tcase_add_test(all, plain_stories);
+    tcase_add_test(all, stories_of_packings);
     tcase_add_loop_test(all, stories_of_a_solver, 0, s24_solver_count());
     tcase_add_loop_test(all, limits_around_the_prediction, 0, s24_solver_count());
     suite_add_tcase(suite, all);

@@ -85,6 +85,16 @@ static s24_mat make_mat(bench *b, int64_t rows, int64_t cols, bool byte, bool po
 
 /* ---- What is to be solved ---- */
 
+static void constrain_values(bench *b)
+{
+    static const char *const schemes[] = {"asym", "sym", "real"};
+    int32_t bits = (int32_t)fuzz_between(&b->in, 1, 9);
+    int64_t group = fuzz_between(&b->in, 0, COLS + 1);
+
+    fuzz_check_status(
+        s24_problem_set_grid(b->problem, bits, group, schemes[fuzz_byte(&b->in) % 3]));
+}
+
 static void constrain(bench *b, const s24_mat *w)
 {
     static const char *const texts[] = {"2:4",    "1:4",           "4:8",      "50%",
@@ -104,10 +114,15 @@ static void constrain(bench *b, const s24_mat *w)
         s24_mat mask = make_mat(b, w->rows, w->cols, true, false);
         fuzz_check_status(s24_problem_set_mask(b->problem, &mask));
     }
-    if (fuzz_byte(&b->in) > 192) {
+    uint8_t more = fuzz_byte(&b->in);
+    if (more > 192) {
         s24_mat importance = make_mat(b, w->rows, w->cols, false, fuzz_byte(&b->in) < 250);
         fuzz_check_status(s24_problem_set_importance(b->problem, &importance));
     }
+    if (more >= 128 && more < 176)
+        constrain_values(b);
+    if (more >= 160 && more <= 192)
+        fuzz_check_status(s24_problem_set_rank(b->problem, fuzz_between(&b->in, 0, ROWS + 1)));
 }
 
 static void calibrate(bench *b, const s24_mat *w)
@@ -195,16 +210,19 @@ static s24_mat part(const s24_result *result, const char *name)
 
 static void judge(const bench *b, const s24_result *result)
 {
-    s24_mat weights = part(result, "weights"), mask = part(result, "mask");
+    s24_mat weights = part(result, "weights"), mask = part(result, "mask"), sparse = weights, u;
+    bool sum = !s24_result_matrix(result, "lowrank_u", &u);
     double loss, relative, told;
     const char *record;
 
+    if (sum && s24_result_matrix(result, "sparse", &sparse))
+        sparse.data = NULL; /* the product alone */
     for (int64_t i = 0; i < weights.rows * weights.cols; i++) {
         CLAIM(isfinite(((float *)weights.data)[i]) && ((uint8_t *)mask.data)[i] <= 1);
-        CLAIM(((uint8_t *)mask.data)[i] || ((float *)weights.data)[i] == 0);
+        CLAIM(((uint8_t *)mask.data)[i] || !sparse.data || ((float *)sparse.data)[i] == 0);
     }
-    CLAIM(!s24_problem_check(b->problem, &weights) &&
-          !s24_problem_check_result(b->problem, result));
+    CLAIM(s24_problem_check(b->problem, &weights) == (sum ? S24_E_UNSUPPORTED : S24_OK));
+    CLAIM(!s24_problem_check_result(b->problem, result));
     if (!s24_problem_loss(b->problem, &weights, &loss, &relative)) {
         CLAIM(!s24_result_float(result, "loss", &told) &&
               (loss == told || (isnan(loss) && isnan(told))));
@@ -216,12 +234,15 @@ static void judge(const bench *b, const s24_result *result)
 
 static void check_equal(const s24_result *a, const s24_result *b)
 {
-    s24_mat x = part(a, "weights"), y = part(b, "weights");
+    const char *name;
 
-    CLAIM(!memcmp(x.data, y.data, (size_t)(x.rows * x.cols) * sizeof(float)));
-    x = part(a, "mask");
-    y = part(b, "mask");
-    CLAIM(!memcmp(x.data, y.data, (size_t)(x.rows * x.cols)));
+    for (int32_t i = 0, kind; (name = s24_result_name(a, i, &kind)); i++) {
+        if (kind != S24_RESULT_MATRIX)
+            continue;
+        s24_mat x = part(a, name), y = part(b, name);
+        CLAIM(x.rows == y.rows && x.cols == y.cols && x.dtype == y.dtype);
+        CLAIM(!memcmp(x.data, y.data, (size_t)(x.rows * x.cols * (x.dtype & 255) / 8)));
+    }
 }
 
 static void run(bench *b)

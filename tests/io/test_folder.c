@@ -125,7 +125,7 @@ START_TEST(one_file)
     ck_assert_int_eq(file->count, 3);
     ck_assert_str_eq(s24i_reader_at(file, 0)->name, "c");
     check_tensor(file, "b");
-    ck_assert_str_eq(s24i_reader_meta(file, "of"), S24I_FOLDER_SINGLE);
+    ck_assert_str_eq(meta_of(file, "of"), S24I_FOLDER_SINGLE);
     ck_assert_str_eq(s24i_reader_meta_key(file, 0), "format");
     ck_assert_ptr_null(s24i_reader_meta_key(file, 2));
     s24i_reader_close(file);
@@ -144,7 +144,7 @@ START_TEST(shards)
         ck_assert_int_eq(s24i_reader_at(file, i)->name[0], "cdba"[i]);
     for (int i = 0; i < 4; i++)
         check_tensor(file, (char[]){"abcd"[i], 0});
-    ck_assert_str_eq(s24i_reader_meta(file, "of"), "one.safetensors");
+    ck_assert_str_eq(meta_of(file, "of"), "one.safetensors");
     s24i_reader_close(file);
 }
 END_TEST
@@ -170,7 +170,7 @@ START_TEST(configuration)
     s24i_reader *file = open_folder(source);
     for (int i = 0; i < 8; i++) {
         ck_assert_str_eq(s24i_reader_meta_key(file, i), items[i].key);
-        ck_assert_str_eq(s24i_reader_meta(file, items[i].key), items[i].value);
+        ck_assert_str_eq(meta_of(file, items[i].key), items[i].value);
     }
     ck_assert_str_eq(s24i_reader_meta_key(file, 8), "format");
     s24i_reader_close(file);
@@ -292,8 +292,8 @@ START_TEST(written_in_shards)
         ck_assert_int_eq(s24i_reader_at(file, i)->name[0], "ecabd"[i]);
         check_tensor(file, (char[]){"abcde"[i], 0});
     }
-    ck_assert_str_eq(s24i_reader_meta(file, "made by"), "a test");
-    ck_assert_str_eq(s24i_reader_meta(file, "format"), "pt");
+    ck_assert_str_eq(meta_of(file, "made by"), "a test");
+    ck_assert_str_eq(meta_of(file, "format"), "pt");
     s24i_reader_close(file);
 }
 END_TEST
@@ -355,8 +355,8 @@ START_TEST(files_carried_over)
     file = open_folder(target);
     ck_assert_int_eq(file->count, 1);
     check_tensor(file, "b");
-    ck_assert_str_eq(s24i_reader_meta(file, "config.hidden_size"), "3");
-    ck_assert_str_eq(s24i_reader_meta(file, "of"), S24I_FOLDER_SINGLE);
+    ck_assert_str_eq(meta_of(file, "config.hidden_size"), "3");
+    ck_assert_str_eq(meta_of(file, "of"), S24I_FOLDER_SINGLE);
     s24i_reader_close(file);
     DIR *d = opendir(target);
     int count = -2;

@@ -122,11 +122,11 @@ START_TEST(typed_metadata_stays_typed)
     unit_check_text("must be a power of 2");
     commit(w);
     file = reopen();
-    ck_assert_str_eq(s24i_reader_meta(file, "rate"), "0.25");
-    ck_assert_str_eq(s24i_reader_meta(file, "flag"), "true");
-    ck_assert_str_eq(s24i_reader_meta(file, "general.alignment"), "128");
+    ck_assert_str_eq(meta_of(file, "rate"), "0.25");
+    ck_assert_str_eq(meta_of(file, "flag"), "true");
+    ck_assert_str_eq(meta_of(file, "general.alignment"), "128");
     ck_assert_str_eq(s24i_reader_meta_key(file, 0), "general.architecture");
-    ck_assert_str_eq(s24i_reader_meta(file, "general.architecture"), "other");
+    ck_assert_str_eq(meta_of(file, "general.architecture"), "other");
     s24i_reader_close(file);
 }
 END_TEST

@@ -89,4 +89,12 @@ static inline s24i_reader *reopen(void)
     return file;
 }
 
+static inline const char *meta_of(s24i_reader *reader, const char *key)
+{
+    const char *value;
+
+    ck_assert(!s24i_reader_meta(reader, key, &value));
+    return value;
+}
+
 #endif

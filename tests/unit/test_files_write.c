@@ -236,9 +236,9 @@ START_TEST(metadata)
     ck_assert_str_eq(s24i_reader_meta_key(file, 2), "z");
     ck_assert_ptr_null(s24i_reader_meta_key(file, 3));
     ck_assert_ptr_null(s24i_reader_meta_key(file, -1));
-    ck_assert_str_eq(s24i_reader_meta(file, "b"), "new");
-    ck_assert_str_eq(s24i_reader_meta(file, "a\"\xc3\xa4"), "line\nand \"quotes\" \\");
-    ck_assert_ptr_null(s24i_reader_meta(file, "c"));
+    ck_assert_str_eq(meta_of(file, "b"), "new");
+    ck_assert_str_eq(meta_of(file, "a\"\xc3\xa4"), "line\nand \"quotes\" \\");
+    ck_assert_ptr_null(meta_of(file, "c"));
     s24i_reader_close(file);
 }
 END_TEST
