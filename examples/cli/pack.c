@@ -78,13 +78,15 @@ static bool write_parts(s24_file *file, const s24_packed *packed, size_t *bytes)
 static bool make_packed(s24_ctx *ctx, const source *weights, const s24_mat *kept,
                         const char *layout, s24_packed **packed)
 {
-    s24_mat codes, scales, zeros;
+    s24_mat codes, scales, zeros, outliers;
     s24_status status = s24_pack(ctx, &weights->view, kept, layout, packed);
     const char *record = s24_file_meta(weights->file, "sparse24.record");
     if ((status == S24_E_UNSUPPORTED || status == S24_E_DTYPE) && record &&
         s24_file_get(weights->file, "codes", &codes) == S24_OK &&
         s24_file_get(weights->file, "scales", &scales) == S24_OK &&
         s24_file_get(weights->file, "zeros", &zeros) == S24_OK) {
+        if (s24_file_get(weights->file, "outliers", &outliers) == S24_OK)
+            return fail("%s: has outliers, which codes do not hold", weights->path);
         char *grid = record_text(record, "constraints");
         status = s24_pack_codes(ctx, grid ? grid : "", &codes, &scales, &zeros, layout, packed);
         free(grid);

@@ -100,7 +100,7 @@ S24_API s24_status s24_problem_target_loss(const s24_problem *problem, const s24
  *  group equal steps apart, within the rounding of its type. S24_E_UNSUPPORTED with a rank: the parts cannot be told from their sum. */
 S24_API s24_status s24_problem_check(const s24_problem *problem, const s24_mat *candidate);
 /** The same for everything in a result: pattern, mask over the weights (or their sparse part), grid (they are exactly what the codes
- *  decode to), rank of the factors, sum of the parts. */
+ *  decode to, outliers apart), rank of the factors, sum of the parts. */
 S24_API s24_status s24_problem_check_result(const s24_problem *problem, const s24_result *result);
 S24_API void s24_problem_destroy(s24_problem *problem);
 

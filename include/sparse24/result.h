@@ -8,7 +8,7 @@ extern "C" {
 /**
  * Borrow a matrix of the result until it is destroyed. "weights" (S24_F32) and "mask" (S24_U8) always exist. Under a grid also "codes"
  * (S24_U8, shape of the weights), "scales" and "zeros" (out x groups of a row): a weight is scale (code - zero), of scheme "real"
- * scale code + zero, in single precision, and 0 where the mask is 0. Under a rank "sparse" (absent: 0), "lowrank_u" and "lowrank_v":
+ * scale code + zero, in single precision, and 0 where the mask is 0; "outliers" (S24_U8), if the solver was asked for some, is 1 where it is not. Under a rank "sparse" (absent: 0), "lowrank_u" and "lowrank_v":
  * weights = sparse + U V, and mask, codes, scales and zeros are those of "sparse". S24_E_UNSUPPORTED if this result has no such part.
  */
 S24_API s24_status s24_result_matrix(const s24_result *result, const char *name, s24_mat *view);

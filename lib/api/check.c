@@ -95,7 +95,7 @@ static void load_any(const s24i_check *c, const s24_mat *mat, float *out)
 
 static s24_status check_codes(const s24i_check *c, s24i_arena *arena)
 {
-    const s24_mat *subject = s24i_check_subject(c), *codes, *scales, *zeros;
+    const s24_mat *subject = s24i_check_subject(c), *codes, *scales, *zeros, *outliers;
     const s24i_grid_form *form = &c->problem->pattern.grid;
     int64_t rows = c->weights->rows, cols = c->weights->cols;
     int64_t groups = s24i_grid_groups(form, cols);
@@ -113,8 +113,9 @@ static s24_status check_codes(const s24i_check *c, s24i_arena *arena)
     if (!status && !s24i_counting(arena)) {
         load_any(c, scales, scale);
         load_any(c, zeros, zero);
-        status = s24i_check_codes(form, codes->data, scale, zero, c->mask->data, subject->data,
-                                  rows, cols);
+        outliers = part(c, "outliers");
+        status = s24i_check_codes(form, codes->data, scale, zero, c->mask->data,
+                                  outliers ? outliers->data : NULL, subject->data, rows, cols);
     }
     arena->used = kept;
     return status;

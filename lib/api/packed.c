@@ -48,12 +48,15 @@ static s24_status source_grid(const s24i_pack_source *base, int32_t *bits, bool 
 {
     const source *s = (const source *)base;
     s24i_pattern pattern = {0};
+    s24_mat outliers;
     s24_status status =
         s->constraints ? s24i_constraints_parse(s->constraints, s->weights.cols, &pattern) : S24_OK;
 
     if (!status && !pattern.grid.bits)
         status = s24i_fail(S24_E_UNSUPPORTED, "this layout needs codes: of a result with a grid by "
                                               "s24_pack_result(), or given to s24_pack_codes()");
+    if (!status && s->result && !s24_result_matrix(s->result, "outliers", &outliers))
+        status = s24i_fail(S24_E_UNSUPPORTED, "the result has outliers, which codes do not hold");
     *bits = pattern.grid.bits;
     *real = pattern.grid.scheme == S24I_GRID_REAL;
     *group = pattern.grid.group;

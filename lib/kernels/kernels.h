@@ -30,7 +30,7 @@ typedef struct s24i_sweep_block {
     const float *inv_diag; /* 1 / R_jj */
     /* Keep n of m, chosen by |w_j R_jj| on the weights current at the group's first column; n == 0: the mask is given. */
     int32_t n, m;
-    /* Put what is kept on a grid: step (code - zero), code in 0 .. top. NULL: any value. */
+    /* Put what is kept on a grid: step (code - zero), code in 0 .. top. NULL, or step 0: any value. */
     const float *step, *inverse, *zero; /* [cols][lanes], inverse = 1 / step */
     float top;
     uint8_t *codes; /* out: [cols][lanes] */

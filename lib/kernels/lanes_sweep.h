@@ -195,7 +195,9 @@ INLINE lane_values on_grid(const s24i_sweep_block *block, int64_t at, lane_value
     lane_values code =
         lanes_nearest(lanes_fma(c, lanes_load(block->inverse + at), zero), lanes_all(block->top));
     lanes_store_bytes(block->codes + at, code);
-    return lanes_mul(lanes_load(block->step + at), lanes_sub(code, zero));
+    lane_values step = lanes_load(block->step + at);
+    return lanes_choose(keys_greater(lanes_key(step), keys_zero()),
+                        lanes_mul(step, lanes_sub(code, zero)), c);
 }
 
 /* Columns from `first` on and before `end`, when rows [from, first) and themselves are all that is still to be pulled. `group` is for TRY,

@@ -61,7 +61,12 @@ static int64_t group_at(const descent *d, const tile_state *t, int64_t i, int64_
     return (t->first + i) * s24i_grid_groups(form, n) + j / s24i_grid_group(form, n);
 }
 
-/* Pruned columns have no step. */
+static bool is_outlier(const descent *d, int64_t at)
+{
+    return d->grid->free && d->grid->free[at] && d->mask[at];
+}
+
+/* Pruned columns and outliers have no step. */
 static void load(const descent *d, tile_state *t)
 {
     int64_t n = d->p->dim;
@@ -70,12 +75,13 @@ static void load(const descent *d, tile_state *t)
             int64_t at = (t->first + i) * n + j, group = group_at(d, t, i, j), k = i * n + j;
             float step = d->grid->scale[group] * d->p->scale[j];
             t->code[k] = d->codes[at];
-            t->step[k] = d->mask[at] ? step : 0;
-            t->inverse[k] = d->mask[at] ? 1 / step : 0;
+            bool coded = d->mask[at] && !is_outlier(d, at);
+            t->step[k] = coded ? step : 0;
+            t->inverse[k] = coded ? 1 / step : 0;
         }
 }
 
-/* v from the codes. */
+/* v from the codes, 0 for outliers. */
 static void decode(const descent *d, const tile_state *t)
 {
     int64_t n = d->p->dim;
@@ -91,23 +97,46 @@ static void find_gradient(const descent *d, const tile_state *t)
     int64_t n = d->p->dim;
     const float *w = d->w + t->first * n;
     decode(d, t);
-    for (int64_t k = 0; k < t->rows * n; k++)
+    for (int64_t k = 0; k < t->rows * n; k++) {
+        if (is_outlier(d, t->first * n + k))
+            t->v[k] = d->grid->value[t->first * n + k] * d->p->scale[k % n];
         t->v[k] = w[k] - t->v[k];
+    }
     s24i_sgemm(false, false, t->rows, n, n, 1, t->v, n, d->p->s, n, 0, t->g, n);
 }
 
-/* Sweeps until nothing changes; how many. */
+/* Each outlier of row i takes the exact minimum in its column. */
+static void descend_outliers(const descent *d, const tile_state *t, int64_t i)
+{
+    int64_t n = d->p->dim, at = (t->first + i) * n;
+    float *g = t->g + i * n, *value = d->grid->value + at;
+    for (int64_t j = 0; j < n; j++) {
+        if (!is_outlier(d, at + j) || d->p->dead[j])
+            continue;
+        float before = value[j];
+        value[j] += g[j] / d->p->scale[j];
+        d->ops->kernels->subtract_scaled(g, d->p->s + j * n, (value[j] - before) * d->p->scale[j],
+                                         n);
+    }
+}
+
+/* Sweeps until no code changes, with outliers twice in a row; how many. */
 static int32_t descend_codes(const descent *d, const tile_state *t, int64_t i)
 {
     int64_t n = d->p->dim;
-    int32_t sweeps = 0;
+    int32_t sweeps = 0, idle = 0;
     s24i_descent row = {.n = n, .code = t->code + i * n, .g = t->g + i * n, .s = d->p->s};
     row.step = t->step + i * n;
     row.inverse = t->inverse + i * n;
     row.top = s24i_grid_top(&d->grid->form);
-    while (sweeps < d->limits.sweeps && !s24i_watch_stopped(d->watch) &&
-           d->ops->kernels->descend_row(&row) > 0)
-        sweeps++;
+    while (sweeps < d->limits.sweeps && idle <= (d->grid->free != NULL) &&
+           !s24i_watch_stopped(d->watch)) {
+        bool changed = d->ops->kernels->descend_row(&row) > 0;
+        if (d->grid->free)
+            descend_outliers(d, t, i);
+        sweeps += changed;
+        idle = changed ? 0 : idle + 1;
+    }
     return sweeps;
 }
 
@@ -140,7 +169,7 @@ static int32_t descend_jointly(const descent *d, const tile_state *t, int64_t i)
 
 static void descend_rows(descent *d, const tile_state *t)
 {
-    bool joint = d->pattern->n && !d->pattern->mask;
+    bool joint = d->pattern->n && !d->pattern->mask && !d->grid->free;
     int32_t most = 0;
     for (int64_t i = 0; i < t->rows; i++) {
         int32_t sweeps = (joint ? descend_jointly : descend_codes)(d, t, i);

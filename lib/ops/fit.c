@@ -143,7 +143,7 @@ static candidate search_weighted(const fit *f, const values *v)
 
 /* ---- groups ---- */
 
-/* What of group [first, end) of a row is kept. */
+/* What of group [first, end) of a row is kept and goes on the grid. */
 static void gather(const fit *f, int64_t row, int64_t first, int64_t end, values *v)
 {
     int64_t n = f->grid->cols;
@@ -151,7 +151,7 @@ static void gather(const fit *f, int64_t row, int64_t first, int64_t end, values
     v->count = 0;
     v->unit = v->low = v->high = 0;
     for (int64_t j = first; j < end; j++) {
-        if (f->mask && !f->mask[row * n + j])
+        if ((f->mask && !f->mask[row * n + j]) || (f->grid->free && f->grid->free[row * n + j]))
             continue;
         v->x[v->count] = f->w[row * n + j];
         v->weight[v->count] = f->weight ? f->weight[j] : 1;

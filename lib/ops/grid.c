@@ -11,8 +11,8 @@
 /* ---- Do codes decode? ---- */
 
 s24_status s24i_check_codes(const s24i_grid_form *form, const uint8_t *codes, const float *scale,
-                            const float *zero, const uint8_t *mask, const float *v, int64_t rows,
-                            int64_t cols)
+                            const float *zero, const uint8_t *mask, const uint8_t *free,
+                            const float *v, int64_t rows, int64_t cols)
 {
     int64_t groups = s24i_grid_groups(form, cols), group = s24i_grid_group(form, cols);
 
@@ -24,7 +24,7 @@ s24_status s24i_check_codes(const s24i_grid_form *form, const uint8_t *codes, co
                              (long long)(i / cols), (long long)(i % cols), codes[i], form->bits);
         if (mask && !mask[i])
             value = 0;
-        if (v[i] != value)
+        if (v[i] != value && !(free && free[i] && (!mask || mask[i])))
             return s24i_fail(S24_E_STATE,
                              "weights: row %lld, column %lld is %.9g, but its code decodes to %.9g",
                              (long long)(i / cols), (long long)(i % cols), v[i], value);
@@ -157,10 +157,11 @@ static void decode_row(void *arg, int64_t i, int32_t worker)
     for (int64_t j = 0; j < n; j++) {
         int64_t at = i * groups + j / group;
         uint8_t *code = &c->codes[i * n + j];
-        if (!c->mask[i * n + j])
+        bool kept = c->mask[i * n + j], outlier = kept && grid->free && grid->free[i * n + j];
+        if (!kept || outlier)
             *code = (uint8_t)s24i_nearest_code(s24i_grid_zero(grid, at), top);
         float value = s24i_decode(&grid->form, grid->scale[at], grid->zero[at], *code);
-        c->v[i * n + j] = c->mask[i * n + j] ? value : 0;
+        c->v[i * n + j] = outlier ? grid->value[i * n + j] : kept ? value : 0;
     }
 }
 
@@ -181,9 +182,10 @@ void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *
     for (int64_t j = 0; j < block->cols; j++)
         for (int64_t r = 0; r < lanes; r++) {
             int64_t input = order ? order[first + j] : first + j, k = j * lanes + r;
-            int64_t at = (row + (r < rows ? r : 0)) * groups + input / group;
-            out[k] = grid->scale[at] * scale[first + j];
-            inverse[k] = 1 / out[k];
+            int64_t i = row + (r < rows ? r : 0), at = i * groups + input / group;
+            bool outlier = grid->free && grid->free[i * grid->cols + input];
+            out[k] = outlier ? 0 : grid->scale[at] * scale[first + j];
+            inverse[k] = outlier ? 0 : 1 / out[k];
             zero[k] = s24i_grid_zero(grid, at);
         }
     block->step = out;

@@ -246,6 +246,9 @@ typedef struct s24i_grid {
     int64_t cols;
     int32_t type;        /* scales (and real zeros) are numbers of this type */
     float *scale, *zero; /* rows x groups */
+    /* rows x cols, NULL: no outliers. Where `free` is 1 a weight is not on the grid but any value (layer coordinates). */
+    uint8_t *free;
+    float *value;
 } s24i_grid;
 
 /* In codes, so that a value is scale (code - zero') whatever the scheme. */
@@ -258,16 +261,27 @@ static inline float s24i_grid_zero(const s24i_grid *grid, int64_t at)
 float s24i_stored(int32_t type, float x);
 
 enum { S24I_FIT_MINMAX, S24I_FIT_MSE, S24I_FIT_SEARCH };
-/* Scales and zeros for w (rows x cols, layer coordinates) where the mask (NULL: ones) is 1: the range; the shrunk range of least
+/* Scales and zeros for w (rows x cols, layer coordinates) where the mask (NULL: ones) is 1 and grid->free is not: the range; the shrunk range of least
  * |error|^2.4 (Frantar et al. 2022); or that of least sum of weight_j error^2 (weight NULL: ones), zeros one code off tried too. A group
  * without weights gets the row's largest scale. S24_E_NUMERIC when no scale fits the type. */
 s24_status s24i_grid_fit(const s24i_ops *ops, s24i_arena *arena, int32_t method,
                          const float *weight, const float *w, const uint8_t *mask, int64_t rows,
                          s24i_grid *grid);
+/* Of the outliers in a layer: how many, and what they are chosen by. */
+typedef struct s24i_outliers {
+    int64_t count; /* weights, or whole inputs */
+    bool inputs;
+    bool by_magnitude; /* else by weight_j (error on the grid)^2 */
+} s24i_outliers;
+
+/* grid->free = 1 on the outliers of w (layer coordinates) under the mask, grid->value = w there (outliers.c). */
+s24_status s24i_choose_outliers(const s24i_ops *ops, s24i_arena *arena, s24i_outliers outliers,
+                                const float *weight, const float *w, const uint8_t *mask,
+                                int64_t rows, s24i_grid *grid);
 /* codes = the nearest levels to w (layer coordinates). */
 s24_status s24i_grid_round(const s24i_ops *ops, const s24i_grid *grid, const float *w, int64_t rows,
                            uint8_t *codes);
-/* v = what the codes decode to, 0 where the mask is 0; there codes become those of 0. */
+/* v = what the codes decode to, the outlier's value, 0 where the mask is 0; in the last two places codes become those of 0. */
 s24_status s24i_grid_decode(const s24i_ops *ops, const s24i_grid *grid, const uint8_t *mask,
                             int64_t rows, uint8_t *codes, float *v);
 
@@ -276,11 +290,11 @@ s24_status s24i_grid_decode(const s24i_ops *ops, const s24i_grid *grid, const ui
 void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *order, int64_t row,
                       int64_t rows, int64_t first, s24i_sweep_block *block, float *out);
 
-/* S24_E_STATE and the first place where v (contiguous rows) is not what the codes decode to, or not 0 where the mask (NULL: ones) is 0.
- * scale and zero are rows x groups. */
+/* S24_E_STATE and the first place where v (contiguous rows) is not what the codes decode to, or not 0 where the mask (NULL: ones) is 0;
+ * where `free` (NULL: nowhere) is 1 it may be anything. scale and zero are rows x groups. */
 s24_status s24i_check_codes(const s24i_grid_form *form, const uint8_t *codes, const float *scale,
-                            const float *zero, const uint8_t *mask, const float *v, int64_t rows,
-                            int64_t cols);
+                            const float *zero, const uint8_t *mask, const uint8_t *free,
+                            const float *v, int64_t rows, int64_t cols);
 /* The same for the values of one row of which nothing else is known: they must be equal steps apart, within `error` of the largest.
  * `sparse`: zeros are no values. `row` is only for texts. */
 s24_status s24i_check_levels(const s24i_grid_form *form, const double *v, int64_t cols,
@@ -431,6 +445,11 @@ s24_status s24i_relax(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                       const s24i_prepared *prepared, const float *w, int64_t rows, int32_t sweeps,
                       bool relaxed, bool from_w, const s24i_grid *grid, const uint8_t *mask,
                       uint8_t *codes);
+
+/* Sweeps over random blocks of inputs, each put on the grid as a whole (babai.c), in a block by falling key. The loss never rises. */
+s24_status s24i_babai(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                      const s24i_prepared *prepared, const float *w, int64_t rows, int32_t sweeps,
+                      const float *key, const s24i_grid *grid, const uint8_t *mask, uint8_t *codes);
 
 typedef struct s24i_cg_limits {
     int32_t max_iter;

@@ -64,9 +64,12 @@ static void load(const relaxation *x, tile_state *t)
             t->kept[k] = r < t->rows && x->mask[row * n + j];
             t->v[k] = t->kept[k] ? t->e[k] : 0;
             if (!x->from_w && t->kept[k]) {
-                int64_t at = row * groups + j / group;
-                t->v[k] = x->grid->scale[at] * x->p->scale[j] *
-                          ((float)x->codes[row * n + j] - s24i_grid_zero(x->grid, at));
+                int64_t at = row * groups + j / group, here = row * n + j;
+                t->v[k] = x->p->scale[j] *
+                          (x->grid->free && x->grid->free[here]
+                               ? x->grid->value[here]
+                               : x->grid->scale[at] *
+                                     ((float)x->codes[here] - s24i_grid_zero(x->grid, at)));
             }
             t->e[k] -= t->v[k];
         }
@@ -111,8 +114,12 @@ static void relax_tile(void *arg, int64_t tile, int32_t worker)
             break;
     }
     for (int64_t r = 0; r < t.rows; r++)
-        for (int64_t j = 0; j < n; j++)
-            x->codes[(t.first + r) * n + j] = t.codes[j * LANES + r];
+        for (int64_t j = 0; j < n; j++) {
+            int64_t at = (t.first + r) * n + j, k = j * LANES + r;
+            x->codes[at] = t.codes[k];
+            if (x->grid->free && x->grid->free[at])
+                x->grid->value[at] = t.v[k] / x->p->scale[j];
+        }
     s24i_watch_step(x->watch, t.rows, NAN, NAN);
 }
 

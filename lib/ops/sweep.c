@@ -105,8 +105,11 @@ static void finish_codes(const sweep *s, const tile_state *t)
     int64_t n = s->p->dim;
     for (int64_t r = 0; r < t->rows; r++)
         for (int64_t j = 0; j < n; j++) {
-            s->codes[(t->first + r) * n + input(s, j)] = t->codes[j * LANES + r];
-            s->mask[(t->first + r) * n + input(s, j)] = t->kept[j * LANES + r];
+            int64_t at = (t->first + r) * n + input(s, j), k = j * LANES + r;
+            s->codes[at] = t->codes[k];
+            s->mask[at] = t->kept[k];
+            if (s->grid->free && s->grid->free[at])
+                s->grid->value[at] = (t->w[k] - t->d[k]) / s->p->scale[j];
         }
 }
 

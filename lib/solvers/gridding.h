@@ -26,6 +26,7 @@ static inline const char *s24i_grid_damp_rule(const s24i_job *job, const char *r
 /* The grid of a job and its parts of the result. */
 typedef struct s24i_gridding {
     s24i_grid grid;
+    s24i_outliers outliers;
     uint8_t *codes;
     void *scales, *zeros;
 } s24i_gridding;
@@ -47,13 +48,22 @@ static inline void s24i_gridding_take(s24i_job *job, const char *scales, s24i_gr
                    : strcmp(scales, "bf16") == 0 ? S24_BF16
                                                  : S24_F32;
     size_t size = s24i_mul((size_t)layer->rows, (size_t)groups);
-    out->grid = (s24i_grid){.form = *form, .cols = layer->cols, .type = type};
+    *out = (s24i_gridding){.grid = {.form = *form, .cols = layer->cols, .type = type}};
     out->grid.scale = s24i_arena_take(job->arena, size, sizeof(float));
     out->grid.zero = s24i_arena_take(job->arena, size, sizeof(float));
     out->codes = s24i_job_part(job, "codes", layer->rows, layer->cols, S24_U8);
     out->scales = s24i_job_part(job, "scales", layer->rows, groups, type);
     out->zeros = s24i_job_part(job, "zeros", layer->rows, groups,
                                form->scheme == S24I_GRID_REAL ? type : S24_U8);
+}
+
+/* Then, for solvers that keep outliers, this. */
+static inline void s24i_gridding_take_outliers(s24i_job *job, s24i_gridding *g)
+{
+    const s24i_layer *layer = &job->layer;
+    g->grid.value = s24i_arena_take(job->arena, s24i_mul((size_t)layer->rows, (size_t)layer->cols),
+                                    sizeof(float));
+    g->grid.free = s24i_job_part(job, "outliers", layer->rows, layer->cols, S24_U8);
 }
 
 static inline void s24i_gridding_store(const s24i_job *job, const s24i_part *part,
@@ -116,8 +126,8 @@ static inline void s24i_keep_given(s24i_job *job)
         memset(job->mask, 1, size);
 }
 
-/* Fit the grid to `w` (unit-diagonal coordinates) under job->mask, errors weighted by `variance` of each input (NULL: equally). job->v is
- * used for scratch. */
+/* Fit the grid to `w` (unit-diagonal coordinates) under job->mask, errors weighted by `variance` of each input (NULL: equally); choose
+ * outliers by it, and fit it again to the rest, three times. job->v is used for scratch. */
 static inline s24_status s24i_gridding_fit(s24i_job *job, const s24i_prepared *prepared,
                                            const char *method, const float *variance,
                                            const float *w, s24i_gridding *g)
@@ -135,9 +145,14 @@ static inline s24_status s24i_gridding_fit(s24i_job *job, const s24i_prepared *p
             memcpy(job->v, w, (size_t)(rows * n) * sizeof(float));
         status = s24i_unscale(job->ops, prepared, job->v, rows);
     }
-    if (!status)
+    for (int32_t rounds = g->outliers.count > 0 ? 3 : 0; !status; rounds--) {
         status = s24i_grid_fit(job->ops, job->arena, s24i_fit_method(method), weight, job->v,
                                job->mask, rows, &g->grid);
+        if (status || rounds == 0)
+            break;
+        status = s24i_choose_outliers(job->ops, job->arena, g->outliers, weight, job->v, job->mask,
+                                      rows, &g->grid);
+    }
     job->arena->used = mark;
     return status;
 }

@@ -19,6 +19,10 @@ struct values {
     int64_t sweeps;
     int64_t max_iter;
     int64_t refits;
+    int64_t block_sweeps;
+    double outliers;
+    char outlier_rule[S24I_WORD];
+    char outlier_shape[S24I_WORD];
     double time_limit;
 };
 
@@ -52,15 +56,45 @@ static s24_status find_support(run *r, const float **fitted)
     return status;
 }
 
+/* How many outliers there are to be, of what is kept. */
+static void count_outliers(run *r)
+{
+    const s24i_job *job = r->job;
+    int64_t all = job->layer.rows * job->layer.cols, kept = 0;
+    s24i_outliers *o = &r->g.outliers;
+    o->by_magnitude = strcmp(r->o->outlier_rule, "magnitude") == 0;
+    o->inputs = strcmp(r->o->outlier_shape, "inputs") == 0;
+    for (int64_t i = 0; i < all && !s24i_counting(job->arena); i++)
+        kept += job->mask[i];
+    if (s24i_counting(job->arena))
+        kept = all;
+    o->count = (int64_t)nearbyint(r->o->outliers * (double)(o->inputs ? job->layer.cols : kept));
+}
+
 /* Codes under job->mask, inputs by falling variance. */
 static s24_status start(run *r)
 {
     s24i_job *job = r->job;
     s24i_pattern fixed = job->layer.pattern;
     fixed.mask = job->mask;
-    if (!s24i_counting(job->arena))
-        s24i_gridding_key(&r->prepared, r->variance, r->key);
     return s24i_gridding_sweep(job, &r->prepared, &fixed, true, r->key, job->w, &r->g);
+}
+
+/* Whole blocks, then again what single codes can gain. */
+static s24_status descend_blocks(run *r)
+{
+    s24i_job *job = r->job;
+    const s24i_layer *layer = &job->layer;
+    s24i_descent_limits limits = {(int32_t)r->o->max_iter, 0};
+    int32_t iterations;
+    s24_status status =
+        s24i_babai(job->ops, job->arena, job->watch, &r->prepared, job->w, layer->rows,
+                   (int32_t)r->o->block_sweeps, r->key, &r->g.grid, job->mask, r->g.codes);
+    if (!status && limits.sweeps > 0)
+        status =
+            s24i_descend(job->ops, job->arena, job->watch, &r->prepared, &layer->pattern, job->w,
+                         layer->rows, limits, &r->g.grid, r->g.codes, job->mask, &iterations);
+    return status;
 }
 
 static s24_status descend(run *r)
@@ -80,6 +114,8 @@ static s24_status descend(run *r)
         status =
             s24i_descend(job->ops, job->arena, job->watch, &r->prepared, &layer->pattern, job->w,
                          layer->rows, limits, &r->g.grid, r->g.codes, job->mask, &iterations);
+    if (!status && r->o->block_sweeps > 0)
+        status = descend_blocks(r);
     job->iterations = sweeps + iterations;
     return status;
 }
@@ -90,6 +126,8 @@ static s24_status solve(s24i_job *job, const void *values)
     const s24i_layer *layer = &job->layer;
     const float *fitted;
     s24i_gridding_take(job, r.o->scales, &r.g);
+    if (r.o->outliers > 0)
+        s24i_gridding_take_outliers(job, &r.g);
     r.variance = s24i_arena_take(job->arena, (size_t)layer->cols, sizeof(float));
     r.key = s24i_arena_take(job->arena, (size_t)layer->cols, sizeof(float));
     const char *rule = s24i_grid_damp_rule(job, r.o->damp_rule);
@@ -99,6 +137,10 @@ static s24_status solve(s24i_job *job, const void *values)
         status = s24i_variances(job->ops, job->arena, &r.prepared, r.variance);
     if (!status)
         status = find_support(&r, &fitted);
+    if (!status && !s24i_counting(job->arena))
+        s24i_gridding_key(&r.prepared, r.variance, r.key);
+    if (!status && r.o->outliers > 0)
+        count_outliers(&r);
     if (!status)
         status = s24i_gridding_fit(job, &r.prepared, r.o->grid, r.variance, fitted, &r.g);
     if (!status)
@@ -124,15 +166,25 @@ static const s24i_option options[] = {
                     "then sweeps of each row that follow only what changes, at most"),
     S24I_OPTION_INT(struct values, refits, 0, 100, "1",
                     "fits of the scales to the codes, each followed by such sweeps"),
+    S24I_OPTION_INT(struct values, block_sweeps, 0, 100, "0",
+                    "at the end sweeps over random blocks of 128 inputs, each put on the grid as "
+                    "a whole, then single codes again"),
+    S24I_OPTION_FLOAT(struct values, outliers, 0, 0.5, "0",
+                      "this part of the weights (or inputs) stays off the grid"),
+    S24I_OPTION_STR(struct values, outlier_rule, "error|magnitude", "error",
+                    "outliers: those whose error on the grid costs most, or the largest"),
+    S24I_OPTION_STR(struct values, outlier_shape, "weights|inputs", "weights",
+                    "outliers: single weights, or all weights of some inputs"),
     S24I_OPTION_FLOAT(struct values, time_limit, 0, 1e9, "0", "seconds, 0 = none"),
     {0},
 };
 
 static const s24i_preset presets[] = {
     {"default", ""},
-    {"paper", "damp_rule=mean,damp=0,grid=minmax,start=weights,sweeps=30,max_iter=0,refits=0"},
+    {"paper", "damp_rule=mean,damp=0,grid=minmax,start=weights,sweeps=30,max_iter=0,refits=0,"
+              "outlier_rule=magnitude"},
     {"fast", "refits=0"},
-    {"best", "sweeps=30,refits=3"},
+    {"best", "sweeps=30,refits=3,block_sweeps=4"},
     {0},
 };
 

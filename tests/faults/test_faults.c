@@ -256,9 +256,23 @@ static bool sweep_calls(const story *s)
     return kind > FAULT_THREAD;
 }
 
-/* Each solver of the table in turn. */
+static const story *story_named(const char *name)
+{
+    const story *s = stories;
+
+    while (strcmp(s->name, name))
+        s++;
+    return s;
+}
+
+/* Each solver of the table in turn, then with options that take more steps, where it has them. */
 START_TEST(stories_of_a_solver)
 {
+    static const struct {
+        const char *constraints, *options;
+    } variants[] = {{"2:4", "preset=best"},
+                    {"int4 g16", "preset=best,outliers=0.1"},
+                    {"2:4 + int4", "outliers=0.1,outlier_shape=inputs"}};
     int honoured = 0;
 
     told.solver = s24_solver_name(_i);
@@ -267,6 +281,11 @@ START_TEST(stories_of_a_solver)
             told.constraints = story_constraints[c];
             honoured += sweep_calls(s);
         }
+    for (size_t k = 0; k < sizeof variants / sizeof *variants && told.solver; k++) {
+        told.constraints = variants[k].constraints;
+        told.options = variants[k].options;
+        sweep_calls(story_named("solve"));
+    }
     CHECK(honoured || !told.solver, "%s honours nothing", told.solver);
 }
 END_TEST

@@ -381,7 +381,8 @@ static void fill_grid(void)
 {
     for (int i = 0; i < LONGEST; ++i) {
         steps[i] = ldexpf(1 + (float)(i % 7) / 8, i % 5 - 3) * fmaxf(fabsf(x[i]), 1e-30f);
-        inverses[i] = 1 / steps[i];
+        steps[i] = i % 11 == 5 ? 0 : steps[i]; /* on no grid */
+        inverses[i] = steps[i] == 0 ? 0 : 1 / steps[i];
         zeros[i] = (float)(i % 16) + (i % 3 ? 0 : 0.37f);
     }
 }

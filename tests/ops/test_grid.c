@@ -8,6 +8,7 @@ typedef struct {
     s24i_prepared prepared;
     s24i_grid grid;
     s24i_descent_limits limits;
+    s24i_outliers outliers;
     int32_t method, sweeps;
     bool relaxed;
     float *plain, *w; /* in the layer's and in unit-diagonal coordinates */
@@ -54,6 +55,20 @@ static s24_status relax_stage(void *arg, s24i_arena *arena)
                       false, &p->grid, p->mask, p->codes);
 }
 
+static s24_status babai_stage(void *arg, s24i_arena *arena)
+{
+    problem *p = arg;
+    return s24i_babai(&ops, arena, &watch, &p->prepared, p->w, p->rows, p->sweeps,
+                      p->prepared.scale, &p->grid, p->mask, p->codes);
+}
+
+static s24_status outlier_stage(void *arg, s24i_arena *arena)
+{
+    problem *p = arg;
+    return s24i_choose_outliers(&ops, arena, p->outliers, p->prepared.scale, p->plain, p->mask,
+                                p->rows, &p->grid);
+}
+
 /* A layer of correlated inputs, its grid fitted by range. */
 static problem open_problem(uint64_t seed, int64_t rows, int64_t n, double correlation)
 {
@@ -73,6 +88,8 @@ static float value(const problem *p, int64_t i, int64_t j)
 {
     int64_t at =
         i * s24i_grid_groups(&p->grid.form, p->n) + j / s24i_grid_group(&p->grid.form, p->n);
+    if (p->grid.free && p->grid.free[i * p->n + j])
+        return p->grid.value[i * p->n + j];
     return p->mask[i * p->n + j] ? s24i_decode(&p->grid.form, p->grid.scale[at], p->grid.zero[at],
                                                p->codes[i * p->n + j])
                                  : 0;
@@ -161,6 +178,96 @@ START_TEST(whole_sweeps_never_raise_it)
 }
 END_TEST
 
+/* Blocks of inputs, from where no single code can gain; _i: with outliers. */
+START_TEST(blocks_never_raise_it)
+{
+    problem p = open_problem(4, 70, 200, 0.8);
+    take_grid(&p, 3, S24I_GRID_ASYM, 0, S24_F32);
+    for (int64_t i = 0; i < p.rows * p.n; i++)
+        p.mask[i] = i % 7 != 0;
+    p.pattern.mask = p.mask;
+    ck_assert_int_eq(in_arena(fit_stage, &p), S24_OK);
+    if (_i) {
+        p.grid.free = GRAB(uint8_t, p.rows * p.n);
+        p.grid.value = GRAB(float, p.rows *p.n);
+        p.outliers.count = 150;
+        ck_assert_int_eq(in_arena(outlier_stage, &p), S24_OK);
+    }
+    ck_assert_int_eq(in_arena(sweep_stage, &p), S24_OK);
+    p.limits.sweeps = 100;
+    ck_assert_int_eq(in_arena(descend_stage, &p), S24_OK);
+    double before = whole_loss(&p), first = before;
+    for (p.sweeps = 1; p.sweeps < 5; p.sweeps++) {
+        ck_assert_int_eq(in_arena(babai_stage, &p), S24_OK);
+        double now = whole_loss(&p);
+        ck_assert_double_le(now, before * (1 + 1e-6));
+        before = now;
+    }
+    ck_assert_double_lt(before, first);
+    for (int64_t i = 0; i < p.rows * p.n; i++)
+        ck_assert(p.codes[i] < 8);
+}
+END_TEST
+
+/* ---- outliers ---- */
+
+static double slope(const problem *p, int64_t i, int64_t j)
+{
+    double g = 0;
+    for (int64_t k = 0; k < p->n; k++)
+        g += ((double)p->w[i * p->n + k] - (double)value(p, i, k) * p->prepared.scale[k]) *
+             p->prepared.s[k * p->n + j];
+    return g;
+}
+
+/* As many as asked for, where the mask allows, the worst by the rule; the sweep and the descent leave them at their minima; less loss. */
+START_TEST(outliers_are_free)
+{
+    problem p = open_problem(6, 20, 48, 0.6);
+    take_grid(&p, 2, S24I_GRID_SYM, 0, S24_F32);
+    for (int64_t i = 0; i < p.rows * p.n; i++)
+        p.mask[i] = i % 5 != 0;
+    p.pattern.mask = p.mask;
+    p.limits.sweeps = 100;
+    ck_assert_int_eq(in_arena(fit_stage, &p), S24_OK);
+    ck_assert_int_eq(in_arena(sweep_stage, &p), S24_OK);
+    ck_assert_int_eq(in_arena(descend_stage, &p), S24_OK);
+    double without = whole_loss(&p), least = INFINITY, most = 0;
+    p.grid.free = GRAB(uint8_t, p.rows * p.n);
+    p.grid.value = GRAB(float, p.rows *p.n);
+    p.outliers = (s24i_outliers){.count = 30, .by_magnitude = _i == 1, .inputs = _i == 2};
+    if (_i == 2)
+        p.outliers.count = 2;
+    ck_assert_int_eq(in_arena(outlier_stage, &p), S24_OK);
+    int64_t count = 0, columns = 0;
+    for (int64_t i = 0; i < p.rows * p.n; i++) {
+        ck_assert(!p.grid.free[i] || p.mask[i]);
+        count += p.grid.free[i];
+        if (_i == 1 && p.mask[i]) {
+            least = p.grid.free[i] ? fmin(least, fabsf(p.plain[i])) : least;
+            most = p.grid.free[i] ? most : fmax(most, fabsf(p.plain[i]));
+        }
+    }
+    for (int64_t j = 0; j < p.n; j++) {
+        int64_t here = 0;
+        for (int64_t i = 0; i < p.rows; i++)
+            here += p.grid.free[i * p.n + j];
+        columns += here == p.rows * 4 / 5;
+    }
+    ck_assert_int_eq(_i == 2 ? columns : count, p.outliers.count);
+    ck_assert(least >= most || _i != 1);
+    ck_assert_int_eq(in_arena(fit_stage, &p), S24_OK);
+    ck_assert_int_eq(in_arena(sweep_stage, &p), S24_OK);
+    ck_assert_int_eq(in_arena(descend_stage, &p), S24_OK);
+    ck_assert_double_lt(whole_loss(&p), 0.95 * without);
+    p.limits.sweeps = 0;
+    for (int64_t i = 0; i < p.rows * p.n; i++)
+        if (p.grid.free[i])
+            ck_assert_double_eq_tol(slope(&p, i / p.n, i % p.n), 0,
+                                    1e-3 * p.prepared.scale[i % p.n]);
+}
+END_TEST
+
 /* ---- against all there is ---- */
 
 /* The least loss of row i, by trying every code (and every support of 2:4). */
@@ -203,6 +310,8 @@ static void compare_with_all(int32_t n, int32_t m, int64_t rows, double share)
     ck_assert_int_eq(in_arena(fit_stage, &p), S24_OK);
     ck_assert_int_eq(in_arena(sweep_stage, &p), S24_OK);
     ck_assert_int_eq(in_arena(descend_stage, &p), S24_OK);
+    p.sweeps = 2; /* all 8 inputs are one block */
+    ck_assert_int_eq(in_arena(babai_stage, &p), S24_OK);
     for (int64_t i = 0; i < rows; i++) {
         double loss = row_loss(&p, i), least = least_loss(&p, i);
         ck_assert_double_ge(loss, least * (1 - 1e-9));
@@ -298,6 +407,8 @@ int main(void)
     TCase *tcase = new_case(suite, "grid");
     tcase_add_loop_test(tcase, the_loss_never_rises, 0, sizeof kinds / sizeof *kinds);
     tcase_add_test(tcase, whole_sweeps_never_raise_it);
+    tcase_add_loop_test(tcase, blocks_never_raise_it, 0, 2);
+    tcase_add_loop_test(tcase, outliers_are_free, 0, 3);
     tcase_add_test(tcase, near_the_optimum);
     tcase_add_test(tcase, groups_are_fitted_one_by_one);
     tcase_add_test(tcase, odd_groups);

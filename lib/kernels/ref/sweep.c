@@ -42,7 +42,7 @@ static float on_grid(const s24i_sweep_block *block, int64_t at, float c)
     float zero = block->zero[at];
     float code = s24i_nearest_code(fmaf(c, block->inverse[at], zero), block->top);
     block->codes[at] = (uint8_t)code;
-    return block->step[at] * (code - zero);
+    return block->step[at] == 0 ? c : block->step[at] * (code - zero);
 }
 
 static void finish_column(const s24i_sweep_block *block, int64_t column, int64_t lane)
