@@ -114,7 +114,7 @@ static s24_status check_codes(const s24i_check *c, s24i_arena *arena)
         load_any(c, scales, scale);
         load_any(c, zeros, zero);
         outliers = part(c, "outliers");
-        status = s24i_check_codes(form, codes->data, scale, zero, c->mask->data,
+        status = s24i_check_codes(&c->ctx->ops, form, codes->data, scale, zero, c->mask->data,
                                   outliers ? outliers->data : NULL, subject->data, rows, cols);
     }
     arena->used = kept;

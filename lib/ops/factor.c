@@ -145,20 +145,32 @@ static void multiply_tile(void *arg, int64_t index, int32_t worker)
                                n - first - iw);
 }
 
+s24_status s24i_invert_factor(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
+                              const float *inv_diag, float *u)
+{
+    size_t mark = arena->used;
+    inversion v = {.ops = ops, .dim = dim, .r = r, .inv_diag = inv_diag, .u = u};
+    v.scratch =
+        s24i_arena_take(arena, (size_t)(B * B) * (size_t)s24i_workers(ops->threads), sizeof(float));
+    s24_status status = S24_OK;
+    if (!s24i_counting(arena)) {
+        arena->flops += (double)dim * (double)dim * (double)dim / 3;
+        status = s24i_parallel(ops->threads, invert_column, &v, blocks(dim));
+    }
+    arena->used = mark;
+    return status;
+}
+
 s24_status s24i_inverse(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
                         const float *inv_diag, float *k)
 {
     size_t mark = arena->used;
     inversion v = {.ops = ops, .dim = dim, .r = r, .inv_diag = inv_diag, .k = k};
     v.u = s24i_arena_take(arena, (size_t)dim * (size_t)dim, sizeof(float));
-    v.scratch =
-        s24i_arena_take(arena, (size_t)(B * B) * (size_t)s24i_workers(ops->threads), sizeof(float));
-    s24_status status = S24_OK;
-    if (!s24i_counting(arena)) {
-        arena->flops += 2 * (double)dim * (double)dim * (double)dim / 3;
-        status = s24i_parallel(ops->threads, invert_column, &v, blocks(dim));
-        if (!status)
-            status = s24i_parallel(ops->threads, multiply_tile, &v, blocks(dim));
+    s24_status status = s24i_invert_factor(ops, arena, dim, r, inv_diag, v.u);
+    if (!status && !s24i_counting(arena)) {
+        arena->flops += (double)dim * (double)dim * (double)dim / 3;
+        status = s24i_parallel(ops->threads, multiply_tile, &v, blocks(dim));
     }
     arena->used = mark;
     return status;

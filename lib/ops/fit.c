@@ -143,6 +143,17 @@ static candidate search_weighted(const fit *f, const values *v)
 
 /* ---- groups ---- */
 
+/* As fminf, fmaxf for numbers, without a call. */
+static inline float least(float x, float y)
+{
+    return x < y ? x : y;
+}
+
+static inline float most(float x, float y)
+{
+    return x > y ? x : y;
+}
+
 /* What of group [first, end) of a row is kept and goes on the grid. */
 static void gather(const fit *f, int64_t row, int64_t first, int64_t end, values *v)
 {
@@ -155,23 +166,23 @@ static void gather(const fit *f, int64_t row, int64_t first, int64_t end, values
             continue;
         v->x[v->count] = f->w[row * n + j];
         v->weight[v->count] = f->weight ? f->weight[j] : 1;
-        v->unit = fmaxf(v->unit, fabsf(v->x[v->count]));
-        heaviest = fmaxf(heaviest, v->weight[v->count++]);
+        v->unit = most(v->unit, fabsf(v->x[v->count]));
+        heaviest = most(heaviest, v->weight[v->count++]);
     }
     for (int64_t i = 0; i < v->count && v->unit > 0; i++) {
         v->x[i] /= v->unit;
         v->weight[i] /= heaviest > 0 ? heaviest : 1;
-        v->low = fminf(v->low, v->x[i]);
-        v->high = fmaxf(v->high, v->x[i]);
+        v->low = least(v->low, v->x[i]);
+        v->high = most(v->high, v->x[i]);
     }
     if (v->form->scheme == S24I_GRID_REAL && v->count && v->unit > 0) {
         v->low = v->high = v->x[0]; /* 0 need not be in the range */
         for (int64_t i = 1; i < v->count; i++) {
-            v->low = fminf(v->low, v->x[i]);
-            v->high = fmaxf(v->high, v->x[i]);
+            v->low = least(v->low, v->x[i]);
+            v->high = most(v->high, v->x[i]);
         }
         if (v->low == v->high)
-            v->low = fminf(v->low, 0), v->high = fmaxf(v->high, 0);
+            v->low = least(v->low, 0), v->high = most(v->high, 0);
     }
 }
 

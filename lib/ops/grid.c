@@ -10,26 +10,52 @@
 
 /* ---- Do codes decode? ---- */
 
-s24_status s24i_check_codes(const s24i_grid_form *form, const uint8_t *codes, const float *scale,
-                            const float *zero, const uint8_t *mask, const uint8_t *free,
-                            const float *v, int64_t rows, int64_t cols)
-{
-    int64_t groups = s24i_grid_groups(form, cols), group = s24i_grid_group(form, cols);
+typedef struct {
+    const s24i_grid_form *form;
+    const uint8_t *codes, *mask, *free;
+    const float *scale, *zero, *v;
+    int64_t cols;
+    s24i_failure failure;
+} claim;
 
-    for (int64_t i = 0; i < rows * cols; i++) {
-        int64_t at = i / cols * groups + i % cols / group;
-        float value = s24i_decode(form, scale[at], zero[at], codes[i]);
-        if (codes[i] >> form->bits)
-            return s24i_fail(S24_E_STATE, "codes: row %lld, column %lld is %d, beyond %d bits",
-                             (long long)(i / cols), (long long)(i % cols), codes[i], form->bits);
-        if (mask && !mask[i])
-            value = 0;
-        if (v[i] != value && !(free && free[i] && (!mask || mask[i])))
-            return s24i_fail(S24_E_STATE,
-                             "weights: row %lld, column %lld is %.9g, but its code decodes to %.9g",
-                             (long long)(i / cols), (long long)(i % cols), v[i], value);
+static void check_row(void *arg, int64_t i, int32_t worker)
+{
+    (void)worker;
+    claim *c = arg;
+    int64_t n = c->cols, groups = s24i_grid_groups(c->form, n), group = s24i_grid_group(c->form, n);
+
+    for (int64_t j = 0, g = i * groups; j < n; j++, g += j % group == 0) {
+        int64_t at = i * n + j;
+        bool kept = !c->mask || c->mask[at];
+        float value = kept ? s24i_decode(c->form, c->scale[g], c->zero[g], c->codes[at]) : 0;
+        if (c->codes[at] >> c->form->bits) {
+            s24i_failure_keep(&c->failure, i,
+                              s24i_fail(S24_E_STATE,
+                                        "codes: row %lld, column %lld is %d, beyond %d bits",
+                                        (long long)i, (long long)j, c->codes[at], c->form->bits));
+            return;
+        }
+        if (c->v[at] != value && !(kept && c->free && c->free[at])) {
+            s24i_failure_keep(
+                &c->failure, i,
+                s24i_fail(S24_E_STATE,
+                          "weights: row %lld, column %lld is %.9g, but its code decodes to %.9g",
+                          (long long)i, (long long)j, c->v[at], value));
+            return;
+        }
     }
-    return S24_OK;
+}
+
+s24_status s24i_check_codes(const s24i_ops *ops, const s24i_grid_form *form, const uint8_t *codes,
+                            const float *scale, const float *zero, const uint8_t *mask,
+                            const uint8_t *free, const float *v, int64_t rows, int64_t cols)
+{
+    claim c = {.form = form, .codes = codes, .mask = mask, .free = free, .scale = scale};
+    c.zero = zero;
+    c.v = v;
+    c.cols = cols;
+    s24_status status = s24i_parallel(ops->threads, check_row, &c, rows);
+    return status ? status : s24i_failure_raise(&c.failure);
 }
 
 /* ---- Could values come from codes? ---- */

@@ -161,6 +161,9 @@ s24_status s24i_cross_flush(const s24i_ops *ops, s24i_cross *cross);
  * go to inv_diag (dim x S24I_BLOCK, block k at row k S24I_BLOCK, upper). False when a pivot R_jj^2 falls below `floor`. */
 s24_status s24i_cholesky(const s24i_ops *ops, s24i_arena *arena, int64_t dim, float *s,
                          float *inv_diag, float floor, bool *positive);
+/* U = R^-1, dim x dim, upper: what is below its diagonal is not written. */
+s24_status s24i_invert_factor(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
+                              const float *inv_diag, float *u);
 /* K = (R R^T)^-1, dim x dim, symmetric; may be r itself. */
 s24_status s24i_inverse(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
                         const float *inv_diag, float *k);
@@ -292,9 +295,9 @@ void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *
 
 /* S24_E_STATE and the first place where v (contiguous rows) is not what the codes decode to, or not 0 where the mask (NULL: ones) is 0;
  * where `free` (NULL: nowhere) is 1 it may be anything. scale and zero are rows x groups. */
-s24_status s24i_check_codes(const s24i_grid_form *form, const uint8_t *codes, const float *scale,
-                            const float *zero, const uint8_t *mask, const uint8_t *free,
-                            const float *v, int64_t rows, int64_t cols);
+s24_status s24i_check_codes(const s24i_ops *ops, const s24i_grid_form *form, const uint8_t *codes,
+                            const float *scale, const float *zero, const uint8_t *mask,
+                            const uint8_t *free, const float *v, int64_t rows, int64_t cols);
 /* The same for the values of one row of which nothing else is known: they must be equal steps apart, within `error` of the largest.
  * `sparse`: zeros are no values. `row` is only for texts. */
 s24_status s24i_check_levels(const s24i_grid_form *form, const double *v, int64_t cols,

@@ -280,14 +280,39 @@ s24_status s24i_aim(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
 
 /* ---- orders of the inputs ---- */
 
+enum { STRIP = 64 };
+
+typedef struct {
+    size_t n;
+    const float *u;
+    float *variance;
+} column_norms;
+
+/* [S^-1]_jj is the square of column j of U = R^-1, which is upper triangular. */
+static void column_norm_strip(void *arg, int64_t strip, int32_t worker)
+{
+    (void)worker;
+    const column_norms *c = arg;
+    size_t n = c->n, first = (size_t)strip * STRIP, end = first + STRIP < n ? first + STRIP : n;
+    double sum[STRIP] = {0};
+    for (size_t i = 0; i < end; i++)
+        for (size_t j = i > first ? i : first; j < end; j++)
+            sum[j - first] += (double)c->u[i * n + j] * (double)c->u[i * n + j];
+    for (size_t j = first; j < end; j++)
+        c->variance[j] = (float)(1 / sum[j - first]);
+}
+
 s24_status s24i_variances(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
                           float *variance)
 {
     size_t mark = arena->used, n = (size_t)prepared->dim;
-    float *k = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
-    s24_status status = s24i_inverse(ops, arena, prepared->dim, prepared->r, prepared->inv_diag, k);
-    for (size_t j = 0; !status && !s24i_counting(arena) && j < n; j++)
-        variance[j] = 1 / k[j * n + j];
+    float *u = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
+    s24_status status =
+        s24i_invert_factor(ops, arena, prepared->dim, prepared->r, prepared->inv_diag, u);
+    column_norms c = {n, u, variance};
+    if (!status && !s24i_counting(arena))
+        status =
+            s24i_parallel(ops->threads, column_norm_strip, &c, (int64_t)(n + STRIP - 1) / STRIP);
     arena->used = mark;
     return status;
 }
