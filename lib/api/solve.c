@@ -15,6 +15,7 @@ typedef struct solve {
     s24i_watch watch;
     s24i_job job;
     s24_result *result; /* NULL while only memory is predicted */
+    int64_t row_block;
     double loss, norm, target_loss, target_norm;
     double began;
 } solve;
@@ -33,6 +34,7 @@ static void describe(solve *s, s24i_arena *arena)
     s->job = (s24i_job){.ops = &s->ctx->ops,
                         .arena = arena,
                         .watch = &s->watch,
+                        .row_block = s->row_block,
                         .importance = problem->importance.data ? &problem->importance : NULL,
                         .damp_used = NAN,
                         .heldout = NAN,
@@ -89,9 +91,11 @@ static s24_status verify(const solve *s, s24i_arena *arena)
     if (bad >= 0)
         return s24i_fail(S24_E_NUMERIC, "solver %s: the weight in row %lld, column %lld became %g",
                          name, (long long)(bad / cols), (long long)(bad % cols), v[bad]);
-    if (s24i_check_support(&s->pattern, s->job.mask, rows, cols, "mask") == S24_OK &&
-        s24i_check_parts(&check, arena) == S24_OK)
-        return S24_OK;
+    s24_status status = s24i_check_support(&s->pattern, s->job.mask, rows, cols, "mask");
+    if (!status)
+        status = s24i_check_parts(&check, arena);
+    if (status != S24_E_STATE)
+        return status;
     s24i_fail_in(S24_E_INTERNAL, name);
     return s24i_fail_in(S24_E_INTERNAL, "a solver broke a constraint");
 }
@@ -147,28 +151,40 @@ static size_t result_bytes(const solve *s)
     return s24i_result_bytes(&s->job);
 }
 
-static s24_status check_limit(const solve *s, size_t scratch)
+static bool fits(const solve *s, size_t scratch)
 {
     uint64_t limit = atomic_load(&s->ctx->memory.limit),
              used = atomic_load(&s->ctx->memory.current);
     uint64_t wanted = scratch + result_bytes(s);
 
-    if (!limit || (used <= limit && wanted <= limit - used))
-        return S24_OK;
+    return !limit || (used <= limit && wanted <= limit - used);
+}
+
+/* The layer at once, or in the largest blocks of rows that fit. */
+static s24_status predict_within_limit(solve *s, size_t *scratch)
+{
+    s24_status status = predict(s, scratch);
+
+    while (!status && !fits(s, *scratch) && s->row_block > S24I_ROW_BLOCK) {
+        s->row_block = (s->row_block / 2 + S24I_ROW_BLOCK - 1) / S24I_ROW_BLOCK * S24I_ROW_BLOCK;
+        status = predict(s, scratch);
+    }
+    if (status || fits(s, *scratch))
+        return status;
+    uint64_t limit = atomic_load(&s->ctx->memory.limit),
+             used = atomic_load(&s->ctx->memory.current);
     return s24i_fail(
         S24_E_MEMORY,
         "solver %s needs %llu bytes for this problem; %llu of memory_limit %llu are in use",
-        s->solver->class->name, (unsigned long long)wanted, (unsigned long long)used,
-        (unsigned long long)limit);
+        s->solver->class->name, (unsigned long long)(*scratch + result_bytes(s)),
+        (unsigned long long)used, (unsigned long long)limit);
 }
 
 static s24_status work_in_arena(solve *s)
 {
     s24i_arena arena = {0};
-    s24_status status = predict(s, &arena.size);
+    s24_status status = predict_within_limit(s, &arena.size);
 
-    if (!status)
-        status = check_limit(s, arena.size);
     if (!status)
         status = s24i_result_create(s->ctx, &s->job, &s->result);
     if (!status && !(arena.base = s24i_alloc(&s->ctx->memory, arena.size)))
@@ -264,6 +280,7 @@ static s24_status begin(solve *s, const s24_solver *solver, const s24_problem *p
 
     *s = (solve){.ctx = solver->object.ctx, .solver = (s24_solver *)solver, .problem = problem};
     s->began = s24i_seconds();
+    s->row_block = problem->w.rows;
     return status ? status : s24i_reading_open(&s->reading, problem, problem->cross != NULL);
 }
 

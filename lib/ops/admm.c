@@ -44,7 +44,7 @@ s24_status s24i_penalty_unit(const s24i_ops *ops, s24i_arena *arena, const s24i_
 void s24i_admm_take(const s24i_ops *ops, s24i_arena *arena, s24i_admm *a)
 {
     size_t n = (size_t)a->p->dim, workers = (size_t)s24i_workers(ops->threads);
-    a->tile = tile_rows(a->rows);
+    a->tile = tile_rows(a->of_rows ? a->of_rows : a->rows);
     a->z = s24i_arena_take(arena, s24i_mul((size_t)a->rows, n), sizeof(float));
     a->f = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
     a->scratch = s24i_arena_take(arena, s24i_mul(2 * (size_t)a->tile * n, workers), sizeof(float));

@@ -420,6 +420,10 @@ s24_status s24i_unscale(const s24i_ops *ops, const s24i_prepared *prepared, floa
 
 /* ---- Solving (sweep.c, pcg.c, refit.c) ---- */
 
+/* Methods whose rows do not see each other may take a layer in blocks of a multiple of so many rows: it is cut into the same tiles, and
+ * gives the same bits. */
+#define S24I_ROW_BLOCK 256
+
 /* The blocked column sweep: mask and v (unit-diagonal coordinates) from w under the pattern; SparseGPT for N:M, sparsity and fixed masks. */
 s24_status s24i_sweep(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                       const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
@@ -458,6 +462,7 @@ typedef struct s24i_cg_limits {
     int32_t max_iter;
     double
         tol; /* a row is done when its masked residual falls below tol times the one it started with */
+    int64_t of_rows; /* of the layer whose rows these are, S24I_ROW_BLOCK cuts it; 0: all of it */
 } s24i_cg_limits;
 
 /* Conjugate gradients on the mask from v, rows independent: minimises (v - w) S (v - w)^T over the support. Stops early when the watch
@@ -495,8 +500,8 @@ typedef struct s24i_admm {
     s24i_watch *watch;
     const s24i_prepared *p;
     const s24i_pattern *pattern;
-    const float *w; /* the aim, rows x dim, unit-diagonal coordinates */
-    int64_t rows;
+    const float *w;        /* the aim, rows x dim, unit-diagonal coordinates */
+    int64_t rows, of_rows; /* of the layer whose rows these are, as for s24i_cg() */
     uint8_t *mask; /* in: where the start is not zero; then the projected iterate's support */
     float *b;      /* rows x dim for the unconstrained iterate, or NULL */
 

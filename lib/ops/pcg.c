@@ -148,7 +148,7 @@ s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
 {
     size_t mark = arena->used;
     layer_cg l = {.c = {ops, prepared, w, mask, limits, v, NULL}, .watch = watch, .rows = rows};
-    l.tile = tile_rows(rows);
+    l.tile = tile_rows(limits.of_rows ? limits.of_rows : rows);
     l.scratch = s24i_arena_take(
         arena, s24i_mul((size_t)(3 * l.tile * prepared->dim), (size_t)s24i_workers(ops->threads)),
         sizeof(float));

@@ -29,7 +29,9 @@ typedef struct {
     const struct values *o;
     const s24i_prepared *p;
     bool published; /* schedule; what counts memory sees no arrays to tell by */
-    s24i_admm admm;
+    int64_t block;  /* rows at once */
+    s24i_admm admm; /* over a block of rows, that of v */
+    float *v;
     float *first; /* geometric: SparseGPT's weights, kept where nothing better was found */
     uint8_t *first_mask;
     double *loss;  /* a row: of them, then of the end */
@@ -74,26 +76,23 @@ static s24_status first_point(run *r)
     return s24i_apply_mask(job->ops, job->w, job->mask, layer->rows, layer->cols, job->v);
 }
 
-static s24_status geometric(run *r)
+/* From what first_point() gave, the rows of one block. */
+static s24_status geometric(run *r, double unit)
 {
     const s24i_job *job = r->job;
-    int64_t iterations = length(r);
-    double start = r->o->rho > 0 ? r->o->rho : unstructured(&job->layer) ? 0.5 : 0.3, ratio, unit;
-    s24_status status = first_point(r);
-    if (!status)
-        status = s24i_penalty_unit(job->ops, job->arena, r->p, r->admm.f, &unit);
+    int64_t iterations = length(r), size = r->admm.rows * job->layer.cols;
+    double start = r->o->rho > 0 ? r->o->rho : unstructured(&job->layer) ? 0.5 : 0.3, ratio;
     if (s24i_counting(job->arena)) {
         s24i_admm_penalty(job->ops, job->arena, &r->admm, 1);
         return s24i_admm_iterate(job->ops, job->arena, &r->admm, HOLD);
     }
-    if (!status) {
-        memcpy(r->first, job->v, (size_t)(job->layer.rows * job->layer.cols) * sizeof(float));
-        memcpy(r->first_mask, job->mask, (size_t)(job->layer.rows * job->layer.cols));
-        start *= unit;
-        ratio = (r->o->rho_end > 0 ? r->o->rho_end : fmax(0.7, 2 * unit)) / start;
-        status = s24i_admm_start(job->ops, &r->admm, job->v);
-        s24i_watch_phase(job->watch, "admm", iterations);
-    }
+    memcpy(r->first, r->v, (size_t)size * sizeof(float));
+    memcpy(r->first_mask, r->admm.mask, (size_t)size);
+    start *= unit;
+    ratio = (r->o->rho_end > 0 ? r->o->rho_end : fmax(0.7, 2 * unit)) / start;
+    s24_status status = s24i_admm_start(job->ops, &r->admm, r->v);
+    s24i_watch_phase(job->watch, "admm", iterations);
+    r->iterations = 0;
     for (int64_t t = 0; t < iterations && !status; t += HOLD) {
         int32_t steps = (int32_t)(iterations - t < HOLD ? iterations - t : HOLD);
         double share = iterations > 1 ? (double)t / (double)(iterations - 1) : 1;
@@ -120,11 +119,12 @@ static s24_status published(run *r)
 static s24_status keep_better(run *r)
 {
     s24i_job *job = r->job;
-    int64_t rows = job->layer.rows, cols = job->layer.cols;
+    int64_t rows = r->admm.rows, cols = job->layer.cols;
     double *first = r->loss, *last = first ? first + rows : NULL, sums[2] = {0, 0};
-    s24_status status = s24i_row_losses(job->ops, job->arena, r->p, job->w, rows, r->first, first);
+    s24_status status =
+        s24i_row_losses(job->ops, job->arena, r->p, r->admm.w, rows, r->first, first);
     if (!status)
-        status = s24i_row_losses(job->ops, job->arena, r->p, job->w, rows, job->v, last);
+        status = s24i_row_losses(job->ops, job->arena, r->p, r->admm.w, rows, r->v, last);
     if (status || !first) /* counting */
         return status;
     for (int64_t i = 0; i < rows; i++) {
@@ -134,8 +134,8 @@ static s24_status keep_better(run *r)
     bool whole = s24i_over_layer(&job->layer.pattern);
     for (int64_t i = 0; i < rows; i++)
         if (whole ? sums[0] <= sums[1] : first[i] <= last[i]) {
-            memcpy(job->v + i * cols, r->first + i * cols, (size_t)cols * sizeof(float));
-            memcpy(job->mask + i * cols, r->first_mask + i * cols, (size_t)cols);
+            memcpy(r->v + i * cols, r->first + i * cols, (size_t)cols * sizeof(float));
+            memcpy(r->admm.mask + i * cols, r->first_mask + i * cols, (size_t)cols);
         }
     return S24_OK;
 }
@@ -153,40 +153,70 @@ static s24_status finish(run *r)
 {
     s24i_job *job = r->job;
     const s24i_layer *layer = &job->layer;
-    s24i_cg_limits limits = {(int32_t)r->o->refit_iter, r->o->tol};
+    s24i_cg_limits limits = {(int32_t)r->o->refit_iter, r->o->tol, layer->rows};
+    int64_t rows = r->admm.rows;
+    uint8_t *mask = r->admm.mask;
+    double residual = 0;
     int32_t steps = 0;
     s24_status status = S24_OK;
     if (r->published)
-        status = s24i_project(job->ops, job->arena, &layer->pattern, r->admm.b, NULL, layer->rows,
-                              layer->cols, job->mask);
+        status = s24i_project(job->ops, job->arena, &layer->pattern, r->admm.b, NULL, rows,
+                              layer->cols, mask);
     if (!status && !s24i_counting(job->arena))
-        status = s24i_apply_mask(job->ops, r->admm.b ? r->admm.b : r->admm.z, job->mask,
-                                 layer->rows, layer->cols, job->v);
+        status = s24i_apply_mask(job->ops, r->admm.b ? r->admm.b : r->admm.z, mask, rows,
+                                 layer->cols, r->v);
     if (!status)
-        status = s24i_cg(job->ops, job->arena, job->watch, r->p, job->w, layer->rows, job->mask,
-                         limits, job->v, &steps, &job->residual);
-    if (!r->published && !status)
-        status = keep_better(r);
-    if (!status && r->o->swaps > 0 && !layer->pattern.mask)
-        status = s24i_swap(job->ops, job->arena, job->watch, r->p, &layer->pattern, job->w,
-                           layer->rows, swap_limits(r->o), job->v, job->mask, &job->swaps);
+        status = s24i_cg(job->ops, job->arena, job->watch, r->p, r->admm.w, rows, mask, limits,
+                         r->v, &steps, &residual);
+    job->residual = fmax(job->residual, residual); /* NAN before the first block */
+    return status || r->published ? status : keep_better(r);
+}
+
+static void enter_block(run *r, int64_t first)
+{
+    const s24i_job *job = r->job;
+    int64_t rows = job->layer.rows - first, place = first * job->layer.cols;
+    r->admm.rows = rows < r->block ? rows : r->block;
+    r->admm.w = job->w + place;
+    r->admm.mask = job->mask + place;
+    r->v = job->v + place;
+}
+
+/* Block after block; one that the watch forbids to begin keeps SparseGPT's point. */
+static s24_status geometric_blocks(run *r)
+{
+    const s24i_job *job = r->job;
+    int64_t rows = s24i_counting(job->arena) ? 1 : job->layer.rows;
+    double unit = 1;
+    s24_status status = first_point(r);
+    if (!status)
+        status = s24i_penalty_unit(job->ops, job->arena, r->p, r->admm.f, &unit);
+    for (int64_t first = 0; first < rows && !status; first += r->block) {
+        if (first > 0 && s24i_watch_stopped(job->watch))
+            break;
+        enter_block(r, first);
+        status = geometric(r, unit);
+        if (!status)
+            status = finish(r);
+    }
     return status;
 }
 
 static void take(run *r)
 {
     const s24i_job *job = r->job;
-    size_t size = (size_t)(job->layer.rows * job->layer.cols);
+    bool together = r->published || s24i_over_layer(&job->layer.pattern);
+    r->block = together || job->row_block > job->layer.rows ? job->layer.rows : job->row_block;
+    size_t size = (size_t)(r->block * job->layer.cols);
     r->admm = (s24i_admm){.ops = job->ops, .watch = job->watch, .p = r->p};
     r->admm.pattern = &job->layer.pattern;
-    r->admm.w = job->w;
-    r->admm.rows = job->layer.rows;
-    r->admm.mask = job->mask;
+    r->admm.of_rows = job->layer.rows;
+    enter_block(r, 0);
     s24i_admm_take(job->ops, job->arena, &r->admm);
     if (!r->published) {
         r->first = s24i_arena_take(job->arena, size, sizeof(float));
         r->first_mask = s24i_arena_take(job->arena, size, 1);
-        r->loss = s24i_arena_take(job->arena, 2 * (size_t)job->layer.rows, sizeof(double));
+        r->loss = s24i_arena_take(job->arena, 2 * (size_t)r->block, sizeof(double));
     } else {
         r->admm.b = s24i_arena_take(job->arena, size, sizeof(float));
         r->seen = s24i_arena_take(job->arena, size, 1);
@@ -206,9 +236,12 @@ static s24_status solve(s24i_job *job, const void *values)
     if (status)
         return status;
     take(&r);
-    status = r.published ? published(&r) : geometric(&r);
-    if (!status)
+    status = r.published ? published(&r) : geometric_blocks(&r);
+    if (!status && r.published)
         status = finish(&r);
+    if (!status && o->swaps > 0 && !job->layer.pattern.mask)
+        status = s24i_swap(job->ops, job->arena, job->watch, &prepared, &job->layer.pattern, job->w,
+                           job->layer.rows, swap_limits(o), job->v, job->mask, &job->swaps);
     if (status || s24i_counting(job->arena))
         return status;
     job->iterations = r.iterations;

@@ -34,8 +34,9 @@ typedef struct s24i_job {
     s24i_layer layer; /* shape, gram, target, constraints; layer.pattern.mask is contiguous */
     float *w;         /* rows x cols: the weights; the solver may overwrite it */
     const s24_mat *importance; /* rows x cols, or NULL */
-    float *v;                  /* out: rows x cols, the solution */
-    uint8_t *mask;             /* out: rows x cols, 1 = kept */
+    int64_t row_block; /* where rows do not see each other, take so many at once: memory is short */
+    float *v;          /* out: rows x cols, the solution */
+    uint8_t *mask;     /* out: rows x cols, 1 = kept */
     /* For the record: */
     const char
         *damp_rule; /* "auto", "relative", "mean"; stays NULL when the solver has no damping */

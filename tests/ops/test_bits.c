@@ -164,8 +164,9 @@ static s24_status cg_stage(void *arg, s24i_arena *arena)
     bench *b = arg;
     int32_t iterations = 0;
     double residual = 0;
-    s24_status status = s24i_cg(&ops, arena, &watch, &b->prepared, b->w, ROWS, b->mask,
-                                (s24i_cg_limits){40, 1e-3}, b->v, &iterations, &residual);
+    s24_status status =
+        s24i_cg(&ops, arena, &watch, &b->prepared, b->w, ROWS, b->mask,
+                (s24i_cg_limits){.max_iter = 40, .tol = 1e-3}, b->v, &iterations, &residual);
     if (!s24i_counting(arena)) {
         keep(b, &iterations, sizeof iterations);
         keep(b, &residual, sizeof residual);

@@ -209,7 +209,7 @@ START_TEST(cg_goes_down)
     for (int iterations = 1; iterations < 20; iterations++) {
         float *v = start(&y);
         refit r = refit_of(&y, v);
-        r.limits = (s24i_cg_limits){iterations, 0};
+        r.limits = (s24i_cg_limits){.max_iter = iterations};
         ck_assert_int_eq(in_arena(cg_stage, &r), S24_OK);
         ck_assert_int_eq(r.iterations, iterations);
         check_near(r.residual, gradient_left(&y, v, from), 1e-5 + 0.01 * r.residual);

@@ -48,6 +48,7 @@ static const char *const variants[] = {"",
                                        "sweeps=3",
                                        "start=weights",
                                        "scales=f16",
+                                       "outliers=0.1, block_sweeps=2",
                                        "order=none",
                                        "preset=3basil, max_iter=20",
                                        "method=alternate, sparse=alps, max_iter=2",
@@ -112,6 +113,55 @@ START_TEST(prediction_holds_for_small_layers)
 {
     for (int s = 0; s < SHAPES - 1; s += 2)
         visit_memory(shapes[s], s % 4 ? shapes[s][2] : 0, false, false);
+}
+END_TEST
+
+/* Too little memory for a layer at once: blocks of rows, where the solver can, with the same bits. */
+static void check_blocks(const constraint *limit, const char *assignments, bool possible)
+{
+    s24_ctx *ctx = open_ctx(2);
+    layer l = open_layer(ctx, limit, 700, 64, 200);
+    s24_solver *solver = new_solver(ctx, "alps", false);
+    s24_result *whole, *result;
+    static const char *const same[] = {"loss", "residual", "iterations", "damp_used", "nnz"};
+    uint64_t bytes, used;
+    int solved = 0;
+    grid_ok(s24_solver_parse(solver, assignments));
+    grid_ok(s24_solve(solver, l.problem, &whole));
+    grid_ok(s24_solver_memory(solver, l.problem, &bytes));
+    grid_ok(s24_ctx_memory(ctx, &used, NULL));
+    for (int part = 40; part < 100; part += 4) {
+        grid_ok(
+            s24_ctx_set_int(ctx, "memory_limit", (int64_t)(used + bytes * (uint64_t)part / 100)));
+        s24_status status = s24_solve(solver, l.problem, &result);
+        if (status == S24_E_MEMORY)
+            continue;
+        grid_ok(status);
+        solved++;
+        ck_assert_double_lt(number(result, "peak_bytes"), number(whole, "peak_bytes"));
+        ck_assert(!memcmp(weights_of(result), weights_of(whole), 700 * 64 * sizeof(float)));
+        ck_assert(!memcmp(mask_of(result), mask_of(whole), 700 * 64));
+        for (int k = 0; k < 5; k++)
+            ck_assert_double_eq(number(result, same[k]), number(whole, same[k]));
+        s24_result_destroy(result);
+    }
+    grid_check(possible ? solved > 2 : solved == 0, "%s, %s: %d limits", limit->text, assignments,
+               solved);
+    s24_result_destroy(whole);
+    s24_solver_destroy(solver);
+    close_layer(&l);
+    close_ctx(ctx);
+}
+
+START_TEST(blocks_of_rows_give_the_same)
+{
+    for (int c = 0; c < CONSTRAINTS; c++)
+        if (fits(&constraints[c], 64) && !constraints[c].bits && !constraints[c].rank &&
+            !(constraints[c].mask && *constraints[c].text))
+            check_blocks(&constraints[c], "",
+                         !strstr(constraints[c].text, "%") || strstr(constraints[c].text, "row"));
+    check_blocks(&constraints[0], "preset=paper", false);
+    check_blocks(&constraints[0], "swaps=2", true);
 }
 END_TEST
 
@@ -383,6 +433,7 @@ int main(void)
     tcase_add_loop_test(memory, prediction_holds_and_is_close, 0, LARGE);
     tcase_add_test(memory, prediction_holds_for_targets);
     tcase_add_test(memory, prediction_holds_for_small_layers);
+    tcase_add_test(memory, blocks_of_rows_give_the_same);
     tcase_add_test(memory, memory_limit_is_kept);
     tcase_add_test(memory, refused_allocations_leak_nothing);
     TCase *running = new_case(suite, "progress");
