@@ -300,6 +300,32 @@ static void measure_sweep_block(work w)
         }
 }
 
+enum { THIN_ROWS = 32, THIN_SIDE = 2048 };
+
+static void run_dot_rows(work *w)
+{
+    w->kernels->dot_rows(w->x, THIN_ROWS, w->b, THIN_SIDE, THIN_SIDE, w->z, THIN_SIDE);
+}
+
+static void run_thin_sgemm(work *w)
+{
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, THIN_ROWS, THIN_SIDE, THIN_SIDE, 1.0f,
+                w->x, THIN_SIDE, w->b, THIN_SIDE, 0.0f, w->c, THIN_SIDE);
+}
+
+/* Against sgemm at its best, then on the same shape. */
+static void measure_dot_rows(work w)
+{
+    double flops = 2.0 * THIN_ROWS * THIN_SIDE * THIN_SIDE;
+    w.n = (int64_t)THIN_SIDE * THIN_SIDE;
+    times best = best_times(run_sgemm, run_dot_rows, &w);
+    print_line("dot_rows", "32 rows", &w, best.kernel, "gflops", flops / best.kernel,
+               flops / best.kernel / sgemm_rate(best.plain));
+    times same = best_times(run_thin_sgemm, run_dot_rows, &w);
+    print_line("dot_rows", "32 rows, to sgemm on them", &w, same.kernel, "gflops",
+               flops / same.kernel, same.plain / same.kernel);
+}
+
 /* Nothing to change: what a row costs once it has settled. */
 static void run_descend_row(work *w)
 {

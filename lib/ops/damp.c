@@ -23,6 +23,7 @@ typedef struct {
     float *w, *aim, *v;
     uint8_t *mask;
     uint8_t *fixed; /* rows of the layer's mask */
+    double norm[2]; /* of the sample on each half; NAN until asked for */
 } trial;
 
 static void take_trial(trial *t)
@@ -85,9 +86,11 @@ static s24_status score(trial *t, int half, double *loss, double *norm)
         status = s24i_target_loss(t->ops, t->arena, layer->gram, layer->cross, half, layer->blend,
                                   &w, &v, t->row_of, &l, &n);
     } else {
+        double *known = &t->norm[half == S24I_SECOND];
         status = s24i_quadratic(t->ops, t->arena, layer->gram, half, &w, &v, &l);
-        if (!status)
-            status = s24i_quadratic(t->ops, t->arena, layer->gram, half, &w, NULL, &n);
+        if (!status && isnan(*known))
+            status = s24i_quadratic(t->ops, t->arena, layer->gram, half, &w, NULL, known);
+        n = *known;
     }
     *loss += l;
     *norm += n;
@@ -136,6 +139,7 @@ s24_status s24i_choose_damping(const s24i_ops *ops, s24i_arena *arena, s24i_watc
     size_t mark = arena->used;
     s24_status status = S24_OK;
     trial t = {.ops = ops, .arena = arena, .layer = layer, .prepared = scratch};
+    t.norm[0] = t.norm[1] = NAN;
     t.pattern = layer->pattern;
     t.rows = layer->rows < SAMPLE ? layer->rows : SAMPLE;
     *damp = FALLBACK;

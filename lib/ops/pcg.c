@@ -7,10 +7,13 @@
  * unit-diagonal coordinates the Jacobi preconditioner is the identity. The residual is kept zero off the mask, so its norm is the masked
  * one and a row stops when it should.
  */
-/* Wide tiles make better products, many tiles better balance. Of the shape alone. */
+enum { THIN = 32, STRIP = 48 };
+
+/* Wide tiles make better products, many tiles better balance. Of the shape alone. So few rows are one tile, and the columns of their
+ * products are shared out: sgemm would copy all of S for each product. */
 static int64_t tile_rows(int64_t rows)
 {
-    return rows >= 1024 ? S24I_CG_ROWS : rows >= 256 ? 64 : rows >= 64 ? 32 : 16;
+    return rows >= 1024 ? S24I_CG_ROWS : rows >= 256 ? 64 : rows > THIN ? 32 : THIN;
 }
 
 typedef struct {
@@ -21,7 +24,35 @@ typedef struct {
     s24i_cg_limits limits;
     float *v;
     double *left; /* a row: relative residual at the end */
+    bool thin;    /* products run on all threads: not inside a task */
 } cg;
+
+/* to = from S, S symmetric. */
+typedef struct {
+    const cg *c;
+    const float *from;
+    int64_t rows;
+    float *to;
+} thin_product;
+
+static void multiply_strip(void *arg, int64_t strip, int32_t worker)
+{
+    (void)worker;
+    const thin_product *t = arg;
+    int64_t n = t->c->p->dim, first = strip * STRIP, cols = n - first < STRIP ? n - first : STRIP;
+    t->c->ops->kernels->dot_rows(t->from, t->rows, t->c->p->s + first * n, cols, n, t->to + first,
+                                 n);
+}
+
+static s24_status multiply(const cg *c, const float *from, int64_t rows, float *to)
+{
+    int64_t n = c->p->dim;
+    thin_product t = {c, from, rows, to};
+    if (c->thin)
+        return s24i_parallel(c->ops->threads, multiply_strip, &t, (n + STRIP - 1) / STRIP);
+    s24i_sgemm(false, false, rows, n, n, 1, from, n, c->p->s, n, 0, to, n);
+    return S24_OK;
+}
 
 /* The rows of a tile that still run, packed to the front: the product shrinks as rows finish. */
 typedef struct {
@@ -52,13 +83,13 @@ static void retire(const cg *c, tile_state *t, int64_t i)
 }
 
 /* r = ((w - v) S) on the mask, p = r. */
-static void begin(const cg *c, tile_state *t, int64_t rows)
+static s24_status begin(const cg *c, tile_state *t, int64_t rows)
 {
     const s24i_kernels *kernels = c->ops->kernels;
     int64_t n = t->n;
     for (int64_t i = 0; i < rows * n; i++)
         t->p[i] = c->w[i] - c->v[i];
-    s24i_sgemm(false, false, rows, n, n, 1, t->p, n, c->p->s, n, 0, t->r, n);
+    s24_status status = multiply(c, t->p, rows, t->r);
     for (int64_t i = 0; i < rows; i++) {
         float *r = t->r + i * n;
         kernels->apply_mask(r, c->mask + i * n, r, n);
@@ -70,6 +101,7 @@ static void begin(const cg *c, tile_state *t, int64_t rows)
     for (int64_t i = rows - 1; i >= 0; i--)
         if (done(c, t, i))
             retire(c, t, i);
+    return status;
 }
 
 /* One iteration of one row, with ap = p S. */
@@ -89,31 +121,39 @@ static void advance(const cg *c, tile_state *t, int64_t i)
     t->norm2[i] = norm2;
 }
 
+static s24_status run_rows(const cg *c, s24i_watch *watch, int64_t rows, float *scratch,
+                           int32_t *iterations, int64_t *products)
+{
+    tile_state t = {.n = c->p->dim};
+    t.r = scratch;
+    t.p = t.r + rows * t.n;
+    t.ap = t.p + rows * t.n;
+    s24_status status = begin(c, &t, rows);
+    *iterations = 0;
+    *products = rows;
+    while (!status && t.running && *iterations < c->limits.max_iter && !s24i_watch_stopped(watch)) {
+        status = multiply(c, t.p, t.running, t.ap);
+        *products += t.running;
+        for (int64_t i = t.running - 1; i >= 0 && !status; i--) {
+            advance(c, &t, i);
+            if (done(c, &t, i))
+                retire(c, &t, i);
+        }
+        ++*iterations;
+    }
+    while (t.running)
+        retire(c, &t, t.running - 1);
+    return status;
+}
+
 int32_t s24i_cg_rows(const s24i_ops *ops, s24i_watch *watch, const s24i_prepared *prepared,
                      const float *w, int64_t rows, const uint8_t *mask, s24i_cg_limits limits,
                      float *v, float *scratch, double *left, int64_t *products)
 {
-    cg c = {ops, prepared, w, mask, limits, v, left};
-    tile_state t = {.n = prepared->dim};
-    t.r = scratch;
-    t.p = t.r + rows * t.n;
-    t.ap = t.p + rows * t.n;
-    begin(&c, &t, rows);
-    int32_t iteration = 0;
-    *products = rows;
-    while (t.running && iteration < limits.max_iter && !s24i_watch_stopped(watch)) {
-        s24i_sgemm(false, false, t.running, t.n, t.n, 1, t.p, t.n, prepared->s, t.n, 0, t.ap, t.n);
-        *products += t.running;
-        for (int64_t i = t.running - 1; i >= 0; i--) {
-            advance(&c, &t, i);
-            if (done(&c, &t, i))
-                retire(&c, &t, i);
-        }
-        iteration++;
-    }
-    while (t.running)
-        retire(&c, &t, t.running - 1);
-    return iteration;
+    cg c = {ops, prepared, w, mask, limits, v, left, false};
+    int32_t iterations;
+    run_rows(&c, watch, rows, scratch, &iterations, products);
+    return iterations;
 }
 
 /* ---- the whole layer ---- */
@@ -126,20 +166,27 @@ typedef struct {
     _Atomic int64_t iterations, products; /* most of a row; rows times S, of all */
 } layer_cg;
 
-static void cg_tile(void *arg, int64_t tile, int32_t worker)
+static s24_status run_tile(layer_cg *l, int64_t tile, float *scratch)
 {
-    layer_cg *l = arg;
-    const cg *c = &l->c;
-    int64_t n = c->p->dim, first = tile * l->tile;
+    int64_t n = l->c.p->dim, first = tile * l->tile, products;
     int64_t rows = l->rows - first < l->tile ? l->rows - first : l->tile;
-    int64_t products;
-    int32_t iterations =
-        s24i_cg_rows(c->ops, l->watch, c->p, c->w + first * n, rows, c->mask + first * n, c->limits,
-                     c->v + first * n, l->scratch + (int64_t)worker * 3 * l->tile * n,
-                     c->left + first, &products);
+    int32_t iterations;
+    cg c = l->c;
+    c.w += first * n;
+    c.mask += first * n;
+    c.v += first * n;
+    c.left += first;
+    s24_status status = run_rows(&c, l->watch, rows, scratch, &iterations, &products);
     s24i_keep_maximum(&l->iterations, iterations);
     atomic_fetch_add(&l->products, products);
     s24i_watch_step(l->watch, rows, NAN, NAN);
+    return status;
+}
+
+static void cg_tile(void *arg, int64_t tile, int32_t worker)
+{
+    layer_cg *l = arg;
+    run_tile(l, tile, l->scratch + (int64_t)worker * 3 * l->tile * l->c.p->dim);
 }
 
 s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
@@ -147,16 +194,18 @@ s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
                    s24i_cg_limits limits, float *v, int32_t *iterations, double *residual)
 {
     size_t mark = arena->used;
-    layer_cg l = {.c = {ops, prepared, w, mask, limits, v, NULL}, .watch = watch, .rows = rows};
+    layer_cg l = {.c = {ops, prepared, w, mask, limits, v}, .watch = watch, .rows = rows};
     l.tile = tile_rows(limits.of_rows ? limits.of_rows : rows);
-    l.scratch = s24i_arena_take(
-        arena, s24i_mul((size_t)(3 * l.tile * prepared->dim), (size_t)s24i_workers(ops->threads)),
-        sizeof(float));
+    l.c.thin = l.tile == THIN && rows <= THIN;
+    size_t tiles = l.c.thin ? 1 : (size_t)s24i_workers(ops->threads);
+    l.scratch = s24i_arena_take(arena, s24i_mul((size_t)(3 * l.tile * prepared->dim), tiles),
+                                sizeof(float));
     l.c.left = s24i_arena_take(arena, (size_t)rows, sizeof(double));
     s24_status status = S24_OK;
     if (!s24i_counting(arena)) {
         s24i_watch_phase(watch, "refit", rows);
-        status = s24i_parallel(ops->threads, cg_tile, &l, (rows + l.tile - 1) / l.tile);
+        status = l.c.thin ? run_tile(&l, 0, l.scratch)
+                          : s24i_parallel(ops->threads, cg_tile, &l, (rows + l.tile - 1) / l.tile);
         *iterations = (int32_t)atomic_load(&l.iterations);
         arena->flops += s24i_product_flops(atomic_load(&l.products), prepared->dim);
         *residual = 0;

@@ -118,28 +118,46 @@ s24_status s24i_refit(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
 
 /* ---- losses of rows ---- */
 
-enum { LOSS_ROWS = 128 };
+/* |e R|^2, S = R R^T, block after block of columns: half of the product with S. */
+enum { LOSS_ROWS = 128, LOSS_COLS = 2 * S24I_BLOCK };
 
 typedef struct {
     const s24i_ops *ops;
     const s24i_prepared *p;
     const float *w, *v;
     int64_t rows;
-    float *scratch; /* 2 x LOSS_ROWS x dim a worker */
+    float *scratch; /* a worker: LOSS_ROWS x dim, LOSS_ROWS x LOSS_COLS, LOSS_COLS x LOSS_COLS */
     double *loss;
 } row_losses;
+
+static int64_t loss_floats(int64_t n)
+{
+    return LOSS_ROWS * (n + LOSS_COLS) + LOSS_COLS * LOSS_COLS;
+}
 
 static void loss_tile(void *arg, int64_t tile, int32_t worker)
 {
     const row_losses *l = arg;
     int64_t n = l->p->dim, first = tile * LOSS_ROWS;
     int64_t rows = l->rows - first < LOSS_ROWS ? l->rows - first : LOSS_ROWS;
-    float *e = l->scratch + (int64_t)worker * 2 * LOSS_ROWS * n, *product = e + LOSS_ROWS * n;
+    float *e = l->scratch + (int64_t)worker * loss_floats(n), *product = e + LOSS_ROWS * n;
+    float *corner = product + LOSS_ROWS * LOSS_COLS;
     for (int64_t i = 0; i < rows * n; i++)
         e[i] = l->v[first * n + i] - l->w[first * n + i];
-    s24i_sgemm(false, false, rows, n, n, 1, e, n, l->p->s, n, 0, product, n);
     for (int64_t i = 0; i < rows; i++)
-        l->loss[first + i] = l->ops->kernels->dot(e + i * n, product + i * n, n);
+        l->loss[first + i] = 0;
+    for (int64_t c = 0; c < n; c += LOSS_COLS) {
+        int64_t cols = n - c < LOSS_COLS ? n - c : LOSS_COLS;
+        const float *r = l->p->r + c;
+        for (int64_t i = 0; i < cols; i++)
+            for (int64_t j = 0; j < cols; j++)
+                corner[i * cols + j] = j < i ? 0 : r[(c + i) * n + j];
+        s24i_sgemm(false, false, rows, cols, cols, 1, e + c, n, corner, cols, 0, product, cols);
+        if (c > 0)
+            s24i_sgemm(false, false, rows, cols, c, 1, e, n, r, n, 1, product, cols);
+        for (int64_t i = 0; i < rows; i++)
+            l->loss[first + i] += l->ops->kernels->sum_squares(product + i * cols, cols);
+    }
 }
 
 s24_status s24i_row_losses(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
@@ -148,10 +166,10 @@ s24_status s24i_row_losses(const s24i_ops *ops, s24i_arena *arena, const s24i_pr
     size_t before = arena->used;
     row_losses l = {.ops = ops, .p = prepared, .w = w, .v = v, .rows = rows, .loss = loss};
     l.scratch = s24i_arena_take(
-        arena, (size_t)(2 * LOSS_ROWS * prepared->dim) * (size_t)s24i_workers(ops->threads),
+        arena, (size_t)loss_floats(prepared->dim) * (size_t)s24i_workers(ops->threads),
         sizeof(float));
     s24_status status = S24_OK;
-    arena->flops += s24i_product_flops(rows, prepared->dim);
+    arena->flops += s24i_product_flops(rows, prepared->dim) / 2;
     if (!s24i_counting(arena))
         status = s24i_parallel(ops->threads, loss_tile, &l, (rows + LOSS_ROWS - 1) / LOSS_ROWS);
     arena->used = before;

@@ -188,12 +188,33 @@ START_TEST(a_product_is_fused_into_its_sum)
 }
 END_TEST
 
+/* Integers, so that any order gives the same. */
+START_TEST(rows_are_multiplied_with_rows)
+{
+    float rows[2][20], columns[3][20], out[2][4] = {{0}};
+    for (int k = 0; k < 60; ++k)
+        columns[k / 20][k % 20] = (float)(k * 7 % 11 - 5);
+    for (int k = 0; k < 40; ++k)
+        rows[k / 20][k % 20] = (float)(k * 5 % 13 - 6);
+    ref.dot_rows(rows[0], 2, columns[0], 3, 20, out[0], 4);
+    for (int i = 0; i < 2; ++i)
+        for (int j = 0; j < 3; ++j) {
+            float sum = 0;
+            for (int k = 0; k < 20; ++k)
+                sum += rows[i][k] * columns[j][k];
+            ck_assert(out[i][j] == sum);
+        }
+    ck_assert(out[0][3] == 0 && out[1][3] == 0);
+}
+END_TEST
+
 TCase *reference_tests(void)
 {
     TCase *test = tcase_create("reference");
     tcase_add_checked_fixture(test, setup, NULL);
     tcase_add_test(test, admm_keeps_the_dual_off_the_mask);
     tcase_add_test(test, a_split_moves_as_admm_does);
+    tcase_add_test(test, rows_are_multiplied_with_rows);
     tcase_add_test(test, sets_are_chosen_by_name);
     tcase_add_test(test, no_entry_is_missing);
     tcase_add_test(test, selection_is_that_of_a_sort);

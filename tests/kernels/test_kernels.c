@@ -1,5 +1,6 @@
 /* Every row of kernels.def, on every instruction set offered, gives the bits of its reference. A row without a check_<name> here does not
  * compile. */
+#include "dots.h"
 #include "prox.h"
 #include "reference.h"
 #include "trial.h"

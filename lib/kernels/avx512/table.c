@@ -9,6 +9,7 @@ void s24i_kernels_avx512(s24i_kernels *table)
     table->apply_mask = s24i_avx512_apply_mask;
     table->first_nonfinite = s24i_avx512_first_nonfinite;
     table->sum_squares = s24i_avx512_sum_squares;
+    table->dot_rows = s24i_avx512_dot_rows;
     table->dot = s24i_avx512_dot;
     table->dot_f64 = s24i_avx512_dot_f64;
     table->add_squares = s24i_avx512_add_squares;

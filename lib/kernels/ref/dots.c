@@ -1,0 +1,22 @@
+#include "kernels/kernels.h"
+#include "kernels/ref/table.h"
+#include <math.h>
+
+static float dot_in_lanes(const float *x, const float *y, int64_t n)
+{
+    float acc[S24I_LANES] = {0};
+    for (int64_t k = 0; k < n; ++k)
+        acc[k % S24I_LANES] = fmaf(x[k], y[k], acc[k % S24I_LANES]);
+    for (int half = S24I_LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i)
+            acc[i] += acc[i + half];
+    return acc[0];
+}
+
+void s24i_ref_dot_rows(const float *x, int64_t rows, const float *y, int64_t cols, int64_t n,
+                       float *out, int64_t ldo)
+{
+    for (int64_t i = 0; i < rows; ++i)
+        for (int64_t j = 0; j < cols; ++j)
+            out[i * ldo + j] = dot_in_lanes(x + i * n, y + j * n, n);
+}

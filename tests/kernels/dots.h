@@ -1,0 +1,8 @@
+/* The check of the row of kernels.def that multiplies few rows with many. */
+#ifndef S24_TESTS_DOTS_H
+#define S24_TESTS_DOTS_H
+#include "kernels/kernels.h"
+
+void check_dot_rows(const s24i_kernels *fast);
+
+#endif
