@@ -1,6 +1,7 @@
 /* sparse24 compress: a whole model, block by block. */
 #include "commands.h"
 #include "assemble.h"
+#include "clock.h"
 #include "report.h"
 #include "walk.h"
 #include "evaluate.h"
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 typedef struct job {
@@ -33,13 +33,6 @@ typedef struct job {
     double efficiency;
     bool complete; /* a run that was stopped after its output was there */
 } job;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- Before the work: all that can be wrong ---- */
 

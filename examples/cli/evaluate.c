@@ -1,10 +1,10 @@
 #include "evaluate.h"
+#include "clock.h"
 #include "message.h"
 #include "progress.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* One pass over all rows. */
 typedef struct pass {
@@ -14,13 +14,6 @@ typedef struct pass {
     float *h;                 /* activations of all rows */
     double flops, done_flops; /* of the whole pass; so far */
 } pass;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 bool product_rate(s24_ctx *ctx, double *rate)
 {

@@ -96,10 +96,7 @@ void outcome_close(outcome *o)
 
 static bool put_record(const outcome *o, s24_file *file)
 {
-    static const char *const volatile_keys[] = {"seconds", "peak_bytes", "threads", NULL};
-    char *record = stored_record(o);
-    for (const char *const *key = volatile_keys; *key; key++)
-        record = record_drop(record, *key);
+    char *record = record_drop_volatile(stored_record(o));
     bool done = s24_file_set_meta(file, "sparse24.record", record) == S24_OK;
     free(record);
     return done;

@@ -1,10 +1,10 @@
 #include "progress.h"
+#include "clock.h"
 #include "message.h"
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static struct {
@@ -25,13 +25,6 @@ static void on_signal(int number)
     s24_solver *solver = atomic_load(&watched);
     if (solver)
         s24_solver_cancel(solver);
-}
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 void progress_start(bool wanted)
@@ -65,7 +58,7 @@ static void draw(double fraction, double left)
 void progress_span(double from, double to)
 {
     if (to > 0 && bar.to <= 0) {
-        bar.job_began = seconds();
+        bar.job_began = now();
         bar.start = from;
     }
     bar.from = from;
@@ -76,24 +69,24 @@ void progress_span(double from, double to)
 static double time_left(double began, double start, double fraction)
 {
     double done = fraction - start;
-    return done > 0 ? (seconds() - began) * (1 - fraction) / done : -1;
+    return done > 0 ? (now() - began) * (1 - fraction) / done : -1;
 }
 
 void progress_show(const char *title, const char *phase, int64_t step, int64_t total)
 {
     char name[sizeof bar.phase];
-    double now = seconds();
+    double moment = now();
     if (!bar.shown)
         return;
     snprintf(name, sizeof name, "%s%s%s", title, *phase ? ": " : "", phase);
     bool job = bar.to > 0, news = strcmp(name, bar.phase) && (bar.terminal || !job);
-    if (!news && now - bar.last < (bar.terminal ? 0.1 : job ? 5.0 : 1.0))
+    if (!news && moment - bar.last < (bar.terminal ? 0.1 : job ? 5.0 : 1.0))
         return; /* a log of a long job needs no line a phase */
     if (strcmp(name, bar.phase)) {
         strcpy(bar.phase, name);
-        bar.began = now;
+        bar.began = moment;
     }
-    bar.last = now;
+    bar.last = moment;
     double fraction = total > 0 ? (double)step / (double)total : 0;
     fraction = fraction > 1 ? 1 : fraction;
     if (job) {

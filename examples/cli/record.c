@@ -58,6 +58,11 @@ char *record_drop(char *record, const char *key)
     return record;
 }
 
+char *record_drop_volatile(char *record)
+{
+    return record_drop(record_drop(record_drop(record, "seconds"), "peak_bytes"), "threads");
+}
+
 /* `value` is JSON already. */
 static char *put(char *record, const char *key, const char *value)
 {

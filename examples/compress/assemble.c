@@ -108,19 +108,15 @@ static bool put_tensors(writing *w)
     return true;
 }
 
-/* The records without what differs from run to run, so that equal runs give equal files. */
 static char *stable_records(const char *const *records, int count)
 {
-    static const char *const volatile_keys[] = {"seconds", "peak_bytes", "threads"};
     size_t size = 1;
     for (int i = 0; i < count; i++)
         size += strlen(records[i]) + 1;
     char *text = must(malloc(size)), *end = text;
     *end = 0;
     for (int i = 0; i < count; i++) {
-        char *record = must(strdup(records[i]));
-        for (size_t k = 0; k < sizeof volatile_keys / sizeof *volatile_keys; k++)
-            record = record_drop(record, volatile_keys[k]);
+        char *record = record_drop_volatile(must(strdup(records[i])));
         end += sprintf(end, "%s\n", record);
         free(record);
     }

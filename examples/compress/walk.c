@@ -1,11 +1,11 @@
 #include "walk.h"
+#include "clock.h"
 #include "message.h"
 #include "progress.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* A stage: matrices with one input. `last` ends the list. */
 enum { STAGES = 4, MOST = 3 };
@@ -29,13 +29,6 @@ typedef struct step {
     int held;             /* 1: of the held-out sequences */
     int64_t first, count; /* tokens */
 } step;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool llama(s24_status status)
 {
