@@ -20,22 +20,19 @@ static int64_t least(int64_t a, int64_t b)
 }
 
 s24_status s24i_penalty_unit(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
-                             float *f, double *unit)
+                             double *unit)
 {
     size_t mark = arena->used;
     int64_t n = prepared->dim;
-    float *diagonal = s24i_arena_take(arena, (size_t)n, sizeof(float));
+    float *variance = s24i_arena_take(arena, (size_t)n, sizeof(float));
     uint8_t *upper = s24i_arena_take(arena, (size_t)n, 1);
-    double median = INFINITY;
-    s24_status status = s24i_inverse(ops, arena, n, prepared->r, prepared->inv_diag, f);
+    s24_status status = s24i_variances(ops, arena, prepared, variance);
     if (!status && !s24i_counting(arena)) {
-        for (int64_t j = 0; j < n; j++)
-            diagonal[j] = f[j * n + j];
-        s24i_keep_largest(diagonal, n, n - n / 2, upper);
+        s24i_keep_largest(variance, n, n / 2 + 1, upper);
+        *unit = INFINITY;
         for (int64_t j = 0; j < n; j++)
             if (upper[j])
-                median = fmin(median, diagonal[j]);
-        *unit = 1 / median;
+                *unit = fmin(*unit, (double)variance[j]);
     }
     arena->used = mark;
     return status;

@@ -506,16 +506,16 @@ typedef struct s24i_admm {
     float *b;      /* rows x dim for the unconstrained iterate, or NULL */
 
     float *z;         /* rows x dim: the projected iterate on the mask, the scaled dual off it */
-    float *f;         /* (S + rho I)^-1; free to use before the first penalty */
+    float *f;         /* (S + rho I)^-1 */
     float *scratch;   /* 2 tiles a worker */
     int64_t tile;     /* rows of one */
     double rho, dual; /* dual: what the dual in z is still to be multiplied with */
     int32_t steps;
 } s24i_admm;
 
-/* 1 / the upper median of diag(S^-1), the unit of penalties; f (dim x dim) becomes S^-1. */
+/* 1 / the upper median of diag(S^-1), the unit of penalties. */
 s24_status s24i_penalty_unit(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
-                             float *f, double *unit);
+                             double *unit);
 /* Arrays from the arena; they stay taken. */
 void s24i_admm_take(const s24i_ops *ops, s24i_arena *arena, s24i_admm *admm);
 /* Start from `from` (rows x dim) on the mask, dual 0. */

@@ -34,6 +34,7 @@ typedef struct {
     int which;
     s24i_prepared *out;
     int64_t tiles;
+    const s24i_kernels *kernels;
 } fill;
 
 static void fill_row(const fill *f, int64_t i, int64_t j0, int64_t j1)
@@ -61,13 +62,15 @@ static void fill_tile(void *arg, int64_t index, int32_t worker)
         return;
     for (int64_t i = i0; i < i1; i++)
         fill_row(f, i, j0, j1 < i + 1 ? j1 : i + 1);
+    float *s = f->out->s;
+    for (int64_t j = j0; i0 == j0 && j < j1; j++)
+        for (int64_t i = j; i < i1; i++)
+            s[j * n + i] = s[i * n + j];
+    if (i0 > j0)
+        f->kernels->transpose(s + i0 * n + j0, n, s + j0 * n + i0, n, i1 - i0, j1 - j0);
     for (int64_t j = j0; j < j1; j++) {
         int64_t first = i0 > j ? i0 : j;
-        float *row = f->out->s + j * n;
-        for (int64_t i = first; i < i1; i++)
-            row[i] = f->out->s[i * n + j];
-        if (i1 > first)
-            memcpy(f->out->r + j * n + first, row + first, (size_t)(i1 - first) * sizeof(float));
+        memcpy(f->out->r + j * n + first, s + j * n + first, (size_t)(i1 - first) * sizeof(float));
     }
 }
 
@@ -77,6 +80,7 @@ s24_status s24i_prepare_factor(const s24i_ops *ops, s24i_arena *arena, const s24
     if (s24i_counting(arena))
         return s24i_cholesky(ops, arena, out->dim, NULL, NULL, 0, NULL);
     fill f = {.gram = gram, .which = which, .out = out, .tiles = (out->dim + TILE - 1) / TILE};
+    f.kernels = ops->kernels;
     bool positive = false;
     for (out->climbs = 0; !positive && out->climbs <= LADDER; out->climbs++) {
         set_scale(gram, which, damping, out);

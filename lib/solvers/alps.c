@@ -190,7 +190,7 @@ static s24_status geometric_blocks(run *r)
     double unit = 1;
     s24_status status = first_point(r);
     if (!status)
-        status = s24i_penalty_unit(job->ops, job->arena, r->p, r->admm.f, &unit);
+        status = s24i_penalty_unit(job->ops, job->arena, r->p, &unit);
     for (int64_t first = 0; first < rows && !status; first += r->block) {
         if (first > 0 && s24i_watch_stopped(job->watch))
             break;

@@ -211,7 +211,7 @@ static s24_status joint(run *r)
     if (!status)
         status = loss(r, &first);
     if (!status)
-        status = s24i_penalty_unit(job->ops, job->arena, &r->prepared, r->split.f, &unit);
+        status = s24i_penalty_unit(job->ops, job->arena, &r->prepared, &unit);
     if (s24i_counting(job->arena)) {
         s24i_split_penalty(job->arena, &r->split, 1);
         s24i_split_iterate(job->arena, &r->split, true);
