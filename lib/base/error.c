@@ -21,7 +21,7 @@ static void make_printable(char *text)
     }
 }
 
-s24_status s24i_fail(s24_status status, const char *format, ...)
+s24_status(s24i_fail)(s24_status status, const char *format, ...)
 {
     char text[TEXT]; /* the arguments may point into error_text */
     va_list arguments;
@@ -34,7 +34,7 @@ s24_status s24i_fail(s24_status status, const char *format, ...)
     return status;
 }
 
-s24_status s24i_fail_in(s24_status status, const char *prefix)
+s24_status(s24i_fail_in)(s24_status status, const char *prefix)
 {
     return s24i_fail(status, "%s: %s", prefix, error_text);
 }

@@ -26,7 +26,11 @@ static s24_result *quantised(int64_t rows, int64_t cols, const char *constraints
 
     ok(s24_problem_create(ctx, &w.mat, &problem));
     ok(s24_problem_parse(problem, constraints));
-    ok(s24_solver_create(ctx, strchr(constraints, ':') ? "sparsegpt" : "rtn", &solver));
+    ok(s24_solver_create(ctx,
+                         strstr(options, "outliers") ? "quantease"
+                         : strchr(constraints, ':')  ? "sparsegpt"
+                                                     : "rtn",
+                         &solver));
     ok(s24_solver_parse(solver, options));
     ok(s24_solve(solver, problem, &result));
     s24_solver_destroy(solver);
@@ -211,6 +215,7 @@ static const struct {
     {"int4 g32", "scales=f16", "q4_1", 32, 64, S24_E_UNSUPPORTED, "ask for \"int4 real\""},
     {"int4 g32", "scales=f16", "q4_0", 32, 64, S24_E_STATE, "layout q4_0 holds -8 .. 7"},
     {"int8 sym g32", "scales=bf16", "q8_0", 32, 64, S24_E_DTYPE, "f16"},
+    {"int4 sym g32", "scales=f16,outliers=0.1", "q4_0", 32, 64, S24_E_UNSUPPORTED, "outliers"},
 };
 
 START_TEST(misfits_are_refused)

@@ -271,6 +271,7 @@ START_TEST(arguments_are_refused)
     s24_mat mat = api_view(w, 2, 8, S24_F32), wide = api_view(d, 2, 8, S24_F64);
     s24_mat odd = api_view(w, 2, 6, S24_F32), mask = api_view(w, 2, 4, S24_U8);
     s24_packed *packed = NULL;
+    const char *name;
 
     fails(s24_pack(ctx, &mat, NULL, "ri16x23", &packed), S24_E_UNSUPPORTED, "nearest: ri16x32");
     fails(s24_pack(ctx, &mat, NULL, "nibble:f8", &packed), S24_E_DTYPE, "f32, f16 or bf16");
@@ -284,6 +285,7 @@ START_TEST(arguments_are_refused)
     fails(s24_pack(ctx, &mat, NULL, NULL, &packed), S24_E_ARG, "layout is NULL");
     fails(s24_pack(ctx, &mat, NULL, "nibble", NULL), S24_E_ARG, "out is NULL");
     ok(s24_pack(ctx, &wide, NULL, "nibble:bf16", &packed));
+    fails(s24_packed_part(packed, -1, &name, NULL, NULL), S24_E_ARG, "index is -1");
     fails(s24_unpack(packed, &odd), S24_E_SHAPE, "2 x 8");
     mat.dtype = S24_I8;
     fails(s24_unpack(packed, &mat), S24_E_DTYPE, "dtype");

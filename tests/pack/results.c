@@ -125,6 +125,7 @@ START_TEST(products)
     for (int strides = 0; strides < LAYOUTS; strides++) {
         api_mat x = api_filled(TOKENS, IN, strides ? S24_F32 : S24_BF16, strides, 9);
         s24_mat y = api_empty(TOKENS, OUT, strides == PADDED ? S24_F16 : S24_F32, strides);
+        const s24_mat kept = y;
         ok(s24_packed_multiply(packed, &x.mat, &y));
         expect_product(&y, &x.mat, integers, strides == PADDED ? 0x1p-11 : 0x1p-24);
         x.mat.cols = IN - 4;
@@ -132,8 +133,11 @@ START_TEST(products)
         x.mat.cols = IN;
         y.cols = OUT - 1;
         fails(s24_packed_multiply(packed, &x.mat, &y), S24_E_SHAPE, "y is 5 x 159");
-        x.mat.rows = y.rows = 0;
+        y = x.mat;
         y.cols = OUT;
+        fails(s24_packed_multiply(packed, &x.mat, &y), S24_E_ARG, "y lies where x lies");
+        y = kept;
+        x.mat.rows = y.rows = 0;
         ok(s24_packed_multiply(packed, &x.mat, &y));
         api_free(&x);
         free(y.data);
