@@ -80,43 +80,39 @@ static s24_status start(run *r)
     return s24i_gridding_sweep(job, &r->prepared, &fixed, true, r->key, job->w, &r->g);
 }
 
-/* Whole blocks, then again what single codes can gain. */
-static s24_status descend_blocks(run *r)
+/* Row by row, as long as single codes (or groups) gain; then scales, and again. */
+static s24_status descend_rows(run *r, int32_t refits, int32_t *iterations)
 {
     s24i_job *job = r->job;
-    const s24i_layer *layer = &job->layer;
-    s24i_descent_limits limits = {(int32_t)r->o->max_iter, 0};
-    int32_t iterations;
-    s24_status status =
-        s24i_babai(job->ops, job->arena, job->watch, &r->prepared, job->w, layer->rows,
-                   (int32_t)r->o->block_sweeps, r->key, &r->g.grid, job->mask, r->g.codes);
-    if (!status && limits.sweeps > 0)
-        status =
-            s24i_descend(job->ops, job->arena, job->watch, &r->prepared, &layer->pattern, job->w,
-                         layer->rows, limits, &r->g.grid, r->g.codes, job->mask, &iterations);
-    return status;
+    s24i_descent_limits limits = {(int32_t)r->o->max_iter, refits};
+    *iterations = 0;
+    if (limits.sweeps == 0)
+        return S24_OK;
+    return s24i_descend(job->ops, job->arena, job->watch, &r->prepared, &job->layer.pattern, job->w,
+                        job->layer.rows, limits, &r->g.grid, r->g.codes, job->mask, iterations);
 }
 
 static s24_status descend(run *r)
 {
     s24i_job *job = r->job;
-    const s24i_layer *layer = &job->layer;
-    s24i_descent_limits limits = {(int32_t)r->o->max_iter, (int32_t)r->o->refits};
+    int64_t rows = job->layer.rows;
     bool from_w = strcmp(r->o->start, "weights") == 0;
-    int32_t iterations = 0, sweeps = (int32_t)r->o->sweeps;
+    int32_t first = 0, last = 0, sweeps = (int32_t)r->o->sweeps;
     if (from_w && sweeps == 0)
         sweeps = 1;
     s24_status status = from_w ? S24_OK : start(r);
     if (!status && sweeps > 0)
-        status = s24i_relax(job->ops, job->arena, job->watch, &r->prepared, job->w, layer->rows,
-                            sweeps, true, from_w, &r->g.grid, job->mask, r->g.codes);
-    if (!status && limits.sweeps > 0)
-        status =
-            s24i_descend(job->ops, job->arena, job->watch, &r->prepared, &layer->pattern, job->w,
-                         layer->rows, limits, &r->g.grid, r->g.codes, job->mask, &iterations);
-    if (!status && r->o->block_sweeps > 0)
-        status = descend_blocks(r);
-    job->iterations = sweeps + iterations;
+        status = s24i_relax(job->ops, job->arena, job->watch, &r->prepared, job->w, rows, sweeps,
+                            true, from_w, &r->g.grid, job->mask, r->g.codes);
+    if (!status)
+        status = descend_rows(r, (int32_t)r->o->refits, &first);
+    if (!status && r->o->block_sweeps > 0) {
+        status = s24i_babai(job->ops, job->arena, job->watch, &r->prepared, job->w, rows,
+                            (int32_t)r->o->block_sweeps, r->key, &r->g.grid, job->mask, r->g.codes);
+        if (!status)
+            status = descend_rows(r, 0, &last);
+    }
+    job->iterations = sweeps + first + last;
     return status;
 }
 
