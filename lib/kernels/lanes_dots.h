@@ -3,17 +3,11 @@
 #ifndef S24I_LANES_DOTS_H
 #define S24I_LANES_DOTS_H
 #include "kernels/kernels.h"
+#include "kernels/lanes_sum.h"
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
-
 /* A pair's 16 accumulators are in PARTS registers; of TALL x BROAD pairs at once all fit. */
-enum { PARTS = S24I_LANES / LANES, TALL = PARTS == 1 ? 4 : 2, BROAD = PARTS == 1 ? 6 : 3 };
+enum { TALL = PARTS == 1 ? 4 : 2, BROAD = PARTS == 1 ? 6 : 3 };
 
 typedef struct {
     const float *x, *y;
@@ -21,17 +15,6 @@ typedef struct {
     float *out;
     int64_t ldo;
 } dots;
-
-INLINE float fold(const lane_values part[PARTS])
-{
-    float acc[S24I_LANES];
-    for (int p = 0; p < PARTS; ++p)
-        lanes_store(acc + p * LANES, part[p]);
-    for (int half = S24I_LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            acc[i] += acc[i + half];
-    return acc[0];
-}
 
 /* 16 values of each row, from x and y on; rows lie `stride` apart. */
 INLINE void add_products(const float *x, const float *y, int64_t stride, int tall, int broad,
@@ -56,7 +39,7 @@ INLINE void add_products(const float *x, const float *y, int64_t stride, int tal
 INLINE void some_dots(const dots *d, int64_t row, int64_t column, int tall, int broad)
 {
     const float *x = d->x + row * d->n, *y = d->y + column * d->n;
-    float tail[TALL + BROAD][S24I_LANES] = {{0}};
+    float tail[TALL + BROAD][S24I_ACCUMULATORS] = {{0}};
     lane_values sum[TALL][BROAD][PARTS];
     int64_t k = 0;
     UNROLL
@@ -66,18 +49,18 @@ INLINE void some_dots(const dots *d, int64_t row, int64_t column, int tall, int 
         UNROLL
     for (int p = 0; p < PARTS; ++p)
         sum[i][j][p] = lanes_zero();
-    for (; k + S24I_LANES <= d->n; k += S24I_LANES)
+    for (; k + S24I_ACCUMULATORS <= d->n; k += S24I_ACCUMULATORS)
         add_products(x + k, y + k, d->n, tall, broad, sum);
     if (k < d->n) {
         for (int i = 0; i < tall; ++i)
             memcpy(tail[i], x + i * d->n + k, (size_t)(d->n - k) * sizeof(float));
         for (int j = 0; j < broad; ++j)
             memcpy(tail[TALL + j], y + j * d->n + k, (size_t)(d->n - k) * sizeof(float));
-        add_products(tail[0], tail[TALL], S24I_LANES, tall, broad, sum);
+        add_products(tail[0], tail[TALL], S24I_ACCUMULATORS, tall, broad, sum);
     }
     for (int i = 0; i < tall; ++i)
         for (int j = 0; j < broad; ++j)
-            d->out[(row + i) * d->ldo + column + j] = fold(sum[i][j]);
+            d->out[(row + i) * d->ldo + column + j] = lanes_sum(sum[i][j]);
 }
 
 /* The columns from `column` on, `broad` of them, with all rows. */

@@ -3,9 +3,8 @@
 #ifndef S24I_LANES_GRID_H
 #define S24I_LANES_GRID_H
 #include "kernels/kernels.h"
+#include "kernels/lanes_sum.h"
 #include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
 
 /* s24i_nearest_code() */
 INLINE lane_values lanes_nearest(lane_values t, lane_values top)
@@ -71,8 +70,6 @@ INLINE int64_t descend(const s24i_descent *row)
 
 /* ---- the error of a grid ---- */
 
-enum { PARTS = 16 / LANES }; /* registers of the 16 accumulators */
-
 INLINE void add_errors(lane_values w, lane_values weight, const lane_values grid[3], float zero,
                        int part, lane_values acc[3][PARTS])
 {
@@ -99,15 +96,8 @@ INLINE void sum_errors(const float *w, const float *weight, int64_t n, float inv
                 add_errors(load_some(w + at, n - at), load_some(weight + at, n - at), grid, zero,
                            part, acc);
         }
-    for (int k = 0; k < 3; ++k) {
-        float values[16];
-        for (int part = 0; part < PARTS; ++part)
-            lanes_store(values + part * LANES, acc[k][part]);
-        for (int half = 8; half > 0; half /= 2)
-            for (int i = 0; i < half; ++i)
-                values[i] += values[i + half];
-        sum[k] = values[0];
-    }
+    for (int k = 0; k < 3; ++k)
+        sum[k] = lanes_sum(acc[k]);
 }
 
 #endif

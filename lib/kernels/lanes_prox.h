@@ -6,11 +6,11 @@
  */
 #ifndef S24I_LANES_PROX_H
 #define S24I_LANES_PROX_H
+#include "kernels/inline.h"
 #include "kernels/kernels.h"
 #include <stdbool.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
 #define ALL(x) reals_all((real)(x))
 
 enum {

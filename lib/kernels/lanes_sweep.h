@@ -2,17 +2,12 @@
  * first; knows no instruction set. */
 #ifndef S24I_LANES_SWEEP_H
 #define S24I_LANES_SWEEP_H
+#include "kernels/inline.h"
 #include "kernels/lanes_grid.h"
 #include "kernels/lanes_select.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-
-#if defined __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
 
 enum {
     PANEL = 4,              /* columns whose sums are held in registers: a group of 2:4 */

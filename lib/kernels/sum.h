@@ -13,4 +13,13 @@ static inline double s24i_sum_accumulators(double acc[S24I_ACCUMULATORS])
     return acc[0];
 }
 
+/* The same in single precision. */
+static inline float s24i_sum_singles(float acc[S24I_ACCUMULATORS])
+{
+    for (int half = S24I_ACCUMULATORS / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i)
+            acc[i] += acc[i + half];
+    return acc[0];
+}
+
 #endif

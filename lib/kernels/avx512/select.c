@@ -1,10 +1,9 @@
 #include "kernels/avx512/lanes.h"
 #include "kernels/avx512/table.h"
 #include "kernels/avx512/tail.h"
+#include "kernels/inline.h"
 #include "kernels/lanes_select.h"
 #include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
 
 /* Bits of |w norm|, which order as the values do. norm may be NULL. */
 static inline __m512i load_keys(const float *w, const float *norm, int64_t i, __mmask16 lanes)

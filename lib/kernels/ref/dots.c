@@ -1,16 +1,14 @@
 #include "kernels/kernels.h"
 #include "kernels/ref/table.h"
+#include "kernels/sum.h"
 #include <math.h>
 
 static float dot_in_lanes(const float *x, const float *y, int64_t n)
 {
-    float acc[S24I_LANES] = {0};
+    float acc[S24I_ACCUMULATORS] = {0};
     for (int64_t k = 0; k < n; ++k)
-        acc[k % S24I_LANES] = fmaf(x[k], y[k], acc[k % S24I_LANES]);
-    for (int half = S24I_LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            acc[i] += acc[i + half];
-    return acc[0];
+        acc[k % S24I_ACCUMULATORS] = fmaf(x[k], y[k], acc[k % S24I_ACCUMULATORS]);
+    return s24i_sum_singles(acc);
 }
 
 void s24i_ref_dot_rows(const float *x, int64_t rows, const float *y, int64_t cols, int64_t n,

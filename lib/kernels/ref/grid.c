@@ -1,4 +1,5 @@
 #include "kernels/ref/table.h"
+#include "kernels/sum.h"
 #include <math.h>
 #include <stddef.h>
 
@@ -34,9 +35,6 @@ void s24i_ref_grid_errors(const float *w, const float *weight, int64_t n, float 
             float e = step * (s24i_nearest_code(fmaf(w[i], inverse, z), top) - z) - w[i];
             acc[i % 16] = fmaf(weight[i] * e, e, acc[i % 16]);
         }
-        for (int half = 8; half > 0; half /= 2)
-            for (int i = 0; i < half; ++i)
-                acc[i] += acc[i + half];
-        sum[k] = acc[0];
+        sum[k] = s24i_sum_singles(acc);
     }
 }
