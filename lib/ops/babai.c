@@ -21,7 +21,7 @@ typedef struct {
     const uint8_t *mask;
     uint8_t *codes;
     float *v, *e; /* [tile][column][lane]; e = w - v */
-    float *store; /* floats_of_worker() a worker */
+    float *store; /* ARRAYS blocks a worker */
     uint8_t *bytes;
     /* of the block that is looked at */
     const int64_t *inputs;
@@ -30,7 +30,7 @@ typedef struct {
         *scale; /* cols x dim, then cols x cols; u = R^-1, B apart */
 } babai;
 
-enum { ARRAYS = 8 };
+enum { ARRAYS = 8 }; /* of tile_state; steps are three */
 
 /* [column of the block][lane] */
 typedef struct {
@@ -61,18 +61,15 @@ static void load_tile(void *arg, int64_t tile, int32_t worker)
 {
     const babai *x = arg;
     tile_state t = state_of(x, tile, worker);
-    int64_t n = x->p->dim, groups = s24i_grid_groups(&x->grid->form, n);
-    int64_t group = s24i_grid_group(&x->grid->form, n);
+    int64_t n = x->p->dim;
     memset(t.v, 0, (size_t)(n * LANES) * sizeof(float));
     memset(t.e, 0, (size_t)(n * LANES) * sizeof(float));
     x->ops->kernels->transpose(x->w + t.first * n, n, t.e, LANES, t.rows, n);
     for (int64_t r = 0; r < t.rows; r++)
         for (int64_t j = 0; j < n; j++) {
-            int64_t at = (t.first + r) * n + j, g = (t.first + r) * groups + j / group;
-            float value = x->grid->scale[g] * ((float)x->codes[at] - s24i_grid_zero(x->grid, g));
-            if (x->grid->free && x->grid->free[at])
-                value = x->grid->value[at];
-            t.v[j * LANES + r] = x->mask[at] ? value * x->p->scale[j] : 0;
+            int64_t row = t.first + r;
+            float value = x->p->scale[j] * s24i_grid_value(x->grid, x->codes, row, j);
+            t.v[j * LANES + r] = x->mask[row * n + j] ? value : 0;
             t.e[j * LANES + r] -= t.v[j * LANES + r];
         }
 }
@@ -111,7 +108,7 @@ static void accept(const babai *x, const tile_state *t)
             t->v[to] = t->target[k];
             t->e[to] -= t->d[k];
             x->codes[at] = t->codes[k];
-            if (x->grid->free && x->grid->free[at])
+            if (s24i_is_outlier(x->grid, at))
                 x->grid->value[at] = t->target[k] / x->scale[j];
         }
 }

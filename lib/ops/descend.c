@@ -63,7 +63,7 @@ static int64_t group_at(const descent *d, const tile_state *t, int64_t i, int64_
 
 static bool is_outlier(const descent *d, int64_t at)
 {
-    return d->grid->free && d->grid->free[at] && d->mask[at];
+    return s24i_is_outlier(d->grid, at) && d->mask[at];
 }
 
 /* Pruned columns and outliers have no step. */

@@ -162,7 +162,7 @@ static void gather(const fit *f, int64_t row, int64_t first, int64_t end, values
     v->count = 0;
     v->unit = v->low = v->high = 0;
     for (int64_t j = first; j < end; j++) {
-        if ((f->mask && !f->mask[row * n + j]) || (f->grid->free && f->grid->free[row * n + j]))
+        if ((f->mask && !f->mask[row * n + j]) || s24i_is_outlier(f->grid, row * n + j))
             continue;
         v->x[v->count] = f->w[row * n + j];
         v->weight[v->count] = f->weight ? f->weight[j] : 1;

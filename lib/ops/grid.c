@@ -150,6 +150,16 @@ typedef struct {
     float *v;
 } coding;
 
+float s24i_grid_value(const s24i_grid *grid, const uint8_t *codes, int64_t row, int64_t col)
+{
+    int64_t at = row * grid->cols + col, group = s24i_grid_group(&grid->form, grid->cols);
+    int64_t g = row * s24i_grid_groups(&grid->form, grid->cols) + col / group;
+
+    return s24i_is_outlier(grid, at)
+               ? grid->value[at]
+               : grid->scale[g] * ((float)codes[at] - s24i_grid_zero(grid, g));
+}
+
 static void round_row(void *arg, int64_t i, int32_t worker)
 {
     (void)worker;
@@ -183,7 +193,7 @@ static void decode_row(void *arg, int64_t i, int32_t worker)
     for (int64_t j = 0; j < n; j++) {
         int64_t at = i * groups + j / group;
         uint8_t *code = &c->codes[i * n + j];
-        bool kept = c->mask[i * n + j], outlier = kept && grid->free && grid->free[i * n + j];
+        bool kept = c->mask[i * n + j], outlier = kept && s24i_is_outlier(grid, i * n + j);
         if (!kept || outlier)
             *code = (uint8_t)s24i_nearest_code(s24i_grid_zero(grid, at), top);
         float value = s24i_decode(&grid->form, grid->scale[at], grid->zero[at], *code);
@@ -209,7 +219,7 @@ void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *
         for (int64_t r = 0; r < lanes; r++) {
             int64_t input = order ? order[first + j] : first + j, k = j * lanes + r;
             int64_t i = row + (r < rows ? r : 0), at = i * groups + input / group;
-            bool outlier = grid->free && grid->free[i * grid->cols + input];
+            bool outlier = s24i_is_outlier(grid, i * grid->cols + input);
             out[k] = outlier ? 0 : grid->scale[at] * scale[first + j];
             inverse[k] = outlier ? 0 : 1 / out[k];
             zero[k] = s24i_grid_zero(grid, at);

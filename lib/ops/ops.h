@@ -254,6 +254,11 @@ typedef struct s24i_grid {
     float *value;
 } s24i_grid;
 
+static inline bool s24i_is_outlier(const s24i_grid *grid, int64_t at)
+{
+    return grid->free && grid->free[at];
+}
+
 /* In codes, so that a value is scale (code - zero') whatever the scheme. */
 static inline float s24i_grid_zero(const s24i_grid *grid, int64_t at)
 {
@@ -281,6 +286,8 @@ typedef struct s24i_outliers {
 s24_status s24i_choose_outliers(const s24i_ops *ops, s24i_arena *arena, s24i_outliers outliers,
                                 const float *weight, const float *w, const uint8_t *mask,
                                 int64_t rows, s24i_grid *grid);
+/* scale (code - zero') of one weight, or the outlier's value (layer coordinates). */
+float s24i_grid_value(const s24i_grid *grid, const uint8_t *codes, int64_t row, int64_t col);
 /* codes = the nearest levels to w (layer coordinates). */
 s24_status s24i_grid_round(const s24i_ops *ops, const s24i_grid *grid, const float *w, int64_t rows,
                            uint8_t *codes);

@@ -53,8 +53,7 @@ static tile_state state_of(const relaxation *x, int64_t tile, int32_t worker)
 
 static void load(const relaxation *x, tile_state *t)
 {
-    int64_t n = x->p->dim, groups = s24i_grid_groups(&x->grid->form, n);
-    int64_t group = s24i_grid_group(&x->grid->form, n);
+    int64_t n = x->p->dim;
     memset(t->e, 0, (size_t)(n * LANES) * sizeof(float));
     memset(t->kept, 0, (size_t)(n * LANES));
     x->ops->kernels->transpose(x->w + t->first * n, n, t->e, LANES, t->rows, n);
@@ -63,14 +62,8 @@ static void load(const relaxation *x, tile_state *t)
             int64_t k = j * LANES + r, row = t->first + r;
             t->kept[k] = r < t->rows && x->mask[row * n + j];
             t->v[k] = t->kept[k] ? t->e[k] : 0;
-            if (!x->from_w && t->kept[k]) {
-                int64_t at = row * groups + j / group, here = row * n + j;
-                t->v[k] = x->p->scale[j] *
-                          (x->grid->free && x->grid->free[here]
-                               ? x->grid->value[here]
-                               : x->grid->scale[at] *
-                                     ((float)x->codes[here] - s24i_grid_zero(x->grid, at)));
-            }
+            if (!x->from_w && t->kept[k])
+                t->v[k] = x->p->scale[j] * s24i_grid_value(x->grid, x->codes, row, j);
             t->e[k] -= t->v[k];
         }
 }
@@ -117,7 +110,7 @@ static void relax_tile(void *arg, int64_t tile, int32_t worker)
         for (int64_t j = 0; j < n; j++) {
             int64_t at = (t.first + r) * n + j, k = j * LANES + r;
             x->codes[at] = t.codes[k];
-            if (x->grid->free && x->grid->free[at])
+            if (s24i_is_outlier(x->grid, at))
                 x->grid->value[at] = t.v[k] / x->p->scale[j];
         }
     s24i_watch_step(x->watch, t.rows, NAN, NAN);

@@ -108,7 +108,7 @@ static void finish_codes(const sweep *s, const tile_state *t)
             int64_t at = (t->first + r) * n + input(s, j), k = j * LANES + r;
             s->codes[at] = t->codes[k];
             s->mask[at] = t->kept[k];
-            if (s->grid->free && s->grid->free[at])
+            if (s24i_is_outlier(s->grid, at))
                 s->grid->value[at] = (t->w[k] - t->d[k]) / s->p->scale[j];
         }
 }
