@@ -276,8 +276,8 @@ static bool compress_block(job *j, int index)
     llama_block block;
     matrix m[LLAMA_LINEARS];
     bool found = false;
-    if (llama_block_load(j->model, index, &block) != S24_OK)
-        return fail("%s", llama_error());
+    if (!llama_done(llama_block_load(j->model, index, &block)))
+        return false;
     open_matrices(j, &block, m);
     bool done = checkpoint_load(&j->checkpoint, index, m, LLAMA_LINEARS, &found) &&
                 walk_block(&j->walk, &block, m) &&

@@ -40,11 +40,6 @@ bool evaluate_check(const llama_model *model, const tokens *t, const char *what)
                 (long long)t->length, (long long)model->config.context);
 }
 
-static bool llama(s24_status status)
-{
-    return status == S24_OK || fail("%s", llama_error());
-}
-
 /* Account for what a chunk took, show it; false if the user wants to stop. */
 static bool go_on(pass *p, double flops)
 {
@@ -68,16 +63,16 @@ static bool run_block(pass *p, int64_t index)
 {
     const tokens *t = p->t;
     llama_block block;
-    if (!llama(llama_block_load(p->model, index, &block)))
+    if (!llama_done(llama_block_load(p->model, index, &block)))
         return false;
     bool done = true;
     for (int64_t r = 0, count; done && r < t->rows; r += count) {
         double flops, head;
         count = rows_in_chunk(t, r);
         llama_flops(p->model, count, t->length, &flops, &head);
-        done =
-            llama(llama_forward_block(p->model, &block, activations_at(p, r), count, t->length)) &&
-            go_on(p, flops);
+        done = llama_done(
+                   llama_forward_block(p->model, &block, activations_at(p, r), count, t->length)) &&
+               go_on(p, flops);
     }
     llama_block_free(&block);
     return done;
@@ -87,15 +82,16 @@ static bool run_head(pass *p, double *nll)
 {
     const tokens *t = p->t;
     llama_head head;
-    if (!llama(llama_head_load(p->model, &head)))
+    if (!llama_done(llama_head_load(p->model, &head)))
         return false;
     bool done = true;
     for (int64_t r = 0, count; done && r < t->rows; r += count) {
         double block, flops;
         count = rows_in_chunk(t, r);
         llama_flops(p->model, count, t->length, &block, &flops);
-        done = llama(llama_head_loss(p->model, &head, activations_at(p, r), t->ids + r * t->length,
-                                     count, t->length, nll + r * (t->length - 1))) &&
+        done = llama_done(llama_head_loss(p->model, &head, activations_at(p, r),
+                                          t->ids + r * t->length, count, t->length,
+                                          nll + r * (t->length - 1))) &&
                go_on(p, flops);
     }
     llama_head_free(&head);
@@ -112,7 +108,7 @@ bool evaluate(llama_model *model, const tokens *t, const char *title, evaluation
     p.flops = block * (double)c->layers + head;
     p.h = must(malloc((size_t)(t->rows * t->length * c->hidden) * sizeof *p.h));
     double *nll = must(malloc((size_t)count * sizeof *nll));
-    bool done = llama(llama_embed(model, t->ids, t->rows * t->length, p.h));
+    bool done = llama_done(llama_embed(model, t->ids, t->rows * t->length, p.h));
     for (int64_t i = 0; done && i < c->layers; i++)
         done = run_block(&p, i);
     done = done && run_head(&p, nll);

@@ -1,5 +1,5 @@
 #include "message.h"
-#include <sparse24/sparse24.h>
+#include "llama.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +24,11 @@ bool fail_library(const char *format, ...)
     fprintf(stderr, ": %s\n", s24_last_error());
     va_end(list);
     return false;
+}
+
+bool llama_done(s24_status status)
+{
+    return status == S24_OK || fail("%s", llama_error());
 }
 
 int wrong_usage(const char *command, const char *format, ...)

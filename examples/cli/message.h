@@ -1,6 +1,7 @@
 /* What the program says to people on stderr, and the exit status that goes with it. */
 #ifndef MESSAGE_H
 #define MESSAGE_H
+#include <sparse24/types.h>
 #include <stdbool.h>
 
 enum { DONE = 0, FAILED = 1, WRONG_USAGE = 2 };
@@ -10,6 +11,8 @@ enum { DONE = 0, FAILED = 1, WRONG_USAGE = 2 };
 bool fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same for a call of the library that failed: the library's own text follows. */
 bool fail_library(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Whether a call of llama.h is done; if not, its text is printed. */
+bool llama_done(s24_status status);
 /* The command line cannot be understood; says where the help is. `command` may be NULL. Returns
  * WRONG_USAGE. */
 int wrong_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

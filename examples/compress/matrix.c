@@ -31,12 +31,13 @@ static bool create_solver(s24_solver **solver, const matrix *m, const settings *
 }
 
 static bool create_problem(s24_problem **problem, const matrix *m, const settings *s,
-                           const sums *given, double blend)
+                           const sums *given)
 {
     return (s24_problem_create(s->ctx, &m->w, problem) == S24_OK &&
             s24_problem_parse(*problem, m->constraints) == S24_OK &&
             s24_problem_set_gram(*problem, given->gram) == S24_OK &&
-            (!given->cross || s24_problem_set_target(*problem, given->cross, blend) == S24_OK)) ||
+            (!given->cross ||
+             s24_problem_set_target(*problem, given->cross, s->correct) == S24_OK)) ||
            fail_library("%s", m->tensor);
 }
 
@@ -98,15 +99,20 @@ static bool put_loss(matrix *m, const char *prefix, const char *key, const s24_p
 
 /* Of what is stored: against what w does on the same inputs, what was aimed at, and what the dense
  * model does. */
-static bool put_losses(matrix *m, const settings *s, const char *prefix, const sums *given)
+static bool put_losses(matrix *m, const char *prefix, s24_problem *problem, const sums *given)
+{
+    bool done = put_loss(m, prefix, "relative_loss", problem, s24_problem_loss);
+    return done &&
+           (!given->cross ||
+            (put_loss(m, prefix, "target_relative_loss", problem, s24_problem_target_loss) &&
+             s24_problem_set_target(problem, given->cross, 1) == S24_OK &&
+             put_loss(m, prefix, "dense_relative_loss", problem, s24_problem_target_loss)));
+}
+
+static bool put_heldout(matrix *m, const settings *s, const sums *heldout)
 {
     s24_problem *problem = NULL;
-    bool done = create_problem(&problem, m, s, given, s->correct) &&
-                put_loss(m, prefix, "relative_loss", problem, s24_problem_loss);
-    if (done && given->cross)
-        done = put_loss(m, prefix, "target_relative_loss", problem, s24_problem_target_loss) &&
-               s24_problem_set_target(problem, given->cross, 1) == S24_OK &&
-               put_loss(m, prefix, "dense_relative_loss", problem, s24_problem_target_loss);
+    bool done = create_problem(&problem, m, s, heldout) && put_losses(m, "test_", problem, heldout);
     s24_problem_destroy(problem);
     return done;
 }
@@ -135,12 +141,11 @@ bool matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *h
 {
     s24_problem *problem = NULL;
     s24_solver *solver = NULL;
-    bool done = create_problem(&problem, m, s, calib, s->correct) && create_solver(&solver, m, s) &&
+    bool done = create_problem(&problem, m, s, calib) && create_solver(&solver, m, s) &&
                 run(m, solver, problem) && round_weights(m, s);
     if (done) {
         describe(m, s);
-        done =
-            put_losses(m, s, "", calib) && (!heldout->gram || put_losses(m, s, "test_", heldout));
+        done = put_losses(m, "", problem, calib) && (!heldout->gram || put_heldout(m, s, heldout));
     }
     s24_solver_destroy(solver);
     s24_problem_destroy(problem);

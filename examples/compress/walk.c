@@ -30,11 +30,6 @@ typedef struct step {
     int64_t first, count; /* tokens */
 } step;
 
-static bool llama(s24_status status)
-{
-    return status == S24_OK || fail("%s", llama_error());
-}
-
 static s24_mat view(const float *data, int64_t rows, int64_t cols)
 {
     s24_mat mat = {0};
@@ -172,18 +167,18 @@ static bool watch_residual(step *s, const float *x)
 static bool project(const step *s, const llama_block *block, int32_t which, const float *x,
                     float *y)
 {
-    return llama(llama_project(s->w->model, block, which, x, s->count, y));
+    return llama_done(llama_project(s->w->model, block, which, x, s->count, y));
 }
 
 static bool norm(const step *s, const float *gain, const float *h, float *x)
 {
-    return llama(llama_norm(s->w->model, gain, h, s->count, x));
+    return llama_done(llama_norm(s->w->model, gain, h, s->count, x));
 }
 
 static bool attend(const step *s, const llama_block *block, float *out)
 {
     walk *w = s->w;
-    return llama(
+    return llama_done(
         llama_attention(w->model, block, w->q, w->k, w->v, s->count / w->length, w->length, out));
 }
 
@@ -192,7 +187,7 @@ static bool add_to_stream(const step *s, const llama_block *block, int32_t which
                           float *h, activations *stream)
 {
     return project(s, block, which, x, s->w->y) &&
-           llama(llama_add(s->w->model, s->w->y, s->count, h)) &&
+           llama_done(llama_add(s->w->model, s->w->y, s->count, h)) &&
            activations_write(stream, s->first, s->count, h);
 }
 
@@ -236,7 +231,7 @@ static bool dense_mlp(step *s, const float *x)
            norm(s, s->dense->mlp_norm, w->other, w->y) &&
            project(s, s->dense, LLAMA_GATE, w->y, w->gate) && watch_outputs(s, 0, x, w->gate) &&
            project(s, s->dense, LLAMA_UP, w->y, w->up) && watch_outputs(s, 1, x, w->up) &&
-           llama(llama_gate(w->model, w->gate, w->up, s->count, w->gate)) &&
+           llama_done(llama_gate(w->model, w->gate, w->up, s->count, w->gate)) &&
            add_to_stream(s, s->dense, LLAMA_DOWN, w->gate, w->other, &w->dense);
 }
 
@@ -257,7 +252,7 @@ static bool before_down(step *s)
            norm(s, s->dense->mlp_norm, w->h, w->x) &&
            project(s, s->compressed, LLAMA_GATE, w->x, w->gate) &&
            project(s, s->compressed, LLAMA_UP, w->x, w->up) &&
-           llama(llama_gate(w->model, w->gate, w->up, s->count, w->gate)) &&
+           llama_done(llama_gate(w->model, w->gate, w->up, s->count, w->gate)) &&
            watch_inputs(s, w->gate) && watch_residual(s, w->gate) &&
            activations_write(&w->inputs, s->first, s->count, w->gate);
 }
@@ -386,7 +381,7 @@ static bool embed(walk *w, const int32_t *tokens)
     bool done = true;
     for (int64_t first = 0, count; done && first < total; first += count) {
         count = total - first < most ? total - first : most;
-        done = llama(llama_embed(w->model, tokens + first, count, w->h)) &&
+        done = llama_done(llama_embed(w->model, tokens + first, count, w->h)) &&
                activations_write(&w->compressed, first, count, w->h) &&
                (!corrects(w) || activations_write(&w->dense, first, count, w->h));
     }

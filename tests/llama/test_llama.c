@@ -1,27 +1,9 @@
 /* The forward pass of examples/llama against the same in double, against transformers' logits, and for any number of threads. */
+#include "fixture.h"
 #include "llama.h"
 #include "naive.h"
-#include <check.h>
-#include <unistd.h>
 
 static const char *golden_path;
-static char path[64];
-static s24_ctx *ctx;
-
-static void set_up(void)
-{
-    strcpy(path, "/tmp/sparse24-llama-XXXXXX");
-    int file = mkstemp(path);
-    ck_assert_int_ge(file, 0);
-    close(file);
-    ck_assert_int_eq(s24_ctx_create(&ctx), S24_OK);
-}
-
-static void tear_down(void)
-{
-    s24_ctx_destroy(ctx);
-    unlink(path);
-}
 
 #define ok(call) ck_assert_msg((call) == S24_OK, "%s: %s", #call, llama_error())
 

@@ -1,26 +1,7 @@
 /* Models that cannot be run, and calls that ask for what a model cannot do: a status and a text that says what and where. */
+#include "fixture.h"
 #include "llama.h"
 #include "tiny.h"
-#include <check.h>
-#include <unistd.h>
-
-static char path[64];
-static s24_ctx *ctx;
-
-static void set_up(void)
-{
-    strcpy(path, "/tmp/sparse24-llama-XXXXXX");
-    int file = mkstemp(path);
-    ck_assert_int_ge(file, 0);
-    close(file);
-    ck_assert_int_eq(s24_ctx_create(&ctx), S24_OK);
-}
-
-static void tear_down(void)
-{
-    s24_ctx_destroy(ctx);
-    unlink(path);
-}
 
 static void check_failure(s24_status status, s24_status wanted, const char *part)
 {
