@@ -232,7 +232,8 @@ static bool open_job(job *j)
     s->options = a->options;
     if (!activations_kind(a->activations ? a->activations : "ram", &s->keep))
         return fail("--activations %s: expected ram, half or disk", a->activations);
-    if (!read_share(a->correct, &s->correct) || !context_open(&s->ctx, a))
+    if (!read_share(a->correct, &s->correct) || (a->report && !report_check(a->report)) ||
+        !context_open(&s->ctx, a))
         return false;
     if (llama_open(s->ctx, a->operand, &j->model) != S24_OK)
         return fail("%s: %s", a->operand, llama_error());
@@ -375,7 +376,7 @@ static void print_json(const job *j)
     free(record);
 }
 
-static void print_summary(const job *j)
+static void print_summary(const job *j, bool reported)
 {
     double size = sum(j, "size");
     printf("%-13s%d, %.2f %% of their weights zero\n", "matrices", j->count,
@@ -392,7 +393,7 @@ static void print_summary(const job *j)
            "seconds", now() - j->began, j->walked, 100 * j->efficiency);
     printf("%-13s%.0f MiB at most\n", "memory", (double)peak_memory() / 1048576);
     printf("%-13s%s\n", "written", j->a->out);
-    if (j->a->report)
+    if (reported)
         printf("%-13s%s\n", "report", j->a->report);
 }
 
@@ -418,7 +419,18 @@ static bool write_report(const job *j)
                 .perplexities = a->eval.count,
                 .seconds = now() - j->began,
                 .efficiency = j->efficiency};
-    return !a->report || report_write(&r, a->report);
+    return report_write(&r, a->report);
+}
+
+/* What was measured is printed also when the page cannot be written. */
+static bool tell(const job *j)
+{
+    bool reported = j->a->report && write_report(j);
+    if (j->a->json)
+        print_json(j);
+    else
+        print_summary(j, reported);
+    return reported || !j->a->report;
 }
 
 static void close_job(job *j, bool done)
@@ -446,7 +458,7 @@ static bool work(job *j)
     if (!assemble(j->model, j->a->operand, &j->checkpoint, j->a->out, records, j->count))
         return false;
     checkpoint_close(&j->checkpoint, true);
-    return measure_written(j) && write_report(j);
+    return measure_written(j);
 }
 
 int run_compress(const args *a)
@@ -459,10 +471,8 @@ int run_compress(const args *a)
     progress_clear();
     if (done && j.complete)
         printf("%s is complete already\n", a->out);
-    else if (done && a->json)
-        print_json(&j);
     else if (done)
-        print_summary(&j);
+        done = tell(&j);
     else if (progress_interrupted())
         fail("interrupted: go on with --resume");
     close_job(&j, done);

@@ -3,10 +3,12 @@
 #include "message.h"
 #include "record.h"
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Columns of numbers, one a matrix, from the records. */
@@ -236,20 +238,43 @@ static void put_page(FILE *out, const report *r)
     table_free(&t);
 }
 
+/* Beside the page, to become it in one step. */
+static FILE *open_beside(const char *path, char *name, size_t room)
+{
+    struct stat info;
+    if (!stat(path, &info) && !S_ISREG(info.st_mode)) {
+        fail("--report %s: not a regular file", path);
+        return NULL;
+    }
+    if (snprintf(name, room, "%s.part", path) >= (int)room) {
+        fail("--report: the path is too long");
+        return NULL;
+    }
+    FILE *out = fopen(name, "w");
+    if (!out)
+        fail("--report %s: %s", path, strerror(errno));
+    return out;
+}
+
+bool report_check(const char *path)
+{
+    char name[PATH_MAX];
+    FILE *out = open_beside(path, name, sizeof name);
+    return out && !fclose(out) && !unlink(name);
+}
+
 bool report_write(const report *r, const char *path)
 {
-    char temporary[4096];
-    if (snprintf(temporary, sizeof temporary, "%s.part", path) >= (int)sizeof temporary)
-        return fail("--report: the path is too long");
-    FILE *out = fopen(temporary, "w");
+    char name[PATH_MAX];
+    FILE *out = open_beside(path, name, sizeof name);
     if (!out)
-        return fail("--report %s: %s", path, strerror(errno));
+        return false;
     put_page(out, r);
     bool good = !ferror(out) && !fflush(out) && !fsync(fileno(out));
-    good = !fclose(out) && good && !rename(temporary, path);
+    good = !fclose(out) && good && !rename(name, path);
     if (!good) {
         fail("--report %s: %s", path, strerror(errno));
-        unlink(temporary);
+        unlink(name);
     }
     return good;
 }

@@ -39,7 +39,8 @@ S24_API const char *s24_file_meta_key(const s24_file *file, int64_t index);
 /**
  * Start a new file, which appears under `path` only when s24_file_commit() succeeds. Format "safetensors"; "gguf" (version 3); or "folder",
  * safetensors files of at most 5 GB of tensors each ("folder[shard_bytes=N]": N bytes), their index, and what s24_file_copy_meta() carries
- * over. A folder must be new or empty: S24_E_IO.
+ * over. S24_E_IO: a folder that is not new or empty; a file in place of a directory, device or pipe. A
+ * symbolic link is replaced, not followed.
  */
 S24_API s24_status s24_file_create(s24_ctx *ctx, const char *path, const char *format,
                                    s24_file **out);

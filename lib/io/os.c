@@ -74,20 +74,29 @@ bool s24i_os_is_below(const char *path, const char *directory)
     return !strncmp(file, root, length) && (file[length] == '/' || length == 1);
 }
 
-bool s24i_os_is_directory(const char *path)
+/* What the path leads to; 0: nothing. */
+static mode_t kind_of(const char *path)
 {
     struct stat info;
 
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    return stat(path, &info) == 0 ? info.st_mode & S_IFMT : 0;
+}
+
+bool s24i_os_is_directory(const char *path)
+{
+    return kind_of(path) == S_IFDIR;
 }
 
 s24_status s24i_os_check_target(const char *path)
 {
     const char *slash = strrchr(path, '/');
+    mode_t kind = kind_of(path);
 
+    if (kind && kind != S_IFREG && kind != S_IFDIR)
+        return s24i_fail(S24_E_IO, "%.300s: create: not a regular file", path);
     if (!*(slash ? slash + 1 : path))
         errno = ENOENT;
-    else if (s24i_os_is_directory(path))
+    else if (kind == S_IFDIR)
         errno = EISDIR;
     else
         return S24_OK;

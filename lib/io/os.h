@@ -13,7 +13,8 @@ bool s24i_os_is_directory(const char *path);
 /* Does the file, symbolic links followed, lie below that directory? */
 bool s24i_os_is_below(const char *path, const char *directory);
 
-/* S24_E_IO if `path` is a directory or names none of its files: nothing could be renamed over that. */
+/* S24_E_IO if `path` is a directory or names none of its files: nothing could be renamed over that; or if it is a device, pipe or socket,
+ * which a rename would replace. */
 s24_status s24i_os_check_target(const char *path);
 /* S24_E_IO unless nothing is at `path`, or an empty directory: only such a one can be replaced by another in one step. */
 s24_status s24i_os_check_folder(const char *path);

@@ -209,6 +209,9 @@ test_bad_input()
     refused_compress 'share above 1' 'from 0 to 1' tiny --correct 2
     refused_compress 'share that is no number' 'from 0 to 1' tiny --correct half
     refused_compress 'unknown place for activations' 'ram, half or disk' tiny --activations tape
+    refused_compress 'no folder for the report' 'nowhere/r.html: No such' tiny --report "$tmp/nowhere/r.html"
+    mkfifo "$tmp/pipe"
+    refused_compress 'a report over a pipe' 'not a regular file' tiny --report "$tmp/pipe"
     refused_compress 'too little memory for activations' 'activations take' tiny --memory-limit 100K
     refused_compress 'too little memory to solve' 'limit' tiny --memory-limit 1500K
     refused_compress 'more rows than there are' '--rows 7' tiny --rows 7

@@ -335,6 +335,10 @@ START_TEST(hopeless_targets)
     ck_assert_int_eq(s24i_safetensors_create(&memory, directory, &w), S24_E_IO);
     unit_check_text("create: Is a directory");
     ck_assert_ptr_null(w);
+    ck_assert_int_eq(mkfifo(path, 0600), 0); /* a rename would put a file in its place */
+    ck_assert_int_eq(s24i_safetensors_create(&memory, path, &w), S24_E_IO);
+    unit_check_text("create: not a regular file");
+    ck_assert_int_eq(unlink(path), 0);
     if (geteuid() != 0) {
         chmod(directory, 0500);
         ck_assert_int_eq(s24i_safetensors_create(&memory, path, &w), S24_E_IO);
