@@ -125,19 +125,26 @@ static s24_status unknown_word(const char *word)
 static s24_status read_integer(reader *in, const char *wanted, int64_t *value)
 {
     char number[S24I_WORD];
+    const char *start = in->at;
 
     take(in, is_digit, number);
-    return s24i_integer_read(number, value) ? S24_OK : malformed(in, wanted);
+    if (s24i_integer_read(number, value))
+        return S24_OK;
+    in->at = start;
+    return malformed(in, wanted);
 }
 
 static s24_status read_pattern(reader *in, const char *number)
 {
     char second[S24I_WORD];
+    const char *start = in->at;
     int64_t n, m;
 
     take(in, is_digit, second);
-    if (!s24i_integer_read(number, &n) || !s24i_integer_read(second, &m))
+    if (!s24i_integer_read(number, &n) || !s24i_integer_read(second, &m)) {
+        in->at = start;
         return malformed(in, "a pattern of two integers");
+    }
     if (in->pattern.n)
         return s24i_fail(S24_E_OPTION, "a second pattern, %s:%s", number, second);
     s24_status status = s24i_check_pattern(n, m, in->cols);
@@ -169,14 +176,18 @@ static s24_status read_grid_words(reader *in, s24i_grid_form *grid)
 
     for (skip_space(in); !status && is_letter(*in->at); skip_space(in)) {
         take(in, is_letter, word);
-        if (!strcmp(word, "g") && !grid->group) {
+        if (!strcmp(word, "g") && grid->group) {
+            status = s24i_fail(S24_E_OPTION, "a second group size");
+        } else if (!strcmp(word, "g")) {
             status = read_integer(in, "a group size", &grid->group);
             if (!status && grid->group < 1)
                 status = s24i_fail(S24_E_OPTION, "g0: a group holds at least one input");
-        } else if (scheme < 0 && s24i_grid_scheme(word) >= 0) {
-            grid->scheme = scheme = s24i_grid_scheme(word);
-        } else {
+        } else if (s24i_grid_scheme(word) < 0) {
             status = unknown_word(word);
+        } else if (scheme >= 0) {
+            status = s24i_fail(S24_E_OPTION, "a second scheme, %s", word);
+        } else {
+            grid->scheme = scheme = s24i_grid_scheme(word);
         }
     }
     return status;
