@@ -260,7 +260,8 @@ bool report_check(const char *path)
 {
     char name[PATH_MAX];
     FILE *out = open_beside(path, name, sizeof name);
-    return out && !fclose(out) && !unlink(name);
+    return out &&
+           ((!fclose(out) && !unlink(name)) || fail("--report %s: %s", path, strerror(errno)));
 }
 
 bool report_write(const report *r, const char *path)

@@ -136,18 +136,17 @@ static s24_status read_integer(reader *in, const char *wanted, int64_t *value)
 
 static s24_status read_pattern(reader *in, const char *number)
 {
-    char second[S24I_WORD];
-    const char *start = in->at;
+    static const char wanted[] = "a pattern of two integers";
     int64_t n, m;
 
-    take(in, is_digit, second);
-    if (!s24i_integer_read(number, &n) || !s24i_integer_read(second, &m)) {
-        in->at = start;
-        return malformed(in, "a pattern of two integers");
-    }
+    if (!s24i_integer_read(number, &n))
+        return malformed(in, wanted);
+    s24_status status = read_integer(in, wanted, &m);
+    if (status)
+        return status;
     if (in->pattern.n)
-        return s24i_fail(S24_E_OPTION, "a second pattern, %s:%s", number, second);
-    s24_status status = s24i_check_pattern(n, m, in->cols);
+        return s24i_fail(S24_E_OPTION, "a second pattern, %lld:%lld", (long long)n, (long long)m);
+    status = s24i_check_pattern(n, m, in->cols);
     in->pattern.n = (int32_t)n;
     in->pattern.m = (int32_t)m;
     return status;
