@@ -474,7 +474,7 @@ int main(int argc, char **argv)
     times time = best_times(run_plain_read, run_sgemm, &w);
     print_machine(4.0 * LARGE / time.plain, sgemm_rate(time.kernel));
     for (int isa = 0; s24i_kernels_isa(isa); ++isa) {
-        s24i_kernels_select(&table, s24i_kernels_isa(isa));
+        s24i_kernels_dispatch(&table, s24i_kernels_isa(isa));
         fill(&w);
 #define S24I_KERNEL(type, name, arguments)       \
     if (argc < 2 || strcmp(argv[1], #name) == 0) \

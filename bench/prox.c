@@ -113,9 +113,9 @@ static times measure(call run, work *b, const char *isa)
     double groups = (double)b->n / 4;
     for (int sample = 0; sample < SAMPLES; ++sample) {
         best.published = fmin(best.published, time_once(run_published, b) / floor(groups / 16));
-        s24i_kernels_select(&b->kernels, "ref");
+        s24i_kernels_dispatch(&b->kernels, "ref");
         best.reference = fmin(best.reference, time_once(run, b) / groups);
-        s24i_kernels_select(&b->kernels, isa);
+        s24i_kernels_dispatch(&b->kernels, isa);
         best.kernel = fmin(best.kernel, time_once(run, b) / groups);
     }
     return best;

@@ -87,7 +87,7 @@ static void list_isas(char *text, size_t size)
 static s24_status select_kernels(s24i_kernels *kernels, const char *isa)
 {
     char available[64];
-    int found = s24i_kernels_select(kernels, isa);
+    int found = s24i_kernels_dispatch(kernels, isa);
 
     if (found == 1)
         return S24_OK;

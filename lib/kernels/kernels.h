@@ -66,7 +66,7 @@ typedef struct s24i_kernels {
 
 /* Fill `table` with the reference, then override up to `isa` ("auto", "ref", "avx2", "avx512"). 0 if the name is unknown, -1 if this
  * processor or build lacks it, 1 if done. */
-int s24i_kernels_select(s24i_kernels *table, const char *isa);
+int s24i_kernels_dispatch(s24i_kernels *table, const char *isa);
 /* The sets that this processor and build offer, weakest first, NULL past the end. */
 const char *s24i_kernels_isa(int index);
 

@@ -2,7 +2,7 @@
  * method. */
 #ifndef S24I_SOLVERS_LOWRANK_H
 #define S24I_SOLVERS_LOWRANK_H
-#include "ops/lowrank.h"
+#include "ops/ops.h"
 #include "solver.h"
 #include <math.h>
 #include <string.h>

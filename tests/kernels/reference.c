@@ -22,17 +22,17 @@ START_TEST(sets_are_chosen_by_name)
         ++count;
     ck_assert_str_eq(s24i_kernels_isa(0), "ref");
     ck_assert_ptr_null(s24i_kernels_isa(-1));
-    ck_assert_int_eq(s24i_kernels_select(&table, "auto"), 1);
+    ck_assert_int_eq(s24i_kernels_dispatch(&table, "auto"), 1);
     ck_assert_str_eq(table.isa, s24i_kernels_isa(count - 1));
     memcpy(&other, &table, sizeof other);
-    ck_assert_int_eq(s24i_kernels_select(&other, "avx"), 0);
-    ck_assert_int_eq(s24i_kernels_select(&other, ""), 0);
+    ck_assert_int_eq(s24i_kernels_dispatch(&other, "avx"), 0);
+    ck_assert_int_eq(s24i_kernels_dispatch(&other, ""), 0);
     ck_assert_mem_eq(&table, &other, sizeof other);
     for (int i = 0; i < count; ++i)
-        ck_assert_int_eq(s24i_kernels_select(&table, s24i_kernels_isa(i)), 1);
+        ck_assert_int_eq(s24i_kernels_dispatch(&table, s24i_kernels_isa(i)), 1);
     static const char *const known[] = {"ref", "avx2", "avx512"};
     for (int i = count; i < 3; ++i)
-        ck_assert_int_eq(s24i_kernels_select(&table, known[i]), -1);
+        ck_assert_int_eq(s24i_kernels_dispatch(&table, known[i]), -1);
 }
 END_TEST
 
@@ -41,7 +41,7 @@ START_TEST(no_entry_is_missing)
     for (int i = 0; s24i_kernels_isa(i); ++i) {
         s24i_kernels table;
         memset(&table, 0, sizeof table);
-        s24i_kernels_select(&table, s24i_kernels_isa(i));
+        s24i_kernels_dispatch(&table, s24i_kernels_isa(i));
 #define S24I_KERNEL(type, name, arguments) ck_assert_msg(table.name != NULL, #name);
 #include "kernels/kernels.def"
 #undef S24I_KERNEL

@@ -16,7 +16,7 @@ static inline void set_up(void)
 {
     unit_memory(&memory, &heap);
     threads = (s24i_threads){.memory = &memory, .count = 2};
-    s24i_kernels_select(&kernels, "auto");
+    s24i_kernels_dispatch(&kernels, "auto");
     s24i_watch_init(&watch, NULL, NULL, NULL, 0);
     s24i_blas_hold();
 }

@@ -282,7 +282,7 @@ START_TEST(equal_bits)
     for (int isa = 0; s24i_kernels_isa(isa); isa++) {
         int mark = naive_count;
         use_threads(2);
-        if (s24i_kernels_select(&kernels, s24i_kernels_isa(isa)) != 1)
+        if (s24i_kernels_dispatch(&kernels, s24i_kernels_isa(isa)) != 1)
             continue;
         b->size = 0;
         operations[_i](b);

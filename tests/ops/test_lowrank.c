@@ -1,5 +1,5 @@
 #include "ops_test.h"
-#include "ops/lowrank.h"
+#include "ops/ops.h"
 
 /* The nearest product of low rank against the eigenvectors of M S M^T in double, and ADMM beside one against its own equations. */
 

@@ -1,6 +1,5 @@
 #include "kernels/avx2/kept.h"
-#include "kernels/avx2/table.h"
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 
 void s24i_avx2_admm_gap(const float *z, const float *w, const uint8_t *mask, float dual, float *gap,
                         int64_t n)

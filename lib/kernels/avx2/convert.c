@@ -1,5 +1,4 @@
-#include "kernels/avx2/table.h"
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 #include <immintrin.h>
 
 /* The instructions quiet a NaN and keep its sign and high payload, as the definition does. */

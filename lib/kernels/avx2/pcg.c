@@ -1,6 +1,5 @@
 #include "kernels/avx2/lanes.h"
-#include "kernels/avx2/table.h"
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 #include "kernels/sum.h"
 #include <math.h>
 

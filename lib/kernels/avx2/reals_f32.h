@@ -1,4 +1,4 @@
-/* Floats of 8 groups in an AVX2 register, under the names in which lanes_prox.h is written. Knows no kernel. */
+/* Floats of 8 groups in an AVX2 register, under the names in which lanes/prox.h is written. Knows no kernel. */
 #ifndef S24I_AVX2_REALS_F32_H
 #define S24I_AVX2_REALS_F32_H
 #include <float.h>

@@ -1,5 +1,4 @@
-#include "kernels/avx2/table.h"
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 #include "kernels/sum.h"
 #include <immintrin.h>
 #include <math.h>

@@ -1,7 +1,6 @@
 #include "kernels/avx2/lanes.h"
-#include "kernels/avx2/table.h"
-#include "kernels/lanes_select.h"
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
+#include "kernels/lanes/select.h"
 #include <string.h>
 
 /* Bits of |w norm|, which order as the values do. norm may be NULL. */

@@ -1,5 +1,5 @@
 #include "kernels/avx512/kept.h"
-#include "kernels/avx512/table.h"
+#include "kernels/table.h"
 
 void s24i_avx512_admm_gap(const float *z, const float *w, const uint8_t *mask, float dual,
                           float *gap, int64_t n)

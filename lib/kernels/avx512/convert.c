@@ -1,5 +1,5 @@
 #include "kernels/avx512/tail.h"
-#include "kernels/avx512/table.h"
+#include "kernels/table.h"
 
 /* The instructions quiet a NaN and keep its sign and high payload, as the definition does. */
 void s24i_avx512_f16_to_f32(const uint16_t *x, float *y, int64_t n)

@@ -1,5 +1,5 @@
 #include "kernels/avx512/tail.h"
-#include "kernels/avx512/table.h"
+#include "kernels/table.h"
 #include "kernels/sum.h"
 
 typedef struct step {

@@ -1,4 +1,4 @@
-/* Floats of 16 groups in an AVX-512 register, under the names in which lanes_prox.h is written. Knows no kernel. */
+/* Floats of 16 groups in an AVX-512 register, under the names in which lanes/prox.h is written. Knows no kernel. */
 #ifndef S24I_AVX512_REALS_F32_H
 #define S24I_AVX512_REALS_F32_H
 #include <float.h>

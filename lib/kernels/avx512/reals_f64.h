@@ -1,4 +1,4 @@
-/* Doubles of 8 groups in an AVX-512 register, under the names in which lanes_prox.h is written. Knows no kernel. */
+/* Doubles of 8 groups in an AVX-512 register, under the names in which lanes/prox.h is written. Knows no kernel. */
 #ifndef S24I_AVX512_REALS_F64_H
 #define S24I_AVX512_REALS_F64_H
 #include <float.h>

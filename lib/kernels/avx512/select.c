@@ -1,8 +1,8 @@
 #include "kernels/avx512/lanes.h"
-#include "kernels/avx512/table.h"
+#include "kernels/table.h"
 #include "kernels/avx512/tail.h"
 #include "kernels/inline.h"
-#include "kernels/lanes_select.h"
+#include "kernels/lanes/select.h"
 #include <string.h>
 
 /* Bits of |w norm|, which order as the values do. norm may be NULL. */

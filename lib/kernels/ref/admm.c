@@ -1,4 +1,4 @@
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 #include <math.h>
 
 void s24i_ref_admm_gap(const float *z, const float *w, const uint8_t *mask, float dual, float *gap,

@@ -1,5 +1,5 @@
 #include "base/half.h"
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 
 void s24i_ref_f16_to_f32(const uint16_t *x, float *y, int64_t n)
 {

@@ -1,5 +1,5 @@
 #include "kernels/kernels.h"
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 #include "kernels/sum.h"
 #include <math.h>
 

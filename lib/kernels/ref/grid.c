@@ -1,4 +1,4 @@
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 #include "kernels/sum.h"
 #include <math.h>
 #include <stddef.h>

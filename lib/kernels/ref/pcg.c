@@ -1,4 +1,4 @@
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 #include <math.h>
 
 double s24i_ref_cg_step(float *v, float *r, const float *p, const float *ap, const uint8_t *mask,

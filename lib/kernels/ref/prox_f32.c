@@ -1,4 +1,4 @@
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 #include <float.h>
 #include <math.h>
 
@@ -6,7 +6,7 @@ typedef float real;
 #define REAL_MAX FLT_MAX
 #define REAL(name) name##f
 #include "kernels/ref/reals.h"
-#include "kernels/lanes_prox.h"
+#include "kernels/lanes/prox.h"
 
 void s24i_ref_prox_2m_f32(const float *z, float *w, int64_t n, int32_t m, float lambda,
                           int32_t relative)

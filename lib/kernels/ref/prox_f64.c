@@ -1,4 +1,4 @@
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 #include <float.h>
 #include <math.h>
 
@@ -6,7 +6,7 @@ typedef double real;
 #define REAL_MAX DBL_MAX
 #define REAL(name) name
 #include "kernels/ref/reals.h"
-#include "kernels/lanes_prox.h"
+#include "kernels/lanes/prox.h"
 
 void s24i_ref_prox_2m_f64(const double *z, double *w, int64_t n, int32_t m, double lambda,
                           int32_t relative)

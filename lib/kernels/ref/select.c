@@ -1,4 +1,4 @@
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "kernels/ref/table.h"
+#include "kernels/table.h"
 
 void s24i_ref_split_move(float *h, const uint8_t *mask, float dual, float *z, int64_t n)
 {

@@ -1,0 +1,221 @@
+#include "linear.h"
+#include <math.h>
+
+/*
+ * sum e H e^T = <H, E^T E>: one product for each strip of H, halved by symmetry, over chunks of rows of E. The products are in the type
+ * that H itself was accumulated in, everything else is in double (docs/numerics.md has the error).
+ */
+enum { CHUNK = 1024, TILE = 16 };
+
+typedef struct {
+    const s24i_ops *ops;
+    const s24i_gram *gram;
+    const s24i_cross *cross;
+    int which;
+    const s24_mat *a, *b;
+    const int64_t *row_of;
+    int64_t first, rows; /* of the chunk */
+    void *e;             /* chunk x cols of the accumulator's type */
+    double *product;     /* S24I_STRIP x cols a worker */
+    double *partial;     /* a strip, or a row */
+} sum;
+
+/* ---- E = A - B ---- */
+
+static void difference_row(const sum *s, int64_t row, double *e, double *scratch)
+{
+    s24i_mat_load_f64(s->ops->kernels, s->a, row, 1, e);
+    if (!s->b)
+        return;
+    s24i_mat_load_f64(s->ops->kernels, s->b, row, 1, scratch);
+    for (int64_t j = 0; j < s->a->cols; j++)
+        e[j] -= scratch[j];
+}
+
+static bool single(const sum *s)
+{
+    return s->gram->rows.type == S24_F32;
+}
+
+static void difference_tile(void *arg, int64_t tile, int32_t worker)
+{
+    const sum *s = arg;
+    int64_t n = s->a->cols;
+    double *scratch = s->product + worker * S24I_STRIP * n, *row = scratch + n;
+    for (int64_t i = tile * TILE; i < (tile + 1) * TILE && i < s->rows; i++) {
+        difference_row(s, s->first + i, single(s) ? row : (double *)s->e + i * n, scratch);
+        for (int64_t j = 0; single(s) && j < n; j++)
+            ((float *)s->e)[i * n + j] = (float)row[j];
+    }
+}
+
+static void square_row(void *arg, int64_t row, int32_t worker)
+{
+    const sum *s = arg;
+    int64_t n = s->a->cols;
+    double *e = s->product + worker * S24I_STRIP * n;
+    difference_row(s, row, e, e + n);
+    s->partial[row] = s->ops->kernels->dot_f64(e, e, n);
+}
+
+/* ---- one strip ---- */
+
+/* Twice the row of the lower triangle of <H, G>, its diagonal once. */
+static double row_sum(const sum *s, int64_t i, const double *g)
+{
+    double total = 0;
+    for (int half = 0; half < 2; half++) {
+        if (!(s->which & (half ? S24I_SECOND : S24I_FIRST)))
+            continue;
+        const double *h = s24i_gram_row(s->gram, half, i);
+        total += 2 * s->ops->kernels->dot_f64(g, h, i + 1) - g[i] * h[i];
+    }
+    return total;
+}
+
+/* G = rows [top, top + height) of E^T E, up to the diagonal block. */
+static double block_sum(const sum *s, int64_t top, int64_t height, double *product)
+{
+    int64_t n = s->a->cols, width = top + height;
+    double total = 0;
+    if (single(s)) {
+        const float *e = s->e;
+        float *g = (float *)(product + n);
+        s24i_sgemm(true, false, height, width, s->rows, 1, e + top, n, e, n, 0, g, width);
+        for (int64_t i = 0; i < height; i++) {
+            s->ops->kernels->difference_f64(g + i * width, NULL, product, top + i + 1);
+            total += row_sum(s, top + i, product);
+        }
+        return total;
+    }
+    const double *e = s->e;
+    s24i_dgemm(true, false, height, width, s->rows, 1, e + top, n, e, n, 0, product, width);
+    for (int64_t i = 0; i < height; i++)
+        total += row_sum(s, top + i, product + i * width);
+    return total;
+}
+
+static void strip_task(void *arg, int64_t index, int32_t worker)
+{
+    const sum *s = arg;
+    int64_t n = s->a->cols, strip = (n - 1) / S24I_STRIP - index; /* the widest first */
+    int64_t last = s24i_strip_width(n, strip);
+    double *product = s->product + worker * S24I_STRIP * n;
+    for (int64_t top = strip * S24I_STRIP; top < last; top += S24I_STRIP / 2) {
+        int64_t height = last - top < S24I_STRIP / 2 ? last - top : S24I_STRIP / 2;
+        s->partial[strip] += block_sum(s, top, height, product);
+    }
+}
+
+static double in_order(const double *partial, int64_t count)
+{
+    double total = 0;
+    for (int64_t i = 0; i < count; i++)
+        total += partial[i];
+    return total;
+}
+
+static s24_status sum_chunks(sum *s, double *value)
+{
+    int64_t strips = (s->a->cols + S24I_STRIP - 1) / S24I_STRIP;
+    s24i_threads *threads = s->ops->threads;
+    s24_status status = S24_OK;
+    for (int64_t i = 0; i < strips; i++)
+        s->partial[i] = 0;
+    for (s->first = 0; s->first < s->a->rows && !status; s->first += CHUNK) {
+        s->rows = s->a->rows - s->first < CHUNK ? s->a->rows - s->first : CHUNK;
+        status = s24i_parallel(threads, difference_tile, s, (s->rows + TILE - 1) / TILE);
+        if (!status)
+            status = s24i_parallel(threads, strip_task, s, strips);
+    }
+    double total = in_order(s->partial, strips);
+    *value = total < 0 ? 0 : total; /* of nearly nothing rounding can take more; NaN stays */
+    return status;
+}
+
+s24_status s24i_quadratic(const s24i_ops *ops, s24i_arena *arena, const s24i_gram *gram, int which,
+                          const s24_mat *a, const s24_mat *b, double *value)
+{
+    size_t mark = arena->used, rows = (size_t)a->rows, cols = (size_t)a->cols;
+    size_t strips = cols / S24I_STRIP + 1;
+    sum s = {.ops = ops, .gram = gram, .which = which, .a = a, .b = b};
+    s.product = s24i_arena_take(
+        arena, s24i_mul(S24I_STRIP * cols, (size_t)s24i_workers(ops->threads)), sizeof(double));
+    s.partial = s24i_arena_take(arena, gram ? strips : rows, sizeof(double));
+    if (gram)
+        s.e = s24i_arena_take(arena, cols * (rows < CHUNK ? rows : CHUNK),
+                              gram->rows.type == S24_F32 ? sizeof(float) : sizeof(double));
+    s24_status status = S24_OK;
+    if (s24i_counting(arena))
+        goto done;
+    if (gram) {
+        arena->flops += s24i_product_flops(a->rows, a->cols) / 2; /* E^T E is symmetric */
+        status = sum_chunks(&s, value);
+    } else {
+        status = s24i_parallel(ops->threads, square_row, &s, a->rows);
+        *value = in_order(s.partial, a->rows);
+    }
+done:
+    arena->used = mark;
+    return status;
+}
+
+/* ---- the target ---- */
+
+static void cross_row(void *arg, int64_t row, int32_t worker)
+{
+    const sum *s = arg;
+    int64_t n = s->a->cols, source = (s->row_of ? s->row_of[row] : row) * n;
+    double *a = s->product + worker * n;
+    s24i_mat_load_f64(s->ops->kernels, s->a, row, 1, a);
+    s->partial[row] = 0;
+    for (int half = 0; half < 2; half++)
+        if (s->which & (half ? S24I_SECOND : S24I_FIRST))
+            s->partial[row] += s->ops->kernels->dot_f64(a, s->cross->half[half] + source, n);
+}
+
+/* <C, A> */
+static s24_status cross_product(const s24i_ops *ops, s24i_arena *arena, const s24i_cross *cross,
+                                int which, const s24_mat *a, const int64_t *row_of, double *value)
+{
+    size_t mark = arena->used;
+    sum s = {.ops = ops, .cross = cross, .which = which, .a = a, .row_of = row_of};
+    s.product = s24i_arena_take(arena, (size_t)a->cols * (size_t)s24i_workers(ops->threads),
+                                sizeof(double));
+    s.partial = s24i_arena_take(arena, (size_t)a->rows, sizeof(double));
+    s24_status status = S24_OK;
+    if (!s24i_counting(arena)) {
+        status = s24i_parallel(ops->threads, cross_row, &s, a->rows);
+        *value = in_order(s.partial, a->rows);
+    }
+    arena->used = mark;
+    return status;
+}
+
+/*
+ * With q(A) = sum a H a^T, the inner product of X V^T and X W^T is (q(V) + q(W) - q(W - V)) / 2, so the loss against
+ * T = (1 - b) X W^T + b T_d needs three quadratic forms and two products with C.
+ */
+s24_status s24i_target_loss(const s24i_ops *ops, s24i_arena *arena, const s24i_gram *gram,
+                            const s24i_cross *cross, int which, double blend, const s24_mat *w,
+                            const s24_mat *v, const int64_t *row_of, double *loss, double *norm)
+{
+    double qv = 0, qw = 0, qe = 0, cv = 0, cw = 0, b = blend, tt = 0;
+    s24_status status = s24i_quadratic(ops, arena, gram, which, v, NULL, &qv);
+    if (!status)
+        status = s24i_quadratic(ops, arena, gram, which, w, NULL, &qw);
+    if (!status)
+        status = s24i_quadratic(ops, arena, gram, which, w, v, &qe);
+    if (!status)
+        status = cross_product(ops, arena, cross, which, v, row_of, &cv);
+    if (!status)
+        status = cross_product(ops, arena, cross, which, w, row_of, &cw);
+    if (status || s24i_counting(arena))
+        return status;
+    for (int64_t i = 0; i < 2 * w->rows; i++)
+        if (which & (i % 2 ? S24I_SECOND : S24I_FIRST))
+            tt += cross->norm2[i % 2][row_of ? row_of[i / 2] : i / 2];
+    *norm = (1 - b) * (1 - b) * qw + 2 * b * (1 - b) * cw + b * b * tt;
+    *loss = fmax(0, qv - (1 - b) * (qv + qw - qe) - 2 * b * cv + *norm);
+    return S24_OK;
+}

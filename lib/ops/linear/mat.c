@@ -1,0 +1,239 @@
+#include "linear.h"
+#include "base/half.h"
+#include <math.h>
+#include <string.h>
+
+bool s24i_is_float(int32_t dtype)
+{
+    return dtype == S24_F16 || dtype == S24_BF16 || dtype == S24_F32 || dtype == S24_F64;
+}
+
+int32_t s24i_dtype_size(int32_t dtype)
+{
+    switch (dtype) {
+    case S24_I8:
+    case S24_U8:
+    case S24_BOOL:
+    case S24_E4M3FN:
+    case S24_E5M2:
+        return 1;
+    case S24_I16:
+    case S24_U16:
+    case S24_F16:
+    case S24_BF16:
+        return 2;
+    case S24_I32:
+    case S24_U32:
+    case S24_F32:
+        return 4;
+    case S24_I64:
+    case S24_F64:
+        return 8;
+    default:
+        return 0;
+    }
+}
+
+static const char *element(const s24_mat *mat, int64_t row, int64_t col)
+{
+    int64_t offset =
+        (mat->rows > 1 ? row * mat->row_stride : 0) + (mat->cols > 1 ? col * mat->col_stride : 0);
+    return (const char *)mat->data + offset * s24i_dtype_size(mat->dtype);
+}
+
+static bool contiguous_row(const s24_mat *mat)
+{
+    return mat->cols <= 1 || mat->col_stride == 1;
+}
+
+static double load_one(const void *p, int32_t dtype)
+{
+    switch (dtype) {
+    case S24_F16:
+        return s24i_f16_to_f32(*(const uint16_t *)p);
+    case S24_BF16:
+        return s24i_bf16_to_f32(*(const uint16_t *)p);
+    case S24_F32:
+        return *(const float *)p;
+    default:
+        return *(const double *)p;
+    }
+}
+
+static void load_row(const s24i_kernels *kernels, const s24_mat *mat, int64_t row, float *out)
+{
+    const void *p = element(mat, row, 0);
+    if (contiguous_row(mat) && mat->dtype == S24_F32) {
+        memcpy(out, p, (size_t)mat->cols * sizeof(float));
+    } else if (contiguous_row(mat) && mat->dtype == S24_F16) {
+        kernels->f16_to_f32(p, out, mat->cols);
+    } else if (contiguous_row(mat) && mat->dtype == S24_BF16) {
+        kernels->bf16_to_f32(p, out, mat->cols);
+    } else {
+        for (int64_t j = 0; j < mat->cols; j++)
+            out[j] = (float)load_one(element(mat, row, j), mat->dtype);
+    }
+}
+
+const float *s24i_mat_row(const s24_mat *mat, int64_t row)
+{
+    return contiguous_row(mat) && mat->dtype == S24_F32 ? (const float *)element(mat, row, 0)
+                                                        : NULL;
+}
+
+void s24i_mat_load(const s24i_kernels *kernels, const s24_mat *mat, int64_t row, int64_t count,
+                   float *out)
+{
+    if (mat->dtype == S24_F32 && !contiguous_row(mat) && (mat->rows <= 1 || mat->row_stride == 1)) {
+        kernels->transpose((const float *)element(mat, row, 0), mat->col_stride, out, mat->cols,
+                           mat->cols, count);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        load_row(kernels, mat, row + i, out + i * mat->cols);
+}
+
+void s24i_mat_load_f64(const s24i_kernels *kernels, const s24_mat *mat, int64_t row, int64_t count,
+                       double *out)
+{
+    for (int64_t i = 0; i < count; i++, out += mat->cols) {
+        if (contiguous_row(mat) && mat->dtype == S24_F32) {
+            kernels->difference_f64((const float *)element(mat, row + i, 0), NULL, out, mat->cols);
+            continue;
+        }
+        for (int64_t j = 0; j < mat->cols; j++)
+            out[j] = load_one(element(mat, row + i, j), mat->dtype);
+    }
+}
+
+static void store_one(float value, void *p, int32_t dtype)
+{
+    switch (dtype) {
+    case S24_F16:
+        *(uint16_t *)p = s24i_f32_to_f16(value);
+        break;
+    case S24_BF16:
+        *(uint16_t *)p = s24i_f32_to_bf16(value);
+        break;
+    case S24_F32:
+        *(float *)p = value;
+        break;
+    default:
+        *(double *)p = value;
+    }
+}
+
+static void store_row(const s24i_kernels *kernels, const float *in, const s24_mat *mat, int64_t row)
+{
+    void *p = (void *)element(mat, row, 0);
+    if (contiguous_row(mat) && mat->dtype == S24_F32) {
+        memcpy(p, in, (size_t)mat->cols * sizeof(float));
+    } else if (contiguous_row(mat) && mat->dtype == S24_F16) {
+        kernels->f32_to_f16(in, p, mat->cols);
+    } else if (contiguous_row(mat) && mat->dtype == S24_BF16) {
+        kernels->f32_to_bf16(in, p, mat->cols);
+    } else {
+        for (int64_t j = 0; j < mat->cols; j++)
+            store_one(in[j], (void *)element(mat, row, j), mat->dtype);
+    }
+}
+
+void s24i_mat_store(const s24i_kernels *kernels, const float *in, const s24_mat *mat, int64_t row,
+                    int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        store_row(kernels, in + i * mat->cols, mat, row + i);
+}
+
+/* ---- whole matrices, in tiles of rows ---- */
+
+enum { TILE = 64 };
+
+typedef struct {
+    const s24i_ops *ops;
+    const s24_mat *src, *dst;
+    float *out;
+    _Atomic int64_t bad; /* first offending element, rows * cols when none */
+} whole;
+
+static int64_t tiles(int64_t rows)
+{
+    return (rows + TILE - 1) / TILE;
+}
+
+static int64_t tile_rows(int64_t rows, int64_t tile)
+{
+    return rows - tile * TILE < TILE ? rows - tile * TILE : TILE;
+}
+
+static void read_tile(void *arg, int64_t tile, int32_t worker)
+{
+    (void)worker;
+    whole *job = arg;
+    int64_t cols = job->src->cols, count = tile_rows(job->src->rows, tile) * cols;
+    float *out = job->out + tile * TILE * cols;
+    s24i_mat_load(job->ops->kernels, job->src, tile * TILE, tile_rows(job->src->rows, tile), out);
+    int64_t bad = job->ops->kernels->first_nonfinite(out, count);
+    if (bad >= 0)
+        s24i_keep_minimum(&job->bad, tile * TILE * cols + bad);
+}
+
+s24_status s24i_mat_read(const s24i_ops *ops, const s24_mat *mat, const char *what, float *out)
+{
+    whole job = {.ops = ops, .src = mat, .out = out, .bad = mat->rows * mat->cols};
+    s24_status status = s24i_parallel(ops->threads, read_tile, &job, tiles(mat->rows));
+    int64_t bad = atomic_load(&job.bad);
+    if (status == S24_OK && bad < mat->rows * mat->cols)
+        status = s24i_fail(S24_E_NONFINITE, "%s: row %lld, column %lld is %g", what,
+                           (long long)(bad / mat->cols), (long long)(bad % mat->cols), out[bad]);
+    return status;
+}
+
+static void copy_exact(const s24_mat *src, const s24_mat *dst, int64_t row)
+{
+    size_t size = (size_t)s24i_dtype_size(src->dtype);
+    if (contiguous_row(src) && contiguous_row(dst)) {
+        memmove((void *)element(dst, row, 0), element(src, row, 0), (size_t)src->cols * size);
+        return;
+    }
+    for (int64_t j = 0; j < src->cols; j++)
+        memcpy((void *)element(dst, row, j), element(src, row, j), size);
+}
+
+static void convert_row(const s24i_kernels *kernels, const s24_mat *src, const s24_mat *dst,
+                        int64_t row)
+{
+    if (dst->dtype == S24_F32 && contiguous_row(dst)) {
+        load_row(kernels, src, row, (float *)element(dst, row, 0));
+    } else if (src->dtype == S24_F32 && contiguous_row(src)) {
+        store_row(kernels, (const float *)element(src, row, 0), dst, row);
+    } else {
+        for (int64_t j = 0; j < src->cols; j++) {
+            double value = load_one(element(src, row, j), src->dtype);
+            void *to = (void *)element(dst, row, j);
+            if (dst->dtype == S24_F64)
+                *(double *)to = value;
+            else
+                store_one(dst->dtype == S24_F32 ? (float)value : s24i_f64_to_f32_odd(value), to,
+                          dst->dtype);
+        }
+    }
+}
+
+static void copy_tile(void *arg, int64_t tile, int32_t worker)
+{
+    (void)worker;
+    whole *job = arg;
+    for (int64_t i = 0; i < tile_rows(job->src->rows, tile); i++) {
+        if (job->src->dtype == job->dst->dtype)
+            copy_exact(job->src, job->dst, tile * TILE + i);
+        else
+            convert_row(job->ops->kernels, job->src, job->dst, tile * TILE + i);
+    }
+}
+
+s24_status s24i_mat_copy(const s24i_ops *ops, const s24_mat *src, const s24_mat *dst)
+{
+    whole job = {.ops = ops, .src = src, .dst = dst};
+    return s24i_parallel(ops->threads, copy_tile, &job, tiles(src->rows));
+}

@@ -1,0 +1,151 @@
+/* What operations work on: where they run, calibration sums, constraints, and a problem made ready. Knows no operation. */
+#ifndef S24I_RUN_H
+#define S24I_RUN_H
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "base/watch.h"
+#include "kernels/kernels.h"
+
+#define S24I_BLOCK 128 /* columns of one block of the sweep and of the factorisation */
+
+typedef struct s24i_ops {
+    s24i_memory *memory;
+    s24i_threads *threads;
+    const s24i_kernels *kernels;
+} s24i_ops;
+
+/* A contiguous f32 matrix as the caller's kind of view. */
+static inline s24_mat s24i_view(const float *data, int64_t rows, int64_t cols)
+{
+    return (s24_mat){.data = (void *)(uintptr_t)data,
+                     .rows = rows,
+                     .cols = cols,
+                     .row_stride = cols,
+                     .col_stride = 1,
+                     .dtype = S24_F32,
+                     .device = S24_CPU};
+}
+
+/* Of X S with X rows x dim. */
+static inline double s24i_product_flops(int64_t rows, int64_t dim)
+{
+    return 2 * (double)rows * (double)dim * (double)dim;
+}
+
+static inline bool s24i_counting(const s24i_arena *arena)
+{
+    return arena->base == NULL;
+}
+
+/* ---- Calibration sums ---- */
+
+#define S24I_RUN 128 /* consecutive rows that go to the same half */
+/* Rows of one half whose products are summed in the accumulator's type before they join the double sums. */
+#define S24I_BATCH_ROWS 2048
+#define S24I_STRIP 256 /* rows of one stored strip of H */
+
+enum { S24I_FIRST = 1, S24I_SECOND = 2, S24I_BOTH = 3 };
+
+/* Rows on their way into sums: converted, weighted, dealt to two halves, and kept until a half has a full batch, so that sums do not
+ * depend on how the caller cuts its batches. A row is [x | t] (t_cols 0 for a gram). */
+typedef struct s24i_rows {
+    int64_t x_cols, t_cols;
+    int32_t type; /* S24_F32 or S24_F64 */
+    int64_t next; /* running index of the next row */
+    int64_t filled[2];
+    void *batch[2];   /* S24I_BATCH_ROWS x (x_cols + t_cols) */
+    double weight[2]; /* sums of row weights */
+} s24i_rows;
+
+/* Sum of x x^T in two halves: lower triangle in strips of S24I_STRIP rows, strip i of width min(dim, (i + 1) S24I_STRIP), double, zero
+ * above the diagonal. */
+typedef struct s24i_gram {
+    int64_t dim;
+    double *half[2];
+    s24i_rows rows;
+} s24i_gram;
+
+/* Sum of t x^T (out x in, row-major, double) and of the squares of each output (out) in two halves. */
+typedef struct s24i_cross {
+    int64_t out, in;
+    double *half[2];
+    double *norm2[2];
+    s24i_rows rows;
+} s24i_cross;
+
+/* ---- What is wanted ---- */
+
+enum { S24I_SCOPE_NONE, S24I_SCOPE_LAYER, S24I_SCOPE_ROW };
+
+enum { S24I_GRID_ASYM, S24I_GRID_SYM, S24I_GRID_REAL };
+
+/* Which values are allowed: see grid.c. */
+typedef struct s24i_grid_form {
+    int32_t bits; /* 2^bits levels; 0: any value */
+    int32_t scheme;
+    int64_t group; /* consecutive columns under one scale; 0: all */
+} s24i_grid_form;
+
+/* What is asked of a solution: first of its support, then of its values, then of what may be added to it. */
+typedef struct s24i_pattern {
+    int32_t n, m;  /* keep n of m; n == 0: none */
+    int32_t scope; /* of the sparsity */
+    double sparsity;
+    const uint8_t *mask; /* fixed support, rows x cols, or NULL */
+    s24i_grid_form grid;
+    int64_t
+        rank; /* a product U V of at most this rank comes on top; 0: none. Alone: the product is all there is */
+} s24i_pattern;
+
+/* Some weights have to be zero. */
+static inline bool s24i_has_support(const s24i_pattern *pattern)
+{
+    return pattern->n || pattern->scope || pattern->mask;
+}
+
+/* Zeros are chosen over the whole layer, so that rows depend on each other. */
+static inline bool s24i_over_layer(const s24i_pattern *pattern)
+{
+    return !pattern->mask && !pattern->n && pattern->scope == S24I_SCOPE_LAYER;
+}
+
+/* ---- The problem made ready ---- */
+
+enum { S24I_DAMP_AUTO, S24I_DAMP_RELATIVE, S24I_DAMP_MEAN, S24I_DAMP_MIXED };
+
+typedef struct s24i_damping {
+    int32_t rule;
+    double
+        value; /* relative to each diagonal entry, to the mean of the diagonal, or (MIXED) to their sum */
+    double divisor; /* of AUTO's winner (docs/numerics.md); 0 is 1 */
+} s24i_damping;
+
+/* A layer as prepare() reads it. */
+typedef struct s24i_layer {
+    int64_t rows, cols;
+    const s24i_gram *gram;   /* NULL: H = identity */
+    const s24i_cross *cross; /* NULL: aim at W */
+    double blend;
+    s24i_pattern pattern;
+} s24i_layer;
+
+/*
+ * The layer in unit-diagonal coordinates: scale_j = sqrt(H_jj + Delta_j), S = diag(1/scale) (H + Delta) diag(1/scale) with unit diagonal,
+ * S = R R^T. Dead inputs (H_jj <= 1e-12 of the largest) have S_jj = 1, nothing beside it, scale 1.
+ */
+typedef struct s24i_prepared {
+    int64_t dim;
+    float *scale;    /* dim */
+    double *inverse; /* dim: 1 / scale, 0 for dead inputs */
+    float *share;    /* dim: Delta_j / (H_jj + Delta_j) */
+    uint8_t *dead;   /* dim */
+    float *s;        /* dim x dim */
+    float *r;        /* dim x dim, upper */
+    float *inv_diag; /* dim x S24I_BLOCK */
+    double damp;     /* what was used after the ladder */
+    int32_t climbs;  /* times the damping was multiplied by ten */
+    double heldout; /* relative error on the other half where the two-halves rule chose, else NAN */
+} s24i_prepared;
+
+#endif

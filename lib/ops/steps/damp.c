@@ -1,0 +1,161 @@
+#include "steps.h"
+#include <math.h>
+#include <string.h>
+
+/*
+ * The two-halves rule: solve a sample of rows on one half of the calibration rows for each damping of the grid (sweep, then a few steps of
+ * conjugate gradients on its mask), score on the other half, both ways. The grid is walked downhill from its middle.
+ */
+static const double grid[] = {0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1};
+enum { GRID = sizeof grid / sizeof *grid, MIDDLE = 3, SAMPLE = 32, CG_STEPS = 6 };
+#define FALLBACK 0.01 /* when a half has fewer rows than MIN_ROWS */
+enum { MIN_ROWS = 64 };
+
+typedef struct {
+    const s24i_ops *ops;
+    s24i_arena *arena;
+    s24i_watch quiet; /* for the inner solves: stops with the outer watch, reports nothing */
+    const s24i_layer *layer;
+    s24i_prepared *prepared;
+    s24i_pattern pattern;
+    int64_t rows;
+    int64_t *row_of;
+    float *w, *aim, *v;
+    uint8_t *mask;
+    uint8_t *fixed; /* rows of the layer's mask */
+    double norm[2]; /* of the sample on each half; NAN until asked for */
+} trial;
+
+static void take_trial(trial *t)
+{
+    size_t size = (size_t)(t->rows * t->layer->cols);
+    t->row_of = s24i_arena_take(t->arena, (size_t)t->rows, sizeof(int64_t));
+    t->w = s24i_arena_take(t->arena, size, sizeof(float));
+    t->aim = s24i_arena_take(t->arena, size, sizeof(float));
+    t->v = s24i_arena_take(t->arena, size, sizeof(float));
+    t->mask = s24i_arena_take(t->arena, size, 1);
+    if (t->layer->pattern.mask)
+        t->fixed = s24i_arena_take(t->arena, size, 1);
+}
+
+static void gather_sample(trial *t, const float *w)
+{
+    size_t cols = (size_t)t->layer->cols;
+    for (int64_t i = 0; i < t->rows; i++) {
+        size_t source = (size_t)(t->row_of[i] = i * t->layer->rows / t->rows);
+        memcpy(t->w + (size_t)i * cols, w + source * cols, cols * sizeof(float));
+        if (t->fixed)
+            memcpy(t->fixed + (size_t)i * cols, t->layer->pattern.mask + source * cols, cols);
+    }
+    t->pattern.mask = t->fixed;
+}
+
+/* Fit on `half`; into t->v, in the layer's own coordinates. */
+static s24_status fit(trial *t, int half, double damp)
+{
+    const s24i_ops *ops = t->ops;
+    s24i_damping damping = {S24I_DAMP_RELATIVE, damp};
+    s24i_cg_limits limits = {CG_STEPS, 1e-3};
+    int32_t iterations;
+    double residual;
+    s24_status status =
+        s24i_prepare_factor(ops, t->arena, t->layer->gram, half, damping, t->prepared);
+    if (!status && !s24i_counting(t->arena))
+        memcpy(t->aim, t->w, (size_t)(t->rows * t->layer->cols) * sizeof(float));
+    if (!status)
+        status = s24i_prepare_aim(ops, t->arena, t->layer, half, t->prepared, t->aim, t->row_of,
+                                  t->rows);
+    if (!status)
+        status = s24i_sweep(ops, t->arena, &t->quiet, t->prepared, &t->pattern, t->aim, t->rows,
+                            t->v, t->mask);
+    if (!status)
+        status = s24i_cg(ops, t->arena, &t->quiet, t->prepared, t->aim, t->rows, t->mask, limits,
+                         t->v, &iterations, &residual);
+    if (!status && !s24i_counting(t->arena))
+        status = s24i_unscale(ops, t->prepared, t->v, t->rows);
+    return status;
+}
+
+static s24_status score(trial *t, int half, double *loss, double *norm)
+{
+    const s24i_layer *layer = t->layer;
+    s24_mat w = s24i_view(t->w, t->rows, layer->cols), v = s24i_view(t->v, t->rows, layer->cols);
+    double l = 0, n = 0;
+    s24_status status;
+    if (layer->cross && layer->blend > 0) {
+        status = s24i_target_loss(t->ops, t->arena, layer->gram, layer->cross, half, layer->blend,
+                                  &w, &v, t->row_of, &l, &n);
+    } else {
+        double *known = &t->norm[half == S24I_SECOND];
+        status = s24i_quadratic(t->ops, t->arena, layer->gram, half, &w, &v, &l);
+        if (!status && isnan(*known))
+            status = s24i_quadratic(t->ops, t->arena, layer->gram, half, &w, NULL, known);
+        n = *known;
+    }
+    *loss += l;
+    *norm += n;
+    return status;
+}
+
+static s24_status try_damping(trial *t, double damp, double *relative)
+{
+    double loss = 0, norm = 0;
+    s24_status status = S24_OK;
+    for (int half = S24I_FIRST; half <= S24I_SECOND && !status; half++) {
+        status = fit(t, half, damp);
+        if (!status)
+            status = score(t, S24I_BOTH - half, &loss, &norm);
+    }
+    *relative = norm > 0 ? loss / norm : 0;
+    return status;
+}
+
+static s24_status walk_downhill(trial *t, s24i_watch *watch, double *damp, double *heldout)
+{
+    double best;
+    int at = MIDDLE, moved = 0;
+    s24_status status = try_damping(t, grid[at], &best);
+    for (int step = -1; step <= 1 && !status; step += 2) {
+        for (int next = at + step; moved != -step && next >= 0 && next < GRID; next += step) {
+            double relative;
+            if (s24i_watch_step(watch, 1, NAN, best))
+                return s24i_fail(S24_E_CANCELLED, "stopped while the damping was chosen");
+            if ((status = try_damping(t, grid[next], &relative)) || !(relative < best))
+                break;
+            best = relative;
+            at = next;
+            moved = step;
+        }
+    }
+    *damp = grid[at];
+    *heldout = best;
+    return status;
+}
+
+s24_status s24i_choose_damping(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                               const s24i_layer *layer, const float *w, s24i_prepared *scratch,
+                               double *damp, double *heldout)
+{
+    size_t mark = arena->used;
+    s24_status status = S24_OK;
+    trial t = {.ops = ops, .arena = arena, .layer = layer, .prepared = scratch};
+    t.norm[0] = t.norm[1] = NAN;
+    t.pattern = layer->pattern;
+    t.rows = layer->rows < SAMPLE ? layer->rows : SAMPLE;
+    *damp = FALLBACK;
+    *heldout = NAN;
+    if (layer->gram->rows.weight[0] < MIN_ROWS || layer->gram->rows.weight[1] < MIN_ROWS)
+        return S24_OK;
+    take_trial(&t);
+    if (s24i_counting(arena)) {
+        double unused;
+        status = try_damping(&t, 1, &unused);
+    } else {
+        s24i_watch_init(&t.quiet, NULL, NULL, watch->cancel, 0);
+        gather_sample(&t, w);
+        s24i_watch_phase(watch, "damping", GRID);
+        status = walk_downhill(&t, watch, damp, heldout);
+    }
+    arena->used = mark;
+    return status;
+}

@@ -1,0 +1,177 @@
+#include "steps.h"
+#include <math.h>
+#include <string.h>
+
+/* The exact minimum on a support: one Cholesky solve a row, in double. Solved for the change from v, so that rounding in the right-hand
+ * side is relative to what is still to gain. */
+enum { ROWS = 16 };
+
+typedef struct {
+    const s24i_ops *ops;
+    s24i_watch *watch;
+    const s24i_prepared *p;
+    const float *w;
+    int64_t rows, widest; /* largest support of a row */
+    const uint8_t *mask;
+    float *v, *gradient; /* ROWS x dim a worker, twice */
+    double *system;      /* widest x (widest + 1) a worker */
+    int64_t *index;      /* widest a worker */
+    _Atomic int64_t singular;
+} refit;
+
+static int64_t support_of(const uint8_t *mask, int64_t n, int64_t *index)
+{
+    int64_t k = 0;
+    for (int64_t j = 0; j < n; j++)
+        if (mask[j])
+            index[k++] = j;
+    return k;
+}
+
+static bool solve_row(const refit *f, int64_t row, const float *gradient, int64_t *index,
+                      double *system)
+{
+    int64_t n = f->p->dim, k = support_of(f->mask + row * n, n, index);
+    double *rhs = system + f->widest * f->widest;
+    for (int64_t i = 0; i < k; i++) {
+        const float *s = f->p->s + index[i] * n;
+        for (int64_t j = 0; j <= i; j++)
+            system[i * k + j] = s[index[j]];
+        rhs[i] = gradient[index[i]];
+    }
+    if (k == 0)
+        return true;
+    if (!s24i_small_cholesky(k, system, k))
+        return false;
+    s24i_small_solve(k, system, k, rhs);
+    for (int64_t i = 0; i < k; i++)
+        f->v[row * n + index[i]] += (float)rhs[i];
+    return true;
+}
+
+static void refit_tile(void *arg, int64_t tile, int32_t worker)
+{
+    refit *f = arg;
+    if (s24i_watch_stopped(f->watch))
+        return;
+    int64_t n = f->p->dim, first = tile * ROWS;
+    int64_t rows = f->rows - first < ROWS ? f->rows - first : ROWS;
+    float *difference = f->gradient + (int64_t)worker * 2 * ROWS * n;
+    float *gradient = difference + ROWS * n;
+    double *system = f->system + (int64_t)worker * f->widest * (f->widest + 1);
+    int64_t *index = f->index + (int64_t)worker * f->widest;
+    for (int64_t i = 0; i < rows * n; i++)
+        difference[i] = f->w[first * n + i] - f->v[first * n + i];
+    s24i_sgemm(false, false, rows, n, n, 1, difference, n, f->p->s, n, 0, gradient, n);
+    for (int64_t i = 0; i < rows; i++)
+        if (!solve_row(f, first + i, gradient + i * n, index, system))
+            atomic_store(&f->singular, first + i);
+    s24i_watch_step(f->watch, rows, NAN, NAN);
+}
+
+/* What is needed when no row's support is larger than `widest`. */
+static void take_refit(refit *f, s24i_arena *arena)
+{
+    size_t workers = (size_t)s24i_workers(f->ops->threads), k = (size_t)f->widest;
+    f->gradient = s24i_arena_take(arena, (size_t)(2 * ROWS * f->p->dim) * workers, sizeof(float));
+    f->system = s24i_arena_take(arena, s24i_mul(k * (k + 1), workers), sizeof(double));
+    f->index = s24i_arena_take(arena, k * workers, sizeof(int64_t));
+}
+
+s24_status s24i_refit_exact(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                            const s24i_prepared *prepared, const float *w, int64_t rows,
+                            const uint8_t *mask, int64_t widest, float *v)
+{
+    size_t before = arena->used;
+    refit f = {.ops = ops, .watch = watch, .p = prepared, .w = w, .rows = rows};
+    f.widest = widest;
+    f.mask = mask;
+    f.v = v;
+    f.singular = -1;
+    take_refit(&f, arena);
+    s24_status status = S24_OK;
+    if (!s24i_counting(arena)) {
+        arena->flops += (double)rows * (double)widest * (double)widest * (double)widest / 3;
+        s24i_watch_phase(watch, "refit", rows);
+        status = s24i_parallel(ops->threads, refit_tile, &f, (rows + ROWS - 1) / ROWS);
+        if (!status && f.singular >= 0)
+            status = s24i_fail(S24_E_NUMERIC, "the system of row %lld is not positive definite",
+                               (long long)f.singular);
+    }
+    arena->used = before;
+    return status;
+}
+
+s24_status s24i_refit(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                      const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
+                      int64_t rows, const uint8_t *mask, int32_t method, s24i_cg_limits limits,
+                      float *v, int32_t *iterations, double *residual)
+{
+    int64_t cols = prepared->dim;
+    if (method == S24I_REFIT_CG || (method == S24I_REFIT_AUTO && cols > S24I_EXACT_COLS))
+        return s24i_cg(ops, arena, watch, prepared, w, rows, mask, limits, v, iterations, residual);
+    *iterations = 1;
+    *residual = 0;
+    return s24i_refit_exact(ops, arena, watch, prepared, w, rows, mask,
+                            s24i_most_kept(pattern, cols), v);
+}
+
+/* ---- losses of rows ---- */
+
+/* |e R|^2, S = R R^T, block after block of columns: half of the product with S. */
+enum { LOSS_ROWS = 128, LOSS_COLS = 2 * S24I_BLOCK };
+
+typedef struct {
+    const s24i_ops *ops;
+    const s24i_prepared *p;
+    const float *w, *v;
+    int64_t rows;
+    float *scratch; /* a worker: LOSS_ROWS x dim, LOSS_ROWS x LOSS_COLS, LOSS_COLS x LOSS_COLS */
+    double *loss;
+} row_losses;
+
+static int64_t loss_floats(int64_t n)
+{
+    return LOSS_ROWS * (n + LOSS_COLS) + LOSS_COLS * LOSS_COLS;
+}
+
+static void loss_tile(void *arg, int64_t tile, int32_t worker)
+{
+    const row_losses *l = arg;
+    int64_t n = l->p->dim, first = tile * LOSS_ROWS;
+    int64_t rows = l->rows - first < LOSS_ROWS ? l->rows - first : LOSS_ROWS;
+    float *e = l->scratch + (int64_t)worker * loss_floats(n), *product = e + LOSS_ROWS * n;
+    float *corner = product + LOSS_ROWS * LOSS_COLS;
+    for (int64_t i = 0; i < rows * n; i++)
+        e[i] = l->v[first * n + i] - l->w[first * n + i];
+    for (int64_t i = 0; i < rows; i++)
+        l->loss[first + i] = 0;
+    for (int64_t c = 0; c < n; c += LOSS_COLS) {
+        int64_t cols = n - c < LOSS_COLS ? n - c : LOSS_COLS;
+        const float *r = l->p->r + c;
+        for (int64_t i = 0; i < cols; i++)
+            for (int64_t j = 0; j < cols; j++)
+                corner[i * cols + j] = j < i ? 0 : r[(c + i) * n + j];
+        s24i_sgemm(false, false, rows, cols, cols, 1, e + c, n, corner, cols, 0, product, cols);
+        if (c > 0)
+            s24i_sgemm(false, false, rows, cols, c, 1, e, n, r, n, 1, product, cols);
+        for (int64_t i = 0; i < rows; i++)
+            l->loss[first + i] += l->ops->kernels->sum_squares(product + i * cols, cols);
+    }
+}
+
+s24_status s24i_row_losses(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
+                           const float *w, int64_t rows, const float *v, double *loss)
+{
+    size_t before = arena->used;
+    row_losses l = {.ops = ops, .p = prepared, .w = w, .v = v, .rows = rows, .loss = loss};
+    l.scratch = s24i_arena_take(
+        arena, (size_t)loss_floats(prepared->dim) * (size_t)s24i_workers(ops->threads),
+        sizeof(float));
+    s24_status status = S24_OK;
+    arena->flops += s24i_product_flops(rows, prepared->dim) / 2;
+    if (!s24i_counting(arena))
+        status = s24i_parallel(ops->threads, loss_tile, &l, (rows + LOSS_ROWS - 1) / LOSS_ROWS);
+    arena->used = before;
+    return status;
+}

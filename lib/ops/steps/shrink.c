@@ -1,0 +1,217 @@
+#include "steps.h"
+#include <math.h>
+#include <string.h>
+
+/*
+ * Searches for an n:m support that shrink the weights towards it, all groups a little more in each iteration (docs/solvers/prox24.md):
+ * ADMM with the proximal operator at a fixed penalty, and proximal gradient. Rows are independent, so a tile of rows runs through all
+ * iterations by itself.
+ */
+
+enum { ROWS = 64, POWER_STEPS = 20 };
+
+typedef struct {
+    const s24i_ops *ops;
+    s24i_watch *watch;
+    const s24i_prepared *p;
+    const float *w;
+    int64_t rows;
+    int32_t n, m;
+    s24i_shrinking how;
+    float *f;     /* ADMM: (S + rho I)^-1 */
+    double step;  /* gradient: 1 / largest eigenvalue of S */
+    double scale; /* gradient: root mean square of w */
+    float *v;
+    uint8_t *mask;
+    float *scratch; /* three tiles a worker */
+} shrinking;
+
+typedef struct {
+    int64_t first, rows, size; /* of the layer; size = rows * dim */
+    const float *w;
+    float *z, *gap, *product;
+    float *v;
+    uint8_t *mask;
+} tile_state;
+
+/* ---- the operator of iteration t ---- */
+
+/* Of ADMM, with no unit: from nothing to exactly n of m at 85 % of the way (docs/solvers/prox24.md). */
+static void shrink_relative(const shrinking *s, int32_t t, const float *z, float *v, int64_t size)
+{
+    const s24i_kernels *kernels = s->ops->kernels;
+    double way = (double)t / (0.85 * (double)s->how.iterations);
+    if (s->n == 1)
+        kernels->prox_1m_f32(z, v, size, s->m, (float)fmin(1, 0.01 + way));
+    else if (s->n == 2)
+        kernels->prox_2m_f32(z, v, size, s->m, (float)fmin(2.1, 0.1 * pow(21, way)), 1);
+    else
+        kernels->prox_firm_f32(z, v, size, s->n, s->m, (float)fmin(1, 0.1 + 0.9 * way));
+}
+
+/* Of proximal gradient: lambda grows by a constant factor from lambda0, in units of the weights' size. */
+static void shrink_growing(const shrinking *s, int32_t t, const float *z, float *v, int64_t size)
+{
+    const s24i_kernels *kernels = s->ops->kernels;
+    double lambda = s->how.lambda * pow(s->how.growth, t);
+    if (s->n == 1)
+        kernels->prox_1m_f32(z, v, size, s->m, (float)fmin(1, lambda));
+    else if (s->n == 2)
+        kernels->prox_2m_f32(z, v, size, s->m, (float)fmin(lambda / s->scale, 1e30), 0);
+    else
+        kernels->prox_firm_f32(z, v, size, s->n, s->m, (float)fmin(1, lambda));
+}
+
+static void choose(const shrinking *s, const tile_state *t, const float *score)
+{
+    s24i_select_nm(s->ops->kernels, score, NULL, t->mask, t->size, s->n, s->m);
+}
+
+/* ---- ADMM: z = x + u before the operator, v after it, u = z - v ---- */
+
+static int32_t admm_tile(const shrinking *s, tile_state *t)
+{
+    int64_t n = s->p->dim;
+    float rho = (float)s->how.rho;
+    int32_t step = 0;
+    memcpy(t->z, t->w, (size_t)t->size * sizeof(float));
+    memcpy(t->v, t->w, (size_t)t->size * sizeof(float));
+    for (; step < s->how.iterations && !s24i_watch_stopped(s->watch); step++) {
+        for (int64_t i = 0; i < t->size; i++)
+            t->gap[i] = 2 * t->v[i] - t->z[i] - t->w[i];
+        s24i_sgemm(false, false, t->rows, n, n, 1, t->gap, n, s->f, n, 0, t->product, n);
+        for (int64_t i = 0; i < t->size; i++)
+            t->z[i] = t->w[i] + rho * t->product[i] + (t->z[i] - t->v[i]);
+        shrink_relative(s, step + 1, t->z, t->v, t->size);
+    }
+    choose(s, t, t->z);
+    s->ops->kernels->apply_mask(t->z, t->mask, t->v, t->size);
+    return step;
+}
+
+/* ---- proximal gradient ---- */
+
+static bool settled(const shrinking *s, const tile_state *t)
+{
+    for (int64_t i = 0; i < t->size; i += s->m) {
+        int32_t kept = 0;
+        for (int32_t j = 0; j < s->m; j++)
+            kept += t->v[i + j] != 0;
+        if (kept > s->n)
+            return false;
+    }
+    return true;
+}
+
+/* product = (w - v) S */
+static void residual(const shrinking *s, tile_state *t)
+{
+    int64_t n = s->p->dim;
+    for (int64_t i = 0; i < t->size; i++)
+        t->gap[i] = t->w[i] - t->v[i];
+    s24i_sgemm(false, false, t->rows, n, n, 1, t->gap, n, s->p->s, n, 0, t->product, n);
+}
+
+/* The support of v; groups with room take their largest original weights, which score below any weight that is left. */
+static void fill_support(const shrinking *s, tile_state *t)
+{
+    float largest = 0;
+    for (int64_t i = 0; i < t->size; i++)
+        largest = fmaxf(largest, fabsf(t->w[i]));
+    for (int64_t i = 0; i < t->size; i++)
+        t->gap[i] = t->v[i] != 0 ? 2 * largest : fabsf(t->w[i]);
+    choose(s, t, t->gap);
+}
+
+static int32_t gradient_tile(const shrinking *s, tile_state *t)
+{
+    float step = (float)s->step;
+    int32_t iteration = 0;
+    memcpy(t->v, t->w, (size_t)t->size * sizeof(float));
+    for (; iteration < s->how.iterations && !s24i_watch_stopped(s->watch); iteration++) {
+        if (iteration % 16 == 0 && settled(s, t))
+            break;
+        residual(s, t);
+        for (int64_t i = 0; i < t->size; i++)
+            t->z[i] = t->v[i] + step * t->product[i];
+        shrink_growing(s, iteration, t->z, t->v, t->size);
+    }
+    fill_support(s, t);
+    s->ops->kernels->apply_mask(t->w, t->mask, t->v, t->size);
+    for (int32_t i = 0; i < s->how.refit_steps && !s24i_watch_stopped(s->watch); i++) {
+        residual(s, t);
+        for (int64_t j = 0; j < t->size; j++)
+            t->v[j] = t->mask[j] ? t->v[j] + step * t->product[j] : 0;
+    }
+    return iteration;
+}
+
+/* ---- both ---- */
+
+static void shrink_tile(void *arg, int64_t tile, int32_t worker)
+{
+    shrinking *s = arg;
+    int64_t n = s->p->dim;
+    tile_state t = {.first = tile * ROWS};
+    t.rows = s->rows - t.first < ROWS ? s->rows - t.first : ROWS;
+    t.size = t.rows * n;
+    t.w = s->w + t.first * n;
+    t.v = s->v + t.first * n;
+    t.mask = s->mask + t.first * n;
+    t.z = s->scratch + (int64_t)worker * 3 * ROWS * n;
+    t.gap = t.z + ROWS * n;
+    t.product = t.gap + ROWS * n;
+    int32_t iterations = s->how.gradient ? gradient_tile(s, &t) : admm_tile(s, &t);
+    s24i_keep_maximum(s->how.taken, iterations);
+    s24i_watch_step(s->watch, t.rows, NAN, NAN);
+}
+
+/* 1 / the largest eigenvalue of S, by the power method from above. */
+static double step_size(const shrinking *s)
+{
+    int64_t n = s->p->dim;
+    float *x = s->scratch, *y = x + n;
+    double norm = 1;
+    for (int64_t j = 0; j < n; j++)
+        x[j] = 1 + (float)(j % 7) / 16;
+    for (int32_t i = 0; i < POWER_STEPS; i++) {
+        s24i_sgemm(false, false, 1, n, n, 1, x, n, s->p->s, n, 0, y, n);
+        norm = sqrt(s->ops->kernels->sum_squares(y, n) / s->ops->kernels->sum_squares(x, n));
+        double size = sqrt(s->ops->kernels->sum_squares(y, n));
+        for (int64_t j = 0; j < n; j++)
+            x[j] = (float)(y[j] / size);
+    }
+    return 1 / (1.02 * norm);
+}
+
+s24_status s24i_shrink(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                       const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
+                       int64_t rows, s24i_shrinking how, float *v, uint8_t *mask)
+{
+    size_t mark = arena->used;
+    shrinking s = {.ops = ops, .watch = watch, .p = prepared, .w = w, .rows = rows, .how = how};
+    s.n = pattern->n;
+    s.m = pattern->m;
+    s.v = v;
+    s.mask = mask;
+    s24_status status = S24_OK;
+    s.scratch = s24i_arena_take(
+        arena, s24i_mul((size_t)(3 * ROWS * prepared->dim), (size_t)s24i_workers(ops->threads)),
+        sizeof(float));
+    if (!how.gradient) {
+        s.f = s24i_arena_take(arena, s24i_mul((size_t)prepared->dim, (size_t)prepared->dim),
+                              sizeof(float));
+        status = s24i_shifted_inverse(ops, arena, prepared, how.rho, s.f);
+    }
+    if (!status && !s24i_counting(arena)) {
+        s.step = how.gradient ? step_size(&s) : 0;
+        s.scale = sqrt(ops->kernels->sum_squares(w, rows * prepared->dim) /
+                       (double)(rows * prepared->dim));
+        atomic_store(how.taken, 0);
+        s24i_watch_phase(watch, "shrink", rows);
+        status = s24i_parallel(ops->threads, shrink_tile, &s, (rows + ROWS - 1) / ROWS);
+        arena->flops += (double)atomic_load(how.taken) * s24i_product_flops(rows, prepared->dim);
+    }
+    arena->used = mark;
+    return status;
+}

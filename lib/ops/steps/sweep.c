@@ -1,0 +1,352 @@
+#include "steps.h"
+#include <math.h>
+#include <string.h>
+
+/*
+ * The column sweep. Published as an update of all later columns by rows of the Cholesky factor of H^-1 (Frantar and Alistarh 2023, eqs. 3
+ * to 5); done here with R, S = R R^T, alone: with D = W - V over the columns done, the weights that column j should take next are
+ * W_j + (sum_{i<j} D_i R_ij) / R_jj. No inverse is formed, and a block of columns needs one product with the columns before it, so that
+ * rows are independent but for selections over the whole layer. Tiles of rows lie transposed: a lane is a row of the layer.
+ */
+enum { LANES = 64, B = S24I_BLOCK };
+
+typedef struct {
+    const s24i_ops *ops;
+    s24i_watch *watch;
+    const s24i_prepared *p;
+    const s24i_pattern *pattern;
+    const float *w;
+    int64_t rows, block_cols;
+    float *v;
+    uint8_t *mask;
+    float *inv_r;  /* 1 / R_jj */
+    float *store;  /* tiles of [w | d | a], per worker or per tile */
+    uint8_t *kept; /* cols x LANES, likewise */
+    bool resident; /* tiles keep their state from block to block */
+    int64_t first; /* column of the block in work, when resident */
+    float *score;  /* rows x B of that block, then LANES x B a worker */
+    uint8_t *chosen;
+    const s24i_grid *grid; /* NULL: any value, and then v is wanted, else codes */
+    const int64_t *order;
+    uint8_t *codes;
+    uint8_t *lane_codes; /* cols x LANES, as kept */
+    float *steps;        /* B x LANES of [step | inverse | zero] of a block a worker */
+} sweep;
+
+/* The state of one tile of LANES rows, all [column][lane]. */
+typedef struct {
+    int64_t first, rows;
+    float *w, *d, *a, *c;
+    uint8_t *kept, *codes;
+} tile_state;
+
+static int64_t tiles(const sweep *s)
+{
+    return (s->rows + LANES - 1) / LANES;
+}
+
+static size_t floats_of(const sweep *s)
+{
+    return (size_t)(2 * s->p->dim + 2 * B) * LANES;
+}
+
+static tile_state state_of(const sweep *s, int64_t tile, int64_t slot)
+{
+    tile_state t = {.first = tile * LANES};
+    int64_t n = s->p->dim;
+    t.rows = s->rows - t.first < LANES ? s->rows - t.first : LANES;
+    t.w = s->store + (size_t)slot * floats_of(s);
+    t.d = t.w + n * LANES;
+    t.a = t.d + n * LANES;
+    t.c = t.a + B * LANES;
+    t.kept = s->kept + (size_t)slot * (size_t)(n * LANES);
+    if (s->grid)
+        t.codes = s->lane_codes + (size_t)slot * (size_t)(n * LANES);
+    return t;
+}
+
+/* The layer's input that column j is. */
+static int64_t input(const sweep *s, int64_t j)
+{
+    return s->order ? s->order[j] : j;
+}
+
+static bool all_kept(const sweep *s)
+{
+    return !s->pattern->mask && !s->pattern->n && !s->pattern->scope;
+}
+
+static bool by_score(const sweep *s)
+{
+    return !s->pattern->mask && !s->pattern->n && s->pattern->scope;
+}
+
+static void load(const sweep *s, tile_state *t)
+{
+    int64_t n = s->p->dim;
+    if (t->rows < LANES)
+        memset(t->w, 0, (size_t)(n * LANES) * sizeof(float));
+    float *to = s->order ? t->d : t->w;
+    if (s->order && t->rows < LANES)
+        memset(to, 0, (size_t)(n * LANES) * sizeof(float));
+    s->ops->kernels->transpose(s->w + t->first * n, n, to, LANES, t->rows, n);
+    for (int64_t j = 0; s->order && j < n; j++)
+        memcpy(t->w + j * LANES, t->d + s->order[j] * LANES, LANES * sizeof(float));
+    const uint8_t *given = s->pattern->mask;
+    for (int64_t j = 0; given && j < n; j++)
+        for (int64_t r = 0; r < LANES; r++)
+            t->kept[j * LANES + r] = r < t->rows && given[(t->first + r) * n + input(s, j)];
+    if (all_kept(s))
+        memset(t->kept, 1, (size_t)(n * LANES));
+}
+
+static void finish_codes(const sweep *s, const tile_state *t)
+{
+    int64_t n = s->p->dim;
+    for (int64_t r = 0; r < t->rows; r++)
+        for (int64_t j = 0; j < n; j++) {
+            int64_t at = (t->first + r) * n + input(s, j), k = j * LANES + r;
+            s->codes[at] = t->codes[k];
+            s->mask[at] = t->kept[k];
+            if (s24i_is_outlier(s->grid, at))
+                s->grid->value[at] = (t->w[k] - t->d[k]) / s->p->scale[j];
+        }
+}
+
+/* V = W - D where kept, back to rows. */
+static void finish(const sweep *s, tile_state *t)
+{
+    int64_t n = s->p->dim;
+    if (s->grid) {
+        finish_codes(s, t);
+        return;
+    }
+    for (int64_t i = 0; i < n * LANES; i++)
+        t->w[i] = t->kept[i] ? t->w[i] - t->d[i] : 0;
+    s->ops->kernels->transpose(t->w, LANES, s->v + t->first * n, n, n, t->rows);
+    for (int64_t r = 0; r < t->rows; r++)
+        for (int64_t j = 0; j < n; j++)
+            s->mask[(t->first + r) * n + j] = t->kept[j * LANES + r];
+}
+
+/* a = sum over the columns before the block of D_i R_ij. */
+static void gather(const sweep *s, tile_state *t, int64_t first, int64_t cols)
+{
+    int64_t n = s->p->dim;
+    if (first == 0)
+        memset(t->a, 0, (size_t)(cols * LANES) * sizeof(float));
+    else
+        s24i_sgemm(true, false, cols, LANES, first, 1, s->p->r + first, n, t->d, LANES, 0, t->a,
+                   LANES);
+}
+
+static void step(const sweep *s, tile_state *t, int64_t first, int64_t cols, bool choose,
+                 int32_t worker)
+{
+    s24i_sweep_block block = {.lanes = LANES, .cols = cols};
+    if (s->grid) {
+        s24i_grid_spread(s->grid, s->p->scale, s->order, t->first, t->rows, first, &block,
+                         s->steps + (int64_t)worker * 3 * B * LANES);
+        block.codes = t->codes + first * LANES;
+    }
+    block.w = t->w + first * LANES;
+    block.a = t->a;
+    block.d = t->d + first * LANES;
+    block.mask = t->kept + first * LANES;
+    block.r = s->p->r + first * s->p->dim + first;
+    block.ldr = s->p->dim;
+    block.inv_diag = s->inv_r + first;
+    block.n = choose ? s->pattern->n : 0;
+    block.m = choose ? s->pattern->m : 1;
+    s->ops->kernels->sweep_block(&block);
+}
+
+/* |c_j R_jj| of the weights current at the block's start, c = w + a R_bb^-1, as rows. */
+static void scores(const sweep *s, tile_state *t, int64_t first, int64_t cols, float *out)
+{
+    memcpy(t->c, t->w + first * LANES, (size_t)(cols * LANES) * sizeof(float));
+    s24i_sgemm(true, false, cols, LANES, cols, 1, s->p->inv_diag + first * B, B, t->a, LANES, 1,
+               t->c, LANES);
+    for (int64_t j = 0; j < cols; j++)
+        for (int64_t r = 0; r < LANES; r++)
+            t->c[j * LANES + r] = fabsf(t->c[j * LANES + r] / s->inv_r[first + j]);
+    s->ops->kernels->transpose(t->c, LANES, out, cols, cols, t->rows);
+}
+
+/* Zeros up to column `end` when `zeros` are spread evenly over `size` columns. */
+static int64_t share(int64_t zeros, int64_t end, int64_t size)
+{
+    return (int64_t)nearbyint((double)zeros * (double)end / (double)size);
+}
+
+static int64_t keep_of_block(int64_t zeros, int64_t rows, int64_t first, int64_t cols, int64_t size)
+{
+    return rows * cols - (share(zeros, first + cols, size) - share(zeros, first, size));
+}
+
+/* ---- rows independent: one task takes a tile through all blocks ---- */
+
+static void choose_by_row(const sweep *s, tile_state *t, int64_t first, int64_t cols, float *score)
+{
+    int64_t n = s->p->dim, zeros = s24i_zeros(s->pattern->sparsity, n);
+    uint8_t chosen[B];
+    scores(s, t, first, cols, score);
+    memset(t->kept + first * LANES, 0, (size_t)(cols * LANES));
+    for (int64_t r = 0; r < t->rows; r++) {
+        s24i_keep_largest(score + r * cols, cols, keep_of_block(zeros, 1, first, cols, n), chosen);
+        for (int64_t j = 0; j < cols; j++)
+            t->kept[(first + j) * LANES + r] = chosen[j];
+    }
+}
+
+static void sweep_tile(void *arg, int64_t tile, int32_t worker)
+{
+    sweep *s = arg;
+    if (s24i_watch_stopped(s->watch))
+        return;
+    tile_state t = state_of(s, tile, worker);
+    bool by_row = by_score(s);
+    load(s, &t);
+    for (int64_t first = 0; first < s->p->dim; first += s->block_cols) {
+        int64_t cols = s->p->dim - first < s->block_cols ? s->p->dim - first : s->block_cols;
+        gather(s, &t, first, cols);
+        if (by_row)
+            choose_by_row(s, &t, first, cols, s->score + (int64_t)worker * LANES * B);
+        step(s, &t, first, cols, !s->pattern->mask && !by_row, worker);
+    }
+    finish(s, &t);
+    s24i_watch_step(s->watch, t.rows, NAN, NAN);
+}
+
+/* ---- selections over the layer: all tiles stay, block after block ---- */
+
+static void load_tile(void *arg, int64_t tile, int32_t worker)
+{
+    (void)worker;
+    tile_state t = state_of(arg, tile, tile);
+    load(arg, &t);
+}
+
+static int64_t cols_of(const sweep *s)
+{
+    return s->p->dim - s->first < B ? s->p->dim - s->first : B;
+}
+
+static void score_tile(void *arg, int64_t tile, int32_t worker)
+{
+    (void)worker;
+    const sweep *s = arg;
+    tile_state t = state_of(s, tile, tile);
+    gather(s, &t, s->first, cols_of(s));
+    scores(s, &t, s->first, cols_of(s), s->score + t.first * cols_of(s));
+}
+
+static void step_tile(void *arg, int64_t tile, int32_t worker)
+{
+    const sweep *s = arg;
+    tile_state t = state_of(s, tile, tile);
+    int64_t cols = cols_of(s);
+    for (int64_t j = 0; j < cols; j++)
+        for (int64_t r = 0; r < LANES; r++)
+            t.kept[(s->first + j) * LANES + r] = r < t.rows && s->chosen[(t.first + r) * cols + j];
+    step(s, &t, s->first, cols, false, worker);
+}
+
+static void finish_tile(void *arg, int64_t tile, int32_t worker)
+{
+    (void)worker;
+    tile_state t = state_of(arg, tile, tile);
+    finish(arg, &t);
+}
+
+static s24_status sweep_layer(sweep *s, s24i_arena *arena)
+{
+    s24i_threads *threads = s->ops->threads;
+    int64_t n = s->p->dim, zeros = s24i_zeros(s->pattern->sparsity, s->rows * n);
+    s24_status status = s24i_parallel(threads, load_tile, s, tiles(s));
+    for (s->first = 0; s->first < n && !status; s->first += B) {
+        int64_t cols = cols_of(s);
+        status = s24i_parallel(threads, score_tile, s, tiles(s));
+        if (!status)
+            status =
+                s24i_select_largest(s->ops, arena, s->score, s->rows * cols,
+                                    keep_of_block(zeros, s->rows, s->first, cols, n), s->chosen);
+        if (!status)
+            status = s24i_parallel(threads, step_tile, s, tiles(s));
+        if (s24i_watch_step(s->watch, cols, NAN, NAN))
+            break;
+    }
+    return status ? status : s24i_parallel(threads, finish_tile, s, tiles(s));
+}
+
+/* ---- */
+
+static void take_sweep(sweep *s, s24i_arena *arena)
+{
+    size_t slots = (size_t)(s->resident ? tiles(s) : s24i_workers(s->ops->threads));
+    s->inv_r = s24i_arena_take(arena, (size_t)s->p->dim, sizeof(float));
+    s->store = s24i_arena_take(arena, s24i_mul(slots, floats_of(s)), sizeof(float));
+    s->kept = s24i_arena_take(arena, slots, (size_t)(s->p->dim * LANES));
+    if (by_score(s))
+        s->score = s24i_arena_take(arena, s->resident ? (size_t)(s->rows * B) : slots * LANES * B,
+                                   sizeof(float));
+    if (s->resident)
+        s->chosen = s24i_arena_take(arena, (size_t)(s->rows * B), 1);
+    if (s->grid) {
+        s->lane_codes = s24i_arena_take(arena, slots, (size_t)(s->p->dim * LANES));
+        s->steps = s24i_arena_take(arena, (size_t)s24i_workers(s->ops->threads) * 3 * B * LANES,
+                                   sizeof(float));
+    }
+}
+
+static s24_status run_sweep(sweep *s, s24i_arena *arena)
+{
+    const s24i_pattern *pattern = s->pattern;
+    size_t mark = arena->used;
+    int64_t n = s->p->dim;
+    s->block_cols = pattern->n ? B / pattern->m * pattern->m : B;
+    s->resident = s24i_over_layer(pattern);
+    take_sweep(s, arena);
+    s24_status status = S24_OK;
+    if (s24i_counting(arena)) {
+        if (s->resident)
+            s24i_select_largest(s->ops, arena, NULL, s->rows * B, 0, NULL);
+        goto done;
+    }
+    for (int64_t j = 0; j < n; j++)
+        s->inv_r[j] = 1 / s->p->r[j * n + j];
+    arena->flops += s24i_product_flops(s->rows, n) / 2;
+    s24i_watch_phase(s->watch, "sweep", s->resident ? n : s->rows);
+    status = s->resident ? sweep_layer(s, arena)
+                         : s24i_parallel(s->ops->threads, sweep_tile, s, tiles(s));
+    if (!status && atomic_load(&s->watch->done) < s->watch->total)
+        status = s24i_fail(S24_E_CANCELLED, "stopped before the sweep over the columns was done");
+done:
+    arena->used = mark;
+    return status;
+}
+
+s24_status s24i_sweep(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                      const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
+                      int64_t rows, float *v, uint8_t *mask)
+{
+    sweep s = {.ops = ops, .watch = watch, .p = prepared, .pattern = pattern, .w = w};
+    s.rows = rows;
+    s.v = v;
+    s.mask = mask;
+    return run_sweep(&s, arena);
+}
+
+s24_status s24i_sweep_grid(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
+                           const s24i_prepared *prepared, const s24i_pattern *pattern,
+                           const s24i_grid *grid, const int64_t *order, const float *w,
+                           int64_t rows, uint8_t *codes, uint8_t *mask)
+{
+    sweep s = {.ops = ops, .watch = watch, .p = prepared, .pattern = pattern, .w = w};
+    s.rows = rows;
+    s.mask = mask;
+    s.grid = grid;
+    s.order = order;
+    s.codes = codes;
+    return run_sweep(&s, arena);
+}

@@ -1,0 +1,178 @@
+#include "hassle.h"
+
+/*
+ * W ~ S + L with S on the pattern and L a product of low rank (HASSLE-free, Makni et al. 2025). preset=default is one ADMM over both with L's
+ * right factor eliminated (ops/split.c), from SparseGPT, then conjugate gradients on S and exact steps for L in turn. preset=3basil is the
+ * published three-block ADMM (Makni et al. 2026); preset=paper alternates a sparse step by a chosen method and the exact L. Under a grid S is
+ * then put on it, L fitted to what that leaves, and both again.
+ */
+
+enum {
+    MOST_RANK = 30000, /* LAPACK counts the square of it in 32 bits */
+    FIT_MOST = 100
+};
+#define FIT_TOL 1e-5 /* of an exact L: an iteration gains less than this of the loss left */
+
+/* No support is asked for: L is all there is, or what a grid leaves. */
+static s24_status alone(s24i_hassle *r)
+{
+    s24i_job *job = r->job;
+    double total = 0;
+    bool counting = s24i_counting(job->arena);
+    if (job->layer.pattern.grid.bits) {
+        s24i_keep_given(job);
+        if (counting)
+            return S24_OK;
+        memcpy(r->split.z, job->w, s24i_hassle_size(r) * sizeof(float));
+        return s24i_split_start(job->arena, &r->split);
+    }
+    if (!counting) {
+        memset(job->mask, 0, s24i_hassle_size(r));
+        memset(job->v, 0, s24i_hassle_size(r) * sizeof(float));
+    }
+    s24_status status = s24i_hassle_row_loss(r, job->v, &total);
+    if (status || counting)
+        return status;
+    status = s24i_lowrank_start(&r->split.low, job->w);
+    return status ? status
+                  : s24i_lowrank_fit(&r->split.low, job->arena, job->watch, job->w, total, FIT_TOL,
+                                     FIT_MOST, NULL);
+}
+
+static bool has_method(const s24i_hassle *r, const char *name)
+{
+    return strcmp(r->o->method, name) == 0;
+}
+
+static void take(s24i_hassle *r)
+{
+    s24i_job *job = r->job;
+    s24i_split *a = &r->split;
+    size_t size = s24i_hassle_size(r), n = (size_t)job->layer.cols, rows = (size_t)job->layer.rows;
+    bool grid = job->layer.pattern.grid.bits;
+    a->ops = job->ops;
+    a->watch = job->watch;
+    a->p = &r->prepared;
+    a->pattern = &job->layer.pattern;
+    a->w = job->w;
+    a->rows = job->layer.rows;
+    a->mask = job->mask;
+    a->h = job->v;
+    a->apart = has_method(r, "3basil");
+    a->low.rank = job->layer.pattern.rank;
+    s24i_split_take(job->arena, a);
+    r->row_loss = s24i_arena_take(job->arena, rows, sizeof(double));
+    if (!has_method(r, "joint"))
+        r->seen = s24i_arena_take(job->arena, size, 1);
+    if (grid) {
+        size_t scales = rows * (size_t)s24i_grid_groups(&job->layer.pattern.grid, job->layer.cols);
+        r->variance = s24i_arena_take(job->arena, n, sizeof(float));
+        r->key = s24i_arena_take(job->arena, n, sizeof(float));
+        s24i_hassle_keep(r, r->g.codes, size);
+        s24i_hassle_keep(r, r->g.grid.scale, scales * sizeof(float));
+        s24i_hassle_keep(r, r->g.grid.zero, scales * sizeof(float));
+    }
+    if (grid || has_method(r, "alternate")) {
+        s24i_hassle_keep(r, a->z, size * sizeof(float));
+        s24i_hassle_keep(r, job->mask, size);
+        s24i_hassle_keep(r, a->low.q, rows * (size_t)a->low.width * sizeof(float));
+        s24i_hassle_keep(r, a->low.c, n * (size_t)a->low.width * sizeof(float));
+    }
+    if (!has_method(r, "alternate") || strcmp(r->o->sparse, "alps") != 0)
+        return;
+    r->admm = (s24i_admm){.ops = job->ops, .watch = job->watch, .p = &r->prepared};
+    r->admm.pattern = &job->layer.pattern;
+    r->admm.rows = job->layer.rows;
+    r->admm.mask = job->mask;
+    s24i_admm_take(job->ops, job->arena, &r->admm);
+    r->admm.b = s24i_arena_take(job->arena, size, sizeof(float));
+}
+
+static s24_status solve(s24i_job *job, const void *values)
+{
+    s24i_hassle r = {.job = job, .o = values, .converged = true};
+    bool support = s24i_has_support(&job->layer.pattern), grid = job->layer.pattern.grid.bits;
+    const char *rule = s24i_grid_damp_rule(job, r.o->damp_rule);
+    const s24i_layer *layer = &job->layer;
+    if (layer->pattern.rank > MOST_RANK && layer->rows > MOST_RANK && layer->cols > MOST_RANK)
+        return s24i_fail(S24_E_UNSUPPORTED, "hassle takes a rank up to %d in a layer of this size",
+                         MOST_RANK);
+    if (grid)
+        s24i_gridding_take(job, r.o->scales, &r.g);
+    s24i_factors_take(job, support || grid, r.o->factors, &r.factors);
+    r.split.z = r.factors.sparse;
+    s24_status status = s24i_prepare(job->ops, job->arena, job->watch, &job->layer,
+                                     s24i_damping_of(rule, r.o->damp), job->w, &r.prepared);
+    if (status)
+        return status;
+    take(&r);
+    status = !support                   ? alone(&r)
+             : has_method(&r, "3basil") ? s24i_hassle_three_blocks(&r)
+             : has_method(&r, "joint")  ? s24i_hassle_joint(&r)
+                                        : s24i_hassle_alternate(&r);
+    if (!status && grid)
+        status = s24i_hassle_rounds_on_grid(&r);
+    if (status || s24i_counting(job->arena))
+        return status;
+    job->iterations = r.iterations;
+    job->converged = r.converged;
+    s24i_report_damping(job, rule, &r.prepared);
+    if (support && !grid)
+        status = s24i_unscale(job->ops, &r.prepared, r.factors.sparse, job->layer.rows);
+    return status ? status : s24i_factors_finish(job, &r.prepared, &r.split.low, &r.factors);
+}
+
+static const s24i_option options[] = {
+    S24I_OPTION_STR(s24i_hassle_values, preset, "default|paper|3basil|fast|best", "default",
+                    "paper: HASSLE-free's alternation; 3basil: the published three-block ADMM"),
+    S24I_OPTION_STR(s24i_hassle_values, damp_rule, "auto|relative|mean|mixed", "auto",
+                    "damping: chosen on two halves of the rows where a support is asked for, else "
+                    "relative; relative to each diagonal entry, to their mean, or to both"),
+    S24I_OPTION_FLOAT(s24i_hassle_values, damp, 0, 100, "0.03", "damping, unless chosen"),
+    S24I_OPTION_STR(s24i_hassle_values, method, "joint|3basil|alternate", "joint",
+                    "one ADMM with the right factor eliminated; with three blocks; or a sparse "
+                    "and a low-rank step in turn"),
+    S24I_OPTION_STR(s24i_hassle_values, sparse, "sparsegpt|alps", "sparsegpt",
+                    "the sparse step of method=alternate"),
+    S24I_OPTION_INT(s24i_hassle_values, max_iter, 0, 100000, "0",
+                    "iterations, or rounds of method=alternate; 0: 128, from a tenth of the full "
+                    "rank on 96, 3basil 2000, alternate 80"),
+    S24I_OPTION_FLOAT(s24i_hassle_values, rho, 0, 1000, "0",
+                      "first penalty: of 3basil, 0: 0.1; of joint in units of 1 / median "
+                      "diag(S^-1), 0: 0.2"),
+    S24I_OPTION_FLOAT(s24i_hassle_values, rho_end, 0, 1000, "0",
+                      "last penalty of joint; 0: 0.55 - 1.3 rank / min(rows, cols) but at least "
+                      "0.25, or 1 / median diag(S^-1) when that is more"),
+    S24I_OPTION_INT(s24i_hassle_values, polish, 0, 1000, "3",
+                    "joint: rounds at the end of conjugate gradients on S and exact L"),
+    S24I_OPTION_INT(s24i_hassle_values, rounds, 1, 1000, "4",
+                    "grid: of codes for what L leaves and L for what they leave, at most"),
+    S24I_GRID_OPTIONS(s24i_hassle_values),
+    S24I_OPTION_STR(s24i_hassle_values, factors, "f32|f16|bf16", "f32",
+                    "type that the factors are stored in; losses are those of what is stored"),
+    S24I_OPTION_FLOAT(s24i_hassle_values, time_limit, 0, 1e9, "0", "seconds, 0 = none"),
+    {0},
+};
+
+static const s24i_preset presets[] = {
+    {"default", ""},
+    {"paper", "damp_rule=mixed,damp=0.005,method=alternate"},
+    {"3basil", "damp_rule=mixed,damp=0.005,method=3basil"},
+    {"fast", "max_iter=48"},
+    {"best", "max_iter=384"},
+    {0},
+};
+
+const s24i_solver_class s24i_solver_hassle = {
+    .name = "hassle",
+    .title = "sparse plus low rank: one ADMM over both, the right factor eliminated",
+    .constraints = "rank, also with n:m, sparsity, a mask, a grid",
+    .paper = "Makni, Behdin, Xu, Ponomareva, Mazumder 2025, arXiv 2502.00899",
+    .cost = "128 (2 rows cols^2 + 8 rank rows cols + 2 rank cols^2) + 16 cols^3 flops",
+    .honours = S24I_HAS_RANK | S24I_HAS_SUPPORT | S24I_HAS_GRID,
+    .needs = S24I_HAS_RANK,
+    .options = options,
+    .presets = presets,
+    .values_size = sizeof(s24i_hassle_values),
+    .solve = solve,
+};

@@ -1,0 +1,69 @@
+#include "hassle.h"
+#include <math.h>
+
+/* method=joint: one ADMM over S and L, the right factor of L eliminated (ops/steps/sparse_lowrank.c). */
+enum { HOLD = 8 }; /* iterations between changes of rho */
+#define MOMENTUM 0.9f
+
+/* Of all that a product could be. */
+static double share_of_rank(const s24i_hassle *r)
+{
+    const s24i_layer *layer = &r->job->layer;
+    return (double)r->split.low.rank / fmin((double)layer->rows, (double)layer->cols);
+}
+
+/* The more L can take, the longer the support stays open. */
+static double usual_end(const s24i_hassle *r, double unit)
+{
+    return fmax(fmax(0.25, 0.55 - 1.3 * share_of_rank(r)), unit);
+}
+
+static s24_status iterate(s24i_hassle *r, double unit)
+{
+    s24i_job *job = r->job;
+    int64_t iterations = s24i_hassle_length(r, share_of_rank(r) < 0.1 ? 128 : 96);
+    double start = (r->o->rho > 0 ? r->o->rho : 0.2) * unit;
+    double ratio = (r->o->rho_end > 0 ? r->o->rho_end : usual_end(r, unit)) / start;
+    s24_status status = S24_OK;
+    s24i_watch_phase(job->watch, "admm", iterations);
+    for (int64_t t = 0; t < iterations && !status; t++) {
+        double share = iterations > 1 ? (double)(t / HOLD * HOLD) / (double)(iterations - 1) : 1;
+        if (t % HOLD == 0)
+            status = s24i_split_penalty(job->arena, &r->split, start * pow(ratio, share));
+        if (!status)
+            status = s24i_split_iterate(job->arena, &r->split, t % HOLD == HOLD - 1);
+        r->iterations++;
+        if (s24i_watch_step(job->watch, 1, NAN, NAN))
+            break;
+    }
+    return status;
+}
+
+s24_status s24i_hassle_joint(s24i_hassle *r)
+{
+    s24i_job *job = r->job;
+    double first = 0, last = 0, unit = 1;
+    s24_status status = s24i_hassle_first_point(r);
+    r->split.low.momentum = MOMENTUM;
+    if (!status)
+        status = s24i_hassle_loss(r, &first);
+    if (!status)
+        status = s24i_penalty_unit(job->ops, job->arena, &r->prepared, &unit);
+    if (s24i_counting(job->arena)) {
+        s24i_split_penalty(job->arena, &r->split, 1);
+        s24i_split_iterate(job->arena, &r->split, true);
+        return s24i_hassle_polish(r);
+    }
+    if (!status)
+        status = iterate(r, unit);
+    if (!status)
+        status = s24i_apply_mask(job->ops, r->split.z, job->mask, job->layer.rows, job->layer.cols,
+                                 r->split.z);
+    if (!status)
+        status = s24i_hassle_fit_rest(r, 1);
+    if (!status)
+        status = s24i_hassle_polish(r);
+    if (!status)
+        status = s24i_hassle_loss(r, &last);
+    return status || last <= first ? status : s24i_hassle_first_point(r);
+}
