@@ -116,14 +116,16 @@ static void bench_gram(const bench *b, int32_t dtype, const char *what)
 static void bench_factor(const bench *b)
 {
     s24i_threads threads = {.memory = &b->ctx->memory, .count = b->threads};
-    s24i_ops ops = {&b->ctx->memory, &threads, &b->ctx->kernels};
+    s24i_device device = b->ctx->cpu;
+    device.threads = &threads;
     int64_t n = b->dim;
     float *s = block(n * n, sizeof(float)), *k = block(n * n, sizeof(float));
     float *diagonal = block(n * S24I_BLOCK, sizeof(float));
     double factor = INFINITY, inverse = INFINITY, cube = (double)n * (double)n * (double)n;
     s24i_arena arena = {0};
-    s24i_cholesky(&ops, &arena, n, NULL, NULL, 0, NULL);
-    s24i_inverse(&ops, &arena, n, NULL, NULL, NULL);
+    s24i_run work = {.device = &device, .arena = &arena};
+    s24i_cholesky(&work, n, NULL, NULL, 0, NULL);
+    s24i_inverse(&work, n, NULL, NULL, NULL);
     arena.size = arena.peak;
     arena.base = block((int64_t)arena.size, 1);
     s24i_blas_hold();
@@ -132,9 +134,9 @@ static void bench_factor(const bench *b)
         for (int64_t i = 0; i < n * n; i++)
             s[i] = powf(0.9f, fabsf((float)(i / n - i % n)));
         double start = s24i_seconds();
-        must(s24i_cholesky(&ops, &arena, n, s, diagonal, 0, &positive));
+        must(s24i_cholesky(&work, n, s, diagonal, 0, &positive));
         double middle = s24i_seconds();
-        must(s24i_inverse(&ops, &arena, n, s, diagonal, k));
+        must(s24i_inverse(&work, n, s, diagonal, k));
         factor = fmin(factor, middle - start);
         inverse = fmin(inverse, s24i_seconds() - start);
     }

@@ -44,7 +44,7 @@ s24_status s24i_done(const char *function, s24_status status);
 
 typedef struct s24i_ctx_options {
     int64_t threads, memory_limit, log_level, hold_blas;
-    char isa[S24I_WORD];
+    s24i_word isa;
 } s24i_ctx_options;
 
 struct s24_ctx {
@@ -53,8 +53,9 @@ struct s24_ctx {
     s24i_memory memory;
     s24i_threads threads;
     s24i_kernels kernels;
-    s24i_ops ops;
-    s24i_lock lock;  /* of `running` and of all below */
+    s24i_device cpu;           /* of all that the host looks into: sums, checks, losses */
+    const s24i_device *device; /* of solvers */
+    s24i_lock lock;            /* of `running` and of all below */
     int64_t running; /* calls in work: nothing below changes meanwhile, so they need no lock */
     s24i_option_set options;
     s24i_ctx_options values;
@@ -69,8 +70,8 @@ void s24i_ctx_release(s24_ctx *ctx);
 void s24i_enter(s24_ctx *ctx);
 void s24i_leave(s24_ctx *ctx);
 
-/* One stage of work over an arena; must do the same takes when the arena only counts. */
-typedef s24_status (*s24i_stage_fn)(void *arg, s24i_arena *arena);
+/* One stage of work over an arena; must do the same takes while it only counts. */
+typedef s24_status (*s24i_stage_fn)(void *arg, const s24i_run *run);
 /* Run a stage in an arena of exactly its size. */
 s24_status s24i_in_arena(s24_ctx *ctx, s24i_stage_fn stage, void *arg);
 
@@ -91,7 +92,7 @@ s24_status s24i_check_values(s24_ctx *ctx, const s24_mat *mat, const char *what,
 /* Rows [row, row + count) of a view. */
 s24_mat s24i_mat_rows(const s24_mat *mat, int64_t row, int64_t count);
 /* s24_mat_copy() after the checks of its handle. */
-s24_status s24i_copy(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst);
+s24_status s24i_copy_mat(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst);
 s24_mat s24i_mat_plain(void *data, int64_t rows, int64_t cols, int32_t dtype);
 
 /* ---- Calibration sums (shared.c, gram.c, cross.c) ---- */
@@ -184,9 +185,9 @@ void s24i_reading_close(s24i_reading *reading);
 /* S24_E_STATE: no calibration rows yet, or the target saw other rows than the gram. */
 s24_status s24i_reading_check(const s24i_reading *reading);
 /* Loss of v against W and the norm it is relative to; the latter is remembered in the problem. A stage of work in ctx. */
-s24_status s24i_reading_loss(const s24i_reading *reading, s24_ctx *ctx, s24i_arena *arena,
-                             const s24_mat *v, double *loss, double *norm);
-s24_status s24i_reading_target_loss(const s24i_reading *reading, s24_ctx *ctx, s24i_arena *arena,
+s24_status s24i_reading_loss(const s24i_reading *reading, const s24i_run *run, const s24_mat *v,
+                             double *loss, double *norm);
+s24_status s24i_reading_target_loss(const s24i_reading *reading, const s24i_run *run,
                                     const s24_mat *v, double *loss, double *norm);
 /* loss / norm, where nothing wanted and nothing lost is 0. */
 double s24i_relative(double loss, double norm);
@@ -209,7 +210,7 @@ typedef struct s24i_check {
 } s24i_check;
 
 /* What the grid and the rank say about the parts. A stage of work in ctx. */
-s24_status s24i_check_parts(const s24i_check *check, s24i_arena *arena);
+s24_status s24i_check_parts(const s24i_check *check, const s24i_run *run);
 /* The matrix that support and grid are about: the part "sparse" if there is one, else the weights; NULL when a rank is all there is. */
 const s24_mat *s24i_check_subject(const s24i_check *check);
 

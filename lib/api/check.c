@@ -54,31 +54,32 @@ static s24_status check_cover(const s24i_check *c, const s24i_pattern *pattern,
         if (support[i] && !mask[i])
             return s24i_fail(S24_E_STATE, "%s: row %lld, column %lld is not zero where the mask is",
                              c->name, (long long)(i / cols), (long long)(i % cols));
-    return s24i_check_support(pattern, mask, rows, cols, "mask");
+    return s24i_obeys(pattern, mask, rows, cols, "mask");
 }
 
-static s24_status check_support(const s24i_check *c, s24i_arena *arena)
+static s24_status check_support(const s24i_check *c, const s24i_run *run)
 {
     const s24_mat *subject = s24i_check_subject(c);
-    size_t rows = (size_t)c->weights->rows, cols = (size_t)c->weights->cols, kept = arena->used;
+    size_t rows = (size_t)c->weights->rows, cols = (size_t)c->weights->cols,
+           kept = run->arena->used;
     s24i_pattern pattern = c->problem->pattern;
-    double *row = s24i_arena_take(arena, cols, sizeof *row);
-    uint8_t *support = s24i_arena_take(arena, rows * cols, 1);
-    uint8_t *mask = c->problem->mask.data ? s24i_arena_take(arena, rows * cols, 1) : NULL;
+    double *row = s24i_arena_take(run->arena, cols, sizeof *row);
+    uint8_t *support = s24i_arena_take(run->arena, rows * cols, 1);
+    uint8_t *mask = c->problem->mask.data ? s24i_arena_take(run->arena, rows * cols, 1) : NULL;
     s24_status status = S24_OK;
 
-    if (subject && !s24i_counting(arena)) {
+    if (subject && !s24i_counting(run)) {
         if (mask)
             status = s24i_problem_mask(c->problem, c->ctx, mask);
         pattern.mask = mask;
         if (!status)
             status = find_support(c, subject, row, support);
         if (!status)
-            status = s24i_check_support(&pattern, support, subject->rows, subject->cols, c->name);
+            status = s24i_obeys(&pattern, support, subject->rows, subject->cols, c->name);
         if (!status && c->mask)
             status = check_cover(c, &pattern, support);
     }
-    arena->used = kept;
+    run->arena->used = kept;
     return status;
 }
 
@@ -93,15 +94,15 @@ static void load_any(const s24i_check *c, const s24_mat *mat, float *out)
         out[i] = ((const uint8_t *)mat->data)[i];
 }
 
-static s24_status check_codes(const s24i_check *c, s24i_arena *arena)
+static s24_status check_codes(const s24i_check *c, const s24i_run *run)
 {
     const s24_mat *subject = s24i_check_subject(c), *codes, *scales, *zeros, *outliers;
     const s24i_grid_form *form = &c->problem->pattern.grid;
     int64_t rows = c->weights->rows, cols = c->weights->cols;
     int64_t groups = s24i_grid_groups(form, cols);
-    size_t kept = arena->used, size = (size_t)(rows * groups);
-    float *scale = s24i_arena_take(arena, size, sizeof *scale);
-    float *zero = s24i_arena_take(arena, size, sizeof *zero);
+    size_t kept = run->arena->used, size = (size_t)(rows * groups);
+    float *scale = s24i_arena_take(run->arena, size, sizeof *scale);
+    float *zero = s24i_arena_take(run->arena, size, sizeof *zero);
     s24_status status = need_part(c, "codes", rows, cols, &codes);
 
     if (!status)
@@ -110,14 +111,16 @@ static s24_status check_codes(const s24i_check *c, s24i_arena *arena)
         status = need_part(c, "zeros", rows, groups, &zeros);
     if (!status && !subject)
         status = s24i_fail(S24_E_STATE, "the result has no \"sparse\" that codes could decode to");
-    if (!status && !s24i_counting(arena)) {
+    if (!status && !s24i_counting(run)) {
         load_any(c, scales, scale);
         load_any(c, zeros, zero);
         outliers = part(c, "outliers");
-        status = s24i_check_codes(&c->ctx->ops, form, codes->data, scale, zero, c->mask->data,
-                                  outliers ? outliers->data : NULL, subject->data, rows, cols);
+        s24i_grid grid = {.form = *form, .cols = cols, .scale = scale, .zero = zero};
+        grid.free = outliers ? outliers->data : NULL;
+        status =
+            s24i_check_codes(&c->ctx->cpu, &grid, codes->data, c->mask->data, subject->data, rows);
     }
-    arena->used = kept;
+    run->arena->used = kept;
     return status;
 }
 
@@ -130,20 +133,20 @@ static double rounding(int32_t dtype)
                                : 0x1p-11;
 }
 
-static s24_status check_levels(const s24i_check *c, s24i_arena *arena)
+static s24_status check_levels(const s24i_check *c, const s24i_run *run)
 {
     const s24i_pattern *pattern = &c->problem->pattern;
-    size_t kept = arena->used;
-    double *row = s24i_arena_take(arena, (size_t)c->weights->cols, sizeof *row);
+    size_t kept = run->arena->used;
+    double *row = s24i_arena_take(run->arena, (size_t)c->weights->cols, sizeof *row);
     bool sparse = pattern->n || pattern->scope || c->problem->mask.data;
     s24_status status = S24_OK;
 
-    for (int64_t i = 0; !status && !s24i_counting(arena) && i < c->weights->rows; i++) {
+    for (int64_t i = 0; !status && !s24i_counting(run) && i < c->weights->rows; i++) {
         s24i_mat_load_f64(&c->ctx->kernels, c->weights, i, 1, row);
         status = s24i_check_levels(&pattern->grid, row, c->weights->cols,
                                    rounding(c->weights->dtype), sparse, i, c->name);
     }
-    arena->used = kept;
+    run->arena->used = kept;
     return status;
 }
 
@@ -203,11 +206,11 @@ static s24_status check_sums(const s24i_check *c, const s24_mat *u, const s24_ma
     return status;
 }
 
-static s24_status check_rank(const s24i_check *c, s24i_arena *arena)
+static s24_status check_rank(const s24i_check *c, const s24i_run *run)
 {
     const s24_mat *u = part(c, "lowrank_u"), *v = part(c, "lowrank_v");
     int64_t cols = c->weights->cols, rank = u ? u->cols : 0;
-    size_t kept = arena->used;
+    size_t kept = run->arena->used;
     s24_status status = S24_OK;
 
     if (!u || !v)
@@ -220,37 +223,37 @@ static s24_status check_rank(const s24i_check *c, s24i_arena *arena)
         status = s24i_check_shape(v, "lowrank_v", rank, cols);
     if (status)
         return status;
-    sums s = {.u = s24i_arena_take(arena, (size_t)(TILE * rank), sizeof(double)),
-              .v = s24i_arena_take(arena, (size_t)(rank * cols), sizeof(double)),
-              .norm = s24i_arena_take(arena, (size_t)cols, sizeof(double)),
-              .product = s24i_arena_take(arena, (size_t)(TILE * cols), sizeof(double)),
-              .row = s24i_arena_take(arena, (size_t)cols, sizeof(double)),
-              .sparse = s24i_arena_take(arena, (size_t)cols, sizeof(double))};
-    if (!s24i_counting(arena))
+    sums s = {.u = s24i_arena_take(run->arena, (size_t)(TILE * rank), sizeof(double)),
+              .v = s24i_arena_take(run->arena, (size_t)(rank * cols), sizeof(double)),
+              .norm = s24i_arena_take(run->arena, (size_t)cols, sizeof(double)),
+              .product = s24i_arena_take(run->arena, (size_t)(TILE * cols), sizeof(double)),
+              .row = s24i_arena_take(run->arena, (size_t)cols, sizeof(double)),
+              .sparse = s24i_arena_take(run->arena, (size_t)cols, sizeof(double))};
+    if (!s24i_counting(run))
         status = check_sums(c, u, v, &s);
-    arena->used = kept;
+    run->arena->used = kept;
     return status;
 }
 
-s24_status s24i_check_parts(const s24i_check *c, s24i_arena *arena)
+s24_status s24i_check_parts(const s24i_check *c, const s24i_run *run)
 {
     const s24i_pattern *pattern = &c->problem->pattern;
     s24_status status = S24_OK;
 
     if (pattern->grid.bits)
-        status = c->mask ? check_codes(c, arena) : check_levels(c, arena);
+        status = c->mask ? check_codes(c, run) : check_levels(c, run);
     if (!status && pattern->rank)
-        status = check_rank(c, arena);
+        status = check_rank(c, run);
     return status;
 }
 
 /* ---- Public ---- */
 
-static s24_status check_stage(void *arg, s24i_arena *arena)
+static s24_status check_stage(void *arg, const s24i_run *run)
 {
-    s24_status status = check_support(arg, arena);
+    s24_status status = check_support(arg, run);
 
-    return status ? status : s24i_check_parts(arg, arena);
+    return status ? status : s24i_check_parts(arg, run);
 }
 
 static s24_status run_check(s24i_check *check)

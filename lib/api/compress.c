@@ -22,7 +22,7 @@ static s24_status gather(s24_ctx *ctx, const s24_mat *x, pieces *p)
 static s24_status store_exact(s24_ctx *ctx, const pieces *p, const s24_mat *w, double *relative)
 {
     *relative = p->result->relative_loss;
-    return s24i_copy(ctx, &p->result->weights, w);
+    return s24i_copy_mat(ctx, &p->result->weights, w);
 }
 
 /* Round into a matrix of our own first: the loss is that of the rounded weights, against a w that is still whole. */
@@ -34,11 +34,11 @@ static s24_status store_rounded(s24_ctx *ctx, const pieces *p, const s24_mat *w,
     s24_status status = rounded.data ? S24_OK : S24_E_MEMORY;
 
     if (!status)
-        status = s24i_copy(ctx, &p->result->weights, &rounded);
+        status = s24i_copy_mat(ctx, &p->result->weights, &rounded);
     if (!status && (status = s24_problem_loss(p->problem, &rounded, NULL, relative)))
         s24i_fail_in(status, "weights rounded to the type of w");
     if (!status)
-        status = s24i_copy(ctx, &rounded, w);
+        status = s24i_copy_mat(ctx, &rounded, w);
     s24i_free(&ctx->memory, rounded.data, size);
     return status;
 }

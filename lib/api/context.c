@@ -55,15 +55,16 @@ void s24i_leave(s24_ctx *ctx)
 
 s24_status s24i_in_arena(s24_ctx *ctx, s24i_stage_fn stage, void *arg)
 {
-    s24i_arena counting = {0};
-    s24_status status = stage(arg, &counting);
+    s24i_arena arena = {0};
+    s24i_run run = {.device = &ctx->cpu, .arena = &arena};
+    s24_status status = stage(arg, &run);
 
     if (status)
         return status;
-    s24i_arena arena = {.size = counting.peak};
+    arena = (s24i_arena){.size = arena.peak};
     if (!(arena.base = s24i_alloc(&ctx->memory, arena.size)))
         return S24_E_MEMORY;
-    status = stage(arg, &arena);
+    status = stage(arg, &run);
     if (arena.exceeded)
         status =
             s24i_fail(S24_E_INTERNAL, "more scratch used than predicted (%zu bytes)", arena.size);
@@ -121,12 +122,18 @@ static s24_status set_up(s24_ctx *ctx)
     s24i_options_reset(&ctx->options);
     s24_status status = read_environment(&ctx->options);
     if (!status)
-        status = select_kernels(&ctx->kernels, ctx->values.isa);
+        status = select_kernels(&ctx->kernels, ctx->values.isa.text);
     if (status)
         return status;
     ctx->threads.memory = &ctx->memory;
     ctx->threads.count = thread_count(&ctx->values);
-    ctx->ops = (s24i_ops){&ctx->memory, &ctx->threads, &ctx->kernels};
+    ctx->cpu = (s24i_device){.name = "cpu",
+                             .memory = &ctx->memory,
+                             .threads = &ctx->threads,
+                             .kernels = &ctx->kernels,
+                             .operations = &s24i_cpu_operations,
+                             .host = true};
+    ctx->device = &ctx->cpu;
     s24i_lock_init(&ctx->lock);
     ctx->handle.magic = S24I_CTX;
     atomic_init(&ctx->references, 1);
@@ -214,7 +221,7 @@ static s24_status set_option(s24_ctx *ctx, const char *option, const char *text,
     status = text ? s24i_options_set_str(&options, option, text)
                   : s24i_options_set_int(&options, option, number);
     if (!status)
-        status = select_kernels(&kernels, values.isa);
+        status = select_kernels(&kernels, values.isa.text);
     if (!status) {
         apply(ctx, &options, &values);
         ctx->kernels = kernels;

@@ -18,7 +18,7 @@ static s24_status create(s24_ctx *ctx, int64_t out_dim, int64_t in_dim, int32_t 
     s24_cross *cross = s24i_alloc_zero(&ctx->memory, sizeof *cross);
     if (!cross)
         return S24_E_MEMORY;
-    status = s24i_cross_init(&ctx->ops, &cross->sums, out_dim, in_dim, accumulator);
+    status = s24i_cross_init(&ctx->cpu, &cross->sums, out_dim, in_dim, accumulator);
     if (status) {
         s24i_free(&ctx->memory, cross, sizeof *cross);
         return status;
@@ -43,7 +43,7 @@ void s24i_cross_release(s24_cross *cross)
     if (!s24i_object_drop(&cross->shared.object))
         return;
     s24i_lock_fini(&cross->shared.lock);
-    s24i_cross_fini(&ctx->ops, &cross->sums);
+    s24i_cross_fini(&ctx->cpu, &cross->sums);
     s24i_free(&ctx->memory, cross, sizeof *cross);
     s24i_ctx_release(ctx);
 }
@@ -60,7 +60,7 @@ static s24_status flush(s24i_shared *shared)
 {
     s24i_cross *sums = &((s24_cross *)shared)->sums;
     int64_t waiting = sums->rows.filled[0] + sums->rows.filled[1];
-    s24_status status = s24i_cross_flush(&shared->object.ctx->ops, sums);
+    s24_status status = s24i_cross_flush(&shared->object.ctx->cpu, sums);
 
     shared->lost = status && sums->rows.filled[0] + sums->rows.filled[1] != waiting;
     return status;
@@ -105,7 +105,7 @@ static s24_status add(s24_cross *cross, const s24_mat *x, const s24_mat *t,
         return status;
     int64_t before = cross->sums.rows.next;
     s24i_enter(ctx);
-    status = s24i_cross_add(&ctx->ops, &cross->sums, x, t, row_weight);
+    status = s24i_cross_add(&ctx->cpu, &cross->sums, x, t, row_weight);
     s24i_leave(ctx);
     s24i_shared_changed(&cross->shared, status && cross->sums.rows.next != before);
     return status;
@@ -184,7 +184,7 @@ static s24_status export(s24_cross *cross, int32_t half, const s24_mat *c, doubl
         return status;
     s24_mat view = half_view(cross, cross->sums.half[half - 1]);
     s24i_enter(ctx);
-    status = s24i_mat_copy(&ctx->ops, &view, c);
+    status = s24i_mat_copy(&ctx->cpu, &view, c);
     s24i_leave(ctx);
     if (!status && norm2)
         memcpy(norm2, cross->sums.norm2[half - 1], (size_t)cross->sums.out * sizeof *norm2);

@@ -180,7 +180,7 @@ static s24_status read_tensor(const s24_file *file, const char *name, const s24_
     if (tensor->element->decode)
         return read_blocks(file->object.ctx, tensor, dst);
     status = s24i_reader_view(file->reader, name, &view);
-    return status ? status : s24i_copy(file->object.ctx, &view, dst);
+    return status ? status : s24i_copy_mat(file->object.ctx, &view, dst);
 }
 
 s24_status s24_file_read(const s24_file *file, const char *name, const s24_mat *dst)

@@ -15,7 +15,7 @@ static s24_status create(s24_ctx *ctx, int64_t dim, int32_t accumulator, s24_gra
     s24_gram *gram = s24i_alloc_zero(&ctx->memory, sizeof *gram);
     if (!gram)
         return S24_E_MEMORY;
-    status = s24i_gram_init(&ctx->ops, &gram->sums, dim, accumulator);
+    status = s24i_gram_init(&ctx->cpu, &gram->sums, dim, accumulator);
     if (status) {
         s24i_free(&ctx->memory, gram, sizeof *gram);
         return status;
@@ -39,7 +39,7 @@ void s24i_gram_release(s24_gram *gram)
     if (!s24i_object_drop(&gram->shared.object))
         return;
     s24i_lock_fini(&gram->shared.lock);
-    s24i_gram_fini(&ctx->ops, &gram->sums);
+    s24i_gram_fini(&ctx->cpu, &gram->sums);
     s24i_free(&ctx->memory, gram, sizeof *gram);
     s24i_ctx_release(ctx);
 }
@@ -56,7 +56,7 @@ static s24_status flush(s24i_shared *shared)
 {
     s24i_gram *sums = &((s24_gram *)shared)->sums;
     int64_t waiting = sums->rows.filled[0] + sums->rows.filled[1];
-    s24_status status = s24i_gram_flush(&shared->object.ctx->ops, sums);
+    s24_status status = s24i_gram_flush(&shared->object.ctx->cpu, sums);
 
     shared->lost = status && sums->rows.filled[0] + sums->rows.filled[1] != waiting;
     return status;
@@ -92,7 +92,7 @@ static s24_status add(s24_gram *gram, const s24_mat *x, const s24_mat *row_weigh
         return status;
     int64_t before = gram->sums.rows.next;
     s24i_enter(ctx);
-    status = s24i_gram_add(&ctx->ops, &gram->sums, x, row_weight);
+    status = s24i_gram_add(&ctx->cpu, &gram->sums, x, row_weight);
     s24i_leave(ctx);
     s24i_shared_changed(&gram->shared, status && gram->sums.rows.next != before);
     return status;
@@ -166,7 +166,7 @@ static s24_status write_half(s24_ctx *ctx, const s24i_gram *sums, int half, cons
             spread_row(sums, half, first + i, rows + i * sums->dim);
         s24_mat src = s24i_mat_plain(rows, count, sums->dim, S24_F64);
         s24_mat dst = s24i_mat_rows(h, first, count);
-        status = s24i_mat_copy(&ctx->ops, &src, &dst);
+        status = s24i_mat_copy(&ctx->cpu, &src, &dst);
     }
     s24i_free(&ctx->memory, rows, size);
     return status;

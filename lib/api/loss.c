@@ -95,27 +95,28 @@ static void remember_norm(const s24i_reading *reading, double norm)
     s24i_lock_drop(&problem->lock);
 }
 
-s24_status s24i_reading_loss(const s24i_reading *reading, s24_ctx *ctx, s24i_arena *arena,
-                             const s24_mat *v, double *loss, double *norm)
+s24_status s24i_reading_loss(const s24i_reading *reading, const s24i_run *run, const s24_mat *v,
+                             double *loss, double *norm)
 {
     const s24i_gram *gram = reading->gram ? &reading->gram->sums : NULL;
     const s24_mat *w = &reading->problem->w;
-    s24_status status = s24i_quadratic(&ctx->ops, arena, gram, S24I_BOTH, w, v, loss);
+    s24_status status = s24i_quadratic(run, gram, S24I_BOTH, w, v, loss);
 
     if (status || recall_norm(reading, norm))
         return status;
-    status = s24i_quadratic(&ctx->ops, arena, gram, S24I_BOTH, w, NULL, norm);
-    if (!status && !s24i_counting(arena))
+    status = s24i_quadratic(run, gram, S24I_BOTH, w, NULL, norm);
+    if (!status && !s24i_counting(run))
         remember_norm(reading, *norm);
     return status;
 }
 
-s24_status s24i_reading_target_loss(const s24i_reading *reading, s24_ctx *ctx, s24i_arena *arena,
+s24_status s24i_reading_target_loss(const s24i_reading *reading, const s24i_run *run,
                                     const s24_mat *v, double *loss, double *norm)
 {
-    return s24i_target_loss(&ctx->ops, arena, &reading->gram->sums, &reading->cross->sums,
-                            S24I_BOTH, reading->problem->blend, &reading->problem->w, v, NULL, loss,
-                            norm);
+    s24i_layer layer = {.gram = &reading->gram->sums,
+                        .cross = &reading->cross->sums,
+                        .blend = reading->problem->blend};
+    return s24i_target_loss(run, &layer, S24I_BOTH, &reading->problem->w, v, NULL, loss, norm);
 }
 
 typedef struct evaluation {
@@ -125,13 +126,12 @@ typedef struct evaluation {
     double loss, norm;
 } evaluation;
 
-static s24_status evaluate_stage(void *arg, s24i_arena *arena)
+static s24_status evaluate_stage(void *arg, const s24i_run *run)
 {
     evaluation *e = arg;
-    s24_ctx *ctx = e->reading.problem->object.ctx;
 
-    return (e->target ? s24i_reading_target_loss : s24i_reading_loss)(
-        &e->reading, ctx, arena, e->candidate, &e->loss, &e->norm);
+    return (e->target ? s24i_reading_target_loss
+                      : s24i_reading_loss)(&e->reading, run, e->candidate, &e->loss, &e->norm);
 }
 
 s24_status s24i_check_candidate(const s24_problem *problem, const s24_mat *candidate)

@@ -178,7 +178,7 @@ s24_status s24_mat_rowmajor(s24_mat *mat, void *data, int64_t rows, int64_t cols
     return s24i_done(__func__, rowmajor(mat, data, rows, cols, dtype));
 }
 
-s24_status s24i_copy(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst)
+s24_status s24i_copy_mat(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst)
 {
     char spare[2][16];
     s24_status status = s24i_check_mat(src, "src", S24I_ANY_TYPE);
@@ -195,7 +195,7 @@ s24_status s24i_copy(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst)
                          "floats, or equal",
                          type_name(src->dtype, spare[0]), type_name(dst->dtype, spare[1]));
     s24i_enter(ctx);
-    status = s24i_mat_copy(&ctx->ops, src, dst);
+    status = s24i_mat_copy(&ctx->cpu, src, dst);
     s24i_leave(ctx);
     return status;
 }
@@ -204,7 +204,7 @@ s24_status s24_mat_copy(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst)
 {
     s24_status status = s24i_check_handle(ctx, S24I_CTX, "ctx");
 
-    return s24i_done(__func__, status ? status : s24i_copy(ctx, src, dst));
+    return s24i_done(__func__, status ? status : s24i_copy_mat(ctx, src, dst));
 }
 
 static s24_status check_product(const s24_mat *x, const s24_mat *w, const s24_mat *y)
@@ -234,7 +234,7 @@ s24_status s24_mat_multiply(s24_ctx *ctx, const s24_mat *x, const s24_mat *w, co
     if (status)
         return s24i_done(__func__, status);
     s24i_enter(ctx);
-    status = s24i_mat_multiply(&ctx->ops, x, w, y);
+    status = s24i_mat_multiply(&ctx->cpu, x, w, y);
     s24i_leave(ctx);
     return s24i_done(__func__, status);
 }

@@ -66,7 +66,7 @@ static s24_status check_lambda(double lambda)
 static s24_status apply(s24_ctx *ctx, const s24i_prox *prox, const s24_mat *z, const s24_mat *w)
 {
     s24i_enter(ctx);
-    s24_status status = s24i_prox_apply(&ctx->ops, prox, z, w);
+    s24_status status = s24i_prox_apply(&ctx->cpu, prox, z, w);
     s24i_leave(ctx);
     return status;
 }
@@ -147,7 +147,7 @@ static s24_status project_nm(s24_ctx *ctx, const s24_mat *z, int32_t n, int32_t 
     if (status)
         return status;
     s24i_enter(ctx);
-    status = s24i_project_nm(&ctx->ops, n, m, z, mask);
+    status = s24i_project_nm(&ctx->cpu, n, m, z, mask);
     s24i_leave(ctx);
     return status;
 }

@@ -124,7 +124,7 @@ static s24_status pack_rounded(s24_ctx *ctx, s24i_packing *packing, source *from
 
     if (!copy)
         return S24_E_MEMORY;
-    s24_status status = s24i_copy(ctx, &from->weights, &rounded);
+    s24_status status = s24i_copy_mat(ctx, &from->weights, &rounded);
     from->weights = rounded;
     if (!status)
         status = pack(ctx, packing, from, out);
@@ -373,7 +373,7 @@ static s24_status unpack_into(s24_ctx *ctx, const s24i_packing *p, const s24_mat
         return S24_E_MEMORY;
     s24_status status = s24i_packing_unpack(&tools, p, &dense);
     if (!status)
-        status = s24i_copy(ctx, &dense, w);
+        status = s24i_copy_mat(ctx, &dense, w);
     s24i_free(&ctx->memory, dense.data, size);
     return status;
 }
@@ -425,11 +425,11 @@ static s24_status multiply_stage(s24_ctx *ctx, const s24i_packing *p, const s24_
         return S24_E_MEMORY;
     s24_mat from = x_size ? s24i_mat_plain(copy, x->rows, p->cols, S24_F32) : *x;
     s24_mat to = y_size ? s24i_mat_plain((char *)copy + x_size, x->rows, p->rows, S24_F32) : *y;
-    s24_status status = x_size ? s24i_copy(ctx, x, &from) : S24_OK;
+    s24_status status = x_size ? s24i_copy_mat(ctx, x, &from) : S24_OK;
     if (!status)
         status = s24i_packing_multiply(&tools, p, x->rows, from.data, to.data);
     if (!status && y_size)
-        status = s24i_copy(ctx, &to, y);
+        status = s24i_copy_mat(ctx, &to, y);
     s24i_free(&ctx->memory, copy, x_size + y_size);
     return status;
 }

@@ -255,7 +255,7 @@ s24_status s24i_problem_mask(const s24_problem *problem, s24_ctx *ctx, uint8_t *
 {
     int64_t rows = problem->w.rows, cols = problem->w.cols;
     s24_mat plain = s24i_mat_plain(mask, rows, cols, problem->mask.dtype);
-    s24_status status = s24i_mat_copy(&ctx->ops, &problem->mask, &plain);
+    s24_status status = s24i_mat_copy(&ctx->cpu, &problem->mask, &plain);
 
     for (int64_t i = 0; i < rows * cols; i++)
         mask[i] = mask[i] != 0;

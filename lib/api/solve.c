@@ -11,10 +11,12 @@ typedef struct solve {
     s24_solver *solver;
     const s24_problem *problem;
     s24i_reading reading;
-    s24i_pattern pattern;
+    s24i_pattern pattern; /* its mask: on the host */
     s24i_watch watch;
+    s24i_run run; /* the solver's */
     s24i_job job;
     s24_result *result; /* NULL while only memory is predicted */
+    uint8_t *mask;      /* of the problem, contiguous, on the host; NULL without one */
     int64_t row_block;
     double loss, norm, target_loss, target_norm;
     double began;
@@ -27,13 +29,11 @@ static int64_t size_of(const solve *s)
 
 /* ---- The stages, which run twice: counting, then working ---- */
 
-static void describe(solve *s, s24i_arena *arena)
+static void describe(solve *s)
 {
     const s24_problem *problem = s->problem;
 
-    s->job = (s24i_job){.ops = &s->ctx->ops,
-                        .arena = arena,
-                        .watch = &s->watch,
+    s->job = (s24i_job){.run = &s->run,
                         .row_block = s->row_block,
                         .importance = problem->importance.data ? &problem->importance : NULL,
                         .damp_used = NAN,
@@ -47,158 +47,251 @@ static void describe(solve *s, s24i_arena *arena)
                                 .pattern = s->pattern};
 }
 
-static s24_status solver_stage(solve *s, s24i_arena *arena)
+/* An array of the solver: the result's own where the device works in the host's memory, else one of the device. */
+static void *device_array(const solve *s, void *own, size_t count, size_t element_size)
 {
-    static const max_align_t nowhere; /* stands for arrays that will be; who writes there crashes */
-    s24_status status = S24_OK;
+    return s->run.device->host ? own : s24i_arena_take(s->run.arena, count, element_size);
+}
 
-    describe(s, arena);
-    s->job.w = s24i_arena_take(arena, (size_t)size_of(s), sizeof(float));
-    if (s24i_counting(arena)) {
+/* Where nothing lies yet, an address stands for arrays that will be; who writes there crashes. */
+static void place_arrays(solve *s)
+{
+    static const max_align_t nowhere;
+    size_t size = (size_t)size_of(s);
+    bool counting = s24i_counting(&s->run);
+
+    s->job.w = s24i_arena_take(s->run.arena, size, sizeof(float));
+    s->job.v = device_array(s, counting ? NULL : s->result->weights.data, size, sizeof(float));
+    s->job.mask = device_array(s, counting ? NULL : s->result->mask.data, size, 1);
+    if (counting) {
         s->job.w = s->job.v = (float *)&nowhere;
         s->job.mask = (uint8_t *)&nowhere;
     } else {
         memcpy(s->job.parts, s->result->parts, sizeof s->job.parts);
-        s->job.v = s->result->weights.data;
-        s->job.mask = s->result->mask.data;
-        status = s24i_mat_read(&s->ctx->ops, &s->problem->w, "w", s->job.w);
     }
-    return status ? status : s->solver->class->solve(&s->job, s->solver->values);
+    if (s->problem->mask.data) {
+        uint8_t *mask = device_array(s, s->mask, size, 1);
+        s->job.layer.pattern.mask = counting ? (const uint8_t *)&nowhere : mask;
+    }
+}
+
+static s24_status bring_in(solve *s)
+{
+    uint8_t *mask = (uint8_t *)(uintptr_t)s->job.layer.pattern.mask;
+    s24_status status = s24i_mat_read(&s->run, &s->problem->w, "w", s->job.w);
+
+    return status || !mask || s->run.device->host
+               ? status
+               : s24i_upload(&s->run, s->mask, (size_t)size_of(s), mask);
+}
+
+static s24_status take_out(solve *s)
+{
+    s24_result *r = s->result;
+    s24_status status = S24_OK;
+
+    if (s->run.device->host || s24i_counting(&s->run))
+        return S24_OK;
+    status = s24i_download(&s->run, s->job.v, (size_t)size_of(s) * sizeof(float), r->weights.data);
+    if (!status)
+        status = s24i_download(&s->run, s->job.mask, (size_t)size_of(s), r->mask.data);
+    for (int32_t i = 0; !status && i < s->job.part_count; i++) {
+        const s24_mat *mat = &s->job.parts[i].mat;
+        size_t bytes = (size_t)(mat->rows * mat->cols) * (size_t)s24i_dtype_size(mat->dtype);
+        status = s24i_download(&s->run, mat->data, bytes, r->parts[i].mat.data);
+    }
+    return status;
+}
+
+static s24_status solver_stage(solve *s)
+{
+    describe(s);
+    place_arrays(s);
+    s24_status status = bring_in(s);
+
+    if (!status)
+        status = s->solver->class->solve(&s->job, s->solver->values);
+    if (!status)
+        status = take_out(s);
+    return status == S24_E_UNSUPPORTED ? s24i_fail_in(status, s->solver->class->name) : status;
 }
 
 /* Whatever the solver did: zero where the mask is, finite, and all constraints obeyed. */
-static s24_status verify(const solve *s, s24i_arena *arena)
+static s24_status verify(const solve *s, const s24i_run *run)
 {
-    float *v = s->job.v;
-    int64_t rows = s->job.layer.rows, cols = s->job.layer.cols;
+    bool counting = s24i_counting(run);
+    int64_t rows = s->problem->w.rows, cols = s->problem->w.cols;
     const char *name = s->solver->class->name;
-    s24_mat weights = s24i_mat_plain(v, rows, cols, S24_F32);
-    s24_mat mask = s24i_mat_plain(s->job.mask, rows, cols, S24_U8);
+    s24_mat weights =
+        s24i_mat_plain(counting ? s->job.v : s->result->weights.data, rows, cols, S24_F32);
+    s24_mat mask =
+        s24i_mat_plain(counting ? s->job.mask : s->result->mask.data, rows, cols, S24_U8);
+    const float *v = weights.data;
     s24i_check check = {.problem = s->problem,
                         .ctx = s->ctx,
                         .name = "weights",
                         .weights = &weights,
                         .mask = &mask,
-                        .parts = s->job.parts,
+                        .parts = counting ? s->job.parts : s->result->parts,
                         .part_count = s->job.part_count};
     const s24_mat *masked = s24i_check_subject(&check);
 
-    if (s24i_counting(arena))
-        return s24i_check_parts(&check, arena);
+    if (counting)
+        return s24i_check_parts(&check, run);
     if (masked)
-        s->ctx->kernels.apply_mask(masked->data, s->job.mask, masked->data, rows * cols);
+        s->ctx->kernels.apply_mask(masked->data, mask.data, masked->data, rows * cols);
     int64_t bad = s->ctx->kernels.first_nonfinite(v, rows * cols);
     if (bad >= 0)
         return s24i_fail(S24_E_NUMERIC, "solver %s: the weight in row %lld, column %lld became %g",
                          name, (long long)(bad / cols), (long long)(bad % cols), v[bad]);
-    s24_status status = s24i_check_support(&s->pattern, s->job.mask, rows, cols, "mask");
+    s24_status status = s24i_obeys(&s->pattern, mask.data, rows, cols, "mask");
     if (!status)
-        status = s24i_check_parts(&check, arena);
+        status = s24i_check_parts(&check, run);
     if (status != S24_E_STATE)
         return status;
     s24i_fail_in(S24_E_INTERNAL, name);
     return s24i_fail_in(S24_E_INTERNAL, "a solver broke a constraint");
 }
 
-static s24_status loss_stage(solve *s, s24i_arena *arena)
+static s24_status loss_stage(solve *s, const s24i_run *run)
 {
-    s24_mat v = s24i_mat_plain(s->job.v, s->problem->w.rows, s->problem->w.cols, S24_F32);
-    s24_status status = s24i_reading_loss(&s->reading, s->ctx, arena, &v, &s->loss, &s->norm);
+    const void *weights = s24i_counting(run) ? s->job.v : s->result->weights.data;
+    s24_mat v =
+        s24i_mat_plain((void *)(uintptr_t)weights, s->problem->w.rows, s->problem->w.cols, S24_F32);
+    s24_status status = s24i_reading_loss(&s->reading, run, &v, &s->loss, &s->norm);
 
     if (!status && s->reading.cross)
-        status = s24i_reading_target_loss(&s->reading, s->ctx, arena, &v, &s->target_loss,
-                                          &s->target_norm);
+        status = s24i_reading_target_loss(&s->reading, run, &v, &s->target_loss, &s->target_norm);
     return status;
 }
 
-static s24_status all_stages(void *arg, s24i_arena *arena)
+/* The solver in `solving` on its device, then checks and losses in `checking` on the host: the same arena where both are one. */
+static s24_status all_stages(solve *s, s24i_arena *solving, s24i_arena *checking)
 {
-    solve *s = arg;
-    bool counting = s24i_counting(arena), masked = s->problem->mask.data != NULL;
-    uint8_t *mask = masked ? s24i_arena_take(arena, (size_t)size_of(s), 1) : NULL;
-    size_t kept = arena->used;
-    s24_status status = S24_OK;
+    s24i_run check = {.device = &s->ctx->cpu, .arena = checking, .watch = &s->watch};
+    bool counting = solving->base == NULL;
 
-    if (masked && !counting)
-        status = s24i_problem_mask(s->problem, s->ctx, mask);
+    s->run = (s24i_run){.device = s->ctx->device, .arena = solving, .watch = &s->watch};
     s->pattern = s->problem->pattern;
-    s->pattern.mask = counting ? s->problem->mask.data : mask;
-    if (!status)
-        status = solver_stage(s, arena);
-    arena->used = kept;
+    s->pattern.mask = counting ? s->problem->mask.data : s->mask;
+    s24_status status = solver_stage(s);
+
     if (!counting)
-        s->result->flops = arena->flops; /* without the losses: their norms may be remembered */
+        s->result->flops = solving->flops; /* without the losses: their norms may be remembered */
+    solving->used = 0;
     if (!status)
-        status = verify(s, arena);
-    return status ? status : loss_stage(s, arena);
+        status = verify(s, &check);
+    return status ? status : loss_stage(s, &check);
 }
 
 /* ---- Memory ---- */
 
-static s24_status predict(solve *s, size_t *scratch)
+/* Bytes of scratch on the device, and on the host if that is another. */
+typedef struct scratch {
+    size_t solving, checking;
+} scratch;
+
+static s24_status predict(solve *s, scratch *bytes)
 {
-    s24i_arena arena = {0};
+    s24i_arena solving = {0}, checking = {0};
+    bool host = s->ctx->device->host;
     s24_status status;
 
     s24i_watch_init(&s->watch, NULL, NULL, NULL, 0);
-    status = all_stages(s, &arena);
-    *scratch = arena.peak;
+    s->watch.once = true;
+    status = all_stages(s, &solving, host ? &solving : &checking);
+    *bytes = (scratch){solving.peak, checking.peak};
     return status;
 }
 
-static size_t result_bytes(const solve *s)
+/* The result, and the mask as the solver reads it. */
+static size_t kept_bytes(const solve *s)
 {
-    return s24i_result_bytes(&s->job);
+    return s24i_result_bytes(&s->job) + (s->problem->mask.data ? (size_t)size_of(s) : 0);
 }
 
-static bool fits(const solve *s, size_t scratch)
+/* Of the host's memory. */
+static uint64_t wanted_bytes(const solve *s, scratch bytes)
+{
+    return kept_bytes(s) + bytes.checking + (s->ctx->device->host ? bytes.solving : 0);
+}
+
+static bool fits(const solve *s, scratch bytes)
 {
     uint64_t limit = atomic_load(&s->ctx->memory.limit),
              used = atomic_load(&s->ctx->memory.current);
-    uint64_t wanted = scratch + result_bytes(s);
 
-    return !limit || (used <= limit && wanted <= limit - used);
+    return !limit || (used <= limit && wanted_bytes(s, bytes) <= limit - used);
 }
 
 /* The layer at once, or in the largest blocks of rows that fit. */
-static s24_status predict_within_limit(solve *s, size_t *scratch)
+static s24_status predict_within_limit(solve *s, scratch *bytes)
 {
-    s24_status status = predict(s, scratch);
+    s24_status status = predict(s, bytes);
 
-    while (!status && !fits(s, *scratch) && s->row_block > S24I_ROW_BLOCK) {
+    while (!status && !fits(s, *bytes) && s->row_block > S24I_ROW_BLOCK) {
         s->row_block = (s->row_block / 2 + S24I_ROW_BLOCK - 1) / S24I_ROW_BLOCK * S24I_ROW_BLOCK;
-        status = predict(s, scratch);
+        status = predict(s, bytes);
     }
-    if (status || fits(s, *scratch))
+    if (status || fits(s, *bytes))
         return status;
     uint64_t limit = atomic_load(&s->ctx->memory.limit),
              used = atomic_load(&s->ctx->memory.current);
     return s24i_fail(
         S24_E_MEMORY,
         "solver %s needs %llu bytes for this problem; %llu of memory_limit %llu are in use",
-        s->solver->class->name, (unsigned long long)(*scratch + result_bytes(s)),
+        s->solver->class->name, (unsigned long long)wanted_bytes(s, *bytes),
         (unsigned long long)used, (unsigned long long)limit);
 }
 
-static s24_status work_in_arena(solve *s)
+static s24_status take_mask(solve *s)
 {
-    s24i_arena arena = {0};
-    s24_status status = predict_within_limit(s, &arena.size);
+    if (!s->problem->mask.data)
+        return S24_OK;
+    s->mask = s24i_alloc(&s->ctx->memory, (size_t)size_of(s));
+    return s->mask ? s24i_problem_mask(s->problem, s->ctx, s->mask) : S24_E_MEMORY;
+}
+
+static s24_status take_arena(s24i_memory *memory, size_t size, s24i_arena *arena)
+{
+    *arena = (s24i_arena){.base = s24i_alloc(memory, size), .size = size};
+    return arena->base ? S24_OK : S24_E_MEMORY;
+}
+
+static s24_status work_in_arenas(solve *s, scratch bytes)
+{
+    bool host = s->ctx->device->host;
+    s24i_arena solving = {0}, checking = {0};
+    s24_status status = take_arena(s->ctx->device->memory, bytes.solving, &solving);
+
+    if (!status && !host)
+        status = take_arena(&s->ctx->memory, bytes.checking, &checking);
+    if (!status) {
+        s24i_watch_init(&s->watch, s->solver->progress, s->solver->progress_user,
+                        &s->solver->cancel, s24i_solver_number(s->solver, "time_limit", 0));
+        status = all_stages(s, &solving, host ? &solving : &checking);
+    }
+    if (solving.exceeded || checking.exceeded)
+        status = s24i_fail(S24_E_INTERNAL, "solver %s used more scratch than it predicted",
+                           s->solver->class->name);
+    s->result->peak_bytes = (int64_t)(solving.peak + checking.peak + kept_bytes(s));
+    s24i_free(s->ctx->device->memory, solving.base, solving.size);
+    s24i_free(&s->ctx->memory, checking.base, checking.size);
+    return status;
+}
+
+static s24_status work(solve *s)
+{
+    scratch bytes;
+    s24_status status = predict_within_limit(s, &bytes);
 
     if (!status)
         status = s24i_result_create(s->ctx, &s->job, &s->result);
-    if (!status && !(arena.base = s24i_alloc(&s->ctx->memory, arena.size)))
-        status = S24_E_MEMORY;
-    if (status)
-        return status;
-    s24i_watch_init(&s->watch, s->solver->progress, s->solver->progress_user, &s->solver->cancel,
-                    s24i_solver_number(s->solver, "time_limit", 0));
-    status = all_stages(s, &arena);
-    if (arena.exceeded)
-        status = s24i_fail(S24_E_INTERNAL, "solver %s used more scratch than it predicted",
-                           s->solver->class->name);
-    s->result->peak_bytes = (int64_t)(arena.peak + result_bytes(s));
-    s24i_free(&s->ctx->memory, arena.base, arena.size);
+    if (!status)
+        status = take_mask(s);
+    if (!status)
+        status = work_in_arenas(s, bytes);
+    s24i_free(&s->ctx->memory, s->mask, (size_t)size_of(s));
     return status;
 }
 
@@ -295,7 +388,7 @@ static s24_status run(s24_solver *solver, const s24_problem *problem, s24_result
     s24i_warn_blas(s.ctx);
     status = check_inputs(&s);
     if (!status)
-        status = work_in_arena(&s);
+        status = work(&s);
     if (status == S24_E_CANCELLED)
         s24i_fail(status, "solver %s was stopped before it had a feasible point",
                   solver->class->name);
@@ -352,7 +445,7 @@ s24_status s24_solve(s24_solver *solver, const s24_problem *problem, s24_result 
 s24_status s24_solver_memory(const s24_solver *solver, const s24_problem *problem, uint64_t *bytes)
 {
     solve s;
-    size_t scratch = 0;
+    scratch needed = {0};
     s24_status status = check_handles(solver, problem, bytes, "bytes");
 
     if (!status)
@@ -360,11 +453,11 @@ s24_status s24_solver_memory(const s24_solver *solver, const s24_problem *proble
     if (status)
         return s24i_done(__func__, status);
     s24i_enter(s.ctx);
-    status = predict(&s, &scratch);
+    status = predict(&s, &needed);
     s24i_leave(s.ctx);
     s24i_reading_close(&s.reading);
     if (!status)
-        *bytes = scratch + result_bytes(&s) + POOL_BYTES +
+        *bytes = wanted_bytes(&s, needed) + POOL_BYTES +
                  POOL_BYTES_A_THREAD * (uint64_t)s24i_workers(&s.ctx->threads);
     return s24i_done(__func__, status);
 }

@@ -106,19 +106,25 @@ static s24_status store_float(s24i_option_set *set, const s24i_option *row, doub
     return S24_OK;
 }
 
-/* Is the word one of "a|b|c"? */
-static bool is_choice(const char *choices, const char *word)
+/* The place of the word in "a|b|c", or -1. */
+static int32_t choice_of(const char *choices, const char *word)
 {
     size_t length = strlen(word);
+    int32_t index = 0;
 
-    for (const char *at = choices;; at++) {
+    for (const char *at = choices;; at++, index++) {
         size_t here = strcspn(at, "|");
         if (here == length && !memcmp(at, word, length))
-            return true;
+            return index;
         at += here;
         if (!*at)
-            return false;
+            return -1;
     }
+}
+
+static s24i_word *word_of(const s24i_option_set *set, const s24i_option *row)
+{
+    return (s24i_word *)field(set, row);
 }
 
 static s24_status assign(s24i_option_set *set, const char *assignments, bool by_user);
@@ -133,7 +139,7 @@ static bool is_preset(const s24i_option_set *set, const s24i_option *row)
 static s24_status apply_preset(s24i_option_set *set)
 {
     const s24i_option *row = set->table;
-    const char *wanted = field(set, row);
+    const char *wanted = word_of(set, row)->text;
 
     while ((++row)->name) {
         s24_status status = S24_OK;
@@ -151,10 +157,12 @@ static s24_status apply_preset(s24i_option_set *set)
 
 static s24_status store_word(s24i_option_set *set, const s24i_option *row, const char *word)
 {
-    if (strlen(word) >= S24I_WORD || !is_choice(row->range, word))
+    s24i_word value = {.index = choice_of(row->range, word)};
+
+    if (strlen(word) >= S24I_WORD || value.index < 0)
         return out_of_range(set, row, word);
-    memset(field(set, row), 0, S24I_WORD);
-    memcpy(field(set, row), word, strlen(word));
+    memcpy(value.text, word, strlen(word));
+    *word_of(set, row) = value;
     return is_preset(set, row) ? apply_preset(set) : S24_OK;
 }
 
@@ -335,7 +343,7 @@ s24_status s24i_options_get_str(const s24i_option_set *set, const char *name, co
     s24_status status = look_up(set, name, S24_OPT_STR, &row);
 
     if (status == S24_OK)
-        *value = field(set, row);
+        *value = word_of(set, row)->text;
     return status;
 }
 
@@ -354,6 +362,6 @@ void s24i_options_text(const s24i_option_set *set, s24i_text *text)
             s24i_text_append(text, "%lld", (long long)integer);
         else
             s24i_text_append(text, "%s",
-                             row->type == S24_OPT_STR ? (char *)field(set, row) : spelling);
+                             row->type == S24_OPT_STR ? word_of(set, row)->text : spelling);
     }
 }

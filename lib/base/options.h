@@ -7,8 +7,14 @@
 
 #define S24I_WORD 24 /* room for one choice of a string option */
 
-/* One row of a declarative table. Integers live as int64_t, floats as double, strings as char[S24I_WORD] holding one of the choices, so
- * that a values struct has no pointers: it is copied and compared as bytes. */
+/* The choice of a string option: its place among the choices, and its text. */
+typedef struct s24i_word {
+    int32_t index;
+    char text[S24I_WORD];
+} s24i_word;
+
+/* One row of a declarative table. Integers live as int64_t, floats as double, strings as s24i_word, so that a values struct has no
+ * pointers: it is copied and compared as bytes. */
 typedef struct s24i_option {
     const char *name;
     int32_t type;         /* S24_OPT_INT, S24_OPT_FLOAT, S24_OPT_STR */
@@ -32,9 +38,10 @@ typedef struct s24i_option {
     {                                                                                     \
 #field, S24_OPT_STR, S24I_WORD_OFFSET(type, field), 0, 0, choices, fallback, help \
     }
-/* offsetof, and an error when the field is not char[S24I_WORD]. */
+/* offsetof, and an error when the field is not an s24i_word. */
 #define S24I_WORD_OFFSET(type, field) \
-    (offsetof(type, field) + 0 * sizeof(char[sizeof(((type *)0)->field) == S24I_WORD ? 1 : -1]))
+    (offsetof(type, field) +          \
+     0 * sizeof(char[sizeof(((type *)0)->field) == sizeof(s24i_word) ? 1 : -1]))
 
 /* "name=value,..." applied by preset `name`; every choice of the option "preset" has a row, its fallback is the default preset. */
 typedef struct s24i_preset {

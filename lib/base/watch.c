@@ -37,7 +37,7 @@ bool s24i_watch_step(s24i_watch *watch, int64_t steps, double objective, double 
 {
     int64_t done = atomic_fetch_add(&watch->done, steps) + steps;
     report(watch, done, objective, residual);
-    return s24i_watch_stopped(watch);
+    return watch->once || s24i_watch_stopped(watch);
 }
 
 bool s24i_watch_stopped(s24i_watch *watch)

@@ -15,6 +15,7 @@ typedef struct s24i_watch {
     int64_t total;
     _Atomic int64_t done;
     _Atomic int32_t stop;
+    bool once; /* every phase stops after its first step: memory is predicted */
 } s24i_watch;
 
 /* Start watching on the calling thread. */

@@ -9,11 +9,24 @@
 
 #define S24I_BLOCK 128 /* columns of one block of the sweep and of the factorisation */
 
-typedef struct s24i_ops {
+/* Where operations run. Arrays that they work on lie where the device says: only operations look into them. */
+typedef struct s24i_device {
+    const char *name; /* "cpu" */
     s24i_memory *memory;
     s24i_threads *threads;
     const s24i_kernels *kernels;
-} s24i_ops;
+    const struct s24i_operations *operations; /* made from ops.def */
+    void *state;                              /* the device's own */
+    bool host; /* its arrays are the host's memory: results need no copy */
+} s24i_device;
+
+/* One run of a method: where, in which scratch, watched by whom. With a counting arena (base NULL) an operation only takes its
+ * scratch and returns: the same code predicts memory and uses it. */
+typedef struct s24i_run {
+    const s24i_device *device;
+    s24i_arena *arena;
+    s24i_watch *watch;
+} s24i_run;
 
 /* A contiguous f32 matrix as the caller's kind of view. */
 static inline s24_mat s24i_view(const float *data, int64_t rows, int64_t cols)
@@ -33,9 +46,9 @@ static inline double s24i_product_flops(int64_t rows, int64_t dim)
     return 2 * (double)rows * (double)dim * (double)dim;
 }
 
-static inline bool s24i_counting(const s24i_arena *arena)
+static inline bool s24i_counting(const s24i_run *run)
 {
-    return arena->base == NULL;
+    return run->arena->base == NULL;
 }
 
 /* ---- Calibration sums ---- */
@@ -147,5 +160,13 @@ typedef struct s24i_prepared {
     int32_t climbs;  /* times the damping was multiplied by ten */
     double heldout; /* relative error on the other half where the two-halves rule chose, else NAN */
 } s24i_prepared;
+
+/* What a step is to come near to: rows of the aim in unit-diagonal coordinates, under the constraints. */
+typedef struct s24i_target {
+    const s24i_prepared *prepared;
+    const s24i_pattern *constraints;
+    const float *w; /* rows x dim */
+    int64_t rows;
+} s24i_target;
 
 #endif

@@ -8,33 +8,33 @@
  */
 
 struct values {
-    char preset[S24I_WORD];
-    char damp_rule[S24I_WORD];
+    s24i_word preset;
+    s24i_word damp_rule;
     double damp;
-    char schedule[S24I_WORD];
+    s24i_word schedule;
     int64_t max_iter;
     double rho;
     double rho_end;
     int64_t refit_iter;
     double tol;
     int64_t swaps;
-    char swap_method[S24I_WORD];
+    s24i_word swap_method;
     double time_limit;
 };
 
 enum { HOLD = 3 }; /* iterations between changes of a geometric rho */
+enum { GEOMETRIC, PUBLISHED };
 
 typedef struct {
     s24i_job *job;
     const struct values *o;
     const s24i_prepared *p;
-    bool published; /* schedule; what counts memory sees no arrays to tell by */
+    bool published; /* schedule */
     int64_t block;  /* rows at once */
     s24i_admm admm; /* over a block of rows, that of v */
     float *v;
     float *first; /* geometric: SparseGPT's weights, kept where nothing better was found */
     uint8_t *first_mask;
-    double *loss;  /* a row: of them, then of the end */
     uint8_t *seen; /* published: the mask at the last look */
     int32_t iterations;
 } run;
@@ -58,7 +58,7 @@ static int64_t length(const run *r)
 static bool tick(run *r, int32_t steps)
 {
     r->iterations += steps;
-    return s24i_watch_step(r->job->watch, steps, NAN, NAN);
+    return s24i_watch_step(r->job->run->watch, steps, NAN, NAN);
 }
 
 /* SparseGPT's weights and mask; without H the largest weights, which are the optimum. */
@@ -66,39 +66,42 @@ static s24_status first_point(run *r)
 {
     s24i_job *job = r->job;
     const s24i_layer *layer = &job->layer;
+    s24i_target target = s24i_job_target(job, r->p);
     if (layer->gram)
-        return s24i_sweep(job->ops, job->arena, job->watch, r->p, &layer->pattern, job->w,
-                          layer->rows, job->v, job->mask);
-    s24_status status = s24i_project(job->ops, job->arena, &layer->pattern, job->w, NULL,
-                                     layer->rows, layer->cols, job->mask);
-    if (status || s24i_counting(job->arena))
-        return status;
-    return s24i_apply_mask(job->ops, job->w, job->mask, layer->rows, layer->cols, job->v);
+        return s24i_sweep(job->run, &target, job->v, job->mask);
+    s24_status status =
+        s24i_project(job->run, &layer->pattern, job->w, NULL, layer->rows, layer->cols, job->mask);
+    return status ? status
+                  : s24i_apply_mask(job->run, job->w, job->mask, layer->rows, layer->cols, job->v);
+}
+
+/* What first_point() gave for the rows of the block, to be kept where nothing better is found. */
+static s24_status remember(run *r)
+{
+    size_t size = (size_t)(r->admm.target.rows * r->job->layer.cols);
+    s24_status status = s24i_copy(r->job->run, r->v, size * sizeof(float), r->first);
+    return status ? status : s24i_copy(r->job->run, r->admm.mask, size, r->first_mask);
 }
 
 /* From what first_point() gave, the rows of one block. */
 static s24_status geometric(run *r, double unit)
 {
     const s24i_job *job = r->job;
-    int64_t iterations = length(r), size = r->admm.rows * job->layer.cols;
+    int64_t iterations = length(r);
     double start = r->o->rho > 0 ? r->o->rho : unstructured(&job->layer) ? 0.5 : 0.3, ratio;
-    if (s24i_counting(job->arena)) {
-        s24i_admm_penalty(job->ops, job->arena, &r->admm, 1);
-        return s24i_admm_iterate(job->ops, job->arena, &r->admm, HOLD);
-    }
-    memcpy(r->first, r->v, (size_t)size * sizeof(float));
-    memcpy(r->first_mask, r->admm.mask, (size_t)size);
     start *= unit;
     ratio = (r->o->rho_end > 0 ? r->o->rho_end : fmax(0.7, 2 * unit)) / start;
-    s24_status status = s24i_admm_start(job->ops, &r->admm, r->v);
-    s24i_watch_phase(job->watch, "admm", iterations);
+    s24_status status = remember(r);
+    if (!status)
+        status = s24i_admm_start(job->run, &r->admm, r->v);
+    s24i_watch_phase(job->run->watch, "admm", iterations);
     r->iterations = 0;
     for (int64_t t = 0; t < iterations && !status; t += HOLD) {
         int32_t steps = (int32_t)(iterations - t < HOLD ? iterations - t : HOLD);
         double share = iterations > 1 ? (double)t / (double)(iterations - 1) : 1;
-        status = s24i_admm_penalty(job->ops, job->arena, &r->admm, start * pow(ratio, share));
+        status = s24i_admm_penalty(job->run, &r->admm, start * pow(ratio, share));
         if (!status)
-            status = s24i_admm_iterate(job->ops, job->arena, &r->admm, steps);
+            status = s24i_admm_iterate(job->run, &r->admm, steps);
         if (tick(r, steps))
             break;
     }
@@ -107,77 +110,44 @@ static s24_status geometric(run *r, double unit)
 
 static s24_status published(run *r)
 {
-    const s24i_job *job = r->job;
     double rho = r->o->rho > 0 ? r->o->rho : 0.1;
-    return s24i_admm_published(job->ops, job->arena, &r->admm, r->seen, rho, length(r),
-                               &r->iterations);
+    return s24i_admm_published(r->job->run, &r->admm, r->seen, rho, length(r), &r->iterations);
 }
 
 /* ---- from the support to the weights ---- */
 
-/* Never worse than SparseGPT's start: row by row, or as a whole when the zeros are counted over the layer. */
-static s24_status keep_better(run *r)
-{
-    s24i_job *job = r->job;
-    int64_t rows = r->admm.rows, cols = job->layer.cols;
-    double *first = r->loss, *last = first ? first + rows : NULL, sums[2] = {0, 0};
-    s24_status status =
-        s24i_row_losses(job->ops, job->arena, r->p, r->admm.w, rows, r->first, first);
-    if (!status)
-        status = s24i_row_losses(job->ops, job->arena, r->p, r->admm.w, rows, r->v, last);
-    if (status || !first) /* counting */
-        return status;
-    for (int64_t i = 0; i < rows; i++) {
-        sums[0] += first[i];
-        sums[1] += last[i];
-    }
-    bool whole = s24i_over_layer(&job->layer.pattern);
-    for (int64_t i = 0; i < rows; i++)
-        if (whole ? sums[0] <= sums[1] : first[i] <= last[i]) {
-            memcpy(r->v + i * cols, r->first + i * cols, (size_t)cols * sizeof(float));
-            memcpy(r->admm.mask + i * cols, r->first_mask + i * cols, (size_t)cols);
-        }
-    return S24_OK;
-}
-
-static s24i_swap_limits swap_limits(const struct values *o)
-{
-    int32_t method = strcmp(o->swap_method, "exact") == 0   ? S24I_SWAP_EXACT
-                     : strcmp(o->swap_method, "schur") == 0 ? S24I_SWAP_SCHUR
-                                                            : S24I_SWAP_AUTO;
-    return (s24i_swap_limits){method, 1e-6, o->swaps};
-}
-
-/* V = the last iterate on its support, then conjugate gradients there. The published code ends on the unconstrained iterate's support. */
+/* V = the last iterate on its support, then conjugate gradients there; never worse than SparseGPT's start. The published code ends on the
+ * unconstrained iterate's support. */
 static s24_status finish(run *r)
 {
     s24i_job *job = r->job;
     const s24i_layer *layer = &job->layer;
+    const s24i_target *target = &r->admm.target;
     s24i_cg_limits limits = {(int32_t)r->o->refit_iter, r->o->tol, layer->rows};
-    int64_t rows = r->admm.rows;
     uint8_t *mask = r->admm.mask;
     double residual = 0;
     int32_t steps = 0;
     s24_status status = S24_OK;
     if (r->published)
-        status = s24i_project(job->ops, job->arena, &layer->pattern, r->admm.b, NULL, rows,
-                              layer->cols, mask);
-    if (!status && !s24i_counting(job->arena))
-        status = s24i_apply_mask(job->ops, r->admm.b ? r->admm.b : r->admm.z, mask, rows,
+        status = s24i_project(job->run, &layer->pattern, r->admm.b, NULL, target->rows, layer->cols,
+                              mask);
+    if (!status)
+        status = s24i_apply_mask(job->run, r->admm.b ? r->admm.b : r->admm.z, mask, target->rows,
                                  layer->cols, r->v);
     if (!status)
-        status = s24i_cg(job->ops, job->arena, job->watch, r->p, r->admm.w, rows, mask, limits,
-                         r->v, &steps, &residual);
+        status = s24i_cg(job->run, target, mask, limits, r->v, &steps, &residual);
     job->residual = fmax(job->residual, residual); /* NAN before the first block */
-    return status || r->published ? status : keep_better(r);
+    return status || r->published
+               ? status
+               : s24i_keep_better(job->run, target, r->first, r->first_mask, r->v, mask);
 }
 
 static void enter_block(run *r, int64_t first)
 {
     const s24i_job *job = r->job;
     int64_t rows = job->layer.rows - first, place = first * job->layer.cols;
-    r->admm.rows = rows < r->block ? rows : r->block;
-    r->admm.w = job->w + place;
+    r->admm.target.rows = rows < r->block ? rows : r->block;
+    r->admm.target.w = job->w + place;
     r->admm.mask = job->mask + place;
     r->v = job->v + place;
 }
@@ -186,13 +156,12 @@ static void enter_block(run *r, int64_t first)
 static s24_status geometric_blocks(run *r)
 {
     const s24i_job *job = r->job;
-    int64_t rows = s24i_counting(job->arena) ? 1 : job->layer.rows;
     double unit = 1;
     s24_status status = first_point(r);
     if (!status)
-        status = s24i_penalty_unit(job->ops, job->arena, r->p, &unit);
-    for (int64_t first = 0; first < rows && !status; first += r->block) {
-        if (first > 0 && s24i_watch_stopped(job->watch))
+        status = s24i_penalty_unit(job->run, r->p, &unit);
+    for (int64_t first = 0; first < job->layer.rows && !status; first += r->block) {
+        if (first > 0 && s24i_watch_stopped(job->run->watch))
             break;
         enter_block(r, first);
         status = geometric(r, unit);
@@ -202,52 +171,50 @@ static s24_status geometric_blocks(run *r)
     return status;
 }
 
-static void take(run *r)
+static s24_status take(run *r)
 {
     const s24i_job *job = r->job;
+    s24i_arena *arena = job->run->arena;
     bool together = r->published || s24i_over_layer(&job->layer.pattern);
     r->block = together || job->row_block > job->layer.rows ? job->layer.rows : job->row_block;
     size_t size = (size_t)(r->block * job->layer.cols);
-    r->admm = (s24i_admm){.ops = job->ops, .watch = job->watch, .p = r->p};
-    r->admm.pattern = &job->layer.pattern;
+    r->admm = (s24i_admm){.run = job->run, .target = s24i_job_target(job, r->p)};
     r->admm.of_rows = job->layer.rows;
     enter_block(r, 0);
-    s24i_admm_take(job->ops, job->arena, &r->admm);
+    s24_status status = s24i_admm_take(job->run, &r->admm);
     if (!r->published) {
-        r->first = s24i_arena_take(job->arena, size, sizeof(float));
-        r->first_mask = s24i_arena_take(job->arena, size, 1);
-        r->loss = s24i_arena_take(job->arena, 2 * (size_t)r->block, sizeof(double));
+        r->first = s24i_arena_take(arena, size, sizeof(float));
+        r->first_mask = s24i_arena_take(arena, size, 1);
     } else {
-        r->admm.b = s24i_arena_take(job->arena, size, sizeof(float));
-        r->seen = s24i_arena_take(job->arena, size, 1);
+        r->admm.b = s24i_arena_take(arena, size, sizeof(float));
+        r->seen = s24i_arena_take(arena, size, 1);
     }
+    return status;
 }
 
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
     s24i_prepared prepared;
-    run r = {
-        .job = job, .o = o, .p = &prepared, .published = strcmp(o->schedule, "published") == 0};
-    s24i_damping damping = s24i_damping_of(o->damp_rule, o->damp);
-    damping.divisor = unstructured(&job->layer) ? 3 : 2;
-    s24_status status =
-        s24i_prepare(job->ops, job->arena, job->watch, &job->layer, damping, job->w, &prepared);
-    if (status)
-        return status;
-    take(&r);
-    status = r.published ? published(&r) : geometric_blocks(&r);
+    s24i_target target = s24i_job_target(job, &prepared);
+    run r = {.job = job, .o = o, .p = &prepared, .published = o->schedule.index == PUBLISHED};
+    s24i_damping damping = {o->damp_rule.index, o->damp, unstructured(&job->layer) ? 3 : 2};
+    s24i_swap_limits limits = {o->swap_method.index, 1e-6, o->swaps};
+    s24_status status = s24i_prepare(job->run, &job->layer, damping, job->w, &prepared);
+    if (!status)
+        status = take(&r);
+    if (!status)
+        status = r.published ? published(&r) : geometric_blocks(&r);
     if (!status && r.published)
         status = finish(&r);
     if (!status && o->swaps > 0 && !job->layer.pattern.mask)
-        status = s24i_swap(job->ops, job->arena, job->watch, &prepared, &job->layer.pattern, job->w,
-                           job->layer.rows, swap_limits(o), job->v, job->mask, &job->swaps);
-    if (status || s24i_counting(job->arena))
+        status = s24i_swap(job->run, &target, limits, job->v, job->mask, &job->swaps);
+    if (status)
         return status;
     job->iterations = r.iterations;
     job->converged = !r.published || r.iterations < length(&r);
-    s24i_report_damping(job, o->damp_rule, &prepared);
-    return s24i_unscale(job->ops, &prepared, job->v, job->layer.rows);
+    s24i_report_damping(job, o->damp_rule.text, &prepared);
+    return s24i_unscale(job->run, &prepared, job->v, job->layer.rows);
 }
 
 static const s24i_option options[] = {

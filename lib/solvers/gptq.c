@@ -8,41 +8,46 @@
  */
 
 struct values {
-    char preset[S24I_WORD];
-    char damp_rule[S24I_WORD];
+    s24i_word preset;
+    s24i_word damp_rule;
     double damp;
-    char grid[S24I_WORD];
-    char scales[S24I_WORD];
-    char order[S24I_WORD];
+    s24i_word grid;
+    s24i_word scales;
+    s24i_word order;
 };
+
+enum { BY_VARIANCE, BY_DIAGONAL, AS_THEY_ARE }; /* order */
 
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
-    const s24i_layer *layer = &job->layer;
-    size_t n = (size_t)layer->cols;
+    size_t n = (size_t)job->layer.cols;
     s24i_prepared prepared;
     s24i_gridding g;
     s24i_gridding_take(job, o->scales, &g);
-    float *variance = s24i_arena_take(job->arena, n, sizeof(float));
-    float *key = s24i_arena_take(job->arena, n, sizeof(float));
-    bool reorder = strcmp(o->order, "none") != 0;
-    bool weigh = strcmp(o->grid, "search") == 0 || strcmp(o->order, "variance") == 0;
-    const char *rule = s24i_grid_damp_rule(job, o->damp_rule);
-    s24_status status = s24i_prepare(job->ops, job->arena, job->watch, layer,
-                                     s24i_damping_of(rule, o->damp), job->w, &prepared);
-    s24i_keep_given(job);
+    float *variance = s24i_arena_take(job->run->arena, n, sizeof(float));
+    float *key = s24i_arena_take(job->run->arena, n, sizeof(float));
+    bool reorder = o->order.index != AS_THEY_ARE;
+    bool weigh = o->grid.index == S24I_FIT_SEARCH || o->order.index == BY_VARIANCE;
+    s24i_damping damping = s24i_grid_damping(job, o->damp_rule, o->damp);
+    s24_status status = s24i_prepare(job->run, &job->layer, damping, job->w, &prepared);
+    if (!status)
+        status = s24i_keep_given(job);
     if (!status && weigh)
-        status = s24i_variances(job->ops, job->arena, &prepared, variance);
+        status = s24i_variances(job->run, &prepared, variance);
     if (!status)
-        status = s24i_gridding_fit(job, &prepared, o->grid, weigh ? variance : NULL, job->w, &g);
-    if (!status && reorder && !s24i_counting(job->arena))
-        s24i_gridding_key(&prepared, strcmp(o->order, "diagonal") == 0 ? NULL : variance, key);
+        status =
+            s24i_gridding_fit(job, &prepared, o->grid.index, weigh ? variance : NULL, job->w, &g);
+    if (!status && reorder)
+        status =
+            s24i_input_weights(job->run, &prepared, o->order.index == BY_DIAGONAL ? NULL : variance,
+                               S24I_WEIGHT_ENERGY, key);
+    s24i_target target = s24i_job_target(job, &prepared);
     if (!status)
-        status = s24i_gridding_sweep(job, &prepared, &layer->pattern, reorder, key, job->w, &g);
+        status = s24i_gridding_sweep(job, &target, reorder, key, &g);
     if (status)
         return status;
-    s24i_report_damping(job, rule, &prepared);
+    s24i_report_damping(job, s24i_damp_word(damping), &prepared);
     return s24i_gridding_finish(job, &g, job->v);
 }
 

@@ -6,12 +6,12 @@ static s24_status solve(s24i_job *job, const void *values)
 {
     (void)values;
     const s24i_layer *layer = &job->layer;
-    s24_status status = s24i_aim(job->ops, job->arena, job->watch, layer, job->w);
+    s24_status status = s24i_aim(job->run, layer, job->w);
     if (!status)
-        status = s24i_project(job->ops, job->arena, &layer->pattern, job->w, NULL, layer->rows,
-                              layer->cols, job->mask);
-    if (!status && !s24i_counting(job->arena))
-        status = s24i_apply_mask(job->ops, job->w, job->mask, layer->rows, layer->cols, job->v);
+        status = s24i_project(job->run, &layer->pattern, job->w, NULL, layer->rows, layer->cols,
+                              job->mask);
+    if (!status)
+        status = s24i_apply_mask(job->run, job->w, job->mask, layer->rows, layer->cols, job->v);
     return status;
 }
 

@@ -8,10 +8,10 @@
  */
 
 struct values {
-    char preset[S24I_WORD];
-    char damp_rule[S24I_WORD];
+    s24i_word preset;
+    s24i_word damp_rule;
     double damp;
-    char method[S24I_WORD];
+    s24i_word method;
     int64_t max_iter;
     double rho;
     double lambda;
@@ -22,36 +22,34 @@ struct values {
     double time_limit;
 };
 
+enum { BY_ADMM, BY_GRADIENT };
+
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
-    const s24i_layer *layer = &job->layer;
     s24i_prepared prepared;
+    s24i_target target = s24i_job_target(job, &prepared);
     _Atomic int64_t taken = 0;
+    s24i_damping damping = {.rule = o->damp_rule.index, .value = o->damp, .divisor = 2};
     s24i_cg_limits limits = {(int32_t)o->refit_iter, o->tol};
-    s24i_shrinking how = {.gradient = strcmp(o->method, "gradient") == 0, .taken = &taken};
+    s24i_shrinking how = {.gradient = o->method.index == BY_GRADIENT, .taken = &taken};
     int32_t steps;
     how.iterations = (int32_t)o->max_iter;
     how.rho = o->rho;
     how.lambda = o->lambda;
     how.growth = o->growth;
     how.refit_steps = (int32_t)o->gradient_steps;
-    s24i_damping damping = s24i_damping_of(o->damp_rule, o->damp);
-    damping.divisor = 2;
-    s24_status status =
-        s24i_prepare(job->ops, job->arena, job->watch, layer, damping, job->w, &prepared);
+    s24_status status = s24i_prepare(job->run, &job->layer, damping, job->w, &prepared);
     if (!status)
-        status = s24i_shrink(job->ops, job->arena, job->watch, &prepared, &layer->pattern, job->w,
-                             layer->rows, how, job->v, job->mask);
+        status = s24i_shrink(job->run, &target, how, job->v, job->mask);
     if (!status && o->refit_iter > 0)
-        status = s24i_cg(job->ops, job->arena, job->watch, &prepared, job->w, layer->rows,
-                         job->mask, limits, job->v, &steps, &job->residual);
-    if (status || s24i_counting(job->arena))
+        status = s24i_cg(job->run, &target, job->mask, limits, job->v, &steps, &job->residual);
+    if (status)
         return status;
     job->iterations = atomic_load(&taken);
     job->converged = job->iterations < o->max_iter || !how.gradient;
-    s24i_report_damping(job, o->damp_rule, &prepared);
-    return s24i_unscale(job->ops, &prepared, job->v, layer->rows);
+    s24i_report_damping(job, o->damp_rule.text, &prepared);
+    return s24i_unscale(job->run, &prepared, job->v, job->layer.rows);
 }
 
 static const s24i_option options[] = {

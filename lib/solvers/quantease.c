@@ -10,26 +10,31 @@
  */
 
 struct values {
-    char preset[S24I_WORD];
-    char damp_rule[S24I_WORD];
+    s24i_word preset;
+    s24i_word damp_rule;
     double damp;
-    char grid[S24I_WORD];
-    char scales[S24I_WORD];
-    char start[S24I_WORD];
+    s24i_word grid;
+    s24i_word scales;
+    s24i_word start;
     int64_t sweeps;
     int64_t max_iter;
     int64_t refits;
     int64_t block_sweeps;
     double outliers;
-    char outlier_rule[S24I_WORD];
-    char outlier_shape[S24I_WORD];
+    s24i_word outlier_rule;
+    s24i_word outlier_shape;
     double time_limit;
 };
+
+enum { START_GPTQ, START_WEIGHTS };
+enum { BY_ERROR, BY_MAGNITUDE };
+enum { OF_WEIGHTS, OF_INPUTS };
 
 typedef struct {
     s24i_job *job;
     const struct values *o;
     s24i_prepared prepared;
+    s24i_target target;
     s24i_gridding g;
     float *variance, *key;
 } run;
@@ -38,77 +43,70 @@ typedef struct {
 static s24_status find_support(run *r, const float **fitted)
 {
     s24i_job *job = r->job;
-    const s24i_layer *layer = &job->layer;
+    const s24i_pattern *pattern = &job->layer.pattern;
     s24i_cg_limits limits = {20, 1e-3};
     int32_t iterations;
     double residual;
     *fitted = job->w;
-    if (layer->pattern.mask || !s24i_has_support(&layer->pattern)) {
-        s24i_keep_given(job);
-        return S24_OK;
-    }
+    if (pattern->mask || !s24i_has_support(pattern))
+        return s24i_keep_given(job);
     *fitted = job->v;
-    s24_status status = s24i_sweep(job->ops, job->arena, job->watch, &r->prepared, &layer->pattern,
-                                   job->w, layer->rows, job->v, job->mask);
-    if (!status)
-        status = s24i_cg(job->ops, job->arena, job->watch, &r->prepared, job->w, layer->rows,
-                         job->mask, limits, job->v, &iterations, &residual);
-    return status;
+    s24_status status = s24i_sweep(job->run, &r->target, job->v, job->mask);
+    return status
+               ? status
+               : s24i_cg(job->run, &r->target, job->mask, limits, job->v, &iterations, &residual);
 }
 
 /* How many outliers there are to be, of what is kept. */
-static void count_outliers(run *r)
+static s24_status count_outliers(run *r)
 {
-    const s24i_job *job = r->job;
-    int64_t all = job->layer.rows * job->layer.cols, kept = 0;
     s24i_outliers *o = &r->g.outliers;
-    o->by_magnitude = strcmp(r->o->outlier_rule, "magnitude") == 0;
-    o->inputs = strcmp(r->o->outlier_shape, "inputs") == 0;
-    for (int64_t i = 0; i < all && !s24i_counting(job->arena); i++)
-        kept += job->mask[i];
-    if (s24i_counting(job->arena))
-        kept = all;
-    o->count = (int64_t)nearbyint(r->o->outliers * (double)(o->inputs ? job->layer.cols : kept));
+    int64_t all = r->job->layer.cols;
+    s24_status status = S24_OK;
+    o->by_magnitude = r->o->outlier_rule.index == BY_MAGNITUDE;
+    o->inputs = r->o->outlier_shape.index == OF_INPUTS;
+    if (!o->inputs)
+        status = s24i_count_kept(r->job->run, r->job->mask, s24i_job_size(r->job), &all);
+    o->count = (int64_t)nearbyint(r->o->outliers * (double)all);
+    return status;
 }
 
 /* Codes under job->mask, inputs by falling variance. */
 static s24_status start(run *r)
 {
-    s24i_job *job = r->job;
-    s24i_pattern fixed = job->layer.pattern;
-    fixed.mask = job->mask;
-    return s24i_gridding_sweep(job, &r->prepared, &fixed, true, r->key, job->w, &r->g);
+    s24i_pattern fixed = r->job->layer.pattern;
+    s24i_target target = r->target;
+    fixed.mask = r->job->mask;
+    target.constraints = &fixed;
+    return s24i_gridding_sweep(r->job, &target, true, r->key, &r->g);
 }
 
 /* Row by row, as long as single codes (or groups) gain; then scales, and again. */
 static s24_status descend_rows(run *r, int32_t refits, int32_t *iterations)
 {
-    s24i_job *job = r->job;
     s24i_descent_limits limits = {(int32_t)r->o->max_iter, refits};
     *iterations = 0;
-    if (limits.sweeps == 0)
-        return S24_OK;
-    return s24i_descend(job->ops, job->arena, job->watch, &r->prepared, &job->layer.pattern, job->w,
-                        job->layer.rows, limits, &r->g.grid, r->g.codes, job->mask, iterations);
+    return limits.sweeps ? s24i_descend(r->job->run, &r->target, limits, &r->g.grid, r->g.codes,
+                                        r->job->mask, iterations)
+                         : S24_OK;
 }
 
 static s24_status descend(run *r)
 {
     s24i_job *job = r->job;
-    int64_t rows = job->layer.rows;
-    bool from_w = strcmp(r->o->start, "weights") == 0;
+    bool from_w = r->o->start.index == START_WEIGHTS;
     int32_t first = 0, last = 0, sweeps = (int32_t)r->o->sweeps;
     if (from_w && sweeps == 0)
         sweeps = 1;
     s24_status status = from_w ? S24_OK : start(r);
     if (!status && sweeps > 0)
-        status = s24i_relax(job->ops, job->arena, job->watch, &r->prepared, job->w, rows, sweeps,
-                            true, from_w, &r->g.grid, job->mask, r->g.codes);
+        status = s24i_relax(job->run, &r->target, sweeps, true, from_w, &r->g.grid, job->mask,
+                            r->g.codes);
     if (!status)
         status = descend_rows(r, (int32_t)r->o->refits, &first);
     if (!status && r->o->block_sweeps > 0) {
-        status = s24i_babai(job->ops, job->arena, job->watch, &r->prepared, job->w, rows,
-                            (int32_t)r->o->block_sweeps, r->key, &r->g.grid, job->mask, r->g.codes);
+        status = s24i_babai(job->run, &r->target, (int32_t)r->o->block_sweeps, r->key, &r->g.grid,
+                            job->mask, r->g.codes);
         if (!status)
             status = descend_rows(r, 0, &last);
     }
@@ -119,31 +117,31 @@ static s24_status descend(run *r)
 static s24_status solve(s24i_job *job, const void *values)
 {
     run r = {.job = job, .o = values};
-    const s24i_layer *layer = &job->layer;
     const float *fitted;
+    size_t n = (size_t)job->layer.cols;
+    s24i_damping damping = s24i_grid_damping(job, r.o->damp_rule, r.o->damp);
+    r.target = s24i_job_target(job, &r.prepared);
     s24i_gridding_take(job, r.o->scales, &r.g);
     if (r.o->outliers > 0)
         s24i_gridding_take_outliers(job, &r.g);
-    r.variance = s24i_arena_take(job->arena, (size_t)layer->cols, sizeof(float));
-    r.key = s24i_arena_take(job->arena, (size_t)layer->cols, sizeof(float));
-    const char *rule = s24i_grid_damp_rule(job, r.o->damp_rule);
-    s24_status status = s24i_prepare(job->ops, job->arena, job->watch, layer,
-                                     s24i_damping_of(rule, r.o->damp), job->w, &r.prepared);
+    r.variance = s24i_arena_take(job->run->arena, n, sizeof(float));
+    r.key = s24i_arena_take(job->run->arena, n, sizeof(float));
+    s24_status status = s24i_prepare(job->run, &job->layer, damping, job->w, &r.prepared);
     if (!status)
-        status = s24i_variances(job->ops, job->arena, &r.prepared, r.variance);
+        status = s24i_variances(job->run, &r.prepared, r.variance);
     if (!status)
         status = find_support(&r, &fitted);
-    if (!status && !s24i_counting(job->arena))
-        s24i_gridding_key(&r.prepared, r.variance, r.key);
-    if (!status && r.o->outliers > 0)
-        count_outliers(&r);
     if (!status)
-        status = s24i_gridding_fit(job, &r.prepared, r.o->grid, r.variance, fitted, &r.g);
+        status = s24i_input_weights(job->run, &r.prepared, r.variance, S24I_WEIGHT_ENERGY, r.key);
+    if (!status && r.o->outliers > 0)
+        status = count_outliers(&r);
+    if (!status)
+        status = s24i_gridding_fit(job, &r.prepared, r.o->grid.index, r.variance, fitted, &r.g);
     if (!status)
         status = descend(&r);
     if (status)
         return status;
-    s24i_report_damping(job, rule, &r.prepared);
+    s24i_report_damping(job, s24i_damp_word(damping), &r.prepared);
     return s24i_gridding_finish(job, &r.g, job->v);
 }
 

@@ -3,10 +3,10 @@
 /* The weights re-fitted on a support that someone else chose: min over V on the mask of tr((V - W*)(H + Delta)(V - W*)^T), rows independent. */
 
 struct values {
-    char preset[S24I_WORD];
-    char damp_rule[S24I_WORD];
+    s24i_word preset;
+    s24i_word damp_rule;
     double damp;
-    char method[S24I_WORD];
+    s24i_word method;
     int64_t max_iter;
     double tol;
     double time_limit;
@@ -16,14 +16,11 @@ struct values {
 static s24_status take_support(s24i_job *job)
 {
     s24i_pattern *pattern = &job->layer.pattern;
-    int64_t size = job->layer.rows * job->layer.cols;
-    s24_status status = S24_OK;
-    if (!s24i_counting(job->arena)) {
-        for (int64_t i = 0; i < size; i++)
-            job->mask[i] = pattern->mask ? pattern->mask[i] : job->w[i] != 0;
-        status = s24i_check_support(pattern, job->mask, job->layer.rows, job->layer.cols,
+    s24_status status =
+        s24i_support_of(job->run, pattern->mask, job->w, s24i_job_size(job), job->mask);
+    if (!status)
+        status = s24i_check_support(job->run, pattern, job->mask, job->layer.rows, job->layer.cols,
                                     pattern->mask ? "mask" : "support of w");
-    }
     pattern->mask = job->mask;
     return status;
 }
@@ -32,26 +29,25 @@ static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
     const s24i_layer *layer = &job->layer;
-    bool counting = s24i_counting(job->arena);
     s24i_prepared prepared;
+    s24i_target target = s24i_job_target(job, &prepared);
+    s24i_damping damping = {o->damp_rule.index, o->damp};
     s24i_cg_limits limits = {(int32_t)o->max_iter, o->tol};
     int32_t iterations = 0;
     s24_status status = take_support(job);
     if (!status)
-        status = s24i_prepare(job->ops, job->arena, job->watch, layer,
-                              s24i_damping_of(o->damp_rule, o->damp), job->w, &prepared);
-    if (!status && !counting)
-        status = s24i_apply_mask(job->ops, job->w, job->mask, layer->rows, layer->cols, job->v);
+        status = s24i_prepare(job->run, layer, damping, job->w, &prepared);
     if (!status)
-        status = s24i_refit(job->ops, job->arena, job->watch, &prepared, &layer->pattern, job->w,
-                            layer->rows, job->mask, s24i_refit_method(o->method), limits, job->v,
+        status = s24i_apply_mask(job->run, job->w, job->mask, layer->rows, layer->cols, job->v);
+    if (!status)
+        status = s24i_refit(job->run, &target, job->mask, o->method.index, limits, job->v,
                             &iterations, &job->residual);
-    if (status || counting)
+    if (status)
         return status;
     job->iterations = iterations;
     job->converged = job->residual <= o->tol;
-    s24i_report_damping(job, o->damp_rule, &prepared);
-    return s24i_unscale(job->ops, &prepared, job->v, layer->rows);
+    s24i_report_damping(job, o->damp_rule.text, &prepared);
+    return s24i_unscale(job->run, &prepared, job->v, layer->rows);
 }
 
 static const s24i_option options[] = {

@@ -1,5 +1,4 @@
 #include "gridding.h"
-#include <math.h>
 
 /*
  * Round to nearest: every weight on its own. preset=default fits each group's range to the least squares weighted by the inputs' energies;
@@ -7,34 +6,28 @@
  */
 
 struct values {
-    char preset[S24I_WORD];
-    char grid[S24I_WORD];
-    char scales[S24I_WORD];
+    s24i_word preset;
+    s24i_word grid;
+    s24i_word scales;
 };
 
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
     const s24i_layer *layer = &job->layer;
-    int64_t n = layer->cols;
     s24i_gridding g;
     s24i_gridding_take(job, o->scales, &g);
-    float *energy = s24i_arena_take(job->arena, (size_t)n, sizeof(float));
-    s24_status status = s24i_aim(job->ops, job->arena, job->watch, layer, job->w);
-    s24i_keep_given(job);
-    if (!status && !s24i_counting(job->arena)) {
-        double largest = 0;
-        for (int64_t j = 0; layer->gram && j < n; j++)
-            largest = fmax(largest, s24i_gram_diagonal(layer->gram, S24I_BOTH, j));
-        for (int64_t j = 0; j < n; j++)
-            energy[j] =
-                largest > 0 ? (float)(s24i_gram_diagonal(layer->gram, S24I_BOTH, j) / largest) : 1;
-    }
+    float *energy = s24i_arena_take(job->run->arena, (size_t)layer->cols, sizeof(float));
+    s24_status status = s24i_aim(job->run, layer, job->w);
     if (!status)
-        status = s24i_grid_fit(job->ops, job->arena, s24i_fit_method(o->grid), energy, job->w,
-                               job->mask, layer->rows, &g.grid);
-    if (!status && !s24i_counting(job->arena))
-        status = s24i_grid_round(job->ops, &g.grid, job->w, layer->rows, g.codes);
+        status = s24i_keep_given(job);
+    if (!status)
+        status = s24i_input_energies(job->run, layer->gram, layer->cols, energy);
+    if (!status)
+        status =
+            s24i_grid_fit(job->run, o->grid.index, energy, job->w, job->mask, layer->rows, &g.grid);
+    if (!status)
+        status = s24i_grid_round(job->run, &g.grid, job->w, layer->rows, g.codes);
     return status ? status : s24i_gridding_finish(job, &g, job->v);
 }
 

@@ -25,12 +25,10 @@ typedef struct s24i_part {
 
 enum { S24I_MOST_PARTS = 8 };
 
-/* One solve. With a counting arena (memory prediction) solve() only runs its layout: w, v, mask and importance are not to be looked into,
- * but are NULL only where they will be. */
+/* One solve. Arrays lie on the device of the run: a solver hands them to operations and looks into none. While memory is predicted every
+ * operation only takes its scratch and every phase stops after its first step, so the same code runs both ways. */
 typedef struct s24i_job {
-    const s24i_ops *ops;
-    s24i_arena *arena;
-    s24i_watch *watch;
+    const s24i_run *run;
     s24i_layer layer; /* shape, gram, target, constraints; layer.pattern.mask is contiguous */
     float *w;         /* rows x cols: the weights; the solver may overwrite it */
     const s24_mat *importance; /* rows x cols, or NULL */
@@ -51,19 +49,48 @@ typedef struct s24i_job {
 } s24i_job;
 
 /*
- * The next part of the result, zeros to be filled in: a solver asks for the same ones, in the same order, in both runs. Names that the
+ * The next part of the result, to be filled in wholly: a solver asks for the same ones, in the same order, in both runs. Names that the
  * library knows and checks (docs/formats.md): "codes", "scales" and "zeros" of a grid; "sparse", "lowrank_u" and "lowrank_v" of a rank.
  */
-static inline void *s24i_job_part(s24i_job *job, const char *name, int64_t rows, int64_t cols,
-                                  int32_t dtype)
+static inline const s24_mat *s24i_job_part(s24i_job *job, const char *name, int64_t rows,
+                                           int64_t cols, int32_t dtype)
 {
     s24i_part *part = &job->parts[job->part_count++];
-    if (s24i_counting(job->arena)) {
+    if (s24i_counting(job->run)) {
         part->name = name;
         part->mat = s24i_view((const float *)job->v, rows, cols);
         part->mat.dtype = dtype;
     }
-    return part->mat.data;
+    if (!job->run->device->host) { /* the result's own array gets a copy in the end */
+        void *array =
+            s24i_arena_take(job->run->arena, (size_t)(rows * cols), (size_t)s24i_dtype_size(dtype));
+        part->mat.data = array ? array : job->v;
+    }
+    return &part->mat;
+}
+
+/* The aim under the problem's constraints. */
+static inline s24i_target s24i_job_target(const s24i_job *job, const s24i_prepared *prepared)
+{
+    return (s24i_target){prepared, &job->layer.pattern, job->w, job->layer.rows};
+}
+
+static inline int64_t s24i_job_size(const s24i_job *job)
+{
+    return job->layer.rows * job->layer.cols;
+}
+
+/* job->mask: the problem's, or all ones. */
+static inline s24_status s24i_keep_given(s24i_job *job)
+{
+    return s24i_support_of(job->run, job->layer.pattern.mask, NULL, s24i_job_size(job), job->mask);
+}
+
+/* What the options scales and factors choose: "f32|f16|bf16". */
+static inline int32_t s24i_stored_type(s24i_word word)
+{
+    static const int32_t types[] = {S24_F32, S24_F16, S24_BF16};
+    return types[word.index];
 }
 
 typedef struct s24i_solver_class {

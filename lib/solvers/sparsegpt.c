@@ -9,54 +9,53 @@
  */
 
 struct values {
-    char preset[S24I_WORD];
-    char damp_rule[S24I_WORD];
+    s24i_word preset;
+    s24i_word damp_rule;
     double damp;
-    char refit[S24I_WORD];
+    s24i_word refit;
     int64_t max_iter;
     double tol;
-    char grid[S24I_WORD];
-    char scales[S24I_WORD];
+    s24i_word grid;
+    s24i_word scales;
 };
+
+enum { REFIT_NONE, REFIT_AUTO }; /* from here on the order of S24I_REFIT_AUTO and on */
 
 static s24_status prune(s24i_job *job, const struct values *o, const s24i_prepared *prepared)
 {
-    const s24i_layer *layer = &job->layer;
+    s24i_target target = s24i_job_target(job, prepared);
     s24i_cg_limits limits = {(int32_t)o->max_iter, o->tol};
     int32_t iterations = 1;
-    s24_status status = s24i_sweep(job->ops, job->arena, job->watch, prepared, &layer->pattern,
-                                   job->w, layer->rows, job->v, job->mask);
-    if (!status && strcmp(o->refit, "none") != 0) {
-        status = s24i_refit(job->ops, job->arena, job->watch, prepared, &layer->pattern, job->w,
-                            layer->rows, job->mask, s24i_refit_method(o->refit), limits, job->v,
-                            &iterations, &job->residual);
+    s24_status status = s24i_sweep(job->run, &target, job->v, job->mask);
+    if (!status && o->refit.index != REFIT_NONE) {
+        status = s24i_refit(job->run, &target, job->mask, o->refit.index - REFIT_AUTO, limits,
+                            job->v, &iterations, &job->residual);
         job->converged = job->residual <= o->tol;
     }
     job->iterations = iterations;
-    return status || s24i_counting(job->arena)
-               ? status
-               : s24i_unscale(job->ops, prepared, job->v, layer->rows);
+    return status ? status : s24i_unscale(job->run, prepared, job->v, job->layer.rows);
 }
 
 static s24_status prune_on_grid(s24i_job *job, const struct values *o,
                                 const s24i_prepared *prepared, s24i_gridding *g)
 {
-    const s24i_layer *layer = &job->layer;
+    s24i_target open = s24i_job_target(job, prepared), target = open;
     s24i_descent_limits limits = {(int32_t)o->max_iter, 1};
-    s24i_pattern fixed = layer->pattern;
-    float *variance = s24i_arena_take(job->arena, (size_t)layer->cols, sizeof *variance);
+    s24i_pattern fixed = job->layer.pattern;
+    float *variance = s24i_arena_take(job->run->arena, (size_t)job->layer.cols, sizeof *variance);
     int32_t iterations = 1;
     fixed.mask = job->mask;
-    s24i_keep_given(job);
-    s24_status status = s24i_variances(job->ops, job->arena, prepared, variance);
+    target.constraints = &fixed;
+    s24_status status = s24i_keep_given(job);
     if (!status)
-        status = s24i_gridding_fit(job, prepared, o->grid, variance, job->w, g);
+        status = s24i_variances(job->run, prepared, variance);
     if (!status)
-        status = s24i_sweep_grid(job->ops, job->arena, job->watch, prepared, &layer->pattern,
-                                 &g->grid, NULL, job->w, layer->rows, g->codes, job->mask);
-    if (!status && strcmp(o->refit, "none") != 0)
-        status = s24i_descend(job->ops, job->arena, job->watch, prepared, &fixed, job->w,
-                              layer->rows, limits, &g->grid, g->codes, job->mask, &iterations);
+        status = s24i_gridding_fit(job, prepared, o->grid.index, variance, job->w, g);
+    if (!status)
+        status = s24i_sweep_grid(job->run, &open, &g->grid, NULL, g->codes, job->mask);
+    if (!status && o->refit.index != REFIT_NONE)
+        status =
+            s24i_descend(job->run, &target, limits, &g->grid, g->codes, job->mask, &iterations);
     job->iterations = iterations;
     return status ? status : s24i_gridding_finish(job, g, job->v);
 }
@@ -67,14 +66,14 @@ static s24_status solve(s24i_job *job, const void *values)
     bool on_grid = job->layer.pattern.grid.bits > 0;
     s24i_prepared prepared;
     s24i_gridding g;
+    s24i_damping damping = {o->damp_rule.index, o->damp};
     if (on_grid)
         s24i_gridding_take(job, o->scales, &g);
-    s24_status status = s24i_prepare(job->ops, job->arena, job->watch, &job->layer,
-                                     s24i_damping_of(o->damp_rule, o->damp), job->w, &prepared);
+    s24_status status = s24i_prepare(job->run, &job->layer, damping, job->w, &prepared);
     if (!status)
         status = on_grid ? prune_on_grid(job, o, &prepared, &g) : prune(job, o, &prepared);
     if (!status)
-        s24i_report_damping(job, o->damp_rule, &prepared);
+        s24i_report_damping(job, o->damp_rule.text, &prepared);
     return status;
 }
 

@@ -1,62 +1,50 @@
 #include "solver.h"
-#include <math.h>
-#include <string.h>
 
 /* Wanda (Sun et al. 2023): mask by |W_ij| ||X_j||_2; the weights that stay are not changed. */
 
 struct values {
-    char preset[S24I_WORD];
-    char score[S24I_WORD];
+    s24i_word preset;
+    s24i_word score;
 };
 
-/* norm_j = ||X_j|| relative to the largest: only the order matters. Dead inputs score 0 and go first. */
-static void input_norms(const s24i_gram *gram, float *norm)
-{
-    double largest = 0;
-    for (int64_t j = 0; j < gram->dim; j++)
-        largest = fmax(largest, s24i_gram_diagonal(gram, S24I_BOTH, j));
-    for (int64_t j = 0; j < gram->dim; j++) {
-        double share = largest > 0 ? s24i_gram_diagonal(gram, S24I_BOTH, j) / largest : 0;
-        norm[j] = share > 1e-12 ? (float)sqrt(share) : 0;
-    }
-}
+enum { BY_INPUT, BY_IMPORTANCE };
 
-static void drop_dead(const s24i_job *job, const float *norm)
+/* What weights are ranked by: the importance alone, or |w| times the norm of their input. */
+static s24_status rank(s24i_job *job, const struct values *o, const float *norm)
 {
-    int64_t cols = job->layer.cols;
-    for (int64_t i = 0; i < job->layer.rows * cols; i++)
-        if (norm[i % cols] == 0)
-            job->v[i] = 0;
+    const s24i_layer *layer = &job->layer;
+    const float *score = job->w;
+    s24_status status = S24_OK;
+    if (o->score.index == BY_IMPORTANCE) {
+        float *given = s24i_arena_take(job->run->arena, (size_t)s24i_job_size(job), sizeof(float));
+        if (!job->importance)
+            return s24i_fail(S24_E_STATE,
+                             "solver wanda: score=importance needs s24_problem_set_importance()");
+        status = s24i_mat_read(job->run, job->importance, "importance", given);
+        score = given;
+    }
+    return status ? status
+                  : s24i_project(job->run, &layer->pattern, score, norm, layer->rows, layer->cols,
+                                 job->mask);
 }
 
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
     const s24i_layer *layer = &job->layer;
-    int64_t size = layer->rows * layer->cols;
-    bool given = strcmp(o->score, "importance") == 0, counting = s24i_counting(job->arena);
-    float *norm = NULL, *score = NULL;
-    s24_status status = s24i_aim(job->ops, job->arena, job->watch, layer, job->w);
-    if (given)
-        score = s24i_arena_take(job->arena, (size_t)size, sizeof(float));
-    else if (layer->gram)
-        norm = s24i_arena_take(job->arena, (size_t)layer->cols, sizeof(float));
-    if (given && !counting) {
-        if (!job->importance)
-            return s24i_fail(S24_E_STATE,
-                             "solver wanda: score=importance needs s24_problem_set_importance()");
+    float *norm = NULL;
+    s24_status status = s24i_aim(job->run, layer, job->w);
+    if (o->score.index == BY_INPUT && layer->gram) {
+        norm = s24i_arena_take(job->run->arena, (size_t)layer->cols, sizeof(float));
         if (!status)
-            status = s24i_mat_read(job->ops, job->importance, "importance", score);
+            status = s24i_input_norms(job->run, layer->gram, norm);
     }
-    if (norm && !counting)
-        input_norms(layer->gram, norm);
     if (!status)
-        status = s24i_project(job->ops, job->arena, &layer->pattern, given ? score : job->w, norm,
-                              layer->rows, layer->cols, job->mask);
-    if (!status && !counting)
-        status = s24i_apply_mask(job->ops, job->w, job->mask, layer->rows, layer->cols, job->v);
-    if (!status && !counting && norm)
-        drop_dead(job, norm);
+        status = rank(job, o, norm);
+    if (!status)
+        status = s24i_apply_mask(job->run, job->w, job->mask, layer->rows, layer->cols, job->v);
+    if (!status && norm)
+        status = s24i_drop_columns(job->run, norm, layer->rows, layer->cols, job->v);
     return status;
 }
 

@@ -9,8 +9,16 @@ static unit_heap heap;
 static s24i_memory memory;
 static s24i_threads threads;
 static s24i_kernels kernels;
-static const s24i_ops ops = {&memory, &threads, &kernels};
 static s24i_watch watch;
+static const s24i_device device = {.name = "cpu",
+                                   .memory = &memory,
+                                   .threads = &threads,
+                                   .kernels = &kernels,
+                                   .operations = &s24i_cpu_operations,
+                                   .host = true};
+/* For operations that need no scratch. */
+static s24i_arena no_scratch = {.base = (char *)&no_scratch};
+static const s24i_run plainly = {&device, &no_scratch, &watch};
 
 static inline void set_up(void)
 {
@@ -82,19 +90,20 @@ static inline bool use_way(int way, uint64_t *seed)
 
 /* ---- Arenas ---- */
 
-typedef s24_status (*stage_fn)(void *arg, s24i_arena *arena);
+typedef s24_status (*stage_fn)(void *arg, const s24i_run *run);
 
 /* Run a stage in an arena of exactly the size that it counts, filled with NaN: it must use all of it and no more, and leave `used` as the
  * counting run did. What it keeps there lives as long as the test. */
 static inline s24_status in_arena(stage_fn stage, void *arg)
 {
     s24i_arena counted = {0}, arena = {0};
-    ck_assert_int_eq(stage(arg, &counted), S24_OK);
+    s24i_run counting = {&device, &counted, &watch}, run = {&device, &arena, &watch};
+    ck_assert_int_eq(stage(arg, &counting), S24_OK);
     ck_assert(!counted.exceeded);
     arena.size = counted.peak;
     arena.base = grab(counted.peak + 64);
     memset(arena.base, 0xff, counted.peak + 64);
-    s24_status status = stage(arg, &arena);
+    s24_status status = stage(arg, &run);
     ck_assert(!arena.exceeded);
     ck_assert_uint_eq(arena.used, counted.used);
     if (status == S24_OK)
@@ -122,9 +131,9 @@ static inline s24i_gram gram_of(const float *x, int64_t rows, int64_t cols, int3
 {
     s24i_gram gram;
     s24_mat view = s24i_view(x, rows, cols);
-    ck_assert_int_eq(s24i_gram_init(&ops, &gram, cols, type), S24_OK);
-    ck_assert_int_eq(s24i_gram_add(&ops, &gram, &view, NULL), S24_OK);
-    ck_assert_int_eq(s24i_gram_flush(&ops, &gram), S24_OK);
+    ck_assert_int_eq(s24i_gram_init(&device, &gram, cols, type), S24_OK);
+    ck_assert_int_eq(s24i_gram_add(&device, &gram, &view, NULL), S24_OK);
+    ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
     return gram;
 }
 
@@ -133,9 +142,9 @@ static inline s24i_cross cross_of(const float *x, const float *t, int64_t rows, 
 {
     s24i_cross cross;
     s24_mat inputs = s24i_view(x, rows, cols), wanted = s24i_view(t, rows, outs);
-    ck_assert_int_eq(s24i_cross_init(&ops, &cross, outs, cols, type), S24_OK);
-    ck_assert_int_eq(s24i_cross_add(&ops, &cross, &inputs, &wanted, NULL), S24_OK);
-    ck_assert_int_eq(s24i_cross_flush(&ops, &cross), S24_OK);
+    ck_assert_int_eq(s24i_cross_init(&device, &cross, outs, cols, type), S24_OK);
+    ck_assert_int_eq(s24i_cross_add(&device, &cross, &inputs, &wanted, NULL), S24_OK);
+    ck_assert_int_eq(s24i_cross_flush(&device, &cross), S24_OK);
     return cross;
 }
 
@@ -160,10 +169,10 @@ typedef struct {
     s24i_prepared prepared;
 } preparation;
 
-static inline s24_status prepare_stage(void *arg, s24i_arena *arena)
+static inline s24_status prepare_stage(void *arg, const s24i_run *run)
 {
     preparation *p = arg;
-    return s24i_prepare(&ops, arena, &watch, p->layer, p->damping, p->w, &p->prepared);
+    return s24i_prepare(run, p->layer, p->damping, p->w, &p->prepared);
 }
 
 /* w becomes the aim in unit-diagonal coordinates. */

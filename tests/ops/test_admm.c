@@ -12,27 +12,25 @@ typedef struct {
     const float *rho; /* of each iteration; NULL: `steps` more with the one in force */
     int32_t steps;
     double *big_b, *d, *u; /* the oracle */
-} run;
+} walk;
 
-static void take(run *r, s24i_arena *arena, const s24i_pattern *pattern, uint8_t *mask, float *b)
+static void take(walk *r, const s24i_run *run, const s24i_pattern *pattern, uint8_t *mask, float *b)
 {
-    r->admm = (s24i_admm){.ops = &ops, .watch = &watch, .p = &r->prepared, .pattern = pattern};
-    r->admm.w = r->w;
-    r->admm.rows = ROWS;
+    r->admm = (s24i_admm){.run = run, .target = {&r->prepared, pattern, r->w, ROWS}};
     r->admm.mask = mask;
     r->admm.b = b;
-    s24i_admm_take(&ops, arena, &r->admm);
+    s24i_admm_take(run, &r->admm);
 }
 
-static run new_run(uint64_t seed)
+static walk new_walk(uint64_t seed)
 {
-    run r = {.w = normals(&seed, ROWS * N)};
+    walk r = {.w = normals(&seed, ROWS * N)};
     s24i_gram gram = gram_of(activations(&seed, 300, N, 0.8), 300, N, S24_F32);
     s24i_layer layer = layer_of(ROWS, N, &gram);
     r.prepared = prepare(&layer, S24I_DAMP_RELATIVE, 0.02, r.w);
     r.d = GRAB(double, ROWS *N);
     r.u = GRAB(double, ROWS *N);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
     return r;
 }
 
@@ -55,7 +53,7 @@ static void judge_mask(const double *z, const uint8_t *mask, int64_t part, int64
 }
 
 /* B = W + rho (D - U - W) (S + rho I)^-1 */
-static double *unconstrained(const run *r, double rho)
+static double *unconstrained(const walk *r, double rho)
 {
     double *shifted = doubles(r->prepared.s, N * N), *gap = GRAB(double, ROWS *N);
     double *b = GRAB(double, ROWS *N);
@@ -69,7 +67,7 @@ static double *unconstrained(const run *r, double rho)
     return b;
 }
 
-static void check_iteration(run *r, double rho, const uint8_t *fixed, int64_t part, int64_t keep)
+static void check_iteration(walk *r, double rho, const uint8_t *fixed, int64_t part, int64_t keep)
 {
     double *b = unconstrained(r, rho), *z = GRAB(double, ROWS *N);
     const uint8_t *mask = r->admm.mask;
@@ -89,7 +87,7 @@ static void check_iteration(run *r, double rho, const uint8_t *fixed, int64_t pa
 }
 
 typedef struct {
-    run *r;
+    walk *r;
     const s24i_pattern *pattern;
     uint8_t *mask;
     float *b;
@@ -99,19 +97,19 @@ typedef struct {
 
 static const double penalties[] = {0.05, 0.05, 0.2, 0.7};
 
-static s24_status course_stage(void *arg, s24i_arena *arena)
+static s24_status course_stage(void *arg, const s24i_run *run)
 {
     course *c = arg;
-    run *r = c->r;
-    bool counting = s24i_counting(arena);
-    take(r, arena, c->pattern, c->mask, c->b);
-    s24_status status = counting ? S24_OK : s24i_admm_start(&ops, &r->admm, r->w);
+    walk *r = c->r;
+    bool counting = s24i_counting(run);
+    take(r, run, c->pattern, c->mask, c->b);
+    s24_status status = counting ? S24_OK : s24i_admm_start(&plainly, &r->admm, r->w);
     for (int k = 0; k < 4 && !status; k++) {
-        status = s24i_admm_penalty(&ops, arena, &r->admm, penalties[k]);
+        status = s24i_admm_penalty(run, &r->admm, penalties[k]);
         for (int64_t i = 0; k && i < ROWS * N && !counting; i++)
             r->u[i] *= penalties[k - 1] / penalties[k];
         for (int step = 0; step < (c->at_once ? 1 : 3) && !status; step++) {
-            status = s24i_admm_iterate(&ops, arena, &r->admm, c->at_once ? 3 : 1);
+            status = s24i_admm_iterate(run, &r->admm, c->at_once ? 3 : 1);
             if (!counting && !c->at_once && !status)
                 check_iteration(r, penalties[k], c->pattern->mask, c->part, c->keep);
         }
@@ -133,7 +131,7 @@ START_TEST(iterations_are_those_of_the_paper)
     for (int64_t i = 0; i < ROWS * N; i++)
         fixed[i] = below(&seed, 2) == 1;
     for (int way = 0; way < 2; way++) {
-        run r = new_run(7);
+        walk r = new_walk(7);
         course c = {.r = &r, .pattern = &patterns[_i], .at_once = way};
         c.mask = mask[way] = GRAB(uint8_t, ROWS * N);
         c.b = way ? NULL : GRAB(float, ROWS *N);
@@ -159,10 +157,10 @@ typedef struct {
     float *f;
 } shifted;
 
-static s24_status shifted_stage(void *arg, s24i_arena *arena)
+static s24_status shifted_stage(void *arg, const s24i_run *run)
 {
     shifted *s = arg;
-    return s24i_shifted_inverse(&ops, arena, s->p, s->rho, s->f);
+    return s24i_shifted_inverse(run, s->p, s->rho, s->f);
 }
 
 START_TEST(inverts_with_a_shift)
@@ -184,7 +182,7 @@ START_TEST(inverts_with_a_shift)
             double *f = doubles(s.f, n * n);
             ck_assert_double_le(distance(f, naive_inverse(wanted, n), n * n), 2e-5);
         }
-        s24i_gram_fini(&ops, &gram);
+        s24i_gram_fini(&device, &gram);
     }
 }
 END_TEST
@@ -205,7 +203,7 @@ END_TEST
 START_TEST(stops_when_told)
 {
     static const s24i_pattern pattern = {.n = 2, .m = 4};
-    run r = new_run(11);
+    walk r = new_walk(11);
     course c = {.r = &r, .pattern = &pattern, .mask = GRAB(uint8_t, ROWS * N), .at_once = true};
     _Atomic int32_t cancel = 1;
     for (int64_t i = 0; i < ROWS * N; i++)

@@ -53,8 +53,8 @@ static void begin(bench *b, int32_t type, int32_t rule)
 
 static void end(bench *b)
 {
-    s24i_gram_fini(&ops, &b->gram);
-    s24i_cross_fini(&ops, &b->cross);
+    s24i_gram_fini(&device, &b->gram);
+    s24i_cross_fini(&device, &b->cross);
 }
 
 static void sums(bench *b, int32_t type)
@@ -78,16 +78,16 @@ static void sums_f64(bench *b)
     sums(b, S24_F64);
 }
 
-static s24_status inverse_stage(void *arg, s24i_arena *arena)
+static s24_status inverse_stage(void *arg, const s24i_run *run)
 {
     bench *b = arg;
-    return s24i_inverse(&ops, arena, N, b->prepared.r, b->prepared.inv_diag, b->v);
+    return s24i_inverse(run, N, b->prepared.r, b->prepared.inv_diag, b->v);
 }
 
-static s24_status solve_stage(void *arg, s24i_arena *arena)
+static s24_status solve_stage(void *arg, const s24i_run *run)
 {
     bench *b = arg;
-    return s24i_solve_rows(&ops, arena, N, b->prepared.r, b->prepared.inv_diag, b->w, ROWS);
+    return s24i_solve_rows(run, N, b->prepared.r, b->prepared.inv_diag, b->w, ROWS);
 }
 
 /* The Cholesky factor, the inverse, solved rows, the aim. */
@@ -113,10 +113,10 @@ static void damping(bench *b)
     end(b);
 }
 
-static s24_status sweep_stage(void *arg, s24i_arena *arena)
+static s24_status sweep_stage(void *arg, const s24i_run *run)
 {
     bench *b = arg;
-    return s24i_sweep(&ops, arena, &watch, &b->prepared, b->pattern, b->w, ROWS, b->v, b->chosen);
+    return s24i_sweep(run, &(s24i_target){&b->prepared, b->pattern, b->w, ROWS}, b->v, b->chosen);
 }
 
 static void sweeps(bench *b)
@@ -136,10 +136,10 @@ static void sweeps(bench *b)
     end(b);
 }
 
-static s24_status project_stage(void *arg, s24i_arena *arena)
+static s24_status project_stage(void *arg, const s24i_run *run)
 {
     bench *b = arg;
-    return s24i_project(&ops, arena, b->pattern, b->w, b->prepared.scale, ROWS, N, b->chosen);
+    return s24i_project(run, b->pattern, b->w, b->prepared.scale, ROWS, N, b->chosen);
 }
 
 static void projections(bench *b)
@@ -159,25 +159,26 @@ static void projections(bench *b)
     end(b);
 }
 
-static s24_status cg_stage(void *arg, s24i_arena *arena)
+static s24_status cg_stage(void *arg, const s24i_run *run)
 {
     bench *b = arg;
     int32_t iterations = 0;
     double residual = 0;
     s24_status status =
-        s24i_cg(&ops, arena, &watch, &b->prepared, b->w, ROWS, b->mask,
+        s24i_cg(run, &(s24i_target){.prepared = &b->prepared, .w = b->w, .rows = ROWS}, b->mask,
                 (s24i_cg_limits){.max_iter = 40, .tol = 1e-3}, b->v, &iterations, &residual);
-    if (!s24i_counting(arena)) {
+    if (!s24i_counting(run)) {
         keep(b, &iterations, sizeof iterations);
         keep(b, &residual, sizeof residual);
     }
     return status;
 }
 
-static s24_status exact_stage(void *arg, s24i_arena *arena)
+static s24_status exact_stage(void *arg, const s24i_run *run)
 {
     bench *b = arg;
-    return s24i_refit_exact(&ops, arena, &watch, &b->prepared, b->w, ROWS, b->mask, N, b->v);
+    return s24i_refit_exact(run, &(s24i_target){.prepared = &b->prepared, .w = b->w, .rows = ROWS},
+                            b->mask, N, b->v);
 }
 
 static void refits(bench *b)
@@ -191,14 +192,14 @@ static void refits(bench *b)
     end(b);
 }
 
-static s24_status swap_stage(void *arg, s24i_arena *arena)
+static s24_status swap_stage(void *arg, const s24i_run *run)
 {
     bench *b = arg;
     int64_t swapped = 0;
     s24_status status =
-        s24i_swap(&ops, arena, &watch, &b->prepared, b->pattern, b->w, ROWS,
+        s24i_swap(run, &(s24i_target){&b->prepared, b->pattern, b->w, ROWS},
                   (s24i_swap_limits){S24I_SWAP_SCHUR, 1e-6, 100}, b->v, b->chosen, &swapped);
-    if (!s24i_counting(arena))
+    if (!s24i_counting(run))
         keep(b, &swapped, sizeof swapped);
     return status;
 }
@@ -217,18 +218,19 @@ static void swaps(bench *b)
     end(b);
 }
 
-static s24_status loss_stage(void *arg, s24i_arena *arena)
+static s24_status loss_stage(void *arg, const s24i_run *run)
 {
     bench *b = arg;
     double value[4] = {0};
     s24_mat w = s24i_view(b->w, ROWS, N), v = s24i_view(b->v, ROWS, N);
-    s24_status status = s24i_quadratic(&ops, arena, &b->gram, S24I_BOTH, &w, &v, &value[0]);
+    s24_status status = s24i_quadratic(run, &b->gram, S24I_BOTH, &w, &v, &value[0]);
     if (!status)
-        status = s24i_quadratic(&ops, arena, NULL, S24I_BOTH, &w, &v, &value[1]);
+        status = s24i_quadratic(run, NULL, S24I_BOTH, &w, &v, &value[1]);
     if (!status)
-        status = s24i_target_loss(&ops, arena, &b->gram, &b->cross, S24I_SECOND, 0.3, &w, &v, NULL,
-                                  &value[2], &value[3]);
-    if (!s24i_counting(arena))
+        status =
+            s24i_target_loss(run, &(s24i_layer){.gram = &b->gram, .cross = &b->cross, .blend = 0.3},
+                             S24I_SECOND, &w, &v, NULL, &value[2], &value[3]);
+    if (!s24i_counting(run))
         keep(b, value, sizeof value);
     return status;
 }
@@ -248,11 +250,11 @@ static void matrices(bench *b)
     s24_mat x = s24i_view(b->x, CALIBRATION, N), w = s24i_view(b->w, ROWS, N);
     s24_mat half = plain(GRAB(uint16_t, ROWS * N), ROWS, N, S24_BF16);
     s24_mat y = s24i_view(GRAB(float, CALIBRATION *ROWS), CALIBRATION, ROWS);
-    ck_assert_int_eq(s24i_mat_copy(&ops, &w, &half), S24_OK);
+    ck_assert_int_eq(s24i_mat_copy(&device, &w, &half), S24_OK);
     keep(b, half.data, ROWS * N * 2);
-    ck_assert_int_eq(s24i_mat_read(&ops, &half, "w", b->v), S24_OK);
+    ck_assert_int_eq(s24i_mat_read(&plainly, &half, "w", b->v), S24_OK);
     keep(b, b->v, ROWS * N * sizeof(float));
-    ck_assert_int_eq(s24i_mat_multiply(&ops, &x, &half, &y), S24_OK);
+    ck_assert_int_eq(s24i_mat_multiply(&device, &x, &half, &y), S24_OK);
     keep(b, y.data, (size_t)CALIBRATION * ROWS * sizeof(float));
 }
 

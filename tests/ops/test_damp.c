@@ -45,9 +45,9 @@ static trial *new_trial(uint64_t seed, int64_t calibration, int64_t rows, int64_
 
 static void free_trial(trial *t)
 {
-    s24i_gram_fini(&ops, &t->gram);
+    s24i_gram_fini(&device, &t->gram);
     if (t->layer.cross)
-        s24i_cross_fini(&ops, &t->cross);
+        s24i_cross_fini(&device, &t->cross);
 }
 
 static int64_t sample_size(const trial *t)
@@ -285,9 +285,10 @@ START_TEST(stops_between_trials)
         s = (stopper){.stop_at = k};
         s24i_watch_init(&watch, stop, &s, NULL, 0);
         s24i_arena counted = {0}, arena = {0};
-        prepare_stage(&p, &counted);
+        s24i_run counting = {&device, &counted, &watch}, run = {&device, &arena, &watch};
+        prepare_stage(&p, &counting);
         arena = (s24i_arena){.base = grab(counted.peak), .size = counted.peak};
-        ck_assert_int_eq(prepare_stage(&p, &arena), S24_E_CANCELLED);
+        ck_assert_int_eq(prepare_stage(&p, &run), S24_E_CANCELLED);
     }
     free_trial(t);
 }

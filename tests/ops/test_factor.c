@@ -25,22 +25,22 @@ typedef struct {
     bool positive;
 } factor;
 
-static s24_status cholesky_stage(void *arg, s24i_arena *arena)
+static s24_status cholesky_stage(void *arg, const s24i_run *run)
 {
     factor *f = arg;
-    return s24i_cholesky(&ops, arena, f->dim, f->r, f->inv_diag, f->floor, &f->positive);
+    return s24i_cholesky(run, f->dim, f->r, f->inv_diag, f->floor, &f->positive);
 }
 
-static s24_status inverse_stage(void *arg, s24i_arena *arena)
+static s24_status inverse_stage(void *arg, const s24i_run *run)
 {
     factor *f = arg;
-    return s24i_inverse(&ops, arena, f->dim, f->r, f->inv_diag, f->k);
+    return s24i_inverse(run, f->dim, f->r, f->inv_diag, f->k);
 }
 
-static s24_status solve_stage(void *arg, s24i_arena *arena)
+static s24_status solve_stage(void *arg, const s24i_run *run)
 {
     factor *f = arg;
-    return s24i_solve_rows(&ops, arena, f->dim, f->r, f->inv_diag, f->x, f->rows);
+    return s24i_solve_rows(run, f->dim, f->r, f->inv_diag, f->x, f->rows);
 }
 
 /* Factor a copy of s; what lies under the diagonal is poison, which nothing may read. */

@@ -39,7 +39,7 @@ START_TEST(gram_sums_in_two_halves)
     int64_t in_first = rows / 256 * 128 + (rows % 256 < 128 ? rows % 256 : 128);
     ck_assert_double_eq(gram.rows.weight[0], (double)in_first);
     ck_assert_double_eq(gram.rows.weight[1], (double)(rows - in_first));
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -67,7 +67,7 @@ START_TEST(nothing_above_the_diagonal)
     for (int64_t i = 0; i < 300; i++)
         for (int64_t j = i + 1; j < s24i_strip_width(300, i / S24I_STRIP); j++)
             unit_check(s24i_gram_row(&gram, 0, i)[j] == 0 && s24i_gram_row(&gram, 1, i)[j] == 0);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -86,13 +86,13 @@ START_TEST(gram_weights_rows)
     }
     s24_mat view = s24i_view(x, rows, n), column = plain(weight, rows, 1, S24_F64);
     s24i_gram gram;
-    ck_assert_int_eq(s24i_gram_init(&ops, &gram, n, types[_i]), S24_OK);
-    ck_assert_int_eq(s24i_gram_add(&ops, &gram, &view, &column), S24_OK);
-    ck_assert_int_eq(s24i_gram_flush(&ops, &gram), S24_OK);
+    ck_assert_int_eq(s24i_gram_init(&device, &gram, n, types[_i]), S24_OK);
+    ck_assert_int_eq(s24i_gram_add(&device, &gram, &view, &column), S24_OK);
+    ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
     ck_assert_double_le(gram_error(&gram, x, rows, weight), tolerance(types[_i]));
     for (int half = 0; half < 2; half++)
         check_near(gram.rows.weight[half], sum[half], 1e-9);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -112,21 +112,21 @@ START_TEST(batches_do_not_matter)
     s24i_gram once = gram_of(x, rows, n, types[_i]);
     for (int trial = 0; trial < 4; trial++) {
         s24i_gram gram;
-        ck_assert_int_eq(s24i_gram_init(&ops, &gram, n, types[_i]), S24_OK);
+        ck_assert_int_eq(s24i_gram_init(&device, &gram, n, types[_i]), S24_OK);
         for (int64_t at = 0, count; at < rows; at += count) {
             count = trial ? 1 + below(&seed, trial == 1 ? 3000 : 150 * trial) : 1000;
             if (count > rows - at)
                 count = rows - at;
             s24_mat part = s24i_view(x + at * n, count, n), none = s24i_view(x, 0, n);
-            ck_assert_int_eq(s24i_gram_add(&ops, &gram, &part, NULL), S24_OK);
-            ck_assert_int_eq(s24i_gram_add(&ops, &gram, &none, NULL), S24_OK);
+            ck_assert_int_eq(s24i_gram_add(&device, &gram, &part, NULL), S24_OK);
+            ck_assert_int_eq(s24i_gram_add(&device, &gram, &none, NULL), S24_OK);
         }
-        ck_assert_int_eq(s24i_gram_flush(&ops, &gram), S24_OK);
-        ck_assert_int_eq(s24i_gram_flush(&ops, &gram), S24_OK);
+        ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
+        ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
         check_equal_grams(&gram, &once);
-        s24i_gram_fini(&ops, &gram);
+        s24i_gram_fini(&device, &gram);
     }
-    s24i_gram_fini(&ops, &once);
+    s24i_gram_fini(&device, &once);
 }
 END_TEST
 
@@ -137,14 +137,14 @@ START_TEST(flushing_in_the_middle)
     int64_t rows = 900, n = 50;
     float *x = activations(&seed, rows, n, 0.5);
     s24i_gram gram;
-    ck_assert_int_eq(s24i_gram_init(&ops, &gram, n, types[_i]), S24_OK);
+    ck_assert_int_eq(s24i_gram_init(&device, &gram, n, types[_i]), S24_OK);
     for (int64_t at = 0; at < rows; at += 300) {
         s24_mat part = s24i_view(x + at * n, 300, n);
-        ck_assert_int_eq(s24i_gram_add(&ops, &gram, &part, NULL), S24_OK);
-        ck_assert_int_eq(s24i_gram_flush(&ops, &gram), S24_OK);
+        ck_assert_int_eq(s24i_gram_add(&device, &gram, &part, NULL), S24_OK);
+        ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
         ck_assert_double_le(gram_error(&gram, x, at + 300, NULL), tolerance(types[_i]));
     }
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -167,14 +167,14 @@ START_TEST(types_and_layouts_do_not_matter)
         s24i_gram gram;
         s24_mat mat = t < 4 ? plain(grab((size_t)(rows * n * 8)), rows, n, of_x[t]) : src;
         if (t < 4)
-            ck_assert_int_eq(s24i_mat_copy(&ops, &src, &mat), S24_OK);
-        ck_assert_int_eq(s24i_gram_init(&ops, &gram, n, types[_i]), S24_OK);
-        ck_assert_int_eq(s24i_gram_add(&ops, &gram, &mat, NULL), S24_OK);
-        ck_assert_int_eq(s24i_gram_flush(&ops, &gram), S24_OK);
+            ck_assert_int_eq(s24i_mat_copy(&device, &src, &mat), S24_OK);
+        ck_assert_int_eq(s24i_gram_init(&device, &gram, n, types[_i]), S24_OK);
+        ck_assert_int_eq(s24i_gram_add(&device, &gram, &mat, NULL), S24_OK);
+        ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
         check_equal_grams(&gram, &wanted);
-        s24i_gram_fini(&ops, &gram);
+        s24i_gram_fini(&device, &gram);
     }
-    s24i_gram_fini(&ops, &wanted);
+    s24i_gram_fini(&device, &wanted);
 }
 END_TEST
 
@@ -190,25 +190,25 @@ START_TEST(bad_rows_are_named_and_not_taken)
     memcpy(bad, x, (size_t)(rows * n) * sizeof *x);
     bad[321 * n + 7] = NAN;
     bad[400 * n + 1] = INFINITY;
-    ck_assert_int_eq(s24i_gram_init(&ops, &gram, n, S24_F32), S24_OK);
-    ck_assert_int_eq(s24i_gram_add(&ops, &gram, &first, NULL), S24_OK);
-    ck_assert_int_eq(s24i_gram_add(&ops, &gram, &spoilt, NULL), S24_E_NONFINITE);
+    ck_assert_int_eq(s24i_gram_init(&device, &gram, n, S24_F32), S24_OK);
+    ck_assert_int_eq(s24i_gram_add(&device, &gram, &first, NULL), S24_OK);
+    ck_assert_int_eq(s24i_gram_add(&device, &gram, &spoilt, NULL), S24_E_NONFINITE);
     unit_check_text("x: row 321, column 7 is nan");
     bad[321 * n + 7] = 1e18f; /* its square would leave what f32 can sum */
-    ck_assert_int_eq(s24i_gram_add(&ops, &gram, &spoilt, NULL), S24_E_NONFINITE);
+    ck_assert_int_eq(s24i_gram_add(&device, &gram, &spoilt, NULL), S24_E_NONFINITE);
     unit_check_text("x: row 321, column 7 is 1e+18: its square leaves the range");
     float weight[500] = {0};
     s24_mat weights = plain(weight, rows, 1, S24_F32);
     weight[99] = -1;
-    ck_assert_int_eq(s24i_gram_add(&ops, &gram, &spoilt, &weights), S24_E_ARG);
+    ck_assert_int_eq(s24i_gram_add(&device, &gram, &spoilt, &weights), S24_E_ARG);
     unit_check_text("row_weight: row 99 is -1");
     weight[99] = INFINITY;
-    ck_assert_int_eq(s24i_gram_add(&ops, &gram, &spoilt, &weights), S24_E_NONFINITE);
-    ck_assert_int_eq(s24i_gram_add(&ops, &gram, &rest, NULL), S24_OK);
-    ck_assert_int_eq(s24i_gram_flush(&ops, &gram), S24_OK);
+    ck_assert_int_eq(s24i_gram_add(&device, &gram, &spoilt, &weights), S24_E_NONFINITE);
+    ck_assert_int_eq(s24i_gram_add(&device, &gram, &rest, NULL), S24_OK);
+    ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
     check_equal_grams(&gram, &wanted);
-    s24i_gram_fini(&ops, &gram);
-    s24i_gram_fini(&ops, &wanted);
+    s24i_gram_fini(&device, &gram);
+    s24i_gram_fini(&device, &wanted);
 }
 END_TEST
 
@@ -218,7 +218,7 @@ START_TEST(doubles_reach_further)
     s24i_gram gram = gram_of(x, 3, 2, S24_F64);
     check_near(s24i_gram_row(&gram, 0, 0)[0] / 1.09e38, 1, 1e-6);
     check_near(s24i_gram_row(&gram, 0, 1)[0] / 2.2e19, 1, 1e-6);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -234,19 +234,19 @@ START_TEST(refused_memory_leaks_nothing)
     for (heap.refuse = 1; heap.refuse < 40; heap.refuse++) {
         heap.calls = 0;
         use_threads(2);
-        if (s24i_gram_init(&ops, &gram, n, S24_F32)) {
+        if (s24i_gram_init(&device, &gram, n, S24_F32)) {
             failures++;
         } else {
-            failures += s24i_gram_add(&ops, &gram, &x, NULL) == S24_E_MEMORY;
-            failures += s24i_gram_flush(&ops, &gram) == S24_E_MEMORY;
-            s24i_gram_fini(&ops, &gram);
+            failures += s24i_gram_add(&device, &gram, &x, NULL) == S24_E_MEMORY;
+            failures += s24i_gram_flush(&device, &gram) == S24_E_MEMORY;
+            s24i_gram_fini(&device, &gram);
         }
-        if (s24i_cross_init(&ops, &cross, outs, n, S24_F64)) {
+        if (s24i_cross_init(&device, &cross, outs, n, S24_F64)) {
             failures++;
         } else {
-            failures += s24i_cross_add(&ops, &cross, &x, &t, NULL) == S24_E_MEMORY;
-            failures += s24i_cross_flush(&ops, &cross) == S24_E_MEMORY;
-            s24i_cross_fini(&ops, &cross);
+            failures += s24i_cross_add(&device, &cross, &x, &t, NULL) == S24_E_MEMORY;
+            failures += s24i_cross_flush(&device, &cross) == S24_E_MEMORY;
+            s24i_cross_fini(&device, &cross);
         }
         use_threads(2);
         unit_check_heap(&memory, &heap);
@@ -296,7 +296,7 @@ START_TEST(cross_sums_in_two_halves)
     float *x = activations(&seed, rows, n, 0.5), *t = activations(&seed, rows, outs, 0.3);
     s24i_cross cross = cross_of(x, t, rows, n, outs, types[_i % 2]);
     check_cross(&cross, x, t, rows, NULL);
-    s24i_cross_fini(&ops, &cross);
+    s24i_cross_fini(&device, &cross);
 }
 END_TEST
 
@@ -313,7 +313,7 @@ START_TEST(cross_weights_and_batches)
             t[i * outs + 3] = NAN;
     s24i_cross cross[2];
     for (int c = 0; c < 2; c++) {
-        ck_assert_int_eq(s24i_cross_init(&ops, &cross[c], outs, n, types[_i]), S24_OK);
+        ck_assert_int_eq(s24i_cross_init(&device, &cross[c], outs, n, types[_i]), S24_OK);
         for (int64_t at = 0, count; at < rows; at += count) {
             count = c ? 1 + below(&seed, 500) : rows;
             if (count > rows - at)
@@ -321,9 +321,9 @@ START_TEST(cross_weights_and_batches)
             s24_mat xs = s24i_view(x + at * n, count, n),
                     ts = s24i_view(t + at * outs, count, outs);
             s24_mat ws = plain(weight + at, count, 1, S24_F64);
-            ck_assert_int_eq(s24i_cross_add(&ops, &cross[c], &xs, &ts, &ws), S24_OK);
+            ck_assert_int_eq(s24i_cross_add(&device, &cross[c], &xs, &ts, &ws), S24_OK);
         }
-        ck_assert_int_eq(s24i_cross_flush(&ops, &cross[c]), S24_OK);
+        ck_assert_int_eq(s24i_cross_flush(&device, &cross[c]), S24_OK);
     }
     for (int half = 0; half < 2; half++) {
         ck_assert(
@@ -334,7 +334,7 @@ START_TEST(cross_weights_and_batches)
     }
     check_cross(&cross[0], x, t, rows, weight);
     for (int c = 0; c < 2; c++)
-        s24i_cross_fini(&ops, &cross[c]);
+        s24i_cross_fini(&device, &cross[c]);
 }
 END_TEST
 
@@ -345,23 +345,23 @@ START_TEST(cross_names_bad_rows)
     float *x = activations(&seed, rows, n, 0.5), *t = activations(&seed, rows, outs, 0.3);
     s24_mat xs = s24i_view(x, rows, n), ts = s24i_view(t, rows, outs);
     s24i_cross cross, wanted = cross_of(x, t, rows, n, outs, S24_F32);
-    ck_assert_int_eq(s24i_cross_init(&ops, &cross, outs, n, S24_F32), S24_OK);
+    ck_assert_int_eq(s24i_cross_init(&device, &cross, outs, n, S24_F32), S24_OK);
     float kept = t[64 * outs + 11], kept_x = x[70 * n];
     t[64 * outs + 11] = INFINITY;
     x[70 * n] = NAN;
-    ck_assert_int_eq(s24i_cross_add(&ops, &cross, &xs, &ts, NULL), S24_E_NONFINITE);
+    ck_assert_int_eq(s24i_cross_add(&device, &cross, &xs, &ts, NULL), S24_E_NONFINITE);
     unit_check_text("t: row 64, column 11 is inf");
     t[64 * outs + 11] = kept;
-    ck_assert_int_eq(s24i_cross_add(&ops, &cross, &xs, &ts, NULL), S24_E_NONFINITE);
+    ck_assert_int_eq(s24i_cross_add(&device, &cross, &xs, &ts, NULL), S24_E_NONFINITE);
     unit_check_text("x: row 70, column 0 is nan");
     x[70 * n] = kept_x;
-    ck_assert_int_eq(s24i_cross_add(&ops, &cross, &xs, &ts, NULL), S24_OK);
-    ck_assert_int_eq(s24i_cross_flush(&ops, &cross), S24_OK);
+    ck_assert_int_eq(s24i_cross_add(&device, &cross, &xs, &ts, NULL), S24_OK);
+    ck_assert_int_eq(s24i_cross_flush(&device, &cross), S24_OK);
     for (int half = 0; half < 2; half++)
         ck_assert(
             !memcmp(cross.half[half], wanted.half[half], (size_t)(outs * n) * sizeof(double)));
-    s24i_cross_fini(&ops, &cross);
-    s24i_cross_fini(&ops, &wanted);
+    s24i_cross_fini(&device, &cross);
+    s24i_cross_fini(&device, &wanted);
 }
 END_TEST
 

@@ -28,45 +28,45 @@ static void take_grid(problem *p, int32_t bits, int32_t scheme, int64_t group, i
     memset(p->mask, 1, (size_t)(p->rows * p->n));
 }
 
-static s24_status fit_stage(void *arg, s24i_arena *arena)
+static s24_status fit_stage(void *arg, const s24i_run *run)
 {
     problem *p = arg;
-    return s24i_grid_fit(&ops, arena, p->method, NULL, p->plain, p->mask, p->rows, &p->grid);
+    return s24i_grid_fit(run, p->method, NULL, p->plain, p->mask, p->rows, &p->grid);
 }
 
-static s24_status sweep_stage(void *arg, s24i_arena *arena)
+static s24_status sweep_stage(void *arg, const s24i_run *run)
 {
     problem *p = arg;
-    return s24i_sweep_grid(&ops, arena, &watch, &p->prepared, &p->pattern, &p->grid, NULL, p->w,
-                           p->rows, p->codes, p->mask);
+    return s24i_sweep_grid(run, &(s24i_target){&p->prepared, &p->pattern, p->w, p->rows}, &p->grid,
+                           NULL, p->codes, p->mask);
 }
 
-static s24_status descend_stage(void *arg, s24i_arena *arena)
+static s24_status descend_stage(void *arg, const s24i_run *run)
 {
     problem *p = arg;
-    return s24i_descend(&ops, arena, &watch, &p->prepared, &p->pattern, p->w, p->rows, p->limits,
+    return s24i_descend(run, &(s24i_target){&p->prepared, &p->pattern, p->w, p->rows}, p->limits,
                         &p->grid, p->codes, p->mask, &p->iterations);
 }
 
-static s24_status relax_stage(void *arg, s24i_arena *arena)
+static s24_status relax_stage(void *arg, const s24i_run *run)
 {
     problem *p = arg;
-    return s24i_relax(&ops, arena, &watch, &p->prepared, p->w, p->rows, p->sweeps, p->relaxed,
-                      false, &p->grid, p->mask, p->codes);
+    return s24i_relax(run, &(s24i_target){.prepared = &p->prepared, .w = p->w, .rows = p->rows},
+                      p->sweeps, p->relaxed, false, &p->grid, p->mask, p->codes);
 }
 
-static s24_status babai_stage(void *arg, s24i_arena *arena)
+static s24_status babai_stage(void *arg, const s24i_run *run)
 {
     problem *p = arg;
-    return s24i_babai(&ops, arena, &watch, &p->prepared, p->w, p->rows, p->sweeps,
-                      p->prepared.scale, &p->grid, p->mask, p->codes);
+    return s24i_babai(run, &(s24i_target){.prepared = &p->prepared, .w = p->w, .rows = p->rows},
+                      p->sweeps, p->prepared.scale, &p->grid, p->mask, p->codes);
 }
 
-static s24_status outlier_stage(void *arg, s24i_arena *arena)
+static s24_status outlier_stage(void *arg, const s24i_run *run)
 {
     problem *p = arg;
-    return s24i_choose_outliers(&ops, arena, p->outliers, p->prepared.scale, p->plain, p->mask,
-                                p->rows, &p->grid);
+    return s24i_choose_outliers(run, p->outliers, p->prepared.scale, p->plain, p->mask, p->rows,
+                                &p->grid);
 }
 
 /* A layer of correlated inputs, its grid fitted by range. */
@@ -80,7 +80,7 @@ static problem open_problem(uint64_t seed, int64_t rows, int64_t n, double corre
     p.w = GRAB(float, rows *n);
     memcpy(p.w, p.plain, (size_t)(rows * n) * sizeof(float));
     p.prepared = prepare(&layer, S24I_DAMP_RELATIVE, 0.05, p.w);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
     return p;
 }
 
@@ -161,7 +161,7 @@ START_TEST(whole_sweeps_never_raise_it)
     for (int64_t i = 0; i < p.rows * p.n; i++)
         p.mask[i] = i % 3 != 0;
     ck_assert_int_eq(in_arena(fit_stage, &p), S24_OK);
-    ck_assert_int_eq(s24i_grid_round(&ops, &p.grid, p.plain, p.rows, p.codes), S24_OK);
+    ck_assert_int_eq(s24i_grid_round(&plainly, &p.grid, p.plain, p.rows, p.codes), S24_OK);
     double before = whole_loss(&p), first = before;
     for (int k = 0; k < 8; k++, p.sweeps = 1) {
         p.sweeps = 1;
@@ -334,7 +334,7 @@ START_TEST(groups_are_fitted_one_by_one)
 {
     uint64_t seed = 5;
     problem p = {.rows = 6, .n = 40, .plain = normals(&seed, 240)};
-    for (p.method = S24I_FIT_MINMAX; p.method <= S24I_FIT_SEARCH; p.method++)
+    for (p.method = S24I_FIT_SEARCH; p.method <= S24I_FIT_MINMAX; p.method++)
         for (int32_t scheme = S24I_GRID_ASYM; scheme <= S24I_GRID_REAL; scheme++) {
             take_grid(&p, 4, scheme, 16, S24_F32);
             ck_assert_int_eq(in_arena(fit_stage, &p), S24_OK);
@@ -368,13 +368,14 @@ START_TEST(odd_groups)
     }
     p.plain[48 + 3] = -2;
     p.plain[64 + 5] = 1e30f;
-    for (p.method = S24I_FIT_MINMAX; p.method <= S24I_FIT_SEARCH; p.method++)
+    for (p.method = S24I_FIT_SEARCH; p.method <= S24I_FIT_MINMAX; p.method++)
         for (int32_t scheme = S24I_GRID_ASYM; scheme <= S24I_GRID_REAL; scheme++)
             for (int32_t bits = 2; bits <= 8; bits += 3) {
                 take_grid(&p, bits, scheme, 0, S24_F32);
                 ck_assert_int_eq(in_arena(fit_stage, &p), S24_OK);
-                ck_assert_int_eq(s24i_grid_round(&ops, &p.grid, p.plain, 7, p.codes), S24_OK);
-                ck_assert_int_eq(s24i_grid_decode(&ops, &p.grid, p.mask, 7, p.codes, v), S24_OK);
+                ck_assert_int_eq(s24i_grid_round(&plainly, &p.grid, p.plain, 7, p.codes), S24_OK);
+                ck_assert_int_eq(s24i_grid_decode(&plainly, &p.grid, p.mask, 7, p.codes, v),
+                                 S24_OK);
                 for (int64_t i = 0; i < 7 * 16; i++) {
                     ck_assert(isfinite(v[i]) && fabsf(v[i]) <= 2.2f * fabsf(p.plain[64 + 5]));
                     ck_assert(i >= 16 || v[i] == 0);
@@ -410,11 +411,10 @@ START_TEST(codes_are_checked)
     float *v = GRAB(float, 800);
     take_grid(&p, 3, S24I_GRID_ASYM, 8, S24_F32);
     ck_assert_int_eq(in_arena(fit_stage, &p), S24_OK);
-    ck_assert_int_eq(s24i_grid_round(&ops, &p.grid, p.plain, 40, p.codes), S24_OK);
-    ck_assert_int_eq(s24i_grid_decode(&ops, &p.grid, p.mask, 40, p.codes, v), S24_OK);
-#define CHECK_CODES(free)                                                                         \
-    s24i_check_codes(&ops, &p.grid.form, p.codes, p.grid.scale, p.grid.zero, p.mask, free, v, 40, \
-                     20)
+    ck_assert_int_eq(s24i_grid_round(&plainly, &p.grid, p.plain, 40, p.codes), S24_OK);
+    ck_assert_int_eq(s24i_grid_decode(&plainly, &p.grid, p.mask, 40, p.codes, v), S24_OK);
+#define CHECK_CODES(outlier) \
+    (p.grid.free = (outlier), s24i_check_codes(&device, &p.grid, p.codes, p.mask, v, 40))
     ck_assert_int_eq(CHECK_CODES(NULL), S24_OK);
     v[39 * 20] += 1;
     v[17 * 20 + 11] += 1;

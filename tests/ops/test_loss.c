@@ -10,17 +10,18 @@ typedef struct {
     double loss, norm;
 } evaluation;
 
-static s24_status quadratic_stage(void *arg, s24i_arena *arena)
+static s24_status quadratic_stage(void *arg, const s24i_run *run)
 {
     evaluation *e = arg;
-    return s24i_quadratic(&ops, arena, e->gram, e->which, e->w, e->v, &e->loss);
+    return s24i_quadratic(run, e->gram, e->which, e->w, e->v, &e->loss);
 }
 
-static s24_status target_stage(void *arg, s24i_arena *arena)
+static s24_status target_stage(void *arg, const s24i_run *run)
 {
     evaluation *e = arg;
-    return s24i_target_loss(&ops, arena, e->gram, e->cross, e->which, e->blend, e->w, e->v,
-                            e->row_of, &e->loss, &e->norm);
+    return s24i_target_loss(run,
+                            &(s24i_layer){.gram = e->gram, .cross = e->cross, .blend = e->blend},
+                            e->which, e->w, e->v, e->row_of, &e->loss, &e->norm);
 }
 
 /* ||X E^T||^2 over the rows of `which` halves. */
@@ -73,7 +74,7 @@ START_TEST(quadratic_is_the_residual)
         ck_assert_int_eq(in_arena(quadratic_stage, &q), S24_OK);
         ck_assert_double_eq(q.loss, 0);
     }
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -110,7 +111,7 @@ START_TEST(small_losses_keep_their_digits)
         ck_assert_int_eq(in_arena(quadratic_stage, &q), S24_OK);
         double wanted = residual_norm2(x, rows, n, e, outs, S24I_BOTH);
         check_near(q.loss, wanted, (t ? 1e-12 : 1e-6) * wanted);
-        s24i_gram_fini(&ops, &gram);
+        s24i_gram_fini(&device, &gram);
     }
 }
 END_TEST
@@ -136,7 +137,7 @@ START_TEST(any_type_and_layout)
     check_near(q.loss, residual_norm2(x, 200, n, e, outs, S24I_BOTH), 1e-12 * q.loss);
     uint16_t *halves = GRAB(uint16_t, outs * n);
     s24_mat h = plain(halves, outs, n, S24_BF16);
-    ck_assert_int_eq(s24i_mat_copy(&ops, &v, &h), S24_OK);
+    ck_assert_int_eq(s24i_mat_copy(&device, &v, &h), S24_OK);
     float *back = GRAB(float, outs *n);
     s24i_mat_load(&kernels, &h, 0, outs, back);
     s24_mat backs = s24i_view(back, outs, n);
@@ -146,7 +147,7 @@ START_TEST(any_type_and_layout)
     q.v = &backs;
     ck_assert_int_eq(in_arena(quadratic_stage, &q), S24_OK);
     ck_assert_double_eq(q.loss, from_halves);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -200,8 +201,8 @@ START_TEST(target_loss_is_the_residual)
         check_near(e.norm, norm, error * size);
         check_near(e.loss, loss, error * size);
     }
-    s24i_gram_fini(&ops, &gram);
-    s24i_cross_fini(&ops, &cross);
+    s24i_gram_fini(&device, &gram);
+    s24i_cross_fini(&device, &cross);
 }
 END_TEST
 

@@ -50,18 +50,20 @@ static double form(const s24i_prepared *p, const double *e, int64_t rows)
     return naive_dot(es, e, rows * p->dim);
 }
 
-static s24_status fit_stage(void *arg, s24i_arena *arena)
+static s24_status fit_stage(void *arg, const s24i_run *run)
 {
     fit *f = arg;
-    f->low.ops = &ops;
+    f->low.run = run;
     f->low.p = &f->prepared;
     f->low.rows = ROWS;
-    s24i_lowrank_take(arena, &f->low);
-    if (s24i_counting(arena))
+    s24i_lowrank_take(run, &f->low);
+    if (s24i_counting(run))
         return S24_OK;
-    s24_status status = s24i_lowrank_start(&f->low, f->m);
+    s24_status status = s24i_lowrank_start(run, &f->low, f->m);
     if (!status)
-        status = s24i_lowrank_fit(&f->low, arena, &watch, f->m, f->total, 1e-5, 100, &f->left);
+        status = s24i_lowrank_fit(run, &f->low, f->m, f->total, 1e-5, 100);
+    if (!status)
+        status = s24i_lowrank_left(run, &f->low, f->total, &f->left);
     double *e = doubles(f->m, ROWS * N);
     for (int64_t i = 0; i < ROWS * N; i++)
         for (int64_t k = 0; k < f->low.rank; k++)
@@ -85,7 +87,7 @@ static fit new_fit(uint64_t seed, int64_t calibration, int64_t rank)
     s24i_gram gram = gram_of(activations(&seed, calibration, N, 0.9), calibration, N, S24_F32);
     s24i_layer layer = layer_of(ROWS, N, &gram);
     f.prepared = prepare(&layer, S24I_DAMP_RELATIVE, 1e-4, f.m);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
     return f;
 }
 
@@ -160,23 +162,18 @@ typedef struct {
     float *w;
     s24i_split split;
     double *big_b, *d, *u; /* the oracle */
-} run;
+} walk;
 
-static void take(run *r, s24i_arena *arena, const s24i_pattern *pattern, bool apart)
+static void take(walk *r, const s24i_run *run, const s24i_pattern *pattern, bool apart)
 {
-    r->split.ops = &ops;
-    r->split.watch = &watch;
-    r->split.p = &r->prepared;
-    r->split.pattern = pattern;
-    r->split.w = r->w;
-    r->split.rows = ROWS;
+    r->split.target = (s24i_target){&r->prepared, pattern, r->w, ROWS};
     r->split.apart = apart;
     r->split.low.rank = 3;
-    s24i_split_take(arena, &r->split);
+    s24i_split_take(run, &r->split);
 }
 
 /* B = Z + G - U_r U_r^T G with Z = D - U, G = E - rho E F, E = W - Z; of three blocks Z + G for W - L in place of W. */
-static double *wanted(const run *r, double rho)
+static double *wanted(const walk *r, double rho)
 {
     const s24i_lowrank *low = &r->split.low;
     double *shifted = doubles(r->prepared.s, N * N), *e = GRAB(double, ROWS *N);
@@ -209,34 +206,34 @@ static const s24i_pattern patterns[] = {{.n = 2, .m = 4},
                                         {.scope = S24I_SCOPE_LAYER, .sparsity = 0.5}};
 
 typedef struct {
-    run *r;
+    walk *r;
     const s24i_pattern *pattern;
     bool apart;
 } course;
 
-static s24_status course_stage(void *arg, s24i_arena *arena)
+static s24_status course_stage(void *arg, const s24i_run *run)
 {
     static const double penalties[] = {0.05, 0.05, 0.2};
     course *c = arg;
-    run *r = c->r;
-    take(r, arena, c->pattern, c->apart);
-    if (s24i_counting(arena)) {
-        s24i_split_penalty(arena, &r->split, 1);
-        return s24i_split_iterate(arena, &r->split, true);
+    walk *r = c->r;
+    take(r, run, c->pattern, c->apart);
+    if (s24i_counting(run)) {
+        s24i_split_penalty(run, &r->split, 1);
+        return s24i_split_iterate(run, &r->split, true);
     }
-    s24_status status = s24i_project(&ops, arena, c->pattern, r->w, NULL, ROWS, N, r->split.mask);
+    s24_status status = s24i_project(run, c->pattern, r->w, NULL, ROWS, N, r->split.mask);
     memcpy(r->split.z, r->w, ROWS * N * sizeof(float));
     if (!status)
-        status = s24i_split_start(arena, &r->split);
+        status = s24i_split_start(run, &r->split);
     for (int64_t i = 0; i < ROWS * N; i++)
         r->d[i] = r->split.mask[i] ? r->w[i] : 0;
     for (int k = 0; k < 3 && !status; k++) {
-        status = s24i_split_penalty(arena, &r->split, penalties[k]);
+        status = s24i_split_penalty(run, &r->split, penalties[k]);
         for (int64_t i = 0; k && i < ROWS * N; i++)
             r->u[i] *= penalties[k - 1] / penalties[k];
         double *b = wanted(r, penalties[k]), *z = GRAB(double, ROWS *N);
         if (!status)
-            status = s24i_split_iterate(arena, &r->split, k == 1);
+            status = s24i_split_iterate(run, &r->split, k == 1);
         for (int64_t i = 0; i < ROWS * N; i++)
             z[i] = b[i] + r->u[i];
         ck_assert_double_le(distance(doubles(r->split.z, ROWS * N), z, ROWS * N), 2e-5);
@@ -254,7 +251,7 @@ START_TEST(iterations_solve_their_equations)
 {
     for (int apart = 0; apart < 2; apart++) {
         uint64_t seed = 21;
-        run r = {.w = normals(&seed, ROWS * N)};
+        walk r = {.w = normals(&seed, ROWS * N)};
         s24i_gram gram = gram_of(activations(&seed, 300, N, 0.8), 300, N, S24_F32);
         s24i_layer layer = layer_of(ROWS, N, &gram);
         r.prepared = prepare(&layer, S24I_DAMP_RELATIVE, 0.02, r.w);
@@ -264,7 +261,7 @@ START_TEST(iterations_solve_their_equations)
         r.split.z = GRAB(float, ROWS *N);
         r.split.h = GRAB(float, ROWS *N);
         r.split.low.momentum = apart ? 0 : 0.9f;
-        s24i_gram_fini(&ops, &gram);
+        s24i_gram_fini(&device, &gram);
         course c = {&r, &patterns[_i], apart};
         ck_assert_int_eq(in_arena(course_stage, &c), S24_OK);
     }

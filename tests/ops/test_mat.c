@@ -191,7 +191,7 @@ START_TEST(copies_between_floats)
                     k % 3 || s24i_dtype_size(to) != 2 ? any_value(&seed) : near_tie(&seed, to);
                 put(&src, k / cols, k % cols, in_type(value, from));
             }
-            ck_assert_int_eq(s24i_mat_copy(&ops, &src, &dst), S24_OK);
+            ck_assert_int_eq(s24i_mat_copy(&device, &src, &dst), S24_OK);
             for (int64_t k = 0; k < rows * cols; k++)
                 unit_check(same(get(&dst, k / cols, k % cols),
                                 in_type(get(&src, k / cols, k % cols), to)));
@@ -227,8 +227,8 @@ START_TEST(doubles_round_once)
     s24_mat bf16 = new_mat(1, COUNT, S24_BF16, 3);
     for (int k = 0; k < COUNT; k++)
         ((double *)src.data)[k] = rows[k].value;
-    ck_assert_int_eq(s24i_mat_copy(&ops, &src, &f16), S24_OK);
-    ck_assert_int_eq(s24i_mat_copy(&ops, &src, &bf16), S24_OK);
+    ck_assert_int_eq(s24i_mat_copy(&device, &src, &f16), S24_OK);
+    ck_assert_int_eq(s24i_mat_copy(&device, &src, &bf16), S24_OK);
     for (int k = 0; k < COUNT; k++) {
         ck_assert_msg(same(get(&f16, 0, k), rows[k].f16), "f16 %d: %g", k, get(&f16, 0, k));
         ck_assert_msg(same(get(&bf16, 0, k), rows[k].bf16), "bf16 %d: %g", k, get(&bf16, 0, k));
@@ -247,7 +247,7 @@ START_TEST(copies_other_types_exactly)
             s24_mat dst = new_mat(9, 13, others[t], layouts % LAYOUTS);
             for (int64_t k = 0; k < 9 * 13; k++)
                 memset(place(&src, k / 13, k % 13), (int)(k * 7 % 251), size);
-            ck_assert_int_eq(s24i_mat_copy(&ops, &src, &dst), S24_OK);
+            ck_assert_int_eq(s24i_mat_copy(&device, &src, &dst), S24_OK);
             for (int64_t k = 0; k < 9 * 13; k++)
                 unit_check(!memcmp(place(&src, k / 13, k % 13), place(&dst, k / 13, k % 13), size));
         }
@@ -265,13 +265,13 @@ START_TEST(reads_and_names_the_first_bad_place)
             float *out = GRAB(float, 200 * 11);
             for (int64_t k = 0; k < 200 * 11; k++)
                 put(&mat, k / 11, k % 11, (double)(k % 128));
-            ck_assert_int_eq(s24i_mat_read(&ops, &mat, "w", out), S24_OK);
+            ck_assert_int_eq(s24i_mat_read(&plainly, &mat, "w", out), S24_OK);
             for (int64_t k = 0; k < 200 * 11; k++)
                 unit_check(out[k] == (float)(k % 128));
             put(&mat, 199, 0, -INFINITY);
             put(&mat, 131, 7, INFINITY);
             put(&mat, 131, 9, INFINITY);
-            ck_assert_int_eq(s24i_mat_read(&ops, &mat, "w", out), S24_E_NONFINITE);
+            ck_assert_int_eq(s24i_mat_read(&plainly, &mat, "w", out), S24_E_NONFINITE);
             ck_assert_str_eq(s24i_error_text(), "w: row 131, column 7 is inf");
         }
 }
@@ -288,7 +288,7 @@ static void check_product(int64_t tokens, int64_t outs, int64_t k, int x_kind, i
         put(&x, i / k, i % k, in_type(normal(&seed), x.dtype));
     for (int64_t i = 0; i < outs * k; i++)
         put(&w, i / k, i % k, in_type(normal(&seed), w.dtype));
-    ck_assert_int_eq(s24i_mat_multiply(&ops, &x, &w, &y), S24_OK);
+    ck_assert_int_eq(s24i_mat_multiply(&device, &x, &w, &y), S24_OK);
     double rounding = y.dtype == S24_F16 ? 0x1p-10 : y.dtype == S24_BF16 ? 0x1p-7 : 0;
     for (int64_t i = 0; i < tokens; i++)
         for (int64_t o = 0; o < outs; o++) {

@@ -99,7 +99,7 @@ START_TEST(unit_diagonal_coordinates)
             ck_assert_int_eq(p.climbs, 0);
             ck_assert(isnan(p.heldout));
         }
-        s24i_gram_fini(&ops, &gram);
+        s24i_gram_fini(&device, &gram);
     }
 }
 END_TEST
@@ -116,10 +116,10 @@ START_TEST(back_from_unit_diagonal)
     float *v = GRAB(float, rows *n);
     memcpy(v, w, (size_t)(rows * n) * sizeof *w);
     s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0.1, v);
-    ck_assert_int_eq(s24i_unscale(&ops, &p, v, rows), S24_OK);
+    ck_assert_int_eq(s24i_unscale(&plainly, &p, v, rows), S24_OK);
     for (int64_t i = 0; i < rows * n; i++)
         unit_check(i % n == 11 ? v[i] == 0 : fabsf(v[i] - w[i]) <= 3e-7f * fabsf(w[i]));
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -143,7 +143,7 @@ START_TEST(dead_inputs)
     truth t = truth_of(naive_gram(x, rows, n, NULL, -1), n, S24I_DAMP_RELATIVE, 0.01);
     check_prepared(&p, &t, 2e-7);
     check_scaled(aim, w, &t, 3);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -155,7 +155,7 @@ START_TEST(no_live_input_at_all)
     s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0.01, w);
     for (int j = 0; j < 4; j++)
         ck_assert(p.dead[j] && w[j] == 0 && p.r[5 * j] == 1);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -201,7 +201,7 @@ START_TEST(rank_deficient_climbs)
         truth t = truth_of(naive_gram(x, rows, n, NULL, -1), n, rule, p.damp);
         check_prepared(&p, &t, 3e-6);
     }
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -220,7 +220,7 @@ START_TEST(indefinite_sums_are_refused)
     ck_assert_int_eq(in_arena(prepare_stage, &p), S24_OK);
     ck_assert_double_eq(p.prepared.damp, 1);
     ck_assert_int_eq(p.prepared.climbs, 1);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -281,8 +281,8 @@ static aimed new_aimed(uint64_t *seed, int64_t calibration, int64_t n, int64_t r
 
 static void free_aimed(aimed *a)
 {
-    s24i_gram_fini(&ops, &a->gram);
-    s24i_cross_fini(&ops, &a->cross);
+    s24i_gram_fini(&device, &a->gram);
+    s24i_cross_fini(&device, &a->cross);
 }
 
 static s24i_layer aimed_layer(const aimed *a, double blend)
@@ -347,14 +347,12 @@ typedef struct {
     int64_t rows;
 } half_aim;
 
-static s24_status half_stage(void *arg, s24i_arena *arena)
+static s24_status half_stage(void *arg, const s24i_run *run)
 {
     half_aim *h = arg;
-    s24_status status =
-        s24i_prepare_factor(&ops, arena, h->layer->gram, h->which, h->damping, h->prepared);
+    s24_status status = s24i_prepare_factor(run, h->layer->gram, h->which, h->damping, h->prepared);
     if (!status)
-        status = s24i_prepare_aim(&ops, arena, h->layer, h->which, h->prepared, h->w, h->row_of,
-                                  h->rows);
+        status = s24i_prepare_aim(run, h->layer, h->which, h->prepared, h->w, h->row_of, h->rows);
     return status;
 }
 
@@ -391,10 +389,10 @@ typedef struct {
     float *w;
 } plain_aim;
 
-static s24_status plain_stage(void *arg, s24i_arena *arena)
+static s24_status plain_stage(void *arg, const s24i_run *run)
 {
     plain_aim *p = arg;
-    return s24i_aim(&ops, arena, &watch, p->layer, p->w);
+    return s24i_aim(run, p->layer, p->w);
 }
 
 /* For methods without damping: W* in the layer's own coordinates, damped by a tenth of the diagonal; w to the bit without a target. */

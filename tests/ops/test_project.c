@@ -88,10 +88,10 @@ typedef struct {
     uint8_t *mask;
 } selection;
 
-static s24_status select_stage(void *arg, s24i_arena *arena)
+static s24_status select_stage(void *arg, const s24i_run *run)
 {
     selection *s = arg;
-    return s24i_select_largest(&ops, arena, s->score, s->count, s->keep, s->mask);
+    return s24i_select_largest(run, s->score, s->count, s->keep, s->mask);
 }
 
 /* The same on all threads, across the ends of chunks, with ties in several. */
@@ -149,10 +149,10 @@ typedef struct {
     uint8_t *mask;
 } projection;
 
-static s24_status project_stage(void *arg, s24i_arena *arena)
+static s24_status project_stage(void *arg, const s24i_run *run)
 {
     projection *p = arg;
-    return s24i_project(&ops, arena, p->pattern, p->w, p->norm, p->rows, p->cols, p->mask);
+    return s24i_project(run, p->pattern, p->w, p->norm, p->rows, p->cols, p->mask);
 }
 
 static void wanted_mask(const projection *p, uint8_t *mask)
@@ -183,7 +183,7 @@ static void check_projection(const s24i_pattern *pattern, int64_t rows, int64_t 
     ck_assert_int_eq(in_arena(project_stage, &p), S24_OK);
     wanted_mask(&p, wanted);
     ck_assert(!memcmp(p.mask, wanted, (size_t)(rows * cols)));
-    ck_assert_int_eq(s24i_check_support(pattern, p.mask, rows, cols, "mask"), S24_OK);
+    ck_assert_int_eq(s24i_obeys(pattern, p.mask, rows, cols, "mask"), S24_OK);
     drop_to(mark);
 }
 
@@ -225,25 +225,25 @@ static s24_status check_edit(const s24i_pattern *pattern, const uint8_t *mask, i
     uint8_t *copy = GRAB(uint8_t, rows * cols);
     memcpy(copy, mask, (size_t)(rows * cols));
     copy[at] = value;
-    return s24i_check_support(pattern, copy, rows, cols, "V");
+    return s24i_obeys(pattern, copy, rows, cols, "V");
 }
 
 START_TEST(names_the_first_offence)
 {
     uint8_t mask[3 * 8] = {1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0};
     s24i_pattern pattern = {.n = 2, .m = 4};
-    ck_assert_int_eq(s24i_check_support(&pattern, mask, 3, 8, "V"), S24_OK);
+    ck_assert_int_eq(s24i_obeys(&pattern, mask, 3, 8, "V"), S24_OK);
     ck_assert_int_eq(check_edit(&pattern, mask, 3, 8, 12 + 2, 200), S24_E_STATE);
     ck_assert_str_eq(s24i_error_text(), "V: row 1, columns 4 to 7 hold 3 nonzeros, 2:4 allows 2");
     ck_assert_int_eq(check_edit(&pattern, mask, 3, 8, 8, 1), S24_OK); /* fewer than n is fine */
 
     pattern = (s24i_pattern){.scope = S24I_SCOPE_ROW, .sparsity = 0.5};
-    ck_assert_int_eq(s24i_check_support(&pattern, mask, 3, 8, "V"), S24_OK);
+    ck_assert_int_eq(s24i_obeys(&pattern, mask, 3, 8, "V"), S24_OK);
     ck_assert_int_eq(check_edit(&pattern, mask, 3, 8, 2, 1), S24_E_STATE);
     ck_assert_str_eq(s24i_error_text(), "V: row 0 holds 3 zeros, the constraint asks for 4");
 
     pattern = (s24i_pattern){.scope = S24I_SCOPE_LAYER, .sparsity = 16.0 / 24};
-    ck_assert_int_eq(s24i_check_support(&pattern, mask, 3, 8, "V"), S24_OK);
+    ck_assert_int_eq(s24i_obeys(&pattern, mask, 3, 8, "V"), S24_OK);
     ck_assert_int_eq(check_edit(&pattern, mask, 3, 8, 2, 1), S24_E_STATE);
     ck_assert_str_eq(s24i_error_text(), "V: 15 zeros in all, the constraint asks for 16");
 
@@ -251,12 +251,12 @@ START_TEST(names_the_first_offence)
     memset(given, 1, sizeof given);
     given[17] = 0;
     pattern = (s24i_pattern){.mask = given};
-    ck_assert_int_eq(s24i_check_support(&pattern, mask, 3, 8, "V"), S24_OK);
+    ck_assert_int_eq(s24i_obeys(&pattern, mask, 3, 8, "V"), S24_OK);
     ck_assert_int_eq(check_edit(&pattern, mask, 3, 8, 17, 1), S24_E_STATE);
     ck_assert_str_eq(s24i_error_text(), "V: row 2, column 1 is not in the mask");
     pattern = (s24i_pattern){0};
     memset(mask, 1, sizeof mask);
-    ck_assert_int_eq(s24i_check_support(&pattern, mask, 3, 8, "V"), S24_OK);
+    ck_assert_int_eq(s24i_obeys(&pattern, mask, 3, 8, "V"), S24_OK);
 }
 END_TEST
 

@@ -14,24 +14,25 @@ typedef struct {
     double residual;
 } refit;
 
-static s24_status cg_stage(void *arg, s24i_arena *arena)
+static s24_status cg_stage(void *arg, const s24i_run *run)
 {
     refit *r = arg;
-    return s24i_cg(&ops, arena, &watch, r->prepared, r->w, r->rows, r->mask, r->limits, r->v,
-                   &r->iterations, &r->residual);
+    return s24i_cg(run, &(s24i_target){.prepared = r->prepared, .w = r->w, .rows = r->rows},
+                   r->mask, r->limits, r->v, &r->iterations, &r->residual);
 }
 
-static s24_status exact_stage(void *arg, s24i_arena *arena)
+static s24_status exact_stage(void *arg, const s24i_run *run)
 {
     refit *r = arg;
-    return s24i_refit_exact(&ops, arena, &watch, r->prepared, r->w, r->rows, r->mask, r->widest,
-                            r->v);
+    return s24i_refit_exact(run,
+                            &(s24i_target){.prepared = r->prepared, .w = r->w, .rows = r->rows},
+                            r->mask, r->widest, r->v);
 }
 
-static s24_status refit_stage(void *arg, s24i_arena *arena)
+static s24_status refit_stage(void *arg, const s24i_run *run)
 {
     refit *r = arg;
-    return s24i_refit(&ops, arena, &watch, r->prepared, r->pattern, r->w, r->rows, r->mask,
+    return s24i_refit(run, &(s24i_target){r->prepared, r->pattern, r->w, r->rows}, r->mask,
                       r->method, r->limits, r->v, &r->iterations, &r->residual);
 }
 
@@ -54,7 +55,7 @@ static system_t new_system(uint64_t *seed, int64_t rows, int64_t n, double damp)
     for (int64_t i = 0; i < rows * n; i++)
         y.mask[i] = i / n == 1 || (i / n > 1 && below(seed, 2));
     y.s = doubles(y.prepared.s, n * n);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
     return y;
 }
 

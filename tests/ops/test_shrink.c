@@ -14,11 +14,11 @@ typedef struct {
     double *s, *target; /* S and w in double */
 } search;
 
-static s24_status shrink_stage(void *arg, s24i_arena *arena)
+static s24_status shrink_stage(void *arg, const s24i_run *run)
 {
     search *s = arg;
     s->how.taken = &s->taken;
-    return s24i_shrink(&ops, arena, &watch, &s->prepared, s->pattern, s->w, ROWS, s->how, s->v,
+    return s24i_shrink(run, &(s24i_target){&s->prepared, s->pattern, s->w, ROWS}, s->how, s->v,
                        s->mask);
 }
 
@@ -32,7 +32,7 @@ static search new_search(uint64_t seed, const s24i_pattern *pattern)
     s.target = doubles(s.w, ROWS * N);
     s.v = GRAB(float, ROWS *N);
     s.mask = GRAB(uint8_t, ROWS * N);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
     return s;
 }
 

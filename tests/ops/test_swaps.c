@@ -14,17 +14,17 @@ typedef struct {
     int64_t swapped;
 } trial;
 
-static s24_status swap_stage(void *arg, s24i_arena *arena)
+static s24_status swap_stage(void *arg, const s24i_run *run)
 {
     trial *t = arg;
-    return s24i_swap(&ops, arena, &watch, &t->prepared, t->pattern, t->w, t->rows, t->limits, t->v,
+    return s24i_swap(run, &(s24i_target){&t->prepared, t->pattern, t->w, t->rows}, t->limits, t->v,
                      t->mask, &t->swapped);
 }
 
-static s24_status project_stage(void *arg, s24i_arena *arena)
+static s24_status project_stage(void *arg, const s24i_run *run)
 {
     trial *t = arg;
-    return s24i_project(&ops, arena, t->pattern, t->w, NULL, t->rows, t->n, t->mask);
+    return s24i_project(run, t->pattern, t->w, NULL, t->rows, t->n, t->mask);
 }
 
 /* A correlated layer, the largest weights kept and re-fitted. */
@@ -43,7 +43,7 @@ static trial new_trial(uint64_t seed, int64_t rows, int64_t n, const s24i_patter
     published_refit(t.s, doubles(t.w, rows * n), t.mask, rows, n, fitted);
     for (int64_t i = 0; i < rows * n; i++)
         t.v[i] = (float)fitted[i];
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
     return t;
 }
 

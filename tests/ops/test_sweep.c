@@ -10,10 +10,10 @@ typedef struct {
     uint8_t *mask;
 } sweep;
 
-static s24_status sweep_stage(void *arg, s24i_arena *arena)
+static s24_status sweep_stage(void *arg, const s24i_run *run)
 {
     sweep *s = arg;
-    return s24i_sweep(&ops, arena, &watch, s->prepared, s->pattern, s->w, s->rows, s->v, s->mask);
+    return s24i_sweep(run, &(s24i_target){s->prepared, s->pattern, s->w, s->rows}, s->v, s->mask);
 }
 
 /*
@@ -94,7 +94,7 @@ START_TEST(is_the_published_sweep)
         drop_to(mark);
     }
     ck_assert_int_le(differences, rows * n / 1000 + 2);
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -112,11 +112,11 @@ START_TEST(identity_keeps_the_largest)
     s24i_layer layer = layer_of(rows, n, NULL);
     s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0, w);
     s24i_arena arena = {.base = grab(1 << 20), .size = 1 << 20};
+    s24i_run run = {&device, &arena, &watch};
     for (int k = 0; k < 4; k++) {
         sweep s = {&p, &patterns[k], w, rows, v, mask};
         ck_assert_int_eq(in_arena(sweep_stage, &s), S24_OK);
-        ck_assert_int_eq(s24i_project(&ops, &arena, &patterns[k], w, NULL, rows, n, wanted),
-                         S24_OK);
+        ck_assert_int_eq(s24i_project(&run, &patterns[k], w, NULL, rows, n, wanted), S24_OK);
         ck_assert(!memcmp(mask, wanted, (size_t)(rows * n)));
         for (int64_t i = 0; i < rows * n; i++)
             unit_check(v[i] == (mask[i] ? w[i] : 0));
@@ -141,7 +141,7 @@ START_TEST(fixed_points)
     ck_assert_int_eq(in_arena(sweep_stage, &s), S24_OK);
     for (int64_t i = 0; i < rows * n; i++)
         unit_check(s.v[i] == w[i] && s.mask[i] == (w[i] != 0));
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
@@ -166,7 +166,7 @@ START_TEST(dead_inputs_go_first)
         unit_check(mask[0] && mask[1] && !mask[2] && !mask[3] && !mask[5]);
         unit_check(s.v[i * n + 2] == 0 && s.v[i * n + 3] == 0 && s.v[i * n + 5] == 0);
     }
-    s24i_gram_fini(&ops, &gram);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 

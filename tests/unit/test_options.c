@@ -4,10 +4,10 @@
 #include <math.h>
 
 typedef struct values {
-    char preset[S24I_WORD];
+    s24i_word preset;
     int64_t max_iter, huge;
     double damp, tol;
-    char damp_rule[S24I_WORD];
+    s24i_word damp_rule;
 } values;
 
 static const s24i_option table[] = {
@@ -37,10 +37,10 @@ static void fresh(void)
 
 static void check(const char *preset, int64_t max_iter, double damp, const char *rule)
 {
-    ck_assert_str_eq(v.preset, preset);
+    ck_assert_str_eq(v.preset.text, preset);
     ck_assert_int_eq(v.max_iter, max_iter);
     ck_assert(v.damp == damp);
-    ck_assert_str_eq(v.damp_rule, rule);
+    ck_assert_str_eq(v.damp_rule.text, rule);
 }
 
 START_TEST(defaults)
@@ -243,7 +243,7 @@ START_TEST(other_tables)
 
     set = (s24i_option_set){plain, NULL, "context", &v, sizeof v, 0};
     s24i_options_reset(&set);
-    ck_assert_str_eq(v.preset, "b");
+    ck_assert_str_eq(v.preset.text, "b");
     ck_assert_int_eq(v.max_iter, 3);
     ck_assert_int_eq(parse("max_iter=5"), S24_OK);
     ck_assert_int_eq(parse("preset=a"), S24_OK);
@@ -251,7 +251,7 @@ START_TEST(other_tables)
     set = (s24i_option_set){too_long, NULL, "context", &v, sizeof v, 0};
     s24i_options_reset(&set);
     ck_assert_int_eq(parse("preset=abcdefghijklmnopqrstuvwx"), S24_E_OPTION);
-    ck_assert_str_eq(v.preset, "a");
+    ck_assert_str_eq(v.preset.text, "a");
     set = (s24i_option_set){none, NULL, "solver x", &v, 0, 0};
     s24i_options_reset(&set);
     ck_assert_int_eq(s24i_options_count(none), 0);

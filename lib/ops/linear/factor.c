@@ -78,34 +78,34 @@ static bool factor_diagonal(const cholesky *c, double *work, float floor)
     return true;
 }
 
-s24_status s24i_cholesky(const s24i_ops *ops, s24i_arena *arena, int64_t dim, float *s,
-                         float *inv_diag, float floor, bool *positive)
+s24_status s24i_cholesky(const s24i_run *run, int64_t dim, float *s, float *inv_diag, float floor,
+                         bool *positive)
 {
-    size_t mark = arena->used;
+    size_t mark = run->arena->used;
     cholesky c = {.dim = dim, .a = s, .inv_diag = inv_diag};
-    c.scratch =
-        s24i_arena_take(arena, (size_t)(B * B) * (size_t)s24i_workers(ops->threads), sizeof(float));
-    double *work = s24i_arena_take(arena, (size_t)(B * B), sizeof(double));
+    c.scratch = s24i_arena_take(
+        run->arena, (size_t)(B * B) * (size_t)s24i_workers(run->device->threads), sizeof(float));
+    double *work = s24i_arena_take(run->arena, (size_t)(B * B), sizeof(double));
     s24_status status = S24_OK;
-    if (s24i_counting(arena))
+    if (s24i_counting(run))
         goto done;
     *positive = true;
-    arena->flops += (double)dim * (double)dim * (double)dim / 3;
+    run->arena->flops += (double)dim * (double)dim * (double)dim / 3;
     for (c.block = blocks(dim) - 1; c.block >= 0 && !status; c.block--) {
-        status = s24i_parallel(ops->threads, update_tile, &c, 1 + (c.block + 1) / 2);
+        status = s24i_parallel(run->device->threads, update_tile, &c, 1 + (c.block + 1) / 2);
         if (status || !(*positive = factor_diagonal(&c, work, floor)))
             break;
-        status = s24i_parallel(ops->threads, panel_tile, &c, c.block);
+        status = s24i_parallel(run->device->threads, panel_tile, &c, c.block);
     }
 done:
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }
 
 /* ---- inverse: U = R^-1 by block columns, then K = U^T U ---- */
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     int64_t dim;
     const float *r, *inv_diag;
     float *u, *k, *scratch;
@@ -141,38 +141,38 @@ static void multiply_tile(void *arg, int64_t index, int32_t worker)
     for (int64_t r = 0; r < iw; r++)
         for (int64_t c = 0; c < r; c++)
             k[r * n + first + c] = k[c * n + first + r];
-    v->ops->kernels->transpose(k + first + iw, n, v->k + (first + iw) * n + first, n, iw,
-                               n - first - iw);
+    v->device->kernels->transpose(k + first + iw, n, v->k + (first + iw) * n + first, n, iw,
+                                  n - first - iw);
 }
 
-s24_status s24i_invert_factor(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
+s24_status s24i_invert_factor(const s24i_run *run, int64_t dim, const float *r,
                               const float *inv_diag, float *u)
 {
-    size_t mark = arena->used;
-    inversion v = {.ops = ops, .dim = dim, .r = r, .inv_diag = inv_diag, .u = u};
-    v.scratch =
-        s24i_arena_take(arena, (size_t)(B * B) * (size_t)s24i_workers(ops->threads), sizeof(float));
+    size_t mark = run->arena->used;
+    inversion v = {.device = run->device, .dim = dim, .r = r, .inv_diag = inv_diag, .u = u};
+    v.scratch = s24i_arena_take(
+        run->arena, (size_t)(B * B) * (size_t)s24i_workers(run->device->threads), sizeof(float));
     s24_status status = S24_OK;
-    if (!s24i_counting(arena)) {
-        arena->flops += (double)dim * (double)dim * (double)dim / 3;
-        status = s24i_parallel(ops->threads, invert_column, &v, blocks(dim));
+    if (!s24i_counting(run)) {
+        run->arena->flops += (double)dim * (double)dim * (double)dim / 3;
+        status = s24i_parallel(run->device->threads, invert_column, &v, blocks(dim));
     }
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }
 
-s24_status s24i_inverse(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
-                        const float *inv_diag, float *k)
+s24_status s24i_inverse(const s24i_run *run, int64_t dim, const float *r, const float *inv_diag,
+                        float *k)
 {
-    size_t mark = arena->used;
-    inversion v = {.ops = ops, .dim = dim, .r = r, .inv_diag = inv_diag, .k = k};
-    v.u = s24i_arena_take(arena, (size_t)dim * (size_t)dim, sizeof(float));
-    s24_status status = s24i_invert_factor(ops, arena, dim, r, inv_diag, v.u);
-    if (!status && !s24i_counting(arena)) {
-        arena->flops += (double)dim * (double)dim * (double)dim / 3;
-        status = s24i_parallel(ops->threads, multiply_tile, &v, blocks(dim));
+    size_t mark = run->arena->used;
+    inversion v = {.device = run->device, .dim = dim, .r = r, .inv_diag = inv_diag, .k = k};
+    v.u = s24i_arena_take(run->arena, (size_t)dim * (size_t)dim, sizeof(float));
+    s24_status status = s24i_invert_factor(run, dim, r, inv_diag, v.u);
+    if (!status && !s24i_counting(run)) {
+        run->arena->flops += (double)dim * (double)dim * (double)dim / 3;
+        status = s24i_parallel(run->device->threads, multiply_tile, &v, blocks(dim));
     }
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }
 
@@ -217,18 +217,18 @@ static void solve_tile(void *arg, int64_t tile, int32_t worker)
     }
 }
 
-s24_status s24i_solve_rows(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
-                           const float *inv_diag, float *x, int64_t rows)
+s24_status s24i_solve_rows(const s24i_run *run, int64_t dim, const float *r, const float *inv_diag,
+                           float *x, int64_t rows)
 {
-    size_t mark = arena->used;
+    size_t mark = run->arena->used;
     solution s = {.dim = dim, .rows = rows, .r = r, .inv_diag = inv_diag, .x = x};
-    s.scratch = s24i_arena_take(arena, (size_t)(ROWS * B) * (size_t)s24i_workers(ops->threads),
-                                sizeof(float));
+    s.scratch = s24i_arena_take(
+        run->arena, (size_t)(ROWS * B) * (size_t)s24i_workers(run->device->threads), sizeof(float));
     s24_status status = S24_OK;
-    arena->flops += s24i_product_flops(rows, dim);
-    if (!s24i_counting(arena))
-        status = s24i_parallel(ops->threads, solve_tile, &s, (rows + ROWS - 1) / ROWS);
-    arena->used = mark;
+    run->arena->flops += s24i_product_flops(rows, dim);
+    if (!s24i_counting(run))
+        status = s24i_parallel(run->device->threads, solve_tile, &s, (rows + ROWS - 1) / ROWS);
+    run->arena->used = mark;
     return status;
 }
 
@@ -248,21 +248,21 @@ static void shift_row(void *arg, int64_t i, int32_t worker)
     s->f[place] += s->rho;
 }
 
-s24_status s24i_shifted_inverse(const s24i_ops *ops, s24i_arena *arena,
-                                const s24i_prepared *prepared, double rho, float *f)
+s24_status s24i_shifted_inverse(const s24i_run *run, const s24i_prepared *prepared, double rho,
+                                float *f)
 {
-    size_t mark = arena->used;
+    size_t mark = run->arena->used;
     shift s = {prepared, (float)rho, f};
     int64_t n = prepared->dim;
-    bool positive = true, counting = s24i_counting(arena);
-    float *inv_diag = s24i_arena_take(arena, (size_t)(n * S24I_BLOCK), sizeof(float));
-    s24_status status = counting ? S24_OK : s24i_parallel(ops->threads, shift_row, &s, n);
+    bool positive = true, counting = s24i_counting(run);
+    float *inv_diag = s24i_arena_take(run->arena, (size_t)(n * S24I_BLOCK), sizeof(float));
+    s24_status status = counting ? S24_OK : s24i_parallel(run->device->threads, shift_row, &s, n);
     if (!status)
-        status = s24i_cholesky(ops, arena, n, f, inv_diag, 0, &positive);
+        status = s24i_cholesky(run, n, f, inv_diag, 0, &positive);
     if (!status && !positive)
         status = s24i_fail(S24_E_NUMERIC, "S + %g I is not positive definite", rho);
     if (!status)
-        status = s24i_inverse(ops, arena, n, f, inv_diag, f);
-    arena->used = mark;
+        status = s24i_inverse(run, n, f, inv_diag, f);
+    run->arena->used = mark;
     return status;
 }

@@ -6,7 +6,7 @@
 enum { ROWS = 128, OUTPUTS = 256 };
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     const s24_mat *x, *w, *y;
     int64_t out_tiles;
     float *scratch;
@@ -24,15 +24,15 @@ static bool plain(const s24_mat *mat)
            (mat->rows <= 1 || mat->row_stride >= mat->cols);
 }
 
-static const float *operand(const s24i_ops *ops, const s24_mat *mat, int64_t row, int64_t count,
-                            float *scratch, int64_t *stride)
+static const float *operand(const s24i_device *device, const s24_mat *mat, int64_t row,
+                            int64_t count, float *scratch, int64_t *stride)
 {
     if (plain(mat)) {
         *stride = mat->rows > 1 ? mat->row_stride : mat->cols;
         return (const float *)mat->data + row * (mat->rows > 1 ? mat->row_stride : 0);
     }
     *stride = mat->cols;
-    s24i_mat_load(ops->kernels, mat, row, count, scratch);
+    s24i_mat_load(device->kernels, mat, row, count, scratch);
     return scratch;
 }
 
@@ -43,8 +43,8 @@ static void multiply_tile(void *arg, int64_t tile, int32_t worker)
     int64_t rows = least(ROWS, p->x->rows - r0), outs = least(OUTPUTS, p->w->rows - o0);
     int64_t k = p->x->cols, ldx, ldw;
     float *y = p->scratch + worker * p->per_worker, *xs = y + ROWS * OUTPUTS, *ws = xs + ROWS * k;
-    const float *x = operand(p->ops, p->x, r0, rows, xs, &ldx);
-    const float *w = operand(p->ops, p->w, o0, outs, ws, &ldw);
+    const float *x = operand(p->device, p->x, r0, rows, xs, &ldx);
+    const float *w = operand(p->device, p->w, o0, outs, ws, &ldw);
     if (k > 0)
         s24i_sgemm(false, true, rows, outs, k, 1, x, ldx, w, ldw, 0, y, outs);
     else
@@ -53,22 +53,22 @@ static void multiply_tile(void *arg, int64_t tile, int32_t worker)
     part.cols = outs;
     part.data = (char *)part.data + o0 * (part.cols > 0 && p->y->cols > 1 ? part.col_stride : 0) *
                                         s24i_dtype_size(part.dtype);
-    s24i_mat_store(p->ops->kernels, y, &part, r0, rows);
+    s24i_mat_store(p->device->kernels, y, &part, r0, rows);
 }
 
-s24_status s24i_mat_multiply(const s24i_ops *ops, const s24_mat *x, const s24_mat *w,
+s24_status s24i_mat_multiply(const s24i_device *device, const s24_mat *x, const s24_mat *w,
                              const s24_mat *y)
 {
-    product p = {.ops = ops, .x = x, .w = w, .y = y};
+    product p = {.device = device, .x = x, .w = w, .y = y};
     int64_t row_tiles = (x->rows + ROWS - 1) / ROWS;
     p.out_tiles = (w->rows + OUTPUTS - 1) / OUTPUTS;
     p.per_worker = ROWS * OUTPUTS + (ROWS + OUTPUTS) * x->cols;
     size_t size =
-        s24i_mul((size_t)p.per_worker, sizeof(float) * (size_t)s24i_workers(ops->threads));
-    p.scratch = s24i_alloc(ops->memory, size);
+        s24i_mul((size_t)p.per_worker, sizeof(float) * (size_t)s24i_workers(device->threads));
+    p.scratch = s24i_alloc(device->memory, size);
     if (!p.scratch)
         return S24_E_MEMORY;
-    s24_status status = s24i_parallel(ops->threads, multiply_tile, &p, row_tiles * p.out_tiles);
-    s24i_free(ops->memory, p.scratch, size);
+    s24_status status = s24i_parallel(device->threads, multiply_tile, &p, row_tiles * p.out_tiles);
+    s24i_free(device->memory, p.scratch, size);
     return status;
 }

@@ -48,7 +48,7 @@ double s24i_gram_diagonal(const s24i_gram *gram, int which, int64_t j)
 enum { TILE = 1024 }; /* columns of one product: what it leaves is added while it is in the cache */
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     s24i_gram *gram;
     s24i_cross *cross;
     char *scratch; /* S24I_STRIP x TILE of the accumulator's type, a worker */
@@ -92,7 +92,7 @@ static void add_row(const batch *job, int32_t type, const void *in, int64_t offs
                     int64_t n)
 {
     if (type == S24_F32) {
-        job->ops->kernels->add_f32_to_f64((const float *)in + offset, acc, n);
+        job->device->kernels->add_f32_to_f64((const float *)in + offset, acc, n);
         return;
     }
     const double *x = (const double *)in + offset;
@@ -130,60 +130,61 @@ static s24_status add_gram_batch(void *sums, int half)
 {
     batch *job = sums;
     job->half = half;
-    return s24i_parallel(job->ops->threads, gram_strip, job, strips(job->gram->dim));
+    return s24i_parallel(job->device->threads, gram_strip, job, strips(job->gram->dim));
 }
 
-static s24_status with_scratch(const s24i_ops *ops, s24i_rows *rows, batch *job, const s24_mat *x,
-                               const s24_mat *t, const s24_mat *row_weight, s24i_add_batch_fn add)
+static s24_status with_scratch(const s24i_device *device, s24i_rows *rows, batch *job,
+                               const s24_mat *x, const s24_mat *t, const s24_mat *row_weight,
+                               s24i_add_batch_fn add)
 {
-    size_t size = scratch_bytes(rows) * (size_t)s24i_workers(ops->threads);
-    if (!(job->scratch = s24i_alloc(ops->memory, size)))
+    size_t size = scratch_bytes(rows) * (size_t)s24i_workers(device->threads);
+    if (!(job->scratch = s24i_alloc(device->memory, size)))
         return S24_E_MEMORY;
     s24_status status = S24_OK;
     if (x)
-        status = s24i_rows_add(ops, rows, x, t, row_weight, add, job);
+        status = s24i_rows_add(device, rows, x, t, row_weight, add, job);
     for (int half = 0; !x && !status && half < 2; half++)
         if (rows->filled[half]) {
             status = add(job, half);
             rows->filled[half] = 0;
         }
-    s24i_free(ops->memory, job->scratch, size);
+    s24i_free(device->memory, job->scratch, size);
     return status;
 }
 
-s24_status s24i_gram_init(const s24i_ops *ops, s24i_gram *gram, int64_t dim, int32_t type)
+s24_status s24i_gram_init(const s24i_device *device, s24i_gram *gram, int64_t dim, int32_t type)
 {
     *gram = (s24i_gram){.dim = dim};
-    s24_status status = s24i_rows_init(ops, &gram->rows, dim, 0, type);
+    s24_status status = s24i_rows_init(device, &gram->rows, dim, 0, type);
     for (int half = 0; !status && half < 2; half++)
-        if (!(gram->half[half] = s24i_alloc_zero(ops->memory, s24i_gram_half_bytes(dim))))
+        if (!(gram->half[half] = s24i_alloc_zero(device->memory, s24i_gram_half_bytes(dim))))
             status = S24_E_MEMORY;
     if (status)
-        s24i_gram_fini(ops, gram);
+        s24i_gram_fini(device, gram);
     return status;
 }
 
-void s24i_gram_fini(const s24i_ops *ops, s24i_gram *gram)
+void s24i_gram_fini(const s24i_device *device, s24i_gram *gram)
 {
     for (int half = 0; half < 2; half++)
-        s24i_free(ops->memory, gram->half[half], s24i_gram_half_bytes(gram->dim));
-    s24i_rows_fini(ops, &gram->rows);
+        s24i_free(device->memory, gram->half[half], s24i_gram_half_bytes(gram->dim));
+    s24i_rows_fini(device, &gram->rows);
     gram->half[0] = gram->half[1] = NULL;
 }
 
-s24_status s24i_gram_add(const s24i_ops *ops, s24i_gram *gram, const s24_mat *x,
+s24_status s24i_gram_add(const s24i_device *device, s24i_gram *gram, const s24_mat *x,
                          const s24_mat *row_weight)
 {
-    batch job = {.ops = ops, .gram = gram};
-    return with_scratch(ops, &gram->rows, &job, x, NULL, row_weight, add_gram_batch);
+    batch job = {.device = device, .gram = gram};
+    return with_scratch(device, &gram->rows, &job, x, NULL, row_weight, add_gram_batch);
 }
 
-s24_status s24i_gram_flush(const s24i_ops *ops, s24i_gram *gram)
+s24_status s24i_gram_flush(const s24i_device *device, s24i_gram *gram)
 {
-    batch job = {.ops = ops, .gram = gram};
+    batch job = {.device = device, .gram = gram};
     if (!gram->rows.filled[0] && !gram->rows.filled[1])
         return S24_OK;
-    return with_scratch(ops, &gram->rows, &job, NULL, NULL, NULL, add_gram_batch);
+    return with_scratch(device, &gram->rows, &job, NULL, NULL, NULL, add_gram_batch);
 }
 
 /* ---- cross: T^T X, strips of outputs ---- */
@@ -214,8 +215,8 @@ static void add_norms(const batch *job)
     for (int64_t i = 0; i < rows->filled[job->half]; i++) {
         int64_t t = i * width + rows->x_cols;
         if (rows->type == S24_F32) {
-            job->ops->kernels->add_squares((const float *)rows->batch[job->half] + t, norm2,
-                                           rows->t_cols);
+            job->device->kernels->add_squares((const float *)rows->batch[job->half] + t, norm2,
+                                              rows->t_cols);
             continue;
         }
         const double *row = (const double *)rows->batch[job->half] + t;
@@ -229,7 +230,7 @@ static s24_status add_cross_batch(void *sums, int half)
     batch *job = sums;
     job->half = half;
     add_norms(job);
-    return s24i_parallel(job->ops->threads, cross_strip, job,
+    return s24i_parallel(job->device->threads, cross_strip, job,
                          (job->cross->out + S24I_STRIP - 1) / S24I_STRIP);
 }
 
@@ -238,43 +239,43 @@ static size_t cross_half_bytes(const s24i_cross *cross)
     return s24i_mul(s24i_mul((size_t)cross->out, (size_t)cross->in), sizeof(double));
 }
 
-s24_status s24i_cross_init(const s24i_ops *ops, s24i_cross *cross, int64_t out, int64_t in,
+s24_status s24i_cross_init(const s24i_device *device, s24i_cross *cross, int64_t out, int64_t in,
                            int32_t type)
 {
     *cross = (s24i_cross){.out = out, .in = in};
-    s24_status status = s24i_rows_init(ops, &cross->rows, in, out, type);
+    s24_status status = s24i_rows_init(device, &cross->rows, in, out, type);
     for (int half = 0; !status && half < 2; half++) {
-        cross->half[half] = s24i_alloc_zero(ops->memory, cross_half_bytes(cross));
-        cross->norm2[half] = s24i_alloc_zero(ops->memory, (size_t)out * sizeof(double));
+        cross->half[half] = s24i_alloc_zero(device->memory, cross_half_bytes(cross));
+        cross->norm2[half] = s24i_alloc_zero(device->memory, (size_t)out * sizeof(double));
         if (!cross->half[half] || !cross->norm2[half])
             status = S24_E_MEMORY;
     }
     if (status)
-        s24i_cross_fini(ops, cross);
+        s24i_cross_fini(device, cross);
     return status;
 }
 
-void s24i_cross_fini(const s24i_ops *ops, s24i_cross *cross)
+void s24i_cross_fini(const s24i_device *device, s24i_cross *cross)
 {
     for (int half = 0; half < 2; half++) {
-        s24i_free(ops->memory, cross->half[half], cross_half_bytes(cross));
-        s24i_free(ops->memory, cross->norm2[half], (size_t)cross->out * sizeof(double));
+        s24i_free(device->memory, cross->half[half], cross_half_bytes(cross));
+        s24i_free(device->memory, cross->norm2[half], (size_t)cross->out * sizeof(double));
         cross->half[half] = cross->norm2[half] = NULL;
     }
-    s24i_rows_fini(ops, &cross->rows);
+    s24i_rows_fini(device, &cross->rows);
 }
 
-s24_status s24i_cross_add(const s24i_ops *ops, s24i_cross *cross, const s24_mat *x,
+s24_status s24i_cross_add(const s24i_device *device, s24i_cross *cross, const s24_mat *x,
                           const s24_mat *t, const s24_mat *row_weight)
 {
-    batch job = {.ops = ops, .cross = cross};
-    return with_scratch(ops, &cross->rows, &job, x, t, row_weight, add_cross_batch);
+    batch job = {.device = device, .cross = cross};
+    return with_scratch(device, &cross->rows, &job, x, t, row_weight, add_cross_batch);
 }
 
-s24_status s24i_cross_flush(const s24i_ops *ops, s24i_cross *cross)
+s24_status s24i_cross_flush(const s24i_device *device, s24i_cross *cross)
 {
-    batch job = {.ops = ops, .cross = cross};
+    batch job = {.device = device, .cross = cross};
     if (!cross->rows.filled[0] && !cross->rows.filled[1])
         return S24_OK;
-    return with_scratch(ops, &cross->rows, &job, NULL, NULL, NULL, add_cross_batch);
+    return with_scratch(device, &cross->rows, &job, NULL, NULL, NULL, add_cross_batch);
 }

@@ -45,22 +45,20 @@ const float *s24i_mat_row(const s24_mat *mat, int64_t row);
 /* The reverse, rounding to nearest even. */
 void s24i_mat_store(const s24i_kernels *kernels, const float *in, const s24_mat *mat, int64_t row,
                     int64_t count);
-/* The whole view as contiguous f32, on all threads; S24_E_NONFINITE names the first place as `what`. */
-s24_status s24i_mat_read(const s24i_ops *ops, const s24_mat *mat, const char *what, float *out);
 /* dst = src, any types (integers and booleans only to themselves). */
-s24_status s24i_mat_copy(const s24i_ops *ops, const s24_mat *src, const s24_mat *dst);
+s24_status s24i_mat_copy(const s24i_device *device, const s24_mat *src, const s24_mat *dst);
 /* y = x w^T, f32 accumulation (gemm.c). */
-s24_status s24i_mat_multiply(const s24i_ops *ops, const s24_mat *x, const s24_mat *w,
+s24_status s24i_mat_multiply(const s24i_device *device, const s24_mat *x, const s24_mat *w,
                              const s24_mat *y);
 
 /* ---- Calibration sums (gram.c, cross.c) ---- */
 
-s24_status s24i_gram_init(const s24i_ops *ops, s24i_gram *gram, int64_t dim, int32_t type);
-void s24i_gram_fini(const s24i_ops *ops, s24i_gram *gram);
-s24_status s24i_gram_add(const s24i_ops *ops, s24i_gram *gram, const s24_mat *x,
+s24_status s24i_gram_init(const s24i_device *device, s24i_gram *gram, int64_t dim, int32_t type);
+void s24i_gram_fini(const s24i_device *device, s24i_gram *gram);
+s24_status s24i_gram_add(const s24i_device *device, s24i_gram *gram, const s24_mat *x,
                          const s24_mat *row_weight);
 /* Bring the rows that wait into the sums. Everything that reads a gram or a cross needs it flushed. */
-s24_status s24i_gram_flush(const s24i_ops *ops, s24i_gram *gram);
+s24_status s24i_gram_flush(const s24i_device *device, s24i_gram *gram);
 size_t s24i_gram_half_bytes(int64_t dim);
 /* Offset in doubles and width of strip i; its rows start at i * S24I_STRIP. */
 int64_t s24i_strip_offset(int64_t dim, int64_t strip);
@@ -70,64 +68,61 @@ const double *s24i_gram_row(const s24i_gram *gram, int half, int64_t i);
 /* H_jj of `which` halves. */
 double s24i_gram_diagonal(const s24i_gram *gram, int which, int64_t j);
 
-s24_status s24i_cross_init(const s24i_ops *ops, s24i_cross *cross, int64_t out, int64_t in,
+s24_status s24i_cross_init(const s24i_device *device, s24i_cross *cross, int64_t out, int64_t in,
                            int32_t type);
-void s24i_cross_fini(const s24i_ops *ops, s24i_cross *cross);
-s24_status s24i_cross_add(const s24i_ops *ops, s24i_cross *cross, const s24_mat *x,
+void s24i_cross_fini(const s24i_device *device, s24i_cross *cross);
+s24_status s24i_cross_add(const s24i_device *device, s24i_cross *cross, const s24_mat *x,
                           const s24_mat *t, const s24_mat *row_weight);
-s24_status s24i_cross_flush(const s24i_ops *ops, s24i_cross *cross);
+s24_status s24i_cross_flush(const s24i_device *device, s24i_cross *cross);
 
 /* ---- Factorisation (factor.c) ---- */
 
 /* Bytes for the inverted diagonal blocks that go with a factor: dim x S24I_BLOCK floats. */
 /* In place: the upper triangle of the symmetric s (dim x dim) becomes R with S = R R^T, R upper triangular; inverses of R's diagonal blocks
  * go to inv_diag (dim x S24I_BLOCK, block k at row k S24I_BLOCK, upper). False when a pivot R_jj^2 falls below `floor`. */
-s24_status s24i_cholesky(const s24i_ops *ops, s24i_arena *arena, int64_t dim, float *s,
-                         float *inv_diag, float floor, bool *positive);
+s24_status s24i_cholesky(const s24i_run *run, int64_t dim, float *s, float *inv_diag, float floor,
+                         bool *positive);
 /* U = R^-1, dim x dim, upper: what is below its diagonal is not written. */
-s24_status s24i_invert_factor(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
+s24_status s24i_invert_factor(const s24i_run *run, int64_t dim, const float *r,
                               const float *inv_diag, float *u);
 /* K = (R R^T)^-1, dim x dim, symmetric; may be r itself. */
-s24_status s24i_inverse(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
-                        const float *inv_diag, float *k);
+s24_status s24i_inverse(const s24i_run *run, int64_t dim, const float *r, const float *inv_diag,
+                        float *k);
 /* X <- X (R R^T)^-1 for X rows x dim. */
-s24_status s24i_solve_rows(const s24i_ops *ops, s24i_arena *arena, int64_t dim, const float *r,
-                           const float *inv_diag, float *x, int64_t rows);
+s24_status s24i_solve_rows(const s24i_run *run, int64_t dim, const float *r, const float *inv_diag,
+                           float *x, int64_t rows);
 
 /* ---- Unit-diagonal coordinates (scaled.c) ---- */
 
 /* Its arrays from the arena; they stay taken. */
-void s24i_prepared_take(s24i_arena *arena, int64_t dim, s24i_prepared *out);
+void s24i_prepared_take(const s24i_run *run, int64_t dim, s24i_prepared *out);
 /* H = I: nothing to factor. */
 void s24i_prepare_identity(s24i_prepared *out);
 /* The parts of it that the two-halves rule repeats: S and R from `which` halves with one damping; then the aim. */
-s24_status s24i_prepare_factor(const s24i_ops *ops, s24i_arena *arena, const s24i_gram *gram,
-                               int which, s24i_damping damping, s24i_prepared *out);
-s24_status s24i_prepare_aim(const s24i_ops *ops, s24i_arena *arena, const s24i_layer *layer,
-                            int which, const s24i_prepared *prepared, float *w,
-                            const int64_t *row_of, int64_t rows);
+s24_status s24i_prepare_factor(const s24i_run *run, const s24i_gram *gram, int which,
+                               s24i_damping damping, s24i_prepared *out);
+s24_status s24i_prepare_aim(const s24i_run *run, const s24i_layer *layer, int which,
+                            const s24i_prepared *prepared, float *w, const int64_t *row_of,
+                            int64_t rows);
 /* F = (S + rho I)^-1, dim x dim; S24_E_NUMERIC when that has no Cholesky factor. */
-s24_status s24i_shifted_inverse(const s24i_ops *ops, s24i_arena *arena,
-                                const s24i_prepared *prepared, double rho, float *f);
-/* variance[j] = 1 / [S^-1]_jj: of input j given all others. */
-s24_status s24i_variances(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
-                          float *variance);
-/* order = the inputs by falling key, ties to the lower index. */
-void s24i_order_by(s24i_arena *arena, const float *key, int64_t count, int64_t *order);
-/* The same layer with its inputs in another order: scale, r and inv_diag only. Its arrays stay taken. */
-s24_status s24i_reorder(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
-                        const int64_t *order, s24i_prepared *out);
-/* v <- v diag(1/scale), dead columns 0. */
-s24_status s24i_unscale(const s24i_ops *ops, const s24i_prepared *prepared, float *v, int64_t rows);
+s24_status s24i_shifted_inverse(const s24i_run *run, const s24i_prepared *prepared, double rho,
+                                float *f);
 
 /* ---- Losses in double (loss.c) ---- */
 
 /* sum over rows e of A - B of e H e^T, H of `which` halves (gram NULL: identity). b NULL: zero. */
-s24_status s24i_quadratic(const s24i_ops *ops, s24i_arena *arena, const s24i_gram *gram, int which,
-                          const s24_mat *a, const s24_mat *b, double *value);
+s24_status s24i_quadratic(const s24i_run *run, const s24i_gram *gram, int which, const s24_mat *a,
+                          const s24_mat *b, double *value);
 /* The loss against the blended target and the squared norm of that target. Row i of w and v is output row_of[i] (NULL: i). */
-s24_status s24i_target_loss(const s24i_ops *ops, s24i_arena *arena, const s24i_gram *gram,
-                            const s24i_cross *cross, int which, double blend, const s24_mat *w,
-                            const s24_mat *v, const int64_t *row_of, double *loss, double *norm);
+s24_status s24i_target_loss(const s24i_run *run, const s24i_layer *layer, int which,
+                            const s24_mat *w, const s24_mat *v, const int64_t *row_of, double *loss,
+                            double *norm);
+
+/* Of input_weights: where there is no variance. */
+enum { S24I_WEIGHT_ENERGY, S24I_WEIGHT_ERROR };
+
+#define S24I_OPERATION(scratch, name, parameters, arguments) s24_status s24i_cpu_##name parameters;
+#include "ops/linear/linear.def"
+#undef S24I_OPERATION
 
 #endif

@@ -8,7 +8,7 @@
 enum { CHUNK = 1024, TILE = 16 };
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     const s24i_gram *gram;
     const s24i_cross *cross;
     int which;
@@ -24,10 +24,10 @@ typedef struct {
 
 static void difference_row(const sum *s, int64_t row, double *e, double *scratch)
 {
-    s24i_mat_load_f64(s->ops->kernels, s->a, row, 1, e);
+    s24i_mat_load_f64(s->device->kernels, s->a, row, 1, e);
     if (!s->b)
         return;
-    s24i_mat_load_f64(s->ops->kernels, s->b, row, 1, scratch);
+    s24i_mat_load_f64(s->device->kernels, s->b, row, 1, scratch);
     for (int64_t j = 0; j < s->a->cols; j++)
         e[j] -= scratch[j];
 }
@@ -55,7 +55,7 @@ static void square_row(void *arg, int64_t row, int32_t worker)
     int64_t n = s->a->cols;
     double *e = s->product + worker * S24I_STRIP * n;
     difference_row(s, row, e, e + n);
-    s->partial[row] = s->ops->kernels->dot_f64(e, e, n);
+    s->partial[row] = s->device->kernels->dot_f64(e, e, n);
 }
 
 /* ---- one strip ---- */
@@ -68,7 +68,7 @@ static double row_sum(const sum *s, int64_t i, const double *g)
         if (!(s->which & (half ? S24I_SECOND : S24I_FIRST)))
             continue;
         const double *h = s24i_gram_row(s->gram, half, i);
-        total += 2 * s->ops->kernels->dot_f64(g, h, i + 1) - g[i] * h[i];
+        total += 2 * s->device->kernels->dot_f64(g, h, i + 1) - g[i] * h[i];
     }
     return total;
 }
@@ -83,7 +83,7 @@ static double block_sum(const sum *s, int64_t top, int64_t height, double *produ
         float *g = (float *)(product + n);
         s24i_sgemm(true, false, height, width, s->rows, 1, e + top, n, e, n, 0, g, width);
         for (int64_t i = 0; i < height; i++) {
-            s->ops->kernels->difference_f64(g + i * width, NULL, product, top + i + 1);
+            s->device->kernels->difference_f64(g + i * width, NULL, product, top + i + 1);
             total += row_sum(s, top + i, product);
         }
         return total;
@@ -118,7 +118,7 @@ static double in_order(const double *partial, int64_t count)
 static s24_status sum_chunks(sum *s, double *value)
 {
     int64_t strips = (s->a->cols + S24I_STRIP - 1) / S24I_STRIP;
-    s24i_threads *threads = s->ops->threads;
+    s24i_threads *threads = s->device->threads;
     s24_status status = S24_OK;
     for (int64_t i = 0; i < strips; i++)
         s->partial[i] = 0;
@@ -133,30 +133,31 @@ static s24_status sum_chunks(sum *s, double *value)
     return status;
 }
 
-s24_status s24i_quadratic(const s24i_ops *ops, s24i_arena *arena, const s24i_gram *gram, int which,
-                          const s24_mat *a, const s24_mat *b, double *value)
+s24_status s24i_quadratic(const s24i_run *run, const s24i_gram *gram, int which, const s24_mat *a,
+                          const s24_mat *b, double *value)
 {
-    size_t mark = arena->used, rows = (size_t)a->rows, cols = (size_t)a->cols;
+    size_t mark = run->arena->used, rows = (size_t)a->rows, cols = (size_t)a->cols;
     size_t strips = cols / S24I_STRIP + 1;
-    sum s = {.ops = ops, .gram = gram, .which = which, .a = a, .b = b};
+    sum s = {.device = run->device, .gram = gram, .which = which, .a = a, .b = b};
     s.product = s24i_arena_take(
-        arena, s24i_mul(S24I_STRIP * cols, (size_t)s24i_workers(ops->threads)), sizeof(double));
-    s.partial = s24i_arena_take(arena, gram ? strips : rows, sizeof(double));
+        run->arena, s24i_mul(S24I_STRIP * cols, (size_t)s24i_workers(run->device->threads)),
+        sizeof(double));
+    s.partial = s24i_arena_take(run->arena, gram ? strips : rows, sizeof(double));
     if (gram)
-        s.e = s24i_arena_take(arena, cols * (rows < CHUNK ? rows : CHUNK),
+        s.e = s24i_arena_take(run->arena, cols * (rows < CHUNK ? rows : CHUNK),
                               gram->rows.type == S24_F32 ? sizeof(float) : sizeof(double));
     s24_status status = S24_OK;
-    if (s24i_counting(arena))
+    if (s24i_counting(run))
         goto done;
     if (gram) {
-        arena->flops += s24i_product_flops(a->rows, a->cols) / 2; /* E^T E is symmetric */
+        run->arena->flops += s24i_product_flops(a->rows, a->cols) / 2; /* E^T E is symmetric */
         status = sum_chunks(&s, value);
     } else {
-        status = s24i_parallel(ops->threads, square_row, &s, a->rows);
+        status = s24i_parallel(run->device->threads, square_row, &s, a->rows);
         *value = in_order(s.partial, a->rows);
     }
 done:
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }
 
@@ -167,28 +168,28 @@ static void cross_row(void *arg, int64_t row, int32_t worker)
     const sum *s = arg;
     int64_t n = s->a->cols, source = (s->row_of ? s->row_of[row] : row) * n;
     double *a = s->product + worker * n;
-    s24i_mat_load_f64(s->ops->kernels, s->a, row, 1, a);
+    s24i_mat_load_f64(s->device->kernels, s->a, row, 1, a);
     s->partial[row] = 0;
     for (int half = 0; half < 2; half++)
         if (s->which & (half ? S24I_SECOND : S24I_FIRST))
-            s->partial[row] += s->ops->kernels->dot_f64(a, s->cross->half[half] + source, n);
+            s->partial[row] += s->device->kernels->dot_f64(a, s->cross->half[half] + source, n);
 }
 
 /* <C, A> */
-static s24_status cross_product(const s24i_ops *ops, s24i_arena *arena, const s24i_cross *cross,
-                                int which, const s24_mat *a, const int64_t *row_of, double *value)
+static s24_status cross_product(const s24i_run *run, const s24i_cross *cross, int which,
+                                const s24_mat *a, const int64_t *row_of, double *value)
 {
-    size_t mark = arena->used;
-    sum s = {.ops = ops, .cross = cross, .which = which, .a = a, .row_of = row_of};
-    s.product = s24i_arena_take(arena, (size_t)a->cols * (size_t)s24i_workers(ops->threads),
-                                sizeof(double));
-    s.partial = s24i_arena_take(arena, (size_t)a->rows, sizeof(double));
+    size_t mark = run->arena->used;
+    sum s = {.device = run->device, .cross = cross, .which = which, .a = a, .row_of = row_of};
+    s.product = s24i_arena_take(
+        run->arena, (size_t)a->cols * (size_t)s24i_workers(run->device->threads), sizeof(double));
+    s.partial = s24i_arena_take(run->arena, (size_t)a->rows, sizeof(double));
     s24_status status = S24_OK;
-    if (!s24i_counting(arena)) {
-        status = s24i_parallel(ops->threads, cross_row, &s, a->rows);
+    if (!s24i_counting(run)) {
+        status = s24i_parallel(run->device->threads, cross_row, &s, a->rows);
         *value = in_order(s.partial, a->rows);
     }
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }
 
@@ -196,21 +197,23 @@ static s24_status cross_product(const s24i_ops *ops, s24i_arena *arena, const s2
  * With q(A) = sum a H a^T, the inner product of X V^T and X W^T is (q(V) + q(W) - q(W - V)) / 2, so the loss against
  * T = (1 - b) X W^T + b T_d needs three quadratic forms and two products with C.
  */
-s24_status s24i_target_loss(const s24i_ops *ops, s24i_arena *arena, const s24i_gram *gram,
-                            const s24i_cross *cross, int which, double blend, const s24_mat *w,
-                            const s24_mat *v, const int64_t *row_of, double *loss, double *norm)
+s24_status s24i_target_loss(const s24i_run *run, const s24i_layer *layer, int which,
+                            const s24_mat *w, const s24_mat *v, const int64_t *row_of, double *loss,
+                            double *norm)
 {
-    double qv = 0, qw = 0, qe = 0, cv = 0, cw = 0, b = blend, tt = 0;
-    s24_status status = s24i_quadratic(ops, arena, gram, which, v, NULL, &qv);
+    const s24i_gram *gram = layer->gram;
+    const s24i_cross *cross = layer->cross;
+    double qv = 0, qw = 0, qe = 0, cv = 0, cw = 0, b = layer->blend, tt = 0;
+    s24_status status = s24i_quadratic(run, gram, which, v, NULL, &qv);
     if (!status)
-        status = s24i_quadratic(ops, arena, gram, which, w, NULL, &qw);
+        status = s24i_quadratic(run, gram, which, w, NULL, &qw);
     if (!status)
-        status = s24i_quadratic(ops, arena, gram, which, w, v, &qe);
+        status = s24i_quadratic(run, gram, which, w, v, &qe);
     if (!status)
-        status = cross_product(ops, arena, cross, which, v, row_of, &cv);
+        status = cross_product(run, cross, which, v, row_of, &cv);
     if (!status)
-        status = cross_product(ops, arena, cross, which, w, row_of, &cw);
-    if (status || s24i_counting(arena))
+        status = cross_product(run, cross, which, w, row_of, &cw);
+    if (status || s24i_counting(run))
         return status;
     for (int64_t i = 0; i < 2 * w->rows; i++)
         if (which & (i % 2 ? S24I_SECOND : S24I_FIRST))

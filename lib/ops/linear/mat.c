@@ -150,7 +150,7 @@ void s24i_mat_store(const s24i_kernels *kernels, const float *in, const s24_mat 
 enum { TILE = 64 };
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     const s24_mat *src, *dst;
     float *out;
     _Atomic int64_t bad; /* first offending element, rows * cols when none */
@@ -172,16 +172,17 @@ static void read_tile(void *arg, int64_t tile, int32_t worker)
     whole *job = arg;
     int64_t cols = job->src->cols, count = tile_rows(job->src->rows, tile) * cols;
     float *out = job->out + tile * TILE * cols;
-    s24i_mat_load(job->ops->kernels, job->src, tile * TILE, tile_rows(job->src->rows, tile), out);
-    int64_t bad = job->ops->kernels->first_nonfinite(out, count);
+    s24i_mat_load(job->device->kernels, job->src, tile * TILE, tile_rows(job->src->rows, tile),
+                  out);
+    int64_t bad = job->device->kernels->first_nonfinite(out, count);
     if (bad >= 0)
         s24i_keep_minimum(&job->bad, tile * TILE * cols + bad);
 }
 
-s24_status s24i_mat_read(const s24i_ops *ops, const s24_mat *mat, const char *what, float *out)
+s24_status s24i_cpu_mat_read(const s24i_run *run, const s24_mat *mat, const char *what, float *out)
 {
-    whole job = {.ops = ops, .src = mat, .out = out, .bad = mat->rows * mat->cols};
-    s24_status status = s24i_parallel(ops->threads, read_tile, &job, tiles(mat->rows));
+    whole job = {.device = run->device, .src = mat, .out = out, .bad = mat->rows * mat->cols};
+    s24_status status = s24i_parallel(run->device->threads, read_tile, &job, tiles(mat->rows));
     int64_t bad = atomic_load(&job.bad);
     if (status == S24_OK && bad < mat->rows * mat->cols)
         status = s24i_fail(S24_E_NONFINITE, "%s: row %lld, column %lld is %g", what,
@@ -228,12 +229,12 @@ static void copy_tile(void *arg, int64_t tile, int32_t worker)
         if (job->src->dtype == job->dst->dtype)
             copy_exact(job->src, job->dst, tile * TILE + i);
         else
-            convert_row(job->ops->kernels, job->src, job->dst, tile * TILE + i);
+            convert_row(job->device->kernels, job->src, job->dst, tile * TILE + i);
     }
 }
 
-s24_status s24i_mat_copy(const s24i_ops *ops, const s24_mat *src, const s24_mat *dst)
+s24_status s24i_mat_copy(const s24i_device *device, const s24_mat *src, const s24_mat *dst)
 {
-    whole job = {.ops = ops, .src = src, .dst = dst};
-    return s24i_parallel(ops->threads, copy_tile, &job, tiles(src->rows));
+    whole job = {.device = device, .src = src, .dst = dst};
+    return s24i_parallel(device->threads, copy_tile, &job, tiles(src->rows));
 }

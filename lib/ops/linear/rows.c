@@ -16,28 +16,28 @@ static size_t batch_bytes(const s24i_rows *rows)
                     rows->type == S24_F32 ? sizeof(float) : sizeof(double));
 }
 
-s24_status s24i_rows_init(const s24i_ops *ops, s24i_rows *rows, int64_t x_cols, int64_t t_cols,
-                          int32_t type)
+s24_status s24i_rows_init(const s24i_device *device, s24i_rows *rows, int64_t x_cols,
+                          int64_t t_cols, int32_t type)
 {
     *rows = (s24i_rows){.x_cols = x_cols, .t_cols = t_cols, .type = type};
     for (int half = 0; half < 2; half++)
-        if (!(rows->batch[half] = s24i_alloc(ops->memory, batch_bytes(rows)))) {
-            s24i_rows_fini(ops, rows);
+        if (!(rows->batch[half] = s24i_alloc(device->memory, batch_bytes(rows)))) {
+            s24i_rows_fini(device, rows);
             return S24_E_MEMORY;
         }
     return S24_OK;
 }
 
-void s24i_rows_fini(const s24i_ops *ops, s24i_rows *rows)
+void s24i_rows_fini(const s24i_device *device, s24i_rows *rows)
 {
     for (int half = 0; half < 2; half++) {
-        s24i_free(ops->memory, rows->batch[half], batch_bytes(rows));
+        s24i_free(device->memory, rows->batch[half], batch_bytes(rows));
         rows->batch[half] = NULL;
     }
 }
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     s24i_rows *rows;
     const s24_mat *x, *t;
     const double *weight; /* one a row of x, NULL for ones */
@@ -56,7 +56,7 @@ static double weight_of(const intake *in, int64_t row)
 static int64_t first_bad(const intake *in, const s24_mat *mat, int64_t row, double *scratch)
 {
     double limit = largest_square(in->rows->type), weight = weight_of(in, row);
-    s24i_mat_load_f64(in->ops->kernels, mat, row, 1, scratch);
+    s24i_mat_load_f64(in->device->kernels, mat, row, 1, scratch);
     for (int64_t j = 0; j < mat->cols; j++)
         if (!(scratch[j] * scratch[j] * weight < limit))
             return j;
@@ -65,7 +65,7 @@ static int64_t first_bad(const intake *in, const s24_mat *mat, int64_t row, doub
 
 static bool row_is_good(const intake *in, const s24_mat *mat, int64_t row, double *scratch)
 {
-    const s24i_kernels *kernels = in->ops->kernels;
+    const s24i_kernels *kernels = in->device->kernels;
     double sum;
     if (in->rows->type == S24_F32) {
         const float *values = s24i_mat_row(mat, row);
@@ -117,7 +117,7 @@ static s24_status check_all(intake *in)
 {
     atomic_store(&in->bad, INT64_MAX);
     s24_status status =
-        s24i_parallel(in->ops->threads, check_tile, in, (in->x->rows + TILE - 1) / TILE);
+        s24i_parallel(in->device->threads, check_tile, in, (in->x->rows + TILE - 1) / TILE);
     int64_t bad = atomic_load(&in->bad);
     return status || bad == INT64_MAX ? status : name_bad_row(in, bad);
 }
@@ -153,7 +153,7 @@ static void scale_f64(double *row, int64_t n, double weight)
 static void take_row(const intake *in, int64_t row, int64_t half, int64_t place)
 {
     const s24i_rows *rows = in->rows;
-    const s24i_kernels *kernels = in->ops->kernels;
+    const s24i_kernels *kernels = in->device->kernels;
     int64_t width = rows->x_cols + rows->t_cols;
     double weight = weight_of(in, row);
     if (rows->type == S24_F32) {
@@ -216,7 +216,7 @@ static s24_status take_some(intake *in, s24i_add_batch_fn add, void *sums)
     s24i_rows *rows = in->rows;
     in->count = room(rows, in->x->rows - in->first);
     s24_status status =
-        s24i_parallel(in->ops->threads, take_tile, in, (in->count + TILE - 1) / TILE);
+        s24i_parallel(in->device->threads, take_tile, in, (in->count + TILE - 1) / TILE);
     if (status)
         return status;
     for (int64_t i = 0; i < in->count; i++) {
@@ -236,7 +236,7 @@ static s24_status take_some(intake *in, s24i_add_batch_fn add, void *sums)
 
 static s24_status read_weights(const intake *in, const s24_mat *row_weight, double *weight)
 {
-    s24i_mat_load_f64(in->ops->kernels, row_weight, 0, row_weight->rows, weight);
+    s24i_mat_load_f64(in->device->kernels, row_weight, 0, row_weight->rows, weight);
     for (int64_t i = 0; i < row_weight->rows; i++)
         if (!(weight[i] >= 0 && weight[i] < INFINITY))
             return s24i_fail(isfinite(weight[i]) ? S24_E_ARG : S24_E_NONFINITE,
@@ -245,14 +245,15 @@ static s24_status read_weights(const intake *in, const s24_mat *row_weight, doub
     return S24_OK;
 }
 
-s24_status s24i_rows_add(const s24i_ops *ops, s24i_rows *rows, const s24_mat *x, const s24_mat *t,
-                         const s24_mat *row_weight, s24i_add_batch_fn add, void *sums)
+s24_status s24i_rows_add(const s24i_device *device, s24i_rows *rows, const s24_mat *x,
+                         const s24_mat *t, const s24_mat *row_weight, s24i_add_batch_fn add,
+                         void *sums)
 {
-    intake in = {.ops = ops, .rows = rows, .x = x, .t = t};
+    intake in = {.device = device, .rows = rows, .x = x, .t = t};
     int64_t widest = rows->x_cols > rows->t_cols ? rows->x_cols : rows->t_cols;
-    size_t scratch = s24i_mul((size_t)(s24i_workers(ops->threads) * widest), sizeof(double));
+    size_t scratch = s24i_mul((size_t)(s24i_workers(device->threads) * widest), sizeof(double));
     size_t weights = row_weight ? (size_t)row_weight->rows * sizeof(double) : 0;
-    double *block = s24i_alloc(ops->memory, scratch + weights);
+    double *block = s24i_alloc(device->memory, scratch + weights);
     if (!block)
         return S24_E_MEMORY;
     in.scratch = block;
@@ -266,6 +267,6 @@ s24_status s24i_rows_add(const s24i_ops *ops, s24i_rows *rows, const s24_mat *x,
         status = check_all(&in);
     while (!status && in.first < x->rows)
         status = take_some(&in, add, sums);
-    s24i_free(ops->memory, block, scratch + weights);
+    s24i_free(device->memory, block, scratch + weights);
     return status;
 }

@@ -10,17 +10,17 @@
 #define FIRST_CLIMB 1e-6  /* where the ladder starts from no damping at all */
 enum { LADDER = 6, TILE = 64, ROWS = 32 };
 
-void s24i_prepared_take(s24i_arena *arena, int64_t dim, s24i_prepared *out)
+void s24i_prepared_take(const s24i_run *run, int64_t dim, s24i_prepared *out)
 {
     size_t n = (size_t)dim;
     *out = (s24i_prepared){.dim = dim, .heldout = NAN};
-    out->scale = s24i_arena_take(arena, n, sizeof(float));
-    out->inverse = s24i_arena_take(arena, n, sizeof(double));
-    out->share = s24i_arena_take(arena, n, sizeof(float));
-    out->dead = s24i_arena_take(arena, n, 1);
-    out->s = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
-    out->r = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
-    out->inv_diag = s24i_arena_take(arena, n * S24I_BLOCK, sizeof(float));
+    out->scale = s24i_arena_take(run->arena, n, sizeof(float));
+    out->inverse = s24i_arena_take(run->arena, n, sizeof(double));
+    out->share = s24i_arena_take(run->arena, n, sizeof(float));
+    out->dead = s24i_arena_take(run->arena, n, 1);
+    out->s = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
+    out->r = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
+    out->inv_diag = s24i_arena_take(run->arena, n * S24I_BLOCK, sizeof(float));
 }
 
 /* scale, dead and nothing else. Delta_j is `damp` times the diagonal entry, the mean of all, or both. */
@@ -89,20 +89,19 @@ static void fill_tile(void *arg, int64_t index, int32_t worker)
     }
 }
 
-s24_status s24i_prepare_factor(const s24i_ops *ops, s24i_arena *arena, const s24i_gram *gram,
-                               int which, s24i_damping damping, s24i_prepared *out)
+s24_status s24i_prepare_factor(const s24i_run *run, const s24i_gram *gram, int which,
+                               s24i_damping damping, s24i_prepared *out)
 {
-    if (s24i_counting(arena))
-        return s24i_cholesky(ops, arena, out->dim, NULL, NULL, 0, NULL);
+    if (s24i_counting(run))
+        return s24i_cholesky(run, out->dim, NULL, NULL, 0, NULL);
     fill f = {.gram = gram, .which = which, .out = out, .tiles = (out->dim + TILE - 1) / TILE};
-    f.kernels = ops->kernels;
+    f.kernels = run->device->kernels;
     bool positive = false;
     for (out->climbs = 0; !positive && out->climbs <= LADDER; out->climbs++) {
         set_scale(gram, which, damping, out);
-        s24_status status = s24i_parallel(ops->threads, fill_tile, &f, f.tiles * f.tiles);
+        s24_status status = s24i_parallel(run->device->threads, fill_tile, &f, f.tiles * f.tiles);
         if (!status)
-            status =
-                s24i_cholesky(ops, arena, out->dim, out->r, out->inv_diag, PIVOT_FLOOR, &positive);
+            status = s24i_cholesky(run, out->dim, out->r, out->inv_diag, PIVOT_FLOOR, &positive);
         if (status)
             return status;
         out->damp = damping.value;
@@ -137,7 +136,7 @@ void s24i_prepare_identity(s24i_prepared *out)
 /* ---- the aim ---- */
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     const s24i_layer *layer;
     const s24i_prepared *prepared;
     int which;
@@ -151,7 +150,7 @@ static void scale_row(void *arg, int64_t i, int32_t worker)
     (void)worker;
     const aim *a = arg;
     float *w = a->w + i * a->prepared->dim;
-    a->ops->kernels->multiply(w, a->prepared->scale, w, a->prepared->dim);
+    a->device->kernels->multiply(w, a->prepared->scale, w, a->prepared->dim);
     for (int64_t j = 0; j < a->prepared->dim; j++)
         if (a->prepared->dead[j])
             w[j] = 0;
@@ -185,38 +184,37 @@ static void add_step(void *arg, int64_t i, int32_t worker)
     (void)worker;
     const aim *a = arg;
     int64_t n = a->prepared->dim;
-    a->ops->kernels->cg_direction(a->step + i * n, a->w + i * n, (float)a->layer->blend, n);
+    a->device->kernels->cg_direction(a->step + i * n, a->w + i * n, (float)a->layer->blend, n);
     memcpy(a->w + i * n, a->step + i * n, (size_t)n * sizeof(float));
 }
 
-s24_status s24i_prepare_aim(const s24i_ops *ops, s24i_arena *arena, const s24i_layer *layer,
-                            int which, const s24i_prepared *prepared, float *w,
-                            const int64_t *row_of, int64_t rows)
+s24_status s24i_prepare_aim(const s24i_run *run, const s24i_layer *layer, int which,
+                            const s24i_prepared *prepared, float *w, const int64_t *row_of,
+                            int64_t rows)
 {
-    size_t mark = arena->used;
-    aim a = {.ops = ops, .layer = layer, .prepared = prepared, .which = which, .w = w};
+    size_t mark = run->arena->used;
+    aim a = {.device = run->device, .layer = layer, .prepared = prepared, .which = which, .w = w};
     a.row_of = row_of;
     a.rows = rows;
     bool target = layer->cross && layer->blend > 0;
     s24_status status = S24_OK;
     if (target)
-        a.step = s24i_arena_take(arena, (size_t)(rows * prepared->dim), sizeof(float));
-    if (s24i_counting(arena)) {
+        a.step = s24i_arena_take(run->arena, (size_t)(rows * prepared->dim), sizeof(float));
+    if (s24i_counting(run)) {
         if (target)
-            s24i_solve_rows(ops, arena, prepared->dim, NULL, NULL, NULL, rows);
+            s24i_solve_rows(run, prepared->dim, NULL, NULL, NULL, rows);
         goto done;
     }
-    arena->flops += target ? s24i_product_flops(rows, prepared->dim) : 0;
-    status = s24i_parallel(ops->threads, scale_row, &a, rows);
+    run->arena->flops += target ? s24i_product_flops(rows, prepared->dim) : 0;
+    status = s24i_parallel(run->device->threads, scale_row, &a, rows);
     if (target && !status)
-        status = s24i_parallel(ops->threads, step_tile, &a, (rows + ROWS - 1) / ROWS);
+        status = s24i_parallel(run->device->threads, step_tile, &a, (rows + ROWS - 1) / ROWS);
     if (target && !status)
-        status = s24i_solve_rows(ops, arena, prepared->dim, prepared->r, prepared->inv_diag, a.step,
-                                 rows);
+        status = s24i_solve_rows(run, prepared->dim, prepared->r, prepared->inv_diag, a.step, rows);
     if (target && !status)
-        status = s24i_parallel(ops->threads, add_step, &a, rows);
+        status = s24i_parallel(run->device->threads, add_step, &a, rows);
 done:
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }
 
@@ -237,10 +235,11 @@ static void unscale_row(void *arg, int64_t i, int32_t worker)
         v[j] = (float)(v[j] * p->inverse[j]);
 }
 
-s24_status s24i_unscale(const s24i_ops *ops, const s24i_prepared *prepared, float *v, int64_t rows)
+s24_status s24i_cpu_unscale(const s24i_run *run, const s24i_prepared *prepared, float *v,
+                            int64_t rows)
 {
     unscaling u = {.prepared = prepared, .v = v};
-    return s24i_parallel(ops->threads, unscale_row, &u, rows);
+    return s24i_parallel(run->device->threads, unscale_row, &u, rows);
 }
 
 /* ---- orders of the inputs ---- */
@@ -267,18 +266,16 @@ static void column_norm_strip(void *arg, int64_t strip, int32_t worker)
         c->variance[j] = (float)(1 / sum[j - first]);
 }
 
-s24_status s24i_variances(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
-                          float *variance)
+s24_status s24i_cpu_variances(const s24i_run *run, const s24i_prepared *prepared, float *variance)
 {
-    size_t mark = arena->used, n = (size_t)prepared->dim;
-    float *u = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
-    s24_status status =
-        s24i_invert_factor(ops, arena, prepared->dim, prepared->r, prepared->inv_diag, u);
+    size_t mark = run->arena->used, n = (size_t)prepared->dim;
+    float *u = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
+    s24_status status = s24i_invert_factor(run, prepared->dim, prepared->r, prepared->inv_diag, u);
     column_norms c = {n, u, variance};
-    if (!status && !s24i_counting(arena))
-        status =
-            s24i_parallel(ops->threads, column_norm_strip, &c, (int64_t)(n + STRIP - 1) / STRIP);
-    arena->used = mark;
+    if (!status && !s24i_counting(run))
+        status = s24i_parallel(run->device->threads, column_norm_strip, &c,
+                               (int64_t)(n + STRIP - 1) / STRIP);
+    run->arena->used = mark;
     return status;
 }
 
@@ -288,18 +285,19 @@ static int falling(const void *a, const void *b)
     return *x > *y ? -1 : *x < *y ? 1 : x < y ? -1 : x > y;
 }
 
-void s24i_order_by(s24i_arena *arena, const float *key, int64_t count, int64_t *order)
+s24_status s24i_cpu_order_by(const s24i_run *run, const float *key, int64_t count, int64_t *order)
 {
-    size_t mark = arena->used;
-    const void **items = s24i_arena_take(arena, (size_t)count, sizeof *items);
-    if (!s24i_counting(arena)) {
+    size_t mark = run->arena->used;
+    const void **items = s24i_arena_take(run->arena, (size_t)count, sizeof *items);
+    if (!s24i_counting(run)) {
         for (int64_t j = 0; j < count; j++)
             items[j] = key + j;
         s24i_sort(items, count, falling);
         for (int64_t j = 0; j < count; j++)
             order[j] = (const float *)items[j] - key;
     }
-    arena->used = mark;
+    run->arena->used = mark;
+    return S24_OK;
 }
 
 typedef struct {
@@ -319,22 +317,22 @@ static void reorder_row(void *arg, int64_t i, int32_t worker)
         o->to->r[i * n + j] = from[o->order[j]];
 }
 
-s24_status s24i_reorder(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
-                        const int64_t *order, s24i_prepared *out)
+s24_status s24i_cpu_reorder(const s24i_run *run, const s24i_prepared *prepared,
+                            const int64_t *order, s24i_prepared *out)
 {
     size_t n = (size_t)prepared->dim;
     bool positive = true;
     *out = (s24i_prepared){.dim = prepared->dim, .heldout = NAN};
-    out->scale = s24i_arena_take(arena, n, sizeof(float));
-    out->r = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
-    out->inv_diag = s24i_arena_take(arena, n * S24I_BLOCK, sizeof(float));
+    out->scale = s24i_arena_take(run->arena, n, sizeof(float));
+    out->r = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
+    out->inv_diag = s24i_arena_take(run->arena, n * S24I_BLOCK, sizeof(float));
     reordering o = {prepared, order, out};
     s24_status status = S24_OK;
-    if (!s24i_counting(arena))
-        status = s24i_parallel(ops->threads, reorder_row, &o, prepared->dim);
+    if (!s24i_counting(run))
+        status = s24i_parallel(run->device->threads, reorder_row, &o, prepared->dim);
     if (!status)
-        status = s24i_cholesky(ops, arena, prepared->dim, out->r, out->inv_diag, PIVOT_FLOOR / 16,
-                               &positive);
+        status =
+            s24i_cholesky(run, prepared->dim, out->r, out->inv_diag, PIVOT_FLOOR / 16, &positive);
     if (!status && !positive)
         status = s24i_fail(S24_E_NUMERIC, "H has no factor with its inputs in another order: use "
                                           "more damping");

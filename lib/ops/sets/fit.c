@@ -12,7 +12,7 @@ enum { CANDIDATES = 46, MSE_CANDIDATES = 80, REFINEMENTS = 3 };
 #define MSE_NORM 2.4f
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     int32_t method;
     const float *weight, *w;
     const uint8_t *mask;
@@ -97,8 +97,8 @@ static void judge(const fit *f, const values *v, candidate c, candidate *best)
     float sum[3];
     if (!(c.scale > 0))
         return;
-    f->ops->kernels->grid_errors(v->x, v->weight, v->count, 1 / c.scale, c.scale, c.zero, v->top,
-                                 sum);
+    f->device->kernels->grid_errors(v->x, v->weight, v->count, 1 / c.scale, c.scale, c.zero, v->top,
+                                    sum);
     for (int k = 0; k < 3; k++) {
         candidate one = {c.scale, c.zero + (float)(k - 1), sum[k], c.stored};
         bool allowed = v->form->scheme == S24I_GRID_SYM    ? k == 1
@@ -109,7 +109,7 @@ static void judge(const fit *f, const values *v, candidate c, candidate *best)
     }
 }
 
-/* Least squares for scale and zero given the codes; only for real zeros, others are refined by s24i_descend(). */
+/* Least squares for scale and zero given the codes; only for real zeros, others are refined by s24i_cpu_descend(). */
 static candidate least_squares(const values *v, candidate c)
 {
     double n = 0, sc = 0, scc = 0, sx = 0, scx = 0;
@@ -233,21 +233,25 @@ static void fit_row(void *arg, int64_t row, int32_t worker)
     fill_empty(f, row, groups);
 }
 
-s24_status s24i_grid_fit(const s24i_ops *ops, s24i_arena *arena, int32_t method,
-                         const float *weight, const float *w, const uint8_t *mask, int64_t rows,
-                         s24i_grid *grid)
+s24_status s24i_cpu_grid_fit(const s24i_run *run, int32_t method, const float *weight,
+                             const float *w, const uint8_t *mask, int64_t rows, s24i_grid *grid)
 {
-    size_t mark = arena->used;
-    fit f = {.ops = ops, .method = method, .weight = weight, .w = w, .mask = mask, .grid = grid};
-    f.scratch = s24i_arena_take(arena,
+    size_t mark = run->arena->used;
+    fit f = {.device = run->device,
+             .method = method,
+             .weight = weight,
+             .w = w,
+             .mask = mask,
+             .grid = grid};
+    f.scratch = s24i_arena_take(run->arena,
                                 2 * (size_t)s24i_grid_group(&grid->form, grid->cols) *
-                                    (size_t)s24i_workers(ops->threads),
+                                    (size_t)s24i_workers(run->device->threads),
                                 sizeof(float));
     s24_status status = S24_OK;
-    if (!s24i_counting(arena))
-        status = s24i_parallel(ops->threads, fit_row, &f, rows);
+    if (!s24i_counting(run))
+        status = s24i_parallel(run->device->threads, fit_row, &f, rows);
     if (!status)
         status = s24i_failure_raise(&f.failure);
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }

@@ -46,15 +46,15 @@ static void check_row(void *arg, int64_t i, int32_t worker)
     }
 }
 
-s24_status s24i_check_codes(const s24i_ops *ops, const s24i_grid_form *form, const uint8_t *codes,
-                            const float *scale, const float *zero, const uint8_t *mask,
-                            const uint8_t *free, const float *v, int64_t rows, int64_t cols)
+s24_status s24i_check_codes(const s24i_device *device, const s24i_grid *grid, const uint8_t *codes,
+                            const uint8_t *mask, const float *v, int64_t rows)
 {
-    claim c = {.form = form, .codes = codes, .mask = mask, .free = free, .scale = scale};
-    c.zero = zero;
+    claim c = {.form = &grid->form, .codes = codes, .mask = mask, .free = grid->free};
+    c.scale = grid->scale;
+    c.zero = grid->zero;
     c.v = v;
-    c.cols = cols;
-    s24_status status = s24i_parallel(ops->threads, check_row, &c, rows);
+    c.cols = grid->cols;
+    s24_status status = s24i_parallel(device->threads, check_row, &c, rows);
     return status ? status : s24i_failure_raise(&c.failure);
 }
 
@@ -175,11 +175,11 @@ static void round_row(void *arg, int64_t i, int32_t worker)
     }
 }
 
-s24_status s24i_grid_round(const s24i_ops *ops, const s24i_grid *grid, const float *w, int64_t rows,
-                           uint8_t *codes)
+s24_status s24i_cpu_grid_round(const s24i_run *run, const s24i_grid *grid, const float *w,
+                               int64_t rows, uint8_t *codes)
 {
     coding c = {.grid = grid, .w = w, .codes = codes};
-    return s24i_parallel(ops->threads, round_row, &c, rows);
+    return s24i_parallel(run->device->threads, round_row, &c, rows);
 }
 
 static void decode_row(void *arg, int64_t i, int32_t worker)
@@ -201,11 +201,27 @@ static void decode_row(void *arg, int64_t i, int32_t worker)
     }
 }
 
-s24_status s24i_grid_decode(const s24i_ops *ops, const s24i_grid *grid, const uint8_t *mask,
-                            int64_t rows, uint8_t *codes, float *v)
+s24_status s24i_cpu_grid_decode(const s24i_run *run, const s24i_grid *grid, const uint8_t *mask,
+                                int64_t rows, uint8_t *codes, float *v)
 {
     coding c = {.grid = grid, .mask = mask, .codes = codes, .v = v};
-    return s24i_parallel(ops->threads, decode_row, &c, rows);
+    return s24i_parallel(run->device->threads, decode_row, &c, rows);
+}
+
+static void store(const s24i_kernels *kernels, const float *values, const s24_mat *mat)
+{
+    if (mat->dtype != S24_U8)
+        s24i_mat_store(kernels, values, mat, 0, mat->rows);
+    for (int64_t i = 0; mat->dtype == S24_U8 && i < mat->rows * mat->cols; i++)
+        ((uint8_t *)mat->data)[i] = (uint8_t)values[i];
+}
+
+s24_status s24i_cpu_grid_store(const s24i_run *run, const s24i_grid *grid, const s24_mat *scales,
+                               const s24_mat *zeros)
+{
+    store(run->device->kernels, grid->scale, scales);
+    store(run->device->kernels, grid->zero, zeros);
+    return S24_OK;
 }
 
 void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *order, int64_t row,

@@ -20,26 +20,26 @@ static int64_t tiles(int64_t count, int64_t size)
     return (count + size - 1) / size;
 }
 
-void s24i_lowrank_take(s24i_arena *arena, s24i_lowrank *l)
+void s24i_lowrank_take(const s24i_run *run, s24i_lowrank *l)
 {
     int64_t least_side = least(l->rows, l->p->dim);
     size_t m = (size_t)l->rows, n = (size_t)l->p->dim;
     l->rank = least(l->rank, least_side);
     l->width = least(l->rank + OVERSAMPLE, least_side);
     size_t k = (size_t)l->width, r = (size_t)l->rank;
-    size_t workers = (size_t)s24i_workers(l->ops->threads);
-    l->q = s24i_arena_take(arena, s24i_mul(m, k), sizeof(float));
-    l->c = s24i_arena_take(arena, s24i_mul(k, n), sizeof(float));
-    l->moved = s24i_arena_take(arena, s24i_mul(k, n), sizeof(float));
-    l->image = s24i_arena_take(arena, s24i_mul(k, n), sizeof(float));
-    l->past_u = s24i_arena_take(arena, s24i_mul(m, r), sizeof(float));
-    l->past_c = s24i_arena_take(arena, s24i_mul(r, n), sizeof(float));
-    l->small = s24i_arena_take(arena, s24i_mul(3 * k, r), sizeof(float));
-    l->y = s24i_arena_take(arena, s24i_mul(m, k), sizeof(double));
-    l->square = s24i_arena_take(arena, s24i_mul(4 * k, k), sizeof(double));
-    l->values = s24i_arena_take(arena, 2 * k, sizeof(double));
-    l->work = s24i_arena_take(arena, s24i_eigen_work((int64_t)k), 1);
-    l->tile = s24i_arena_take(arena, s24i_mul(ROWS * k, workers), sizeof(double));
+    size_t workers = (size_t)s24i_workers(l->run->device->threads);
+    l->q = s24i_arena_take(run->arena, s24i_mul(m, k), sizeof(float));
+    l->c = s24i_arena_take(run->arena, s24i_mul(k, n), sizeof(float));
+    l->moved = s24i_arena_take(run->arena, s24i_mul(k, n), sizeof(float));
+    l->image = s24i_arena_take(run->arena, s24i_mul(k, n), sizeof(float));
+    l->past_u = s24i_arena_take(run->arena, s24i_mul(m, r), sizeof(float));
+    l->past_c = s24i_arena_take(run->arena, s24i_mul(r, n), sizeof(float));
+    l->small = s24i_arena_take(run->arena, s24i_mul(3 * k, r), sizeof(float));
+    l->y = s24i_arena_take(run->arena, s24i_mul(m, k), sizeof(double));
+    l->square = s24i_arena_take(run->arena, s24i_mul(4 * k, k), sizeof(double));
+    l->values = s24i_arena_take(run->arena, 2 * k, sizeof(double));
+    l->work = s24i_arena_take(run->arena, s24i_eigen_work((int64_t)k), 1);
+    l->tile = s24i_arena_take(run->arena, s24i_mul(ROWS * k, workers), sizeof(double));
 }
 
 /* ---- products ---- */
@@ -64,11 +64,11 @@ void s24i_lowrank_gather(const s24i_lowrank *l, const float *m, int64_t first, i
                l->c + first, n);
 }
 
-s24_status s24i_lowrank_project(s24i_lowrank *l, s24i_arena *arena, const float *m)
+s24_status s24i_lowrank_project(const s24i_run *run, s24i_lowrank *l, const float *m)
 {
     product p = {.l = l, .m = m};
-    arena->flops += 2 * (double)l->width * (double)l->rows * (double)l->p->dim;
-    return s24i_parallel(l->ops->threads, gather_tile, &p, tiles(l->p->dim, COLS));
+    run->arena->flops += 2 * (double)l->width * (double)l->rows * (double)l->p->dim;
+    return s24i_parallel(l->run->device->threads, gather_tile, &p, tiles(l->p->dim, COLS));
 }
 
 void s24i_lowrank_subtract(const s24i_lowrank *l, int64_t first, int64_t rows, float *m)
@@ -88,11 +88,11 @@ static void rest_tile(void *arg, int64_t tile, int32_t worker)
     s24i_lowrank_subtract(p->l, first, rows, out);
 }
 
-s24_status s24i_lowrank_rest(s24i_lowrank *l, s24i_arena *arena, const float *m, float *rest)
+s24_status s24i_cpu_lowrank_rest(const s24i_run *run, s24i_lowrank *l, const float *m, float *rest)
 {
     product p = {.l = l, .m = m, .out = rest};
-    arena->flops += 2 * (double)l->rank * (double)l->rows * (double)l->p->dim;
-    return s24i_parallel(l->ops->threads, rest_tile, &p, tiles(l->rows, ROWS));
+    run->arena->flops += 2 * (double)l->rank * (double)l->rows * (double)l->p->dim;
+    return s24i_parallel(l->run->device->threads, rest_tile, &p, tiles(l->rows, ROWS));
 }
 
 /* Q^T times M with its momentum, from Q^T M: the columns of U are the first of Q. */
@@ -178,9 +178,9 @@ static int64_t factor_square(s24i_lowrank *l, int64_t attempt)
         for (int64_t j = 0; j < i; j++) {
             const double *other = g + j * k;
             double x = own > 0 ? row[j] / own / l->values[j] : 0;
-            row[j] = (x - l->ops->kernels->dot_f64(row, other, j)) / other[j];
+            row[j] = (x - l->run->device->kernels->dot_f64(row, other, j)) / other[j];
         }
-        rest -= l->ops->kernels->dot_f64(row, row, i);
+        rest -= l->run->device->kernels->dot_f64(row, row, i);
         bool dependent = !(own > 0) || !(rest > DEPENDENT);
         row[i] = dependent ? 1 : sqrt(rest);
         l->values[i] = dependent ? 1 : own;
@@ -237,19 +237,20 @@ static s24_status orthonormalise(s24i_lowrank *l, bool rotate)
     int64_t fresh = 1;
     /* One column that is drawn anew may show another to depend on it. */
     for (int64_t attempt = 0; attempt < 2 * l->width + 2 && fresh && !status; attempt++) {
-        status = s24i_parallel(l->ops->threads, gram_tile, l, blocks * (blocks + 1) / 2);
+        status = s24i_parallel(l->run->device->threads, gram_tile, l, blocks * (blocks + 1) / 2);
         if (!status)
             fresh = factor_square(l, attempt);
     }
     if (!status && (fresh || !make_turn(l, rotate)))
         status = s24i_fail(S24_E_NUMERIC, "no orthonormal basis for a product of rank %lld",
                            (long long)l->rank);
-    return status ? status : s24i_parallel(l->ops->threads, turn_tile, l, tiles(l->rows, ROWS));
+    return status ? status
+                  : s24i_parallel(l->run->device->threads, turn_tile, l, tiles(l->rows, ROWS));
 }
 
 /* ---- steps ---- */
 
-s24_status s24i_lowrank_start(s24i_lowrank *l, const float *m)
+s24_status s24i_cpu_lowrank_start(const s24i_run *run, s24i_lowrank *l, const float *m)
 {
     int64_t n = l->p->dim;
     product p = {.l = l, .m = m};
@@ -258,7 +259,7 @@ s24_status s24i_lowrank_start(s24i_lowrank *l, const float *m)
     for (int64_t i = 0; i < l->width; i++)
         for (int64_t j = 0; j < n; j++)
             l->image[i * n + j] = (float)noise(j, i);
-    s24_status status = s24i_parallel(l->ops->threads, back_tile, &p, tiles(l->rows, ROWS));
+    s24_status status = s24i_parallel(l->run->device->threads, back_tile, &p, tiles(l->rows, ROWS));
     l->momentum = momentum;
     return status ? status : orthonormalise(l, false);
 }
@@ -283,20 +284,21 @@ static void keep_past(s24i_lowrank *l)
     memcpy(l->past_c, l->c, (size_t)(l->rank * l->p->dim) * sizeof(float));
 }
 
-s24_status s24i_lowrank_step(s24i_lowrank *l, s24i_arena *arena, const float *m, bool rotate)
+s24_status s24i_lowrank_step(const s24i_run *run, s24i_lowrank *l, const float *m, bool rotate)
 {
     product p = {.l = l, .m = m};
     double n = (double)l->p->dim, k = (double)l->width;
-    arena->flops += 2 * k * n * ((double)l->rows + n) + 4 * (double)l->rows * k * k;
+    run->arena->flops += 2 * k * n * ((double)l->rows + n) + 4 * (double)l->rows * k * k;
     if (l->momentum > 0)
         small_products(l, false);
-    s24_status status = s24i_parallel(l->ops->threads, moved_tile, l, tiles(l->p->dim, COLS));
+    s24_status status =
+        s24i_parallel(l->run->device->threads, moved_tile, l, tiles(l->p->dim, COLS));
     if (!status)
-        status = s24i_parallel(l->ops->threads, image_tile, l, tiles(l->p->dim, COLS));
+        status = s24i_parallel(l->run->device->threads, image_tile, l, tiles(l->p->dim, COLS));
     if (!status && l->momentum > 0)
         small_products(l, true);
     if (!status)
-        status = s24i_parallel(l->ops->threads, back_tile, &p, tiles(l->rows, ROWS));
+        status = s24i_parallel(l->run->device->threads, back_tile, &p, tiles(l->rows, ROWS));
     if (!status && l->momentum > 0)
         keep_past(l);
     return status ? status : orthonormalise(l, rotate);
@@ -305,41 +307,45 @@ s24_status s24i_lowrank_step(s24i_lowrank *l, s24i_arena *arena, const float *m,
 /* What the first rank columns of the basis took of M S M^T in the last step without momentum. */
 static double energy(const s24i_lowrank *l)
 {
-    return l->ops->kernels->dot(l->c, l->image, l->rank * l->p->dim);
+    return l->run->device->kernels->dot(l->c, l->image, l->rank * l->p->dim);
 }
 
-s24_status s24i_lowrank_fit(s24i_lowrank *l, s24i_arena *arena, s24i_watch *watch, const float *m,
-                            double total, double tol, int32_t most, double *left)
+s24_status s24i_cpu_lowrank_fit(const s24i_run *run, s24i_lowrank *l, const float *m, double total,
+                                double tol, int32_t most)
 {
     float momentum = l->momentum;
     double before = 0;
     s24_status status = S24_OK;
     l->momentum = 0;
     for (int32_t t = 0; t < most && !status; t++) {
-        status = s24i_lowrank_project(l, arena, m);
+        status = s24i_lowrank_project(run, l, m);
         if (!status)
-            status = s24i_lowrank_step(l, arena, m, true);
+            status = s24i_lowrank_step(run, l, m, true);
         double now = status ? 0 : energy(l);
-        if (now - before <= tol * fmax(total - now, 0) || s24i_watch_stopped(watch))
+        if (now - before <= tol * fmax(total - now, 0) || s24i_watch_stopped(run->watch))
             break;
         before = now;
     }
     if (!status)
-        status = s24i_lowrank_project(l, arena, m);
-    if (!status && left)
-        status = s24i_lowrank_left(l, arena, total, left);
+        status = s24i_lowrank_project(run, l, m);
     if (!status)
         keep_past(l);
     l->momentum = momentum;
     return status;
 }
 
-s24_status s24i_lowrank_left(s24i_lowrank *l, s24i_arena *arena, double total, double *left)
+s24_status s24i_cpu_lowrank_left(const s24i_run *run, s24i_lowrank *l, double total, double *left)
 {
-    arena->flops += 2 * (double)l->width * (double)l->p->dim * (double)l->p->dim;
+    run->arena->flops += 2 * (double)l->width * (double)l->p->dim * (double)l->p->dim;
     memcpy(l->moved, l->c, (size_t)(l->width * l->p->dim) * sizeof(float));
-    s24_status status = s24i_parallel(l->ops->threads, image_tile, l, tiles(l->p->dim, COLS));
+    s24_status status =
+        s24i_parallel(l->run->device->threads, image_tile, l, tiles(l->p->dim, COLS));
     if (!status)
         *left = fmax(total - energy(l), 0);
     return status;
+}
+
+s24_status s24i_cpu_lowrank_clear(const s24i_run *run, s24i_lowrank *l)
+{
+    return s24i_cpu_fill(run, 0, (size_t)(l->width * l->p->dim) * sizeof(float), l->c);
 }

@@ -59,28 +59,27 @@ static void mark_row(void *arg, int64_t i, int32_t worker)
     }
 }
 
-s24_status s24i_choose_outliers(const s24i_ops *ops, s24i_arena *arena, s24i_outliers outliers,
-                                const float *weight, const float *w, const uint8_t *mask,
-                                int64_t rows, s24i_grid *grid)
+s24_status s24i_cpu_choose_outliers(const s24i_run *run, s24i_outliers outliers,
+                                    const float *weight, const float *w, const uint8_t *mask,
+                                    int64_t rows, s24i_grid *grid)
 {
-    size_t mark = arena->used, n = (size_t)grid->cols, size = s24i_mul((size_t)rows, n);
+    size_t mark = run->arena->used, n = (size_t)grid->cols, size = s24i_mul((size_t)rows, n);
     choice c = {.outliers = outliers, .grid = grid, .weight = weight, .w = w, .mask = mask};
     c.rows = rows;
-    c.score = s24i_arena_take(arena, size, sizeof(float));
-    c.sums = s24i_arena_take(arena, n, sizeof(float));
-    c.chosen = s24i_arena_take(arena, n, 1);
+    c.score = s24i_arena_take(run->arena, size, sizeof(float));
+    c.sums = s24i_arena_take(run->arena, n, sizeof(float));
+    c.chosen = s24i_arena_take(run->arena, n, 1);
     s24_status status = S24_OK;
-    if (!s24i_counting(arena))
-        status = s24i_parallel(ops->threads, score_row, &c, rows);
-    if (!status && !s24i_counting(arena) && outliers.inputs) {
+    if (!s24i_counting(run))
+        status = s24i_parallel(run->device->threads, score_row, &c, rows);
+    if (!status && !s24i_counting(run) && outliers.inputs) {
         sum_inputs(&c);
         s24i_keep_largest(c.sums, grid->cols, outliers.count, c.chosen);
     }
     if (!status && !outliers.inputs)
-        status =
-            s24i_select_largest(ops, arena, c.score, rows * grid->cols, outliers.count, grid->free);
-    if (!status && !s24i_counting(arena))
-        status = s24i_parallel(ops->threads, mark_row, &c, rows);
-    arena->used = mark;
+        status = s24i_select_largest(run, c.score, rows * grid->cols, outliers.count, grid->free);
+    if (!status && !s24i_counting(run))
+        status = s24i_parallel(run->device->threads, mark_row, &c, rows);
+    run->arena->used = mark;
     return status;
 }

@@ -144,26 +144,27 @@ static s24_status select_chunks(selection *s, s24i_threads *threads, int64_t kee
     return status ? status : s24i_parallel(threads, mark_chunk, s, chunks);
 }
 
-s24_status s24i_select_largest(const s24i_ops *ops, s24i_arena *arena, const float *score,
-                               int64_t count, int64_t keep, uint8_t *mask)
+s24_status s24i_select_largest(const s24i_run *run, const float *score, int64_t count, int64_t keep,
+                               uint8_t *mask)
 {
-    size_t before = arena->used;
+    size_t before = run->arena->used;
     selection s = {.score = score, .count = count, .mask = mask};
-    s.bins = s24i_arena_take(arena, BINS * (size_t)s24i_workers(ops->threads), sizeof(int64_t));
-    s.ties = s24i_arena_take(arena, (size_t)(count / CHUNK + 1), sizeof(int64_t));
+    s.bins = s24i_arena_take(run->arena, BINS * (size_t)s24i_workers(run->device->threads),
+                             sizeof(int64_t));
+    s.ties = s24i_arena_take(run->arena, (size_t)(count / CHUNK + 1), sizeof(int64_t));
     s24_status status = S24_OK;
-    if (!s24i_counting(arena) && (keep <= 0 || keep >= count))
+    if (!s24i_counting(run) && (keep <= 0 || keep >= count))
         memset(mask, keep > 0, (size_t)count);
-    else if (!s24i_counting(arena))
-        status = select_chunks(&s, ops->threads, keep);
-    arena->used = before;
+    else if (!s24i_counting(run))
+        status = select_chunks(&s, run->device->threads, keep);
+    run->arena->used = before;
     return status;
 }
 
 /* ---- the whole layer ---- */
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     const s24i_pattern *pattern;
     const float *w, *norm;
     int64_t cols;
@@ -174,7 +175,7 @@ typedef struct {
 static void project_row(void *arg, int64_t row, int32_t worker)
 {
     const projection *p = arg;
-    const s24i_kernels *kernels = p->ops->kernels;
+    const s24i_kernels *kernels = p->device->kernels;
     const s24i_pattern *pattern = p->pattern;
     const float *w = p->w + row * p->cols;
     uint8_t *mask = p->mask + row * p->cols;
@@ -191,41 +192,40 @@ static void score_row(void *arg, int64_t row, int32_t worker)
 {
     (void)worker;
     const projection *p = arg;
-    p->ops->kernels->score(p->w + row * p->cols, p->norm, p->score + row * p->cols, p->cols);
+    p->device->kernels->score(p->w + row * p->cols, p->norm, p->score + row * p->cols, p->cols);
 }
 
-s24_status s24i_project(const s24i_ops *ops, s24i_arena *arena, const s24i_pattern *pattern,
-                        const float *w, const float *norm, int64_t rows, int64_t cols,
-                        uint8_t *mask)
+s24_status s24i_cpu_project(const s24i_run *run, const s24i_pattern *pattern, const float *w,
+                            const float *norm, int64_t rows, int64_t cols, uint8_t *mask)
 {
-    size_t before = arena->used, workers = (size_t)s24i_workers(ops->threads);
+    size_t before = run->arena->used, workers = (size_t)s24i_workers(run->device->threads);
     bool layer = s24i_over_layer(pattern);
     if (pattern->mask) {
-        if (!s24i_counting(arena))
+        if (!s24i_counting(run))
             memcpy(mask, pattern->mask, (size_t)(rows * cols));
         return S24_OK;
     }
-    projection p = {.ops = ops, .pattern = pattern, .w = w, .norm = norm};
+    projection p = {.device = run->device, .pattern = pattern, .w = w, .norm = norm};
     p.cols = cols;
     p.mask = mask;
     if (!pattern->n)
-        p.score =
-            s24i_arena_take(arena, (size_t)cols * (layer ? (size_t)rows : workers), sizeof(float));
+        p.score = s24i_arena_take(run->arena, (size_t)cols * (layer ? (size_t)rows : workers),
+                                  sizeof(float));
     s24_status status = S24_OK;
-    if (!s24i_counting(arena))
-        status = s24i_parallel(ops->threads, layer ? score_row : project_row, &p, rows);
+    if (!s24i_counting(run))
+        status = s24i_parallel(run->device->threads, layer ? score_row : project_row, &p, rows);
     if (layer && !status)
         status =
-            s24i_select_largest(ops, arena, p.score, rows * cols,
+            s24i_select_largest(run, p.score, rows * cols,
                                 rows * cols - s24i_zeros(pattern->sparsity, rows * cols), mask);
-    arena->used = before;
+    run->arena->used = before;
     return status;
 }
 
 /* ---- the mask applied ---- */
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     const float *w;
     const uint8_t *mask;
     int64_t cols;
@@ -237,14 +237,14 @@ static void mask_row(void *arg, int64_t row, int32_t worker)
     (void)worker;
     const masking *m = arg;
     int64_t at = row * m->cols;
-    m->ops->kernels->apply_mask(m->w + at, m->mask + at, m->v + at, m->cols);
+    m->device->kernels->apply_mask(m->w + at, m->mask + at, m->v + at, m->cols);
 }
 
-s24_status s24i_apply_mask(const s24i_ops *ops, const float *w, const uint8_t *mask, int64_t rows,
-                           int64_t cols, float *v)
+s24_status s24i_cpu_apply_mask(const s24i_run *run, const float *w, const uint8_t *mask,
+                               int64_t rows, int64_t cols, float *v)
 {
-    masking m = {ops, w, mask, cols, v};
-    return s24i_parallel(ops->threads, mask_row, &m, rows);
+    masking m = {run->device, w, mask, cols, v};
+    return s24i_parallel(run->device->threads, mask_row, &m, rows);
 }
 
 /* ---- checks ---- */
@@ -286,8 +286,8 @@ static s24_status check_mask(const uint8_t *mask, const uint8_t *support, int64_
     return S24_OK;
 }
 
-s24_status s24i_check_support(const s24i_pattern *pattern, const uint8_t *support, int64_t rows,
-                              int64_t cols, const char *name)
+s24_status s24i_obeys(const s24i_pattern *pattern, const uint8_t *support, int64_t rows,
+                      int64_t cols, const char *name)
 {
     int64_t kept = 0, wanted = s24i_zeros(pattern->sparsity, rows * cols);
     for (int64_t i = 0; i < rows; i++) {

@@ -14,7 +14,7 @@ typedef union piece {
 } piece;
 
 typedef struct prox_job {
-    const s24i_ops *ops;
+    const s24i_device *device;
     const s24i_prox *prox;
     const s24_mat *z, *out;
     bool wide;           /* in double */
@@ -49,9 +49,9 @@ static void load_piece(const prox_job *job, int64_t row, int64_t rows, int64_t c
 {
     s24_mat part = part_of(job->z, row, rows, col, cols);
     if (job->wide)
-        s24i_mat_load_f64(job->ops->kernels, &part, 0, rows, out->f64);
+        s24i_mat_load_f64(job->device->kernels, &part, 0, rows, out->f64);
     else
-        s24i_mat_load(job->ops->kernels, &part, 0, rows, out->f32);
+        s24i_mat_load(job->device->kernels, &part, 0, rows, out->f32);
 }
 
 /* ---- what is there has to be finite ---- */
@@ -59,7 +59,7 @@ static void load_piece(const prox_job *job, int64_t row, int64_t rows, int64_t c
 static int64_t first_nonfinite(const prox_job *job, const piece *x, int64_t count)
 {
     if (!job->wide)
-        return job->ops->kernels->first_nonfinite(x->f32, count);
+        return job->device->kernels->first_nonfinite(x->f32, count);
     for (int64_t i = 0; i < count; i++)
         if (!isfinite(x->f64[i]))
             return i;
@@ -85,13 +85,13 @@ static s24_status check_finite(prox_job *job, int64_t strips)
 {
     int64_t count = job->z->rows * job->z->cols;
     atomic_store(&job->bad, count);
-    s24_status status = s24i_parallel(job->ops->threads, check_strip, job, strips);
+    s24_status status = s24i_parallel(job->device->threads, check_strip, job, strips);
     int64_t bad = atomic_load(&job->bad);
     if (status || bad == count)
         return status;
     double value;
     s24_mat one = part_of(job->z, bad / job->z->cols, 1, bad % job->z->cols, 1);
-    s24i_mat_load_f64(job->ops->kernels, &one, 0, 1, &value);
+    s24i_mat_load_f64(job->device->kernels, &one, 0, 1, &value);
     return s24i_fail(S24_E_NONFINITE, "z: row %lld, column %lld is %g",
                      (long long)(bad / job->z->cols), (long long)(bad % job->z->cols), value);
 }
@@ -100,7 +100,7 @@ static s24_status check_finite(prox_job *job, int64_t strips)
 
 static void shrink_f32(const prox_job *job, float *x, int64_t count)
 {
-    const s24i_kernels *kernels = job->ops->kernels;
+    const s24i_kernels *kernels = job->device->kernels;
     const s24i_prox *prox = job->prox;
     float strength = (float)prox->strength;
     if (prox->kind == S24I_PROX_FIRM)
@@ -113,7 +113,7 @@ static void shrink_f32(const prox_job *job, float *x, int64_t count)
 
 static void shrink_f64(const prox_job *job, double *x, int64_t count)
 {
-    const s24i_kernels *kernels = job->ops->kernels;
+    const s24i_kernels *kernels = job->device->kernels;
     const s24i_prox *prox = job->prox;
     if (prox->kind == S24I_PROX_FIRM)
         kernels->prox_firm_f64(x, x, count, prox->n, prox->m, prox->strength);
@@ -146,7 +146,7 @@ static void shrink_piece(prox_job *job, int64_t row, int64_t rows, int64_t col, 
         store_f64(x.f64, &part);
     } else {
         shrink_f32(job, x.f32, rows * cols);
-        s24i_mat_store(job->ops->kernels, x.f32, &part, 0, rows);
+        s24i_mat_store(job->device->kernels, x.f32, &part, 0, rows);
     }
 }
 
@@ -167,10 +167,10 @@ static bool needs_double(const s24i_prox *prox)
            (lambda > (double)FLT_MAX && lambda < HUGE_VAL);
 }
 
-static prox_job make_job(const s24i_ops *ops, const s24i_prox *prox, const s24_mat *z,
+static prox_job make_job(const s24i_device *device, const s24i_prox *prox, const s24_mat *z,
                          const s24_mat *out)
 {
-    return (prox_job){.ops = ops,
+    return (prox_job){.device = device,
                       .prox = prox,
                       .z = z,
                       .out = out,
@@ -178,13 +178,13 @@ static prox_job make_job(const s24i_ops *ops, const s24i_prox *prox, const s24_m
                       .step = PIECE_COLS / prox->m * prox->m};
 }
 
-s24_status s24i_prox_apply(const s24i_ops *ops, const s24i_prox *prox, const s24_mat *z,
+s24_status s24i_prox_apply(const s24i_device *device, const s24i_prox *prox, const s24_mat *z,
                            const s24_mat *w)
 {
-    prox_job job = make_job(ops, prox, z, w);
+    prox_job job = make_job(device, prox, z, w);
     int64_t strips = (z->rows + PIECE_ROWS - 1) / PIECE_ROWS;
     s24_status status = check_finite(&job, strips);
-    return status ? status : s24i_parallel(ops->threads, shrink_strip, &job, strips);
+    return status ? status : s24i_parallel(device->threads, shrink_strip, &job, strips);
 }
 
 /* ---- masks ---- */
@@ -205,7 +205,7 @@ static void select_f64(const double *x, uint8_t *mask, int64_t count, int32_t n,
 
 static void project_piece(prox_job *job, int64_t row, int64_t rows, int64_t col, int64_t cols)
 {
-    const s24i_kernels *kernels = job->ops->kernels;
+    const s24i_kernels *kernels = job->device->kernels;
     int32_t n = job->prox->n, m = job->prox->m;
     piece x;
     uint8_t mask[PIECE_ROWS * PIECE_COLS] = {0};
@@ -225,12 +225,12 @@ static void project_strip(void *arg, int64_t strip, int32_t worker)
     each_piece(arg, strip, project_piece);
 }
 
-s24_status s24i_project_nm(const s24i_ops *ops, int32_t n, int32_t m, const s24_mat *z,
+s24_status s24i_project_nm(const s24i_device *device, int32_t n, int32_t m, const s24_mat *z,
                            const s24_mat *mask)
 {
     const s24i_prox pattern = {S24I_PROX_FIRM, n, m, 1};
-    prox_job job = make_job(ops, &pattern, z, mask);
+    prox_job job = make_job(device, &pattern, z, mask);
     int64_t strips = (z->rows + PIECE_ROWS - 1) / PIECE_ROWS;
     s24_status status = check_finite(&job, strips);
-    return status ? status : s24i_parallel(ops->threads, project_strip, &job, strips);
+    return status ? status : s24i_parallel(device->threads, project_strip, &job, strips);
 }

@@ -9,21 +9,15 @@
 int64_t s24i_most_kept(const s24i_pattern *pattern, int64_t cols);
 /* round(sparsity * size), ties to even, never size. */
 int64_t s24i_zeros(double sparsity, int64_t size);
-/* mask = 1 on what the pattern keeps, ranked by |w| * norm (norm over columns; NULL: ones), ties to the lower index. Exact counts. */
-s24_status s24i_project(const s24i_ops *ops, s24i_arena *arena, const s24i_pattern *pattern,
-                        const float *w, const float *norm, int64_t rows, int64_t cols,
-                        uint8_t *mask);
-/* v = w where the mask is 1, else 0; may be in place. */
-s24_status s24i_apply_mask(const s24i_ops *ops, const float *w, const uint8_t *mask, int64_t rows,
-                           int64_t cols, float *v);
 /* mask = 1 on the `keep` largest of count non-negative scores, ties to the lower index. */
 void s24i_keep_largest(const float *score, int64_t count, int64_t keep, uint8_t *mask);
 /* The same on all threads. */
-s24_status s24i_select_largest(const s24i_ops *ops, s24i_arena *arena, const float *score,
-                               int64_t count, int64_t keep, uint8_t *mask);
-/* S24_E_STATE and the first offending place when the support (v != 0, or mask) breaks the pattern. `name` is what it is called. */
-s24_status s24i_check_support(const s24i_pattern *pattern, const uint8_t *support, int64_t rows,
-                              int64_t cols, const char *name);
+s24_status s24i_select_largest(const s24i_run *run, const float *score, int64_t count, int64_t keep,
+                               uint8_t *mask);
+
+/* S24_E_STATE and the first offending place when a support of the host breaks the constraints. */
+s24_status s24i_obeys(const s24i_pattern *pattern, const uint8_t *support, int64_t rows,
+                      int64_t cols, const char *name);
 
 /* ---- Values on a grid (grid.c) ---- */
 
@@ -78,13 +72,7 @@ static inline float s24i_grid_zero(const s24i_grid *grid, int64_t at)
 /* x as a number of S24_F32, S24_F16 or S24_BF16. */
 float s24i_stored(int32_t type, float x);
 
-enum { S24I_FIT_MINMAX, S24I_FIT_MSE, S24I_FIT_SEARCH };
-/* Scales and zeros for w (rows x cols, layer coordinates) where the mask (NULL: ones) is 1 and grid->free is not: the range; the shrunk range of least
- * |error|^2.4 (Frantar et al. 2022); or that of least sum of weight_j error^2 (weight NULL: ones), zeros one code off tried too. A group
- * without weights gets the row's largest scale. S24_E_NUMERIC when no scale fits the type. */
-s24_status s24i_grid_fit(const s24i_ops *ops, s24i_arena *arena, int32_t method,
-                         const float *weight, const float *w, const uint8_t *mask, int64_t rows,
-                         s24i_grid *grid);
+enum { S24I_FIT_SEARCH, S24I_FIT_MSE, S24I_FIT_MINMAX };
 /* Of the outliers in a layer: how many, and what they are chosen by. */
 typedef struct s24i_outliers {
     int64_t count; /* weights, or whole inputs */
@@ -92,18 +80,8 @@ typedef struct s24i_outliers {
     bool by_magnitude; /* else by weight_j (error on the grid)^2 */
 } s24i_outliers;
 
-/* grid->free = 1 on the outliers of w (layer coordinates) under the mask, grid->value = w there (outliers.c). */
-s24_status s24i_choose_outliers(const s24i_ops *ops, s24i_arena *arena, s24i_outliers outliers,
-                                const float *weight, const float *w, const uint8_t *mask,
-                                int64_t rows, s24i_grid *grid);
 /* scale (code - zero') of one weight, or the outlier's value (layer coordinates). */
 float s24i_grid_value(const s24i_grid *grid, const uint8_t *codes, int64_t row, int64_t col);
-/* codes = the nearest levels to w (layer coordinates). */
-s24_status s24i_grid_round(const s24i_ops *ops, const s24i_grid *grid, const float *w, int64_t rows,
-                           uint8_t *codes);
-/* v = what the codes decode to, the outlier's value, 0 where the mask is 0; in the last two places codes become those of 0. */
-s24_status s24i_grid_decode(const s24i_ops *ops, const s24i_grid *grid, const uint8_t *mask,
-                            int64_t rows, uint8_t *codes, float *v);
 
 /* The grid of a block of columns from `first` on, in unit-diagonal coordinates (scale: of those columns), a lane a row from `row` on.
  * `out` has room for 3 cols lanes. `order` as in s24i_sweep_grid(). */
@@ -111,10 +89,9 @@ void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *
                       int64_t rows, int64_t first, s24i_sweep_block *block, float *out);
 
 /* S24_E_STATE and the first place where v (contiguous rows) is not what the codes decode to, or not 0 where the mask (NULL: ones) is 0;
- * where `free` (NULL: nowhere) is 1 it may be anything. scale and zero are rows x groups. */
-s24_status s24i_check_codes(const s24i_ops *ops, const s24i_grid_form *form, const uint8_t *codes,
-                            const float *scale, const float *zero, const uint8_t *mask,
-                            const uint8_t *free, const float *v, int64_t rows, int64_t cols);
+ * where grid->free is 1 it may be anything. */
+s24_status s24i_check_codes(const s24i_device *device, const s24i_grid *grid, const uint8_t *codes,
+                            const uint8_t *mask, const float *v, int64_t rows);
 /* The same for the values of one row of which nothing else is known: they must be equal steps apart, within `error` of the largest.
  * `sparse`: zeros are no values. `row` is only for texts. */
 s24_status s24i_check_levels(const s24i_grid_form *form, const double *v, int64_t cols,
@@ -133,10 +110,10 @@ typedef struct s24i_prox {
 
 /* w = the operator of docs/operators.md on z; same shape, both S24_F32 or both S24_F64; may be the same matrix. S24_E_NONFINITE names the
  * first place of z and leaves w untouched. */
-s24_status s24i_prox_apply(const s24i_ops *ops, const s24i_prox *prox, const s24_mat *z,
+s24_status s24i_prox_apply(const s24i_device *device, const s24i_prox *prox, const s24_mat *z,
                            const s24_mat *w);
 /* mask (bytes) = 1 on the n largest magnitudes of each m, ties to the lower index; f64 is compared in double. As above. */
-s24_status s24i_project_nm(const s24i_ops *ops, int32_t n, int32_t m, const s24_mat *z,
+s24_status s24i_project_nm(const s24i_device *device, int32_t n, int32_t m, const s24_mat *z,
                            const s24_mat *mask);
 
 /* The kernel for n of m over flat groups: the fast path of 2:4, or any. */
@@ -154,7 +131,7 @@ static inline void s24i_select_nm(const s24i_kernels *kernels, const float *w, c
 /* L = U C, U the first `rank` columns of Q and C the first rows of c. The caller fills in the first block and takes the rest with
  * s24i_lowrank_take(). */
 typedef struct s24i_lowrank {
-    const s24i_ops *ops;
+    const s24i_run *run;
     const s24i_prepared *p;
     int64_t rows, rank; /* rank becomes min(rank, rows, dim) */
     float momentum;     /* of s24i_lowrank_step() */
@@ -171,25 +148,18 @@ typedef struct s24i_lowrank {
     double *tile; /* a worker */
 } s24i_lowrank;
 
-/* Arrays from the arena; they stay taken. */
-void s24i_lowrank_take(s24i_arena *arena, s24i_lowrank *l);
-/* Q from what M (rows x dim) makes of numbers that depend on their place alone. */
-s24_status s24i_lowrank_start(s24i_lowrank *l, const float *m);
+/* Its arrays from the arena; they stay taken. */
+void s24i_lowrank_take(const s24i_run *run, s24i_lowrank *l);
 /* c = Q^T M, M rows x dim: at once, or columns [first, first + cols) from inside a task. */
-s24_status s24i_lowrank_project(s24i_lowrank *l, s24i_arena *arena, const float *m);
+s24_status s24i_lowrank_project(const s24i_run *run, s24i_lowrank *l, const float *m);
 void s24i_lowrank_gather(const s24i_lowrank *l, const float *m, int64_t first, int64_t cols);
 /* One iteration from c = Q^T M: Q <- orth(M' (S (M'^T Q))), M' = M + momentum (U U^T M - L of the step before). `rotate`: to the left singular
  * vectors, largest first; else the order is kept. c is stale afterwards. */
-s24_status s24i_lowrank_step(s24i_lowrank *l, s24i_arena *arena, const float *m, bool rotate);
-/* Iterations without momentum until one takes less than tol of the loss that is left, `most` at most; then c = Q^T M, and L is the one
- * that momentum is measured from. total is
- * tr(M S M^T); *left (or NULL) becomes tr((M - L) S (M - L)^T). */
-s24_status s24i_lowrank_fit(s24i_lowrank *l, s24i_arena *arena, s24i_watch *watch, const float *m,
-                            double total, double tol, int32_t most, double *left);
-/* That loss for c = Q^T M. */
-s24_status s24i_lowrank_left(s24i_lowrank *l, s24i_arena *arena, double total, double *left);
-/* rest = M - L, may not be M; or in place for rows [first, first + rows), m their first, from inside a task. */
-s24_status s24i_lowrank_rest(s24i_lowrank *l, s24i_arena *arena, const float *m, float *rest);
+s24_status s24i_lowrank_step(const s24i_run *run, s24i_lowrank *l, const float *m, bool rotate);
 void s24i_lowrank_subtract(const s24i_lowrank *l, int64_t first, int64_t rows, float *m);
+
+#define S24I_OPERATION(scratch, name, parameters, arguments) s24_status s24i_cpu_##name parameters;
+#include "ops/sets/sets.def"
+#undef S24I_OPERATION
 
 #endif

@@ -19,46 +19,49 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-s24_status s24i_penalty_unit(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
-                             double *unit)
+s24_status s24i_cpu_penalty_unit(const s24i_run *run, const s24i_prepared *prepared, double *unit)
 {
-    size_t mark = arena->used;
+    size_t mark = run->arena->used;
     int64_t n = prepared->dim;
-    float *variance = s24i_arena_take(arena, (size_t)n, sizeof(float));
-    uint8_t *upper = s24i_arena_take(arena, (size_t)n, 1);
-    s24_status status = s24i_variances(ops, arena, prepared, variance);
-    if (!status && !s24i_counting(arena)) {
+    float *variance = s24i_arena_take(run->arena, (size_t)n, sizeof(float));
+    uint8_t *upper = s24i_arena_take(run->arena, (size_t)n, 1);
+    s24_status status = s24i_cpu_variances(run, prepared, variance);
+    *unit = 1;
+    if (!status && !s24i_counting(run)) {
         s24i_keep_largest(variance, n, n / 2 + 1, upper);
         *unit = INFINITY;
         for (int64_t j = 0; j < n; j++)
             if (upper[j])
                 *unit = fmin(*unit, (double)variance[j]);
     }
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }
 
-void s24i_admm_take(const s24i_ops *ops, s24i_arena *arena, s24i_admm *a)
+s24_status s24i_cpu_admm_take(const s24i_run *run, s24i_admm *a)
 {
-    size_t n = (size_t)a->p->dim, workers = (size_t)s24i_workers(ops->threads);
-    a->tile = tile_rows(a->of_rows ? a->of_rows : a->rows);
-    a->z = s24i_arena_take(arena, s24i_mul((size_t)a->rows, n), sizeof(float));
-    a->f = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
-    a->scratch = s24i_arena_take(arena, s24i_mul(2 * (size_t)a->tile * n, workers), sizeof(float));
+    size_t n = (size_t)a->target.prepared->dim,
+           workers = (size_t)s24i_workers(run->device->threads);
+    a->tile = tile_rows(a->of_rows ? a->of_rows : a->target.rows);
+    a->z = s24i_arena_take(run->arena, s24i_mul((size_t)a->target.rows, n), sizeof(float));
+    a->f = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
+    a->scratch =
+        s24i_arena_take(run->arena, s24i_mul(2 * (size_t)a->tile * n, workers), sizeof(float));
     a->rho = a->dual = 1;
+    return S24_OK;
 }
 
-s24_status s24i_admm_penalty(const s24i_ops *ops, s24i_arena *arena, s24i_admm *a, double rho)
+s24_status s24i_cpu_admm_penalty(const s24i_run *run, s24i_admm *a, double rho)
 {
     a->dual *= a->rho / rho; /* the unscaled dual rho U stays */
     a->rho = rho;
-    return s24i_shifted_inverse(ops, arena, a->p, rho, a->f);
+    return s24i_shifted_inverse(run, a->target.prepared, rho, a->f);
 }
 
-s24_status s24i_admm_start(const s24i_ops *ops, s24i_admm *a, const float *from)
+s24_status s24i_cpu_admm_start(const s24i_run *run, s24i_admm *a, const float *from)
 {
     a->dual = 1;
-    return s24i_apply_mask(ops, from, a->mask, a->rows, a->p->dim, a->z);
+    return s24i_cpu_apply_mask(run, from, a->mask, a->target.rows, a->target.prepared->dim, a->z);
 }
 
 /* ---- iterations ---- */
@@ -66,24 +69,24 @@ s24_status s24i_admm_start(const s24i_ops *ops, s24i_admm *a, const float *from)
 /* Z of one tile from the present Z and mask. */
 static void move_tile(const s24i_admm *a, int64_t first, int64_t rows, float *gap, double dual)
 {
-    const s24i_kernels *kernels = a->ops->kernels;
-    int64_t n = a->p->dim, place = first * n, size = rows * n;
+    const s24i_kernels *kernels = a->run->device->kernels;
+    int64_t n = a->target.prepared->dim, place = first * n, size = rows * n;
     float *product = gap + a->tile * n;
-    kernels->admm_gap(a->z + place, a->w + place, a->mask + place, (float)dual, gap, size);
+    kernels->admm_gap(a->z + place, a->target.w + place, a->mask + place, (float)dual, gap, size);
     s24i_sgemm(false, false, rows, n, n, 1, gap, n, a->f, n, 0, product, n);
-    kernels->admm_move(product, a->w + place, a->mask + place, (float)a->rho, (float)dual,
+    kernels->admm_move(product, a->target.w + place, a->mask + place, (float)a->rho, (float)dual,
                        a->z + place, a->b ? a->b + place : NULL, size);
 }
 
 static void project_rows(const s24i_admm *a, int64_t first, int64_t rows)
 {
-    const s24i_pattern *pattern = a->pattern;
-    int64_t n = a->p->dim;
+    const s24i_pattern *pattern = a->target.constraints;
+    int64_t n = a->target.prepared->dim;
     if (pattern->mask)
         return;
     if (pattern->n)
-        s24i_select_nm(a->ops->kernels, a->z + first * n, NULL, a->mask + first * n, rows * n,
-                       pattern->n, pattern->m);
+        s24i_select_nm(a->run->device->kernels, a->z + first * n, NULL, a->mask + first * n,
+                       rows * n, pattern->n, pattern->m);
     for (int64_t i = first; !pattern->n && i < first + rows; i++)
         s24i_keep_largest(a->z + i * n, n, n - s24i_zeros(pattern->sparsity, n), a->mask + i * n);
 }
@@ -91,10 +94,10 @@ static void project_rows(const s24i_admm *a, int64_t first, int64_t rows)
 static void iterate_tile(void *arg, int64_t tile, int32_t worker)
 {
     const s24i_admm *a = arg;
-    int64_t first = tile * a->tile, rows = least(a->tile, a->rows - first);
-    float *gap = a->scratch + (int64_t)worker * 2 * a->tile * a->p->dim;
+    int64_t first = tile * a->tile, rows = least(a->tile, a->target.rows - first);
+    float *gap = a->scratch + (int64_t)worker * 2 * a->tile * a->target.prepared->dim;
     double dual = a->dual;
-    for (int32_t step = 0; step < a->steps && !s24i_watch_stopped(a->watch); step++) {
+    for (int32_t step = 0; step < a->steps && !s24i_watch_stopped(a->run->watch); step++) {
         move_tile(a, first, rows, gap, dual);
         project_rows(a, first, rows);
         dual = 1;
@@ -105,35 +108,39 @@ static void layer_tile(void *arg, int64_t tile, int32_t worker)
 {
     const s24i_admm *a = arg;
     int64_t first = tile * a->tile;
-    move_tile(a, first, least(a->tile, a->rows - first),
-              a->scratch + (int64_t)worker * 2 * a->tile * a->p->dim, a->dual);
+    move_tile(a, first, least(a->tile, a->target.rows - first),
+              a->scratch + (int64_t)worker * 2 * a->tile * a->target.prepared->dim, a->dual);
 }
 
-static s24_status iterate_layer(const s24i_ops *ops, s24i_arena *arena, s24i_admm *a)
+static s24_status iterate_layer(const s24i_run *run, s24i_admm *a)
 {
-    int64_t size = a->rows * a->p->dim, keep = size - s24i_zeros(a->pattern->sparsity, size);
+    int64_t size = a->target.rows * a->target.prepared->dim,
+            keep = size - s24i_zeros(a->target.constraints->sparsity, size);
     s24_status status = S24_OK;
     for (int32_t step = 0; step < a->steps && !status; step++) {
-        status = s24i_parallel(ops->threads, layer_tile, a, (a->rows + a->tile - 1) / a->tile);
+        status = s24i_parallel(run->device->threads, layer_tile, a,
+                               (a->target.rows + a->tile - 1) / a->tile);
         if (!status)
-            status = s24i_select_largest(ops, arena, a->z, size, keep, a->mask);
+            status = s24i_select_largest(run, a->z, size, keep, a->mask);
         a->dual = 1;
     }
     return status;
 }
 
-s24_status s24i_admm_iterate(const s24i_ops *ops, s24i_arena *arena, s24i_admm *a, int32_t steps)
+s24_status s24i_cpu_admm_iterate(const s24i_run *run, s24i_admm *a, int32_t steps)
 {
     s24_status status;
     a->steps = steps;
-    if (s24i_counting(arena))
-        return s24i_over_layer(a->pattern)
-                   ? s24i_select_largest(ops, arena, NULL, a->rows * a->p->dim, 0, NULL)
+    if (s24i_counting(run))
+        return s24i_over_layer(a->target.constraints)
+                   ? s24i_select_largest(run, NULL, a->target.rows * a->target.prepared->dim, 0,
+                                         NULL)
                    : S24_OK;
-    arena->flops += steps * s24i_product_flops(a->rows, a->p->dim);
-    if (s24i_over_layer(a->pattern))
-        return iterate_layer(ops, arena, a);
-    status = s24i_parallel(ops->threads, iterate_tile, a, (a->rows + a->tile - 1) / a->tile);
+    run->arena->flops += steps * s24i_product_flops(a->target.rows, a->target.prepared->dim);
+    if (s24i_over_layer(a->target.constraints))
+        return iterate_layer(run, a);
+    status = s24i_parallel(run->device->threads, iterate_tile, a,
+                           (a->target.rows + a->tile - 1) / a->tile);
     a->dual = 1;
     return status;
 }

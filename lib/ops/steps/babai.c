@@ -12,7 +12,7 @@
 enum { LANES = 64, B = S24I_BLOCK };
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     s24i_watch *watch;
     const s24i_prepared *p;
     const float *w;
@@ -64,7 +64,7 @@ static void load_tile(void *arg, int64_t tile, int32_t worker)
     int64_t n = x->p->dim;
     memset(t.v, 0, (size_t)(n * LANES) * sizeof(float));
     memset(t.e, 0, (size_t)(n * LANES) * sizeof(float));
-    x->ops->kernels->transpose(x->w + t.first * n, n, t.e, LANES, t.rows, n);
+    x->device->kernels->transpose(x->w + t.first * n, n, t.e, LANES, t.rows, n);
     for (int64_t r = 0; r < t.rows; r++)
         for (int64_t j = 0; j < n; j++) {
             int64_t row = t.first + r;
@@ -130,7 +130,7 @@ static void step_tile(void *arg, int64_t tile, int32_t worker)
     block.r = x->r;
     block.ldr = x->cols;
     block.inv_diag = x->inv_diag;
-    x->ops->kernels->sweep_block(&block);
+    x->device->kernels->sweep_block(&block);
     for (int64_t k = 0; k < size; k++) {
         float step = block.step[k], value = step * ((float)t.codes[k] - block.zero[k]);
         t.target[k] = !t.kept[k] ? 0 : step == 0 ? t.target[k] - t.d[k] : value;
@@ -159,7 +159,7 @@ static void shuffle(int32_t sweep, int64_t n, const int64_t *ranked, int64_t *or
                 order[end++] = ranked[j];
 }
 
-static s24_status make_block(babai *x, s24i_arena *arena, bool *positive)
+static s24_status make_block(babai *x, const s24i_run *run, bool *positive)
 {
     int64_t n = x->p->dim, cols = x->cols;
     for (int64_t j = 0; j < cols; j++) {
@@ -169,13 +169,13 @@ static s24_status make_block(babai *x, s24i_arena *arena, bool *positive)
             x->s[j * cols + k] = x->s_rows[j * n + x->inputs[k]];
     }
     memcpy(x->r, x->s, (size_t)(cols * cols) * sizeof(float));
-    s24_status status = s24i_cholesky(x->ops, arena, cols, x->r, x->u, 0, positive);
+    s24_status status = s24i_cholesky(run, cols, x->r, x->u, 0, positive);
     for (int64_t j = 0; !status && *positive && j < cols; j++)
         x->inv_diag[j] = 1 / x->r[j * cols + j];
     return status;
 }
 
-static s24_status sweep_all(babai *x, s24i_arena *arena, int64_t *order)
+static s24_status sweep_all(babai *x, const s24i_run *run, int64_t *order)
 {
     int64_t n = x->p->dim, tiles = (x->rows + LANES - 1) / LANES;
     s24_status status = S24_OK;
@@ -183,51 +183,56 @@ static s24_status sweep_all(babai *x, s24i_arena *arena, int64_t *order)
     for (int64_t first = 0; first < n && !status; first += B) {
         x->inputs = order + first;
         x->cols = n - first < B ? n - first : B;
-        status = make_block(x, arena, &positive);
+        status = make_block(x, run, &positive);
         if (!status && positive)
-            status = s24i_parallel(x->ops->threads, step_tile, x, tiles);
+            status = s24i_parallel(x->device->threads, step_tile, x, tiles);
         if (s24i_watch_step(x->watch, x->cols, NAN, NAN))
             break;
     }
     return status;
 }
 
-s24_status s24i_babai(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
-                      const s24i_prepared *prepared, const float *w, int64_t rows, int32_t sweeps,
-                      const float *key, const s24i_grid *grid, const uint8_t *mask, uint8_t *codes)
+s24_status s24i_cpu_babai(const s24i_run *run, const s24i_target *target, int32_t sweeps,
+                          const float *key, const s24i_grid *grid, const uint8_t *mask,
+                          uint8_t *codes)
 {
-    size_t mark = arena->used, workers = (size_t)s24i_workers(ops->threads);
-    size_t n = (size_t)prepared->dim, tiles = (size_t)((rows + LANES - 1) / LANES);
-    babai x = {.ops = ops, .watch = watch, .p = prepared, .w = w, .rows = rows, .grid = grid};
+    size_t mark = run->arena->used, workers = (size_t)s24i_workers(run->device->threads);
+    size_t n = (size_t)target->prepared->dim, tiles = (size_t)((target->rows + LANES - 1) / LANES);
+    babai x = {.device = run->device,
+               .watch = run->watch,
+               .p = target->prepared,
+               .w = target->w,
+               .rows = target->rows,
+               .grid = grid};
     bool positive;
     x.mask = mask;
     x.codes = codes;
-    x.v = s24i_arena_take(arena, s24i_mul(tiles * LANES, n), sizeof(float));
-    x.e = s24i_arena_take(arena, s24i_mul(tiles * LANES, n), sizeof(float));
-    x.store = s24i_arena_take(arena, workers * ARRAYS * B * LANES, sizeof(float));
-    x.bytes = s24i_arena_take(arena, workers * 2 * B * LANES, 1);
-    x.s_rows = s24i_arena_take(arena, B * n, sizeof(float));
-    x.s = s24i_arena_take(arena, B * B, sizeof(float));
-    x.r = s24i_arena_take(arena, B * B, sizeof(float));
-    x.u = s24i_arena_take(arena, B * B, sizeof(float));
-    x.inv_diag = s24i_arena_take(arena, B, sizeof(float));
-    x.scale = s24i_arena_take(arena, B, sizeof(float));
-    int64_t *ranked = s24i_arena_take(arena, n, sizeof *ranked);
-    int64_t *order = s24i_arena_take(arena, n, sizeof *order);
-    int64_t *blocks = s24i_arena_take(arena, n, sizeof *blocks);
-    s24i_order_by(arena, key, prepared->dim, ranked);
+    x.v = s24i_arena_take(run->arena, s24i_mul(tiles * LANES, n), sizeof(float));
+    x.e = s24i_arena_take(run->arena, s24i_mul(tiles * LANES, n), sizeof(float));
+    x.store = s24i_arena_take(run->arena, workers * ARRAYS * B * LANES, sizeof(float));
+    x.bytes = s24i_arena_take(run->arena, workers * 2 * B * LANES, 1);
+    x.s_rows = s24i_arena_take(run->arena, B * n, sizeof(float));
+    x.s = s24i_arena_take(run->arena, B * B, sizeof(float));
+    x.r = s24i_arena_take(run->arena, B * B, sizeof(float));
+    x.u = s24i_arena_take(run->arena, B * B, sizeof(float));
+    x.inv_diag = s24i_arena_take(run->arena, B, sizeof(float));
+    x.scale = s24i_arena_take(run->arena, B, sizeof(float));
+    int64_t *ranked = s24i_arena_take(run->arena, n, sizeof *ranked);
+    int64_t *order = s24i_arena_take(run->arena, n, sizeof *order);
+    int64_t *blocks = s24i_arena_take(run->arena, n, sizeof *blocks);
+    s24i_cpu_order_by(run, key, target->prepared->dim, ranked);
     s24_status status = S24_OK;
-    if (s24i_counting(arena)) {
-        status = s24i_cholesky(ops, arena, n < B ? (int64_t)n : B, NULL, NULL, 0, &positive);
+    if (s24i_counting(run)) {
+        status = s24i_cholesky(run, n < B ? (int64_t)n : B, NULL, NULL, 0, &positive);
     } else {
-        arena->flops += s24i_product_flops(rows, prepared->dim) * sweeps;
-        s24i_watch_phase(watch, "blocks", sweeps * prepared->dim);
-        status = s24i_parallel(ops->threads, load_tile, &x, (int64_t)tiles);
-        for (int32_t k = 0; k < sweeps && !status && !s24i_watch_stopped(watch); k++) {
-            shuffle(k, prepared->dim, ranked, order, blocks);
-            status = sweep_all(&x, arena, order);
+        run->arena->flops += s24i_product_flops(target->rows, target->prepared->dim) * sweeps;
+        s24i_watch_phase(run->watch, "blocks", sweeps * target->prepared->dim);
+        status = s24i_parallel(run->device->threads, load_tile, &x, (int64_t)tiles);
+        for (int32_t k = 0; k < sweeps && !status && !s24i_watch_stopped(run->watch); k++) {
+            shuffle(k, target->prepared->dim, ranked, order, blocks);
+            status = sweep_all(&x, run, order);
         }
     }
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }

@@ -17,7 +17,7 @@ static int64_t tile_rows(int64_t rows)
 }
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     const s24i_prepared *p;
     const float *w;
     const uint8_t *mask;
@@ -40,8 +40,8 @@ static void multiply_strip(void *arg, int64_t strip, int32_t worker)
     (void)worker;
     const thin_product *t = arg;
     int64_t n = t->c->p->dim, first = strip * STRIP, cols = n - first < STRIP ? n - first : STRIP;
-    t->c->ops->kernels->dot_rows(t->from, t->rows, t->c->p->s + first * n, cols, n, t->to + first,
-                                 n);
+    t->c->device->kernels->dot_rows(t->from, t->rows, t->c->p->s + first * n, cols, n,
+                                    t->to + first, n);
 }
 
 static s24_status multiply(const cg *c, const float *from, int64_t rows, float *to)
@@ -49,7 +49,7 @@ static s24_status multiply(const cg *c, const float *from, int64_t rows, float *
     int64_t n = c->p->dim;
     thin_product t = {c, from, rows, to};
     if (c->thin)
-        return s24i_parallel(c->ops->threads, multiply_strip, &t, (n + STRIP - 1) / STRIP);
+        return s24i_parallel(c->device->threads, multiply_strip, &t, (n + STRIP - 1) / STRIP);
     s24i_sgemm(false, false, rows, n, n, 1, from, n, c->p->s, n, 0, to, n);
     return S24_OK;
 }
@@ -85,7 +85,7 @@ static void retire(const cg *c, tile_state *t, int64_t i)
 /* r = ((w - v) S) on the mask, p = r. */
 static s24_status begin(const cg *c, tile_state *t, int64_t rows)
 {
-    const s24i_kernels *kernels = c->ops->kernels;
+    const s24i_kernels *kernels = c->device->kernels;
     int64_t n = t->n;
     for (int64_t i = 0; i < rows * n; i++)
         t->p[i] = c->w[i] - c->v[i];
@@ -107,7 +107,7 @@ static s24_status begin(const cg *c, tile_state *t, int64_t rows)
 /* One iteration of one row, with ap = p S. */
 static void advance(const cg *c, tile_state *t, int64_t i)
 {
-    const s24i_kernels *kernels = c->ops->kernels;
+    const s24i_kernels *kernels = c->device->kernels;
     int64_t n = t->n, row = t->row[i] * n;
     float *p = t->p + i * n, *ap = t->ap + i * n;
     double curvature = kernels->dot(p, ap, n); /* p is 0 off the mask */
@@ -146,13 +146,13 @@ static s24_status run_rows(const cg *c, s24i_watch *watch, int64_t rows, float *
     return status;
 }
 
-int32_t s24i_cg_rows(const s24i_ops *ops, s24i_watch *watch, const s24i_prepared *prepared,
-                     const float *w, int64_t rows, const uint8_t *mask, s24i_cg_limits limits,
-                     float *v, float *scratch, double *left, int64_t *products)
+int32_t s24i_cg_rows(const s24i_run *run, const s24i_target *target, const uint8_t *mask,
+                     s24i_cg_limits limits, float *v, float *scratch, double *left,
+                     int64_t *products)
 {
-    cg c = {ops, prepared, w, mask, limits, v, left, false};
+    cg c = {run->device, target->prepared, target->w, mask, limits, v, left, false};
     int32_t iterations;
-    run_rows(&c, watch, rows, scratch, &iterations, products);
+    run_rows(&c, run->watch, target->rows, scratch, &iterations, products);
     return iterations;
 }
 
@@ -189,29 +189,31 @@ static void cg_tile(void *arg, int64_t tile, int32_t worker)
     run_tile(l, tile, l->scratch + (int64_t)worker * 3 * l->tile * l->c.p->dim);
 }
 
-s24_status s24i_cg(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
-                   const s24i_prepared *prepared, const float *w, int64_t rows, const uint8_t *mask,
-                   s24i_cg_limits limits, float *v, int32_t *iterations, double *residual)
+s24_status s24i_cpu_cg(const s24i_run *run, const s24i_target *target, const uint8_t *mask,
+                       s24i_cg_limits limits, float *v, int32_t *iterations, double *residual)
 {
-    size_t mark = arena->used;
-    layer_cg l = {.c = {ops, prepared, w, mask, limits, v}, .watch = watch, .rows = rows};
-    l.tile = tile_rows(limits.of_rows ? limits.of_rows : rows);
-    l.c.thin = l.tile == THIN && rows <= THIN;
-    size_t tiles = l.c.thin ? 1 : (size_t)s24i_workers(ops->threads);
-    l.scratch = s24i_arena_take(arena, s24i_mul((size_t)(3 * l.tile * prepared->dim), tiles),
-                                sizeof(float));
-    l.c.left = s24i_arena_take(arena, (size_t)rows, sizeof(double));
+    size_t mark = run->arena->used;
+    layer_cg l = {.c = {run->device, target->prepared, target->w, mask, limits, v},
+                  .watch = run->watch,
+                  .rows = target->rows};
+    l.tile = tile_rows(limits.of_rows ? limits.of_rows : target->rows);
+    l.c.thin = l.tile == THIN && target->rows <= THIN;
+    size_t tiles = l.c.thin ? 1 : (size_t)s24i_workers(run->device->threads);
+    l.scratch = s24i_arena_take(
+        run->arena, s24i_mul((size_t)(3 * l.tile * target->prepared->dim), tiles), sizeof(float));
+    l.c.left = s24i_arena_take(run->arena, (size_t)target->rows, sizeof(double));
     s24_status status = S24_OK;
-    if (!s24i_counting(arena)) {
-        s24i_watch_phase(watch, "refit", rows);
+    if (!s24i_counting(run)) {
+        s24i_watch_phase(run->watch, "refit", target->rows);
         status = l.c.thin ? run_tile(&l, 0, l.scratch)
-                          : s24i_parallel(ops->threads, cg_tile, &l, (rows + l.tile - 1) / l.tile);
+                          : s24i_parallel(run->device->threads, cg_tile, &l,
+                                          (target->rows + l.tile - 1) / l.tile);
         *iterations = (int32_t)atomic_load(&l.iterations);
-        arena->flops += s24i_product_flops(atomic_load(&l.products), prepared->dim);
+        run->arena->flops += s24i_product_flops(atomic_load(&l.products), target->prepared->dim);
         *residual = 0;
-        for (int64_t i = 0; i < rows; i++)
+        for (int64_t i = 0; i < target->rows; i++)
             *residual = fmax(*residual, l.c.left[i]);
     }
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }

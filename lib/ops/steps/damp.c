@@ -12,9 +12,8 @@ enum { GRID = sizeof grid / sizeof *grid, MIDDLE = 3, SAMPLE = 32, CG_STEPS = 6 
 enum { MIN_ROWS = 64 };
 
 typedef struct {
-    const s24i_ops *ops;
-    s24i_arena *arena;
-    s24i_watch quiet; /* for the inner solves: stops with the outer watch, reports nothing */
+    s24i_run run;     /* of the inner solves */
+    s24i_watch quiet; /* stops with the outer watch, reports nothing */
     const s24i_layer *layer;
     s24i_prepared *prepared;
     s24i_pattern pattern;
@@ -29,13 +28,13 @@ typedef struct {
 static void take_trial(trial *t)
 {
     size_t size = (size_t)(t->rows * t->layer->cols);
-    t->row_of = s24i_arena_take(t->arena, (size_t)t->rows, sizeof(int64_t));
-    t->w = s24i_arena_take(t->arena, size, sizeof(float));
-    t->aim = s24i_arena_take(t->arena, size, sizeof(float));
-    t->v = s24i_arena_take(t->arena, size, sizeof(float));
-    t->mask = s24i_arena_take(t->arena, size, 1);
+    t->row_of = s24i_arena_take(t->run.arena, (size_t)t->rows, sizeof(int64_t));
+    t->w = s24i_arena_take(t->run.arena, size, sizeof(float));
+    t->aim = s24i_arena_take(t->run.arena, size, sizeof(float));
+    t->v = s24i_arena_take(t->run.arena, size, sizeof(float));
+    t->mask = s24i_arena_take(t->run.arena, size, 1);
     if (t->layer->pattern.mask)
-        t->fixed = s24i_arena_take(t->arena, size, 1);
+        t->fixed = s24i_arena_take(t->run.arena, size, 1);
 }
 
 static void gather_sample(trial *t, const float *w)
@@ -53,26 +52,23 @@ static void gather_sample(trial *t, const float *w)
 /* Fit on `half`; into t->v, in the layer's own coordinates. */
 static s24_status fit(trial *t, int half, double damp)
 {
-    const s24i_ops *ops = t->ops;
+    const s24i_run *run = &t->run;
     s24i_damping damping = {S24I_DAMP_RELATIVE, damp};
     s24i_cg_limits limits = {CG_STEPS, 1e-3};
+    s24i_target target = {t->prepared, &t->pattern, t->aim, t->rows};
     int32_t iterations;
     double residual;
-    s24_status status =
-        s24i_prepare_factor(ops, t->arena, t->layer->gram, half, damping, t->prepared);
-    if (!status && !s24i_counting(t->arena))
+    s24_status status = s24i_prepare_factor(run, t->layer->gram, half, damping, t->prepared);
+    if (!status && !s24i_counting(run))
         memcpy(t->aim, t->w, (size_t)(t->rows * t->layer->cols) * sizeof(float));
     if (!status)
-        status = s24i_prepare_aim(ops, t->arena, t->layer, half, t->prepared, t->aim, t->row_of,
-                                  t->rows);
+        status = s24i_prepare_aim(run, t->layer, half, t->prepared, t->aim, t->row_of, t->rows);
     if (!status)
-        status = s24i_sweep(ops, t->arena, &t->quiet, t->prepared, &t->pattern, t->aim, t->rows,
-                            t->v, t->mask);
+        status = s24i_cpu_sweep(run, &target, t->v, t->mask);
     if (!status)
-        status = s24i_cg(ops, t->arena, &t->quiet, t->prepared, t->aim, t->rows, t->mask, limits,
-                         t->v, &iterations, &residual);
-    if (!status && !s24i_counting(t->arena))
-        status = s24i_unscale(ops, t->prepared, t->v, t->rows);
+        status = s24i_cpu_cg(run, &target, t->mask, limits, t->v, &iterations, &residual);
+    if (!status && !s24i_counting(run))
+        status = s24i_cpu_unscale(run, t->prepared, t->v, t->rows);
     return status;
 }
 
@@ -83,13 +79,12 @@ static s24_status score(trial *t, int half, double *loss, double *norm)
     double l = 0, n = 0;
     s24_status status;
     if (layer->cross && layer->blend > 0) {
-        status = s24i_target_loss(t->ops, t->arena, layer->gram, layer->cross, half, layer->blend,
-                                  &w, &v, t->row_of, &l, &n);
+        status = s24i_target_loss(&t->run, layer, half, &w, &v, t->row_of, &l, &n);
     } else {
         double *known = &t->norm[half == S24I_SECOND];
-        status = s24i_quadratic(t->ops, t->arena, layer->gram, half, &w, &v, &l);
+        status = s24i_quadratic(&t->run, layer->gram, half, &w, &v, &l);
         if (!status && isnan(*known))
-            status = s24i_quadratic(t->ops, t->arena, layer->gram, half, &w, NULL, known);
+            status = s24i_quadratic(&t->run, layer->gram, half, &w, NULL, known);
         n = *known;
     }
     *loss += l;
@@ -132,13 +127,13 @@ static s24_status walk_downhill(trial *t, s24i_watch *watch, double *damp, doubl
     return status;
 }
 
-s24_status s24i_choose_damping(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
-                               const s24i_layer *layer, const float *w, s24i_prepared *scratch,
-                               double *damp, double *heldout)
+s24_status s24i_choose_damping(const s24i_run *run, const s24i_layer *layer, const float *w,
+                               s24i_prepared *scratch, double *damp, double *heldout)
 {
-    size_t mark = arena->used;
+    size_t mark = run->arena->used;
     s24_status status = S24_OK;
-    trial t = {.ops = ops, .arena = arena, .layer = layer, .prepared = scratch};
+    trial t = {.run = *run, .layer = layer, .prepared = scratch};
+    t.run.watch = &t.quiet;
     t.norm[0] = t.norm[1] = NAN;
     t.pattern = layer->pattern;
     t.rows = layer->rows < SAMPLE ? layer->rows : SAMPLE;
@@ -147,15 +142,15 @@ s24_status s24i_choose_damping(const s24i_ops *ops, s24i_arena *arena, s24i_watc
     if (layer->gram->rows.weight[0] < MIN_ROWS || layer->gram->rows.weight[1] < MIN_ROWS)
         return S24_OK;
     take_trial(&t);
-    if (s24i_counting(arena)) {
+    if (s24i_counting(run)) {
         double unused;
         status = try_damping(&t, 1, &unused);
     } else {
-        s24i_watch_init(&t.quiet, NULL, NULL, watch->cancel, 0);
+        s24i_watch_init(&t.quiet, NULL, NULL, run->watch->cancel, 0);
         gather_sample(&t, w);
-        s24i_watch_phase(watch, "damping", GRID);
-        status = walk_downhill(&t, watch, damp, heldout);
+        s24i_watch_phase(run->watch, "damping", GRID);
+        status = walk_downhill(&t, run->watch, damp, heldout);
     }
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }

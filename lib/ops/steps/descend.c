@@ -11,7 +11,7 @@
 enum { ROWS = 32 };
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     s24i_watch *watch;
     const s24i_prepared *p;
     const s24i_pattern *pattern;
@@ -115,8 +115,8 @@ static void descend_outliers(const descent *d, const tile_state *t, int64_t i)
             continue;
         float before = value[j];
         value[j] += g[j] / d->p->scale[j];
-        d->ops->kernels->subtract_scaled(g, d->p->s + j * n, (value[j] - before) * d->p->scale[j],
-                                         n);
+        d->device->kernels->subtract_scaled(g, d->p->s + j * n,
+                                            (value[j] - before) * d->p->scale[j], n);
     }
 }
 
@@ -131,7 +131,7 @@ static int32_t descend_codes(const descent *d, const tile_state *t, int64_t i)
     row.top = s24i_grid_top(&d->grid->form);
     while (sweeps < d->limits.sweeps && idle <= (d->grid->free != NULL) &&
            !s24i_watch_stopped(d->watch)) {
-        bool changed = d->ops->kernels->descend_row(&row) > 0;
+        bool changed = d->device->kernels->descend_row(&row) > 0;
         if (d->grid->free)
             descend_outliers(d, t, i);
         sweeps += changed;
@@ -144,7 +144,7 @@ static int32_t descend_jointly(const descent *d, const tile_state *t, int64_t i)
 {
     int64_t n = d->p->dim;
     int32_t sweeps = 0;
-    s24i_joint row = {.kernels = d->ops->kernels, .cols = n, .s = d->p->s};
+    s24i_joint row = {.kernels = d->device->kernels, .cols = n, .s = d->p->s};
     row.n = d->pattern->n;
     row.m = d->pattern->m;
     row.step = t->row_step;
@@ -256,28 +256,33 @@ static void descend_tile(void *arg, int64_t tile, int32_t worker)
     s24i_watch_step(d->watch, t.rows, NAN, NAN);
 }
 
-s24_status s24i_descend(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
-                        const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
-                        int64_t rows, s24i_descent_limits limits, s24i_grid *grid, uint8_t *codes,
-                        uint8_t *mask, int32_t *iterations)
+s24_status s24i_cpu_descend(const s24i_run *run, const s24i_target *target,
+                            s24i_descent_limits limits, s24i_grid *grid, uint8_t *codes,
+                            uint8_t *mask, int32_t *iterations)
 {
-    size_t mark = arena->used;
-    descent d = {.ops = ops, .watch = watch, .p = prepared, .pattern = pattern, .w = w};
-    d.rows = rows;
+    size_t mark = run->arena->used;
+    descent d = {.device = run->device,
+                 .watch = run->watch,
+                 .p = target->prepared,
+                 .pattern = target->constraints,
+                 .w = target->w};
+    d.rows = target->rows;
     d.limits = limits;
     d.grid = grid;
     d.codes = codes;
     d.mask = mask;
-    d.scratch = s24i_arena_take(arena, s24i_mul(floats_of(&d), (size_t)s24i_workers(ops->threads)),
+    d.scratch = s24i_arena_take(run->arena,
+                                s24i_mul(floats_of(&d), (size_t)s24i_workers(run->device->threads)),
                                 sizeof(float));
     s24_status status = S24_OK;
-    if (!s24i_counting(arena)) {
-        arena->flops +=
-            s24i_product_flops(rows, prepared->dim) * (1 + (may_refit(grid) ? limits.refits : 0));
-        s24i_watch_phase(watch, "descent", rows);
-        status = s24i_parallel(ops->threads, descend_tile, &d, (rows + ROWS - 1) / ROWS);
+    if (!s24i_counting(run)) {
+        run->arena->flops += s24i_product_flops(target->rows, target->prepared->dim) *
+                             (1 + (may_refit(grid) ? limits.refits : 0));
+        s24i_watch_phase(run->watch, "descent", target->rows);
+        status =
+            s24i_parallel(run->device->threads, descend_tile, &d, (target->rows + ROWS - 1) / ROWS);
         *iterations = (int32_t)atomic_load(&d.iterations);
     }
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }

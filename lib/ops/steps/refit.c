@@ -7,7 +7,7 @@
 enum { ROWS = 16 };
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     s24i_watch *watch;
     const s24i_prepared *p;
     const float *w;
@@ -70,50 +70,54 @@ static void refit_tile(void *arg, int64_t tile, int32_t worker)
 }
 
 /* What is needed when no row's support is larger than `widest`. */
-static void take_refit(refit *f, s24i_arena *arena)
+static void take_refit(refit *f, const s24i_run *run)
 {
-    size_t workers = (size_t)s24i_workers(f->ops->threads), k = (size_t)f->widest;
-    f->gradient = s24i_arena_take(arena, (size_t)(2 * ROWS * f->p->dim) * workers, sizeof(float));
-    f->system = s24i_arena_take(arena, s24i_mul(k * (k + 1), workers), sizeof(double));
-    f->index = s24i_arena_take(arena, k * workers, sizeof(int64_t));
+    size_t workers = (size_t)s24i_workers(f->device->threads), k = (size_t)f->widest;
+    f->gradient =
+        s24i_arena_take(run->arena, (size_t)(2 * ROWS * f->p->dim) * workers, sizeof(float));
+    f->system = s24i_arena_take(run->arena, s24i_mul(k * (k + 1), workers), sizeof(double));
+    f->index = s24i_arena_take(run->arena, k * workers, sizeof(int64_t));
 }
 
-s24_status s24i_refit_exact(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
-                            const s24i_prepared *prepared, const float *w, int64_t rows,
-                            const uint8_t *mask, int64_t widest, float *v)
+s24_status s24i_refit_exact(const s24i_run *run, const s24i_target *target, const uint8_t *mask,
+                            int64_t widest, float *v)
 {
-    size_t before = arena->used;
-    refit f = {.ops = ops, .watch = watch, .p = prepared, .w = w, .rows = rows};
+    size_t before = run->arena->used;
+    refit f = {.device = run->device,
+               .watch = run->watch,
+               .p = target->prepared,
+               .w = target->w,
+               .rows = target->rows};
     f.widest = widest;
     f.mask = mask;
     f.v = v;
     f.singular = -1;
-    take_refit(&f, arena);
+    take_refit(&f, run);
     s24_status status = S24_OK;
-    if (!s24i_counting(arena)) {
-        arena->flops += (double)rows * (double)widest * (double)widest * (double)widest / 3;
-        s24i_watch_phase(watch, "refit", rows);
-        status = s24i_parallel(ops->threads, refit_tile, &f, (rows + ROWS - 1) / ROWS);
+    if (!s24i_counting(run)) {
+        run->arena->flops +=
+            (double)target->rows * (double)widest * (double)widest * (double)widest / 3;
+        s24i_watch_phase(run->watch, "refit", target->rows);
+        status =
+            s24i_parallel(run->device->threads, refit_tile, &f, (target->rows + ROWS - 1) / ROWS);
         if (!status && f.singular >= 0)
             status = s24i_fail(S24_E_NUMERIC, "the system of row %lld is not positive definite",
                                (long long)f.singular);
     }
-    arena->used = before;
+    run->arena->used = before;
     return status;
 }
 
-s24_status s24i_refit(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
-                      const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
-                      int64_t rows, const uint8_t *mask, int32_t method, s24i_cg_limits limits,
-                      float *v, int32_t *iterations, double *residual)
+s24_status s24i_cpu_refit(const s24i_run *run, const s24i_target *target, const uint8_t *mask,
+                          int32_t method, s24i_cg_limits limits, float *v, int32_t *iterations,
+                          double *residual)
 {
-    int64_t cols = prepared->dim;
+    int64_t cols = target->prepared->dim;
     if (method == S24I_REFIT_CG || (method == S24I_REFIT_AUTO && cols > S24I_EXACT_COLS))
-        return s24i_cg(ops, arena, watch, prepared, w, rows, mask, limits, v, iterations, residual);
+        return s24i_cpu_cg(run, target, mask, limits, v, iterations, residual);
     *iterations = 1;
     *residual = 0;
-    return s24i_refit_exact(ops, arena, watch, prepared, w, rows, mask,
-                            s24i_most_kept(pattern, cols), v);
+    return s24i_refit_exact(run, target, mask, s24i_most_kept(target->constraints, cols), v);
 }
 
 /* ---- losses of rows ---- */
@@ -122,7 +126,7 @@ s24_status s24i_refit(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
 enum { LOSS_ROWS = 128, LOSS_COLS = 2 * S24I_BLOCK };
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     const s24i_prepared *p;
     const float *w, *v;
     int64_t rows;
@@ -156,22 +160,48 @@ static void loss_tile(void *arg, int64_t tile, int32_t worker)
         if (c > 0)
             s24i_sgemm(false, false, rows, cols, c, 1, e, n, r, n, 1, product, cols);
         for (int64_t i = 0; i < rows; i++)
-            l->loss[first + i] += l->ops->kernels->sum_squares(product + i * cols, cols);
+            l->loss[first + i] += l->device->kernels->sum_squares(product + i * cols, cols);
     }
 }
 
-s24_status s24i_row_losses(const s24i_ops *ops, s24i_arena *arena, const s24i_prepared *prepared,
-                           const float *w, int64_t rows, const float *v, double *loss)
+s24_status s24i_cpu_row_losses(const s24i_run *run, const s24i_target *target, const float *v,
+                               double *loss, double *total)
 {
-    size_t before = arena->used;
-    row_losses l = {.ops = ops, .p = prepared, .w = w, .v = v, .rows = rows, .loss = loss};
-    l.scratch = s24i_arena_take(
-        arena, (size_t)loss_floats(prepared->dim) * (size_t)s24i_workers(ops->threads),
-        sizeof(float));
+    size_t before = run->arena->used;
+    int64_t n = target->prepared->dim, rows = target->rows;
+    row_losses l = {run->device, target->prepared, target->w, v, rows};
+    l.scratch = s24i_arena_take(run->arena,
+                                (size_t)loss_floats(n) * (size_t)s24i_workers(run->device->threads),
+                                sizeof(float));
+    l.loss = loss;
     s24_status status = S24_OK;
-    arena->flops += s24i_product_flops(rows, prepared->dim) / 2;
-    if (!s24i_counting(arena))
-        status = s24i_parallel(ops->threads, loss_tile, &l, (rows + LOSS_ROWS - 1) / LOSS_ROWS);
-    arena->used = before;
+    run->arena->flops += s24i_product_flops(rows, n) / 2;
+    if (!s24i_counting(run))
+        status =
+            s24i_parallel(run->device->threads, loss_tile, &l, (rows + LOSS_ROWS - 1) / LOSS_ROWS);
+    *total = 0;
+    for (int64_t i = 0; !status && !s24i_counting(run) && i < rows; i++)
+        *total += loss[i];
+    run->arena->used = before;
+    return status;
+}
+
+s24_status s24i_cpu_keep_better(const s24i_run *run, const s24i_target *target, const float *first,
+                                const uint8_t *first_mask, float *v, uint8_t *mask)
+{
+    size_t before = run->arena->used;
+    int64_t rows = target->rows, cols = target->prepared->dim;
+    double *old = s24i_arena_take(run->arena, (size_t)rows, sizeof(double));
+    double *now = s24i_arena_take(run->arena, (size_t)rows, sizeof(double)), sums[2];
+    bool whole = s24i_over_layer(target->constraints);
+    s24_status status = s24i_cpu_row_losses(run, target, first, old, &sums[0]);
+    if (!status)
+        status = s24i_cpu_row_losses(run, target, v, now, &sums[1]);
+    for (int64_t i = 0; !status && !s24i_counting(run) && i < rows; i++)
+        if (whole ? sums[0] <= sums[1] : old[i] <= now[i]) {
+            memcpy(v + i * cols, first + i * cols, (size_t)cols * sizeof(float));
+            memcpy(mask + i * cols, first_mask + i * cols, (size_t)cols);
+        }
+    run->arena->used = before;
     return status;
 }

@@ -5,12 +5,12 @@
 /*
  * QuantEase (Behdin et al. 2023): whole sweeps over the columns, each put on the level nearest to v_j + g_j, g = (w - v) S, S_jj = 1, or in
  * a relaxed sweep on that point itself. A block of columns takes g from one product with all of S and then is the column sweep of
- * s24i_sweep() with S in place of R and v in place of w. Tiles of rows lie transposed: a lane is a row of the layer.
+ * s24i_cpu_sweep() with S in place of R and v in place of w. Tiles of rows lie transposed: a lane is a row of the layer.
  */
 enum { LANES = 64, B = S24I_BLOCK, PERIOD = 3, LAST_RELAXED = 25 };
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     s24i_watch *watch;
     const s24i_prepared *p;
     const float *w;
@@ -56,7 +56,7 @@ static void load(const relaxation *x, tile_state *t)
     int64_t n = x->p->dim;
     memset(t->e, 0, (size_t)(n * LANES) * sizeof(float));
     memset(t->kept, 0, (size_t)(n * LANES));
-    x->ops->kernels->transpose(x->w + t->first * n, n, t->e, LANES, t->rows, n);
+    x->device->kernels->transpose(x->w + t->first * n, n, t->e, LANES, t->rows, n);
     for (int64_t j = 0; j < n; j++)
         for (int64_t r = 0; r < LANES; r++) {
             int64_t k = j * LANES + r, row = t->first + r;
@@ -85,7 +85,7 @@ static void sweep_block(const relaxation *x, tile_state *t, int64_t first, bool 
         s24i_grid_spread(x->grid, x->p->scale, NULL, t->first, t->rows, first, &block, t->steps);
         block.codes = t->codes + first * LANES;
     }
-    x->ops->kernels->sweep_block(&block);
+    x->device->kernels->sweep_block(&block);
     for (int64_t k = 0; k < cols * LANES; k++) {
         v[k] -= t->d[k];
         e[k] += t->d[k];
@@ -116,30 +116,34 @@ static void relax_tile(void *arg, int64_t tile, int32_t worker)
     s24i_watch_step(x->watch, t.rows, NAN, NAN);
 }
 
-s24_status s24i_relax(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
-                      const s24i_prepared *prepared, const float *w, int64_t rows, int32_t sweeps,
-                      bool relaxed, bool from_w, const s24i_grid *grid, const uint8_t *mask,
-                      uint8_t *codes)
+s24_status s24i_cpu_relax(const s24i_run *run, const s24i_target *target, int32_t sweeps,
+                          bool relaxed, bool from_w, const s24i_grid *grid, const uint8_t *mask,
+                          uint8_t *codes)
 {
-    size_t mark = arena->used, workers = (size_t)s24i_workers(ops->threads);
-    relaxation x = {.ops = ops, .watch = watch, .p = prepared, .w = w, .rows = rows};
+    size_t mark = run->arena->used, workers = (size_t)s24i_workers(run->device->threads);
+    relaxation x = {.device = run->device,
+                    .watch = run->watch,
+                    .p = target->prepared,
+                    .w = target->w,
+                    .rows = target->rows};
     x.sweeps = sweeps;
     x.relaxed = relaxed;
     x.from_w = from_w;
     x.grid = grid;
     x.mask = mask;
     x.codes = codes;
-    x.ones = s24i_arena_take(arena, B, sizeof(float));
-    x.store = s24i_arena_take(arena, s24i_mul(floats_of(&x), workers), sizeof(float));
-    x.bytes = s24i_arena_take(arena, workers, (size_t)(2 * prepared->dim * LANES));
+    x.ones = s24i_arena_take(run->arena, B, sizeof(float));
+    x.store = s24i_arena_take(run->arena, s24i_mul(floats_of(&x), workers), sizeof(float));
+    x.bytes = s24i_arena_take(run->arena, workers, (size_t)(2 * target->prepared->dim * LANES));
     s24_status status = S24_OK;
-    if (!s24i_counting(arena)) {
+    if (!s24i_counting(run)) {
         for (int64_t j = 0; j < B; j++)
             x.ones[j] = 1;
-        arena->flops += s24i_product_flops(rows, prepared->dim) * sweeps;
-        s24i_watch_phase(watch, "sweeps", rows);
-        status = s24i_parallel(ops->threads, relax_tile, &x, (rows + LANES - 1) / LANES);
+        run->arena->flops += s24i_product_flops(target->rows, target->prepared->dim) * sweeps;
+        s24i_watch_phase(run->watch, "sweeps", target->rows);
+        status =
+            s24i_parallel(run->device->threads, relax_tile, &x, (target->rows + LANES - 1) / LANES);
     }
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }

@@ -6,16 +6,6 @@
  * support changed since the last look says by how much it grows. */
 enum { CHECK = 3, SWITCH = 30 }; /* iterations between looks, before the late stop */
 
-int64_t s24i_changed(const uint8_t *mask, int64_t size, uint8_t *seen)
-{
-    int64_t count = 0;
-    for (int64_t i = 0; i < size; i++) {
-        count += seen[i] != mask[i];
-        seen[i] = mask[i];
-    }
-    return count;
-}
-
 bool s24i_penalty_grows(const double growth[3], double changed, double kept, bool *grew,
                         double *rho)
 {
@@ -34,46 +24,47 @@ bool s24i_penalty_grows(const double growth[3], double changed, double kept, boo
     return true;
 }
 
-static s24_status start(const s24i_ops *ops, s24i_arena *arena, s24i_admm *a)
+static s24_status start(const s24i_run *run, s24i_admm *a)
 {
-    s24_status status =
-        s24i_project(ops, arena, a->pattern, a->w, NULL, a->rows, a->p->dim, a->mask);
-    return status || s24i_counting(arena) ? status : s24i_admm_start(ops, a, a->w);
+    s24_status status = s24i_cpu_project(run, a->target.constraints, a->target.w, NULL,
+                                         a->target.rows, a->target.prepared->dim, a->mask);
+    return status || s24i_counting(run) ? status : s24i_cpu_admm_start(run, a, a->target.w);
 }
 
-s24_status s24i_admm_published(const s24i_ops *ops, s24i_arena *arena, s24i_admm *a, uint8_t *seen,
-                               double rho, int64_t most, int32_t *iterations)
+s24_status s24i_cpu_admm_published(const s24i_run *run, s24i_admm *a, uint8_t *seen, double rho,
+                                   int64_t most, int32_t *iterations)
 {
     static const double growth[] = {1.3, 1.2, 1.1};
-    int64_t size = a->rows * a->p->dim;
+    int64_t size = a->target.rows * a->target.prepared->dim;
     double kept = 0;
     bool grew = false, busy = true;
-    s24_status status = start(ops, arena, a);
+    s24_status status = start(run, a);
     *iterations = 0;
-    if (s24i_counting(arena)) {
-        s24i_admm_penalty(ops, arena, a, 1);
-        return s24i_admm_iterate(ops, arena, a, CHECK);
+    if (s24i_counting(run)) {
+        s24i_cpu_admm_penalty(run, a, 1);
+        return s24i_cpu_admm_iterate(run, a, CHECK);
     }
-    s24i_watch_phase(a->watch, "admm", most);
+    s24i_watch_phase(a->run->watch, "admm", most);
     memcpy(seen, a->mask, (size_t)size);
-    memcpy(a->b, a->w, (size_t)size * sizeof(float)); /* stopped before any iteration */
+    memcpy(a->b, a->target.w, (size_t)size * sizeof(float)); /* stopped before any iteration */
     for (int64_t i = 0; i < size; i++)
         kept += a->mask[i];
     while (busy && *iterations < most && !status) {
         int64_t left = most - *iterations;
         int32_t steps = (int32_t)(left < CHECK ? left : CHECK);
-        status = s24i_admm_penalty(ops, arena, a, rho);
+        status = s24i_cpu_admm_penalty(run, a, rho);
         if (!status)
-            status = s24i_admm_iterate(ops, arena, a, steps);
+            status = s24i_cpu_admm_iterate(run, a, steps);
         *iterations += steps;
-        if (status || s24i_watch_step(a->watch, steps, NAN, NAN))
+        if (status || s24i_watch_step(a->run->watch, steps, NAN, NAN))
             break;
-        double changed = (double)s24i_changed(a->mask, size, seen);
-        bool restart = !grew && changed > 0 && !(changed > 0.005 * kept);
-        busy = s24i_penalty_grows(growth, changed, kept, &grew, &rho) &&
-               !(*iterations > SWITCH && changed < 3e-4 * kept);
+        int64_t changed;
+        s24i_cpu_count_changed(run, a->mask, size, seen, &changed);
+        bool restart = !grew && changed > 0 && !((double)changed > 0.005 * kept);
+        busy = s24i_penalty_grows(growth, (double)changed, kept, &grew, &rho) &&
+               !(*iterations > SWITCH && (double)changed < 3e-4 * kept);
         if (restart && busy)
-            status = start(ops, arena, a);
+            status = start(run, a);
     }
     return status;
 }

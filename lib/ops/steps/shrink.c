@@ -11,7 +11,7 @@
 enum { ROWS = 64, POWER_STEPS = 20 };
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     s24i_watch *watch;
     const s24i_prepared *p;
     const float *w;
@@ -39,7 +39,7 @@ typedef struct {
 /* Of ADMM, with no unit: from nothing to exactly n of m at 85 % of the way (docs/solvers/prox24.md). */
 static void shrink_relative(const shrinking *s, int32_t t, const float *z, float *v, int64_t size)
 {
-    const s24i_kernels *kernels = s->ops->kernels;
+    const s24i_kernels *kernels = s->device->kernels;
     double way = (double)t / (0.85 * (double)s->how.iterations);
     if (s->n == 1)
         kernels->prox_1m_f32(z, v, size, s->m, (float)fmin(1, 0.01 + way));
@@ -52,7 +52,7 @@ static void shrink_relative(const shrinking *s, int32_t t, const float *z, float
 /* Of proximal gradient: lambda grows by a constant factor from lambda0, in units of the weights' size. */
 static void shrink_growing(const shrinking *s, int32_t t, const float *z, float *v, int64_t size)
 {
-    const s24i_kernels *kernels = s->ops->kernels;
+    const s24i_kernels *kernels = s->device->kernels;
     double lambda = s->how.lambda * pow(s->how.growth, t);
     if (s->n == 1)
         kernels->prox_1m_f32(z, v, size, s->m, (float)fmin(1, lambda));
@@ -64,7 +64,7 @@ static void shrink_growing(const shrinking *s, int32_t t, const float *z, float 
 
 static void choose(const shrinking *s, const tile_state *t, const float *score)
 {
-    s24i_select_nm(s->ops->kernels, score, NULL, t->mask, t->size, s->n, s->m);
+    s24i_select_nm(s->device->kernels, score, NULL, t->mask, t->size, s->n, s->m);
 }
 
 /* ---- ADMM: z = x + u before the operator, v after it, u = z - v ---- */
@@ -85,7 +85,7 @@ static int32_t admm_tile(const shrinking *s, tile_state *t)
         shrink_relative(s, step + 1, t->z, t->v, t->size);
     }
     choose(s, t, t->z);
-    s->ops->kernels->apply_mask(t->z, t->mask, t->v, t->size);
+    s->device->kernels->apply_mask(t->z, t->mask, t->v, t->size);
     return step;
 }
 
@@ -137,7 +137,7 @@ static int32_t gradient_tile(const shrinking *s, tile_state *t)
         shrink_growing(s, iteration, t->z, t->v, t->size);
     }
     fill_support(s, t);
-    s->ops->kernels->apply_mask(t->w, t->mask, t->v, t->size);
+    s->device->kernels->apply_mask(t->w, t->mask, t->v, t->size);
     for (int32_t i = 0; i < s->how.refit_steps && !s24i_watch_stopped(s->watch); i++) {
         residual(s, t);
         for (int64_t j = 0; j < t->size; j++)
@@ -176,42 +176,51 @@ static double step_size(const shrinking *s)
         x[j] = 1 + (float)(j % 7) / 16;
     for (int32_t i = 0; i < POWER_STEPS; i++) {
         s24i_sgemm(false, false, 1, n, n, 1, x, n, s->p->s, n, 0, y, n);
-        norm = sqrt(s->ops->kernels->sum_squares(y, n) / s->ops->kernels->sum_squares(x, n));
-        double size = sqrt(s->ops->kernels->sum_squares(y, n));
+        norm = sqrt(s->device->kernels->sum_squares(y, n) / s->device->kernels->sum_squares(x, n));
+        double size = sqrt(s->device->kernels->sum_squares(y, n));
         for (int64_t j = 0; j < n; j++)
             x[j] = (float)(y[j] / size);
     }
     return 1 / (1.02 * norm);
 }
 
-s24_status s24i_shrink(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
-                       const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
-                       int64_t rows, s24i_shrinking how, float *v, uint8_t *mask)
+s24_status s24i_cpu_shrink(const s24i_run *run, const s24i_target *target, s24i_shrinking how,
+                           float *v, uint8_t *mask)
 {
-    size_t mark = arena->used;
-    shrinking s = {.ops = ops, .watch = watch, .p = prepared, .w = w, .rows = rows, .how = how};
-    s.n = pattern->n;
-    s.m = pattern->m;
+    size_t mark = run->arena->used;
+    shrinking s = {.device = run->device,
+                   .watch = run->watch,
+                   .p = target->prepared,
+                   .w = target->w,
+                   .rows = target->rows,
+                   .how = how};
+    s.n = target->constraints->n;
+    s.m = target->constraints->m;
     s.v = v;
     s.mask = mask;
     s24_status status = S24_OK;
-    s.scratch = s24i_arena_take(
-        arena, s24i_mul((size_t)(3 * ROWS * prepared->dim), (size_t)s24i_workers(ops->threads)),
-        sizeof(float));
+    s.scratch = s24i_arena_take(run->arena,
+                                s24i_mul((size_t)(3 * ROWS * target->prepared->dim),
+                                         (size_t)s24i_workers(run->device->threads)),
+                                sizeof(float));
     if (!how.gradient) {
-        s.f = s24i_arena_take(arena, s24i_mul((size_t)prepared->dim, (size_t)prepared->dim),
-                              sizeof(float));
-        status = s24i_shifted_inverse(ops, arena, prepared, how.rho, s.f);
+        s.f = s24i_arena_take(
+            run->arena, s24i_mul((size_t)target->prepared->dim, (size_t)target->prepared->dim),
+            sizeof(float));
+        status = s24i_shifted_inverse(run, target->prepared, how.rho, s.f);
     }
-    if (!status && !s24i_counting(arena)) {
+    if (!status && !s24i_counting(run)) {
         s.step = how.gradient ? step_size(&s) : 0;
-        s.scale = sqrt(ops->kernels->sum_squares(w, rows * prepared->dim) /
-                       (double)(rows * prepared->dim));
+        s.scale = sqrt(
+            run->device->kernels->sum_squares(target->w, target->rows * target->prepared->dim) /
+            (double)(target->rows * target->prepared->dim));
         atomic_store(how.taken, 0);
-        s24i_watch_phase(watch, "shrink", rows);
-        status = s24i_parallel(ops->threads, shrink_tile, &s, (rows + ROWS - 1) / ROWS);
-        arena->flops += (double)atomic_load(how.taken) * s24i_product_flops(rows, prepared->dim);
+        s24i_watch_phase(run->watch, "shrink", target->rows);
+        status =
+            s24i_parallel(run->device->threads, shrink_tile, &s, (target->rows + ROWS - 1) / ROWS);
+        run->arena->flops += (double)atomic_load(how.taken) *
+                             s24i_product_flops(target->rows, target->prepared->dim);
     }
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }

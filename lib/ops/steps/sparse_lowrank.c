@@ -23,35 +23,39 @@ static int64_t tile_rows(int64_t rows)
 /* Columns of a tile: whole groups. */
 static int64_t tile_cols(const s24i_split *a)
 {
-    int64_t wanted = a->p->dim >= 1024 ? WIDE_COLS : COLS, m = a->pattern->n ? a->pattern->m : 1;
+    int64_t wanted = a->target.prepared->dim >= 1024 ? WIDE_COLS : COLS,
+            m = a->target.constraints->n ? a->target.constraints->m : 1;
     return wanted / m * m;
 }
 
 static bool by_columns(const s24i_split *a)
 {
-    return a->pattern->n || a->pattern->mask;
+    return a->target.constraints->n || a->target.constraints->mask;
 }
 
-void s24i_split_take(s24i_arena *arena, s24i_split *a)
+s24_status s24i_cpu_split_take(const s24i_run *run, s24i_split *a)
 {
-    size_t n = (size_t)a->p->dim, workers = (size_t)s24i_workers(a->ops->threads);
-    a->tile = tile_rows(a->rows);
-    a->low.ops = a->ops;
-    a->low.p = a->p;
-    a->low.rows = a->rows;
-    s24i_lowrank_take(arena, &a->low);
-    a->f = s24i_arena_take(arena, s24i_mul(n, n), sizeof(float));
+    size_t n = (size_t)a->target.prepared->dim,
+           workers = (size_t)s24i_workers(run->device->threads);
+    a->tile = tile_rows(a->target.rows);
+    a->low.run = run;
+    a->run = run;
+    a->low.p = a->target.prepared;
+    a->low.rows = a->target.rows;
+    s24i_lowrank_take(run, &a->low);
+    a->f = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
     size_t columns = s24i_mul((size_t)a->low.rank, WIDE_COLS);
     a->share = 2 * (size_t)a->tile * n > columns ? 2 * (size_t)a->tile * n : columns;
-    a->scratch = s24i_arena_take(arena, s24i_mul(a->share, workers), sizeof(float));
+    a->scratch = s24i_arena_take(run->arena, s24i_mul(a->share, workers), sizeof(float));
     a->rho = a->dual = 1;
+    return S24_OK;
 }
 
-s24_status s24i_split_penalty(s24i_arena *arena, s24i_split *a, double rho)
+s24_status s24i_cpu_split_penalty(const s24i_run *run, s24i_split *a, double rho)
 {
     a->dual *= a->rho / rho; /* the unscaled dual rho U stays */
     a->rho = rho;
-    return s24i_shifted_inverse(a->ops, arena, a->p, rho, a->f);
+    return s24i_shifted_inverse(run, a->target.prepared, rho, a->f);
 }
 
 /* ---- one iteration ---- */
@@ -60,11 +64,12 @@ s24_status s24i_split_penalty(s24i_arena *arena, s24i_split *a, double rho)
 static void gap_tile(void *arg, int64_t tile, int32_t worker)
 {
     const s24i_split *a = arg;
-    const s24i_kernels *kernels = a->ops->kernels;
-    int64_t n = a->p->dim, first = tile * a->tile, rows = least(a->tile, a->rows - first);
+    const s24i_kernels *kernels = a->run->device->kernels;
+    int64_t n = a->target.prepared->dim, first = tile * a->tile,
+            rows = least(a->tile, a->target.rows - first);
     int64_t place = first * n, size = rows * n;
     float *gap = a->scratch + (size_t)worker * a->share, *rest = gap + a->tile * n;
-    const float *w = a->w + place;
+    const float *w = a->target.w + place;
     if (a->apart) {
         memcpy(rest, w, (size_t)size * sizeof(float));
         s24i_lowrank_subtract(&a->low, first, rows, rest);
@@ -78,35 +83,35 @@ static void gap_tile(void *arg, int64_t tile, int32_t worker)
 /* g -> h -> B, and Z. */
 static void move_columns(const s24i_split *a, int64_t first, int64_t cols, float *scratch)
 {
-    int64_t n = a->p->dim, k = a->low.width, r = a->low.rank;
+    int64_t n = a->target.prepared->dim, k = a->low.width, r = a->low.rank;
     if (!a->apart) {
-        s24i_sgemm(true, false, r, cols, a->rows, 1, a->low.q, k, a->h + first, n, 0, scratch,
-                   cols);
-        s24i_sgemm(false, false, a->rows, cols, r, -1, a->low.q, k, scratch, cols, 1, a->h + first,
-                   n);
+        s24i_sgemm(true, false, r, cols, a->target.rows, 1, a->low.q, k, a->h + first, n, 0,
+                   scratch, cols);
+        s24i_sgemm(false, false, a->target.rows, cols, r, -1, a->low.q, k, scratch, cols, 1,
+                   a->h + first, n);
     }
-    for (int64_t i = 0; i < a->rows; i++)
-        a->ops->kernels->split_move(a->h + i * n + first, a->mask + i * n + first, (float)a->dual,
-                                    a->z + i * n + first, cols);
+    for (int64_t i = 0; i < a->target.rows; i++)
+        a->run->device->kernels->split_move(a->h + i * n + first, a->mask + i * n + first,
+                                            (float)a->dual, a->z + i * n + first, cols);
 }
 
 static void select_columns(const s24i_split *a, int64_t first, int64_t cols)
 {
-    const s24i_pattern *pattern = a->pattern;
-    int64_t n = a->p->dim;
-    for (int64_t i = 0; !pattern->mask && i < a->rows; i++)
-        s24i_select_nm(a->ops->kernels, a->z + i * n + first, NULL, a->mask + i * n + first, cols,
-                       pattern->n, pattern->m);
+    const s24i_pattern *pattern = a->target.constraints;
+    int64_t n = a->target.prepared->dim;
+    for (int64_t i = 0; !pattern->mask && i < a->target.rows; i++)
+        s24i_select_nm(a->run->device->kernels, a->z + i * n + first, NULL, a->mask + i * n + first,
+                       cols, pattern->n, pattern->m);
 }
 
 /* h = what L is to take, and its product with Q. */
 static void rest_columns(const s24i_split *a, int64_t first, int64_t cols)
 {
-    int64_t n = a->p->dim;
-    for (int64_t i = 0; i < a->rows; i++) {
+    int64_t n = a->target.prepared->dim;
+    for (int64_t i = 0; i < a->target.rows; i++) {
         int64_t at = i * n + first;
-        a->ops->kernels->split_rest(a->w + at, a->h + at, a->z + at, a->mask + at,
-                                    a->apart ? 0 : 0.5f, a->h + at, cols);
+        a->run->device->kernels->split_rest(a->target.w + at, a->h + at, a->z + at, a->mask + at,
+                                            a->apart ? 0 : 0.5f, a->h + at, cols);
     }
     s24i_lowrank_gather(&a->low, a->h, first, cols);
 }
@@ -120,7 +125,8 @@ static void column_tile(void *arg, int64_t tile, int32_t worker)
 {
     const column_work *work = arg;
     const s24i_split *a = work->a;
-    int64_t width = tile_cols(a), first = tile * width, cols = least(width, a->p->dim - first);
+    int64_t width = tile_cols(a), first = tile * width,
+            cols = least(width, a->target.prepared->dim - first);
     if (work->move)
         move_columns(a, first, cols, a->scratch + (size_t)worker * a->share);
     if (work->move && work->rest)
@@ -133,35 +139,36 @@ static s24_status over_columns(const s24i_split *a, bool move, bool rest)
 {
     column_work work = {a, move, rest};
     int64_t width = tile_cols(a);
-    return s24i_parallel(a->ops->threads, column_tile, &work, (a->p->dim + width - 1) / width);
+    return s24i_parallel(a->run->device->threads, column_tile, &work,
+                         (a->target.prepared->dim + width - 1) / width);
 }
 
-s24_status s24i_split_iterate(s24i_arena *arena, s24i_split *a, bool rotate)
+s24_status s24i_cpu_split_iterate(const s24i_run *run, s24i_split *a, bool rotate)
 {
-    int64_t tiles = (a->rows + a->tile - 1) / a->tile;
-    if (s24i_counting(arena))
+    int64_t tiles = (a->target.rows + a->tile - 1) / a->tile;
+    if (s24i_counting(run))
         return by_columns(a) ? S24_OK
-                             : s24i_project(a->ops, arena, a->pattern, a->z, NULL, a->rows,
-                                            a->p->dim, a->mask);
-    arena->flops += s24i_product_flops(a->rows, a->p->dim) +
-                    (2 * (double)a->low.rank + 2 * (double)a->low.width) * 2 * (double)a->rows *
-                        (double)a->p->dim;
-    s24_status status = s24i_parallel(a->ops->threads, gap_tile, a, tiles);
+                             : s24i_cpu_project(run, a->target.constraints, a->z, NULL,
+                                                a->target.rows, a->target.prepared->dim, a->mask);
+    run->arena->flops += s24i_product_flops(a->target.rows, a->target.prepared->dim) +
+                         (2 * (double)a->low.rank + 2 * (double)a->low.width) * 2 *
+                             (double)a->target.rows * (double)a->target.prepared->dim;
+    s24_status status = s24i_parallel(a->run->device->threads, gap_tile, a, tiles);
     if (!status && by_columns(a))
         status = over_columns(a, true, true);
     if (!status && !by_columns(a)) {
         status = over_columns(a, true, false);
         if (!status)
-            status =
-                s24i_project(a->ops, arena, a->pattern, a->z, NULL, a->rows, a->p->dim, a->mask);
+            status = s24i_cpu_project(run, a->target.constraints, a->z, NULL, a->target.rows,
+                                      a->target.prepared->dim, a->mask);
         if (!status)
             status = over_columns(a, false, true);
     }
     a->dual = 1;
     if (!status)
-        status = s24i_lowrank_step(&a->low, arena, a->h, rotate);
+        status = s24i_lowrank_step(run, &a->low, a->h, rotate);
     if (!status && a->apart)
-        status = s24i_lowrank_project(&a->low, arena, a->h);
+        status = s24i_lowrank_project(run, &a->low, a->h);
     return status;
 }
 
@@ -171,25 +178,27 @@ static void rest_row(void *arg, int64_t i, int32_t worker)
 {
     (void)worker;
     const s24i_split *a = arg;
-    int64_t n = a->p->dim, at = i * n;
-    a->ops->kernels->apply_mask(a->z + at, a->mask + at, a->h + at, n);
+    int64_t n = a->target.prepared->dim, at = i * n;
+    a->run->device->kernels->apply_mask(a->z + at, a->mask + at, a->h + at, n);
     for (int64_t j = at; j < at + n; j++)
-        a->h[j] = a->w[j] - a->h[j];
+        a->h[j] = a->target.w[j] - a->h[j];
 }
 
-s24_status s24i_split_rest(s24i_split *a)
+s24_status s24i_cpu_split_rest(const s24i_run *run, s24i_split *a)
 {
-    return s24i_parallel(a->ops->threads, rest_row, a, a->rows);
+    return s24i_counting(run) ? S24_OK
+                              : s24i_parallel(run->device->threads, rest_row, a, a->target.rows);
 }
 
-s24_status s24i_split_start(s24i_arena *arena, s24i_split *a)
+s24_status s24i_cpu_split_start(const s24i_run *run, s24i_split *a)
 {
     enum { WARM = 4 };
     a->dual = 1;
-    s24_status status = s24i_apply_mask(a->ops, a->z, a->mask, a->rows, a->p->dim, a->z);
+    s24_status status =
+        s24i_cpu_apply_mask(run, a->z, a->mask, a->target.rows, a->target.prepared->dim, a->z);
     if (!status)
-        status = s24i_split_rest(a);
+        status = s24i_cpu_split_rest(run, a);
     if (!status)
-        status = s24i_lowrank_start(&a->low, a->h);
-    return status ? status : s24i_lowrank_fit(&a->low, arena, a->watch, a->h, 0, 0, WARM, NULL);
+        status = s24i_cpu_lowrank_start(run, &a->low, a->h);
+    return status ? status : s24i_cpu_lowrank_fit(run, &a->low, a->h, 0, 0, WARM);
 }

@@ -62,13 +62,13 @@ static void swap_row(void *arg, int64_t row, int32_t worker)
     uint8_t *mask = s->mask + row * n;
     float *v = s->v + row * n;
     s24i_row_tableau t;
-    if (s24i_watch_stopped(s->watch))
+    if (s24i_watch_stopped(s->run->watch))
         return;
     s24i_row_tableau_lay(&t, n, e->scratch + (size_t)worker * e->bytes);
     if (!s24i_row_tableau_sweep(&t, s->p->s, mask, &kept))
         return;
     double hidden, loss = fit(&t, s->p->s, s->w + row * n, kept, &hidden);
-    for (; swaps < s->limits.most && !s24i_watch_stopped(s->watch); swaps++) {
+    for (; swaps < s->limits.most && !s24i_watch_stopped(s->run->watch); swaps++) {
         s24i_exchange best = best_exchange(&t, s->group);
         if (best.out < 0 || !(best.gain > fmax(s->limits.tol * loss, hidden)))
             break;
@@ -81,39 +81,38 @@ static void swap_row(void *arg, int64_t row, int32_t worker)
         v[t.column[i]] = t.t.in[i] ? (float)t.t.b[i] : 0;
     }
     atomic_fetch_add(&s->swapped, swaps);
-    s24i_watch_step(s->watch, 1, NAN, NAN);
+    s24i_watch_step(s->run->watch, 1, NAN, NAN);
 }
 
-s24_status s24i_swap_exact(s24i_swapping *s, s24i_arena *arena)
+s24_status s24i_swap_exact(const s24i_run *run, s24i_swapping *s)
 {
-    size_t mark = arena->used;
+    size_t mark = run->arena->used;
     s24i_row_tableau layout;
     exact e = {.s = s, .bytes = s24i_row_tableau_lay(&layout, s->p->dim, NULL)};
-    e.scratch = s24i_arena_take(arena, s24i_mul(e.bytes, (size_t)s24i_workers(s->ops->threads)), 1);
+    e.scratch = s24i_arena_take(
+        run->arena, s24i_mul(e.bytes, (size_t)s24i_workers(s->run->device->threads)), 1);
     s24_status status = S24_OK;
-    if (!s24i_counting(arena)) {
-        s24i_watch_phase(s->watch, "swaps", s->rows);
-        status = s24i_parallel(s->ops->threads, swap_row, &e, s->rows);
+    if (!s24i_counting(run)) {
+        s24i_watch_phase(s->run->watch, "swaps", s->rows);
+        status = s24i_parallel(s->run->device->threads, swap_row, &e, s->rows);
     }
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }
 
 /* ---- either ---- */
 
-s24_status s24i_swap(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
-                     const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
-                     int64_t rows, s24i_swap_limits limits, float *v, uint8_t *mask,
-                     int64_t *swapped)
+s24_status s24i_cpu_swap(const s24i_run *run, const s24i_target *target, s24i_swap_limits limits,
+                         float *v, uint8_t *mask, int64_t *swapped)
 {
-    s24i_swapping s = {.ops = ops, .watch = watch, .p = prepared, .w = w, .rows = rows};
-    s.group = pattern->n ? pattern->m : prepared->dim;
+    s24i_swapping s = {.run = run, .p = target->prepared, .w = target->w, .rows = target->rows};
+    s.group = target->constraints->n ? target->constraints->m : target->prepared->dim;
     s.limits = limits;
     s.v = v;
     s.mask = mask;
     bool is_exact = limits.method == S24I_SWAP_EXACT ||
-                    (limits.method == S24I_SWAP_AUTO && prepared->dim <= S24I_EXACT_COLS);
-    s24_status status = is_exact ? s24i_swap_exact(&s, arena) : s24i_swap_schur(&s, arena);
+                    (limits.method == S24I_SWAP_AUTO && target->prepared->dim <= S24I_EXACT_COLS);
+    s24_status status = is_exact ? s24i_swap_exact(run, &s) : s24i_swap_schur(run, &s);
     *swapped = atomic_load(&s.swapped);
     return status;
 }

@@ -40,8 +40,7 @@ bool s24i_row_tableau_sweep(s24i_row_tableau *t, const float *s, const uint8_t *
 
 /* One search over all rows. */
 typedef struct s24i_swapping {
-    const s24i_ops *ops;
-    s24i_watch *watch;
+    const s24i_run *run;
     const s24i_prepared *p;
     const float *w;
     int64_t rows;
@@ -52,7 +51,7 @@ typedef struct s24i_swapping {
     _Atomic int64_t swapped;
 } s24i_swapping;
 
-s24_status s24i_swap_exact(s24i_swapping *s, s24i_arena *arena);
-s24_status s24i_swap_schur(s24i_swapping *s, s24i_arena *arena);
+s24_status s24i_swap_exact(const s24i_run *run, s24i_swapping *s);
+s24_status s24i_swap_schur(const s24i_run *run, s24i_swapping *s);
 
 #endif

@@ -244,7 +244,7 @@ static void measure(const search *s, workspace *a, const float *w, const float *
         a->fit[i] = w[i] - v[i];
     s24i_sgemm(false, false, rows, n, n, 1, a->fit, n, s->s->p->s, n, 0, product, n);
     for (int64_t i = 0; i < rows; i++)
-        loss[i] = s->s->ops->kernels->dot(a->fit + i * n, product + i * n, n);
+        loss[i] = s->s->run->device->kernels->dot(a->fit + i * n, product + i * n, n);
 }
 
 /* Trial k has ended with this loss and gradient. */
@@ -283,7 +283,7 @@ static bool round_of(search *s, workspace *a, int64_t first, int64_t rows)
     if (!active)
         return false;
     int64_t products;
-    s24i_cg_rows(s->s->ops, s->s->watch, s->s->p, a->w, active, a->mask,
+    s24i_cg_rows(s->s->run, &(s24i_target){.prepared = s->s->p, .w = a->w, .rows = active}, a->mask,
                  (s24i_cg_limits){STEPS, FIT_TOL}, a->v, a->fit, a->left, &products);
     atomic_fetch_add(&s->products, products + active);
     measure(s, a, a->w, a->v, active, product, a->left);
@@ -301,49 +301,50 @@ static void search_tile(void *arg, int64_t tile, int32_t worker)
     workspace a;
     lay(&a, s, s->scratch + (size_t)worker * s->bytes);
     measure(s, &a, all->w + first * n, all->v + first * n, rows, a.gradient, a.loss);
-    for (int32_t i = 0; i < ROUNDS && !s24i_watch_stopped(all->watch); i++)
+    for (int32_t i = 0; i < ROUNDS && !s24i_watch_stopped(all->run->watch); i++)
         if (!round_of(s, &a, first, rows))
             break;
     if (s->last)
-        s24i_cg_rows(all->ops, all->watch, all->p, all->w + first * n, rows, all->mask + first * n,
-                     (s24i_cg_limits){LAST_STEPS, FIT_TOL}, all->v + first * n, a.fit, a.left,
-                     &products);
+        s24i_cg_rows(all->run,
+                     &(s24i_target){.prepared = all->p, .w = all->w + first * n, .rows = rows},
+                     all->mask + first * n, (s24i_cg_limits){LAST_STEPS, FIT_TOL},
+                     all->v + first * n, a.fit, a.left, &products);
     atomic_fetch_add(&s->products, products + rows);
-    s24i_watch_step(all->watch, rows, NAN, NAN);
+    s24i_watch_step(all->run->watch, rows, NAN, NAN);
 }
 
 /* ---- all of it ---- */
 
-static void take(search *s, s24i_arena *arena)
+static void take(search *s, const s24i_run *run)
 {
     size_t n = (size_t)s->s->p->dim, rows = (size_t)s->s->rows;
     workspace layout;
-    s->forms = s24i_arena_take(arena, s24i_mul(n, (size_t)s->width), sizeof(float));
+    s->forms = s24i_arena_take(run->arena, s24i_mul(n, (size_t)s->width), sizeof(float));
     for (int64_t k = 0; k < s->samples; k++)
-        s->sample[k] = s24i_arena_take(arena, s24i_mul(n, (size_t)s->width), sizeof(float));
-    s->share = s24i_arena_take(arena, rows, sizeof(double));
-    s->swaps = s24i_arena_take(arena, rows, sizeof(int64_t));
+        s->sample[k] = s24i_arena_take(run->arena, s24i_mul(n, (size_t)s->width), sizeof(float));
+    s->share = s24i_arena_take(run->arena, rows, sizeof(double));
+    s->swaps = s24i_arena_take(run->arena, rows, sizeof(int64_t));
     s->bytes = lay(&layout, s, NULL);
-    s->scratch =
-        s24i_arena_take(arena, s24i_mul(s->bytes, (size_t)s24i_workers(s->s->ops->threads)), 1);
+    s->scratch = s24i_arena_take(
+        run->arena, s24i_mul(s->bytes, (size_t)s24i_workers(s->s->run->device->threads)), 1);
 }
 
-s24_status s24i_swap_schur(s24i_swapping *s, s24i_arena *arena)
+s24_status s24i_swap_schur(const s24i_run *run, s24i_swapping *s)
 {
-    size_t mark = arena->used;
-    s24i_threads *threads = s->ops->threads;
+    size_t mark = run->arena->used;
+    s24i_threads *threads = s->run->device->threads;
     search h = {.s = s, .width = s->group == s->p->dim ? 1 : s->group};
     h.tile = s->rows >= 1024 ? S24I_CG_ROWS : 64;
     h.samples = s->rows < SAMPLE ? s->rows : SAMPLE;
-    take(&h, arena);
+    take(&h, run);
     s24_status status = S24_OK;
-    if (s24i_counting(arena))
+    if (s24i_counting(run))
         goto done;
     for (int64_t i = 0; i < s->rows; i++) {
         h.share[i] = FIRST_SHARE;
         h.swaps[i] = 0;
     }
-    s24i_watch_phase(s->watch, "swaps", PASSES * s->rows);
+    s24i_watch_phase(s->run->watch, "swaps", PASSES * s->rows);
     for (int pass = 1; pass <= PASSES && !status; pass++) {
         h.last = pass == PASSES;
         status = s24i_parallel(threads, sample_row, &h, h.samples);
@@ -351,8 +352,8 @@ s24_status s24i_swap_schur(s24i_swapping *s, s24i_arena *arena)
         if (!status)
             status = s24i_parallel(threads, search_tile, &h, (s->rows + h.tile - 1) / h.tile);
     }
-    arena->flops += s24i_product_flops(atomic_load(&h.products), s->p->dim);
+    run->arena->flops += s24i_product_flops(atomic_load(&h.products), s->p->dim);
 done:
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }

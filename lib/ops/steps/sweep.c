@@ -11,7 +11,7 @@
 enum { LANES = 64, B = S24I_BLOCK };
 
 typedef struct {
-    const s24i_ops *ops;
+    const s24i_device *device;
     s24i_watch *watch;
     const s24i_prepared *p;
     const s24i_pattern *pattern;
@@ -89,7 +89,7 @@ static void load(const sweep *s, tile_state *t)
     float *to = s->order ? t->d : t->w;
     if (s->order && t->rows < LANES)
         memset(to, 0, (size_t)(n * LANES) * sizeof(float));
-    s->ops->kernels->transpose(s->w + t->first * n, n, to, LANES, t->rows, n);
+    s->device->kernels->transpose(s->w + t->first * n, n, to, LANES, t->rows, n);
     for (int64_t j = 0; s->order && j < n; j++)
         memcpy(t->w + j * LANES, t->d + s->order[j] * LANES, LANES * sizeof(float));
     const uint8_t *given = s->pattern->mask;
@@ -123,7 +123,7 @@ static void finish(const sweep *s, tile_state *t)
     }
     for (int64_t i = 0; i < n * LANES; i++)
         t->w[i] = t->kept[i] ? t->w[i] - t->d[i] : 0;
-    s->ops->kernels->transpose(t->w, LANES, s->v + t->first * n, n, n, t->rows);
+    s->device->kernels->transpose(t->w, LANES, s->v + t->first * n, n, n, t->rows);
     for (int64_t r = 0; r < t->rows; r++)
         for (int64_t j = 0; j < n; j++)
             s->mask[(t->first + r) * n + j] = t->kept[j * LANES + r];
@@ -158,7 +158,7 @@ static void step(const sweep *s, tile_state *t, int64_t first, int64_t cols, boo
     block.inv_diag = s->inv_r + first;
     block.n = choose ? s->pattern->n : 0;
     block.m = choose ? s->pattern->m : 1;
-    s->ops->kernels->sweep_block(&block);
+    s->device->kernels->sweep_block(&block);
 }
 
 /* |c_j R_jj| of the weights current at the block's start, c = w + a R_bb^-1, as rows. */
@@ -170,7 +170,7 @@ static void scores(const sweep *s, tile_state *t, int64_t first, int64_t cols, f
     for (int64_t j = 0; j < cols; j++)
         for (int64_t r = 0; r < LANES; r++)
             t->c[j * LANES + r] = fabsf(t->c[j * LANES + r] / s->inv_r[first + j]);
-    s->ops->kernels->transpose(t->c, LANES, out, cols, cols, t->rows);
+    s->device->kernels->transpose(t->c, LANES, out, cols, cols, t->rows);
 }
 
 /* Zeros up to column `end` when `zeros` are spread evenly over `size` columns. */
@@ -259,9 +259,9 @@ static void finish_tile(void *arg, int64_t tile, int32_t worker)
     finish(arg, &t);
 }
 
-static s24_status sweep_layer(sweep *s, s24i_arena *arena)
+static s24_status sweep_layer(sweep *s, const s24i_run *run)
 {
-    s24i_threads *threads = s->ops->threads;
+    s24i_threads *threads = s->device->threads;
     int64_t n = s->p->dim, zeros = s24i_zeros(s->pattern->sparsity, s->rows * n);
     s24_status status = s24i_parallel(threads, load_tile, s, tiles(s));
     for (s->first = 0; s->first < n && !status; s->first += B) {
@@ -269,7 +269,7 @@ static s24_status sweep_layer(sweep *s, s24i_arena *arena)
         status = s24i_parallel(threads, score_tile, s, tiles(s));
         if (!status)
             status =
-                s24i_select_largest(s->ops, arena, s->score, s->rows * cols,
+                s24i_select_largest(run, s->score, s->rows * cols,
                                     keep_of_block(zeros, s->rows, s->first, cols, n), s->chosen);
         if (!status)
             status = s24i_parallel(threads, step_tile, s, tiles(s));
@@ -281,72 +281,76 @@ static s24_status sweep_layer(sweep *s, s24i_arena *arena)
 
 /* ---- */
 
-static void take_sweep(sweep *s, s24i_arena *arena)
+static void take_sweep(sweep *s, const s24i_run *run)
 {
-    size_t slots = (size_t)(s->resident ? tiles(s) : s24i_workers(s->ops->threads));
-    s->inv_r = s24i_arena_take(arena, (size_t)s->p->dim, sizeof(float));
-    s->store = s24i_arena_take(arena, s24i_mul(slots, floats_of(s)), sizeof(float));
-    s->kept = s24i_arena_take(arena, slots, (size_t)(s->p->dim * LANES));
+    size_t slots = (size_t)(s->resident ? tiles(s) : s24i_workers(s->device->threads));
+    s->inv_r = s24i_arena_take(run->arena, (size_t)s->p->dim, sizeof(float));
+    s->store = s24i_arena_take(run->arena, s24i_mul(slots, floats_of(s)), sizeof(float));
+    s->kept = s24i_arena_take(run->arena, slots, (size_t)(s->p->dim * LANES));
     if (by_score(s))
-        s->score = s24i_arena_take(arena, s->resident ? (size_t)(s->rows * B) : slots * LANES * B,
-                                   sizeof(float));
+        s->score = s24i_arena_take(
+            run->arena, s->resident ? (size_t)(s->rows * B) : slots * LANES * B, sizeof(float));
     if (s->resident)
-        s->chosen = s24i_arena_take(arena, (size_t)(s->rows * B), 1);
+        s->chosen = s24i_arena_take(run->arena, (size_t)(s->rows * B), 1);
     if (s->grid) {
-        s->lane_codes = s24i_arena_take(arena, slots, (size_t)(s->p->dim * LANES));
-        s->steps = s24i_arena_take(arena, (size_t)s24i_workers(s->ops->threads) * 3 * B * LANES,
-                                   sizeof(float));
+        s->lane_codes = s24i_arena_take(run->arena, slots, (size_t)(s->p->dim * LANES));
+        s->steps = s24i_arena_take(
+            run->arena, (size_t)s24i_workers(s->device->threads) * 3 * B * LANES, sizeof(float));
     }
 }
 
-static s24_status run_sweep(sweep *s, s24i_arena *arena)
+static s24_status run_sweep(sweep *s, const s24i_run *run)
 {
     const s24i_pattern *pattern = s->pattern;
-    size_t mark = arena->used;
+    size_t mark = run->arena->used;
     int64_t n = s->p->dim;
     s->block_cols = pattern->n ? B / pattern->m * pattern->m : B;
     s->resident = s24i_over_layer(pattern);
-    take_sweep(s, arena);
+    take_sweep(s, run);
     s24_status status = S24_OK;
-    if (s24i_counting(arena)) {
+    if (s24i_counting(run)) {
         if (s->resident)
-            s24i_select_largest(s->ops, arena, NULL, s->rows * B, 0, NULL);
+            s24i_select_largest(run, NULL, s->rows * B, 0, NULL);
         goto done;
     }
     for (int64_t j = 0; j < n; j++)
         s->inv_r[j] = 1 / s->p->r[j * n + j];
-    arena->flops += s24i_product_flops(s->rows, n) / 2;
+    run->arena->flops += s24i_product_flops(s->rows, n) / 2;
     s24i_watch_phase(s->watch, "sweep", s->resident ? n : s->rows);
-    status = s->resident ? sweep_layer(s, arena)
-                         : s24i_parallel(s->ops->threads, sweep_tile, s, tiles(s));
+    status = s->resident ? sweep_layer(s, run)
+                         : s24i_parallel(s->device->threads, sweep_tile, s, tiles(s));
     if (!status && atomic_load(&s->watch->done) < s->watch->total)
         status = s24i_fail(S24_E_CANCELLED, "stopped before the sweep over the columns was done");
 done:
-    arena->used = mark;
+    run->arena->used = mark;
     return status;
 }
 
-s24_status s24i_sweep(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
-                      const s24i_prepared *prepared, const s24i_pattern *pattern, const float *w,
-                      int64_t rows, float *v, uint8_t *mask)
+static sweep sweep_of(const s24i_run *run, const s24i_target *target, uint8_t *mask)
 {
-    sweep s = {.ops = ops, .watch = watch, .p = prepared, .pattern = pattern, .w = w};
-    s.rows = rows;
-    s.v = v;
-    s.mask = mask;
-    return run_sweep(&s, arena);
+    return (sweep){.device = run->device,
+                   .watch = run->watch,
+                   .p = target->prepared,
+                   .pattern = target->constraints,
+                   .w = target->w,
+                   .rows = target->rows,
+                   .mask = mask};
 }
 
-s24_status s24i_sweep_grid(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watch,
-                           const s24i_prepared *prepared, const s24i_pattern *pattern,
-                           const s24i_grid *grid, const int64_t *order, const float *w,
-                           int64_t rows, uint8_t *codes, uint8_t *mask)
+s24_status s24i_cpu_sweep(const s24i_run *run, const s24i_target *target, float *v, uint8_t *mask)
 {
-    sweep s = {.ops = ops, .watch = watch, .p = prepared, .pattern = pattern, .w = w};
-    s.rows = rows;
-    s.mask = mask;
+    sweep s = sweep_of(run, target, mask);
+    s.v = v;
+    return run_sweep(&s, run);
+}
+
+s24_status s24i_cpu_sweep_grid(const s24i_run *run, const s24i_target *target,
+                               const s24i_grid *grid, const int64_t *order, uint8_t *codes,
+                               uint8_t *mask)
+{
+    sweep s = sweep_of(run, target, mask);
     s.grid = grid;
     s.order = order;
     s.codes = codes;
-    return run_sweep(&s, arena);
+    return run_sweep(&s, run);
 }

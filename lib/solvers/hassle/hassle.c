@@ -17,83 +17,99 @@ enum {
 static s24_status alone(s24i_hassle *r)
 {
     s24i_job *job = r->job;
+    const s24i_run *run = job->run;
+    size_t size = (size_t)s24i_job_size(job);
     double total = 0;
-    bool counting = s24i_counting(job->arena);
+    s24_status status = S24_OK;
     if (job->layer.pattern.grid.bits) {
-        s24i_keep_given(job);
-        if (counting)
-            return S24_OK;
-        memcpy(r->split.z, job->w, s24i_hassle_size(r) * sizeof(float));
-        return s24i_split_start(job->arena, &r->split);
+        status = s24i_keep_given(job);
+        if (!status)
+            status = s24i_copy(run, job->w, size * sizeof(float), r->split.z);
+        return status ? status : s24i_split_start(run, &r->split);
     }
-    if (!counting) {
-        memset(job->mask, 0, s24i_hassle_size(r));
-        memset(job->v, 0, s24i_hassle_size(r) * sizeof(float));
-    }
-    s24_status status = s24i_hassle_row_loss(r, job->v, &total);
-    if (status || counting)
-        return status;
-    status = s24i_lowrank_start(&r->split.low, job->w);
-    return status ? status
-                  : s24i_lowrank_fit(&r->split.low, job->arena, job->watch, job->w, total, FIT_TOL,
-                                     FIT_MOST, NULL);
+    status = s24i_fill(run, 0, size, job->mask);
+    if (!status)
+        status = s24i_fill(run, 0, size * sizeof(float), job->v);
+    if (!status)
+        status = s24i_row_losses(run, &r->target, job->v, r->row_loss, &total);
+    if (!status)
+        status = s24i_lowrank_start(run, &r->split.low, job->w);
+    return status ? status : s24i_lowrank_fit(run, &r->split.low, job->w, total, FIT_TOL, FIT_MOST);
 }
 
-static bool has_method(const s24i_hassle *r, const char *name)
-{
-    return strcmp(r->o->method, name) == 0;
-}
-
-static void take(s24i_hassle *r)
+static s24_status take_split(s24i_hassle *r)
 {
     s24i_job *job = r->job;
     s24i_split *a = &r->split;
-    size_t size = s24i_hassle_size(r), n = (size_t)job->layer.cols, rows = (size_t)job->layer.rows;
-    bool grid = job->layer.pattern.grid.bits;
-    a->ops = job->ops;
-    a->watch = job->watch;
-    a->p = &r->prepared;
-    a->pattern = &job->layer.pattern;
-    a->w = job->w;
-    a->rows = job->layer.rows;
+    a->target = r->target;
     a->mask = job->mask;
     a->h = job->v;
-    a->apart = has_method(r, "3basil");
+    a->apart = r->o->method.index == S24I_HASSLE_3BASIL;
     a->low.rank = job->layer.pattern.rank;
-    s24i_split_take(job->arena, a);
-    r->row_loss = s24i_arena_take(job->arena, rows, sizeof(double));
-    if (!has_method(r, "joint"))
-        r->seen = s24i_arena_take(job->arena, size, 1);
+    return s24i_split_take(job->run, a);
+}
+
+/* Of rounds on a grid, and of alternating: what belongs to the best so far. */
+static void take_kept(s24i_hassle *r, bool grid)
+{
+    const s24i_layer *layer = &r->job->layer;
+    size_t size = (size_t)s24i_job_size(r->job), rows = (size_t)layer->rows;
+    size_t width = (size_t)r->split.low.width, n = (size_t)layer->cols;
     if (grid) {
-        size_t scales = rows * (size_t)s24i_grid_groups(&job->layer.pattern.grid, job->layer.cols);
-        r->variance = s24i_arena_take(job->arena, n, sizeof(float));
-        r->key = s24i_arena_take(job->arena, n, sizeof(float));
+        size_t scales = rows * (size_t)s24i_grid_groups(&layer->pattern.grid, layer->cols);
         s24i_hassle_keep(r, r->g.codes, size);
         s24i_hassle_keep(r, r->g.grid.scale, scales * sizeof(float));
         s24i_hassle_keep(r, r->g.grid.zero, scales * sizeof(float));
     }
-    if (grid || has_method(r, "alternate")) {
-        s24i_hassle_keep(r, a->z, size * sizeof(float));
-        s24i_hassle_keep(r, job->mask, size);
-        s24i_hassle_keep(r, a->low.q, rows * (size_t)a->low.width * sizeof(float));
-        s24i_hassle_keep(r, a->low.c, n * (size_t)a->low.width * sizeof(float));
+    s24i_hassle_keep(r, r->split.z, size * sizeof(float));
+    s24i_hassle_keep(r, r->job->mask, size);
+    s24i_hassle_keep(r, r->split.low.q, rows * width * sizeof(float));
+    s24i_hassle_keep(r, r->split.low.c, n * width * sizeof(float));
+}
+
+static s24_status take(s24i_hassle *r, bool grid)
+{
+    s24i_job *job = r->job;
+    s24i_arena *arena = job->run->arena;
+    size_t size = (size_t)s24i_job_size(job), n = (size_t)job->layer.cols;
+    bool alternate = r->o->method.index == S24I_HASSLE_ALTERNATE;
+    s24_status status = take_split(r);
+    r->row_loss = s24i_arena_take(arena, (size_t)job->layer.rows, sizeof(double));
+    if (r->o->method.index != S24I_HASSLE_JOINT)
+        r->seen = s24i_arena_take(arena, size, 1);
+    if (grid) {
+        r->variance = s24i_arena_take(arena, n, sizeof(float));
+        r->key = s24i_arena_take(arena, n, sizeof(float));
     }
-    if (!has_method(r, "alternate") || strcmp(r->o->sparse, "alps") != 0)
-        return;
-    r->admm = (s24i_admm){.ops = job->ops, .watch = job->watch, .p = &r->prepared};
-    r->admm.pattern = &job->layer.pattern;
-    r->admm.rows = job->layer.rows;
-    r->admm.mask = job->mask;
-    s24i_admm_take(job->ops, job->arena, &r->admm);
-    r->admm.b = s24i_arena_take(job->arena, size, sizeof(float));
+    if (grid || alternate)
+        take_kept(r, grid);
+    if (status || !alternate || r->o->sparse.index != S24I_HASSLE_BY_ALPS)
+        return status;
+    r->admm = (s24i_admm){.run = job->run, .target = r->target, .mask = job->mask};
+    status = s24i_admm_take(job->run, &r->admm);
+    r->admm.b = s24i_arena_take(arena, size, sizeof(float));
+    return status;
+}
+
+static s24_status by_method(s24i_hassle *r)
+{
+    switch (r->o->method.index) {
+    case S24I_HASSLE_JOINT:
+        return s24i_hassle_joint(r);
+    case S24I_HASSLE_3BASIL:
+        return s24i_hassle_three_blocks(r);
+    default:
+        return s24i_hassle_alternate(r);
+    }
 }
 
 static s24_status solve(s24i_job *job, const void *values)
 {
     s24i_hassle r = {.job = job, .o = values, .converged = true};
-    bool support = s24i_has_support(&job->layer.pattern), grid = job->layer.pattern.grid.bits;
-    const char *rule = s24i_grid_damp_rule(job, r.o->damp_rule);
     const s24i_layer *layer = &job->layer;
+    bool support = s24i_has_support(&layer->pattern), grid = layer->pattern.grid.bits;
+    s24i_damping damping = s24i_grid_damping(job, r.o->damp_rule, r.o->damp);
+    r.target = s24i_job_target(job, &r.prepared);
     if (layer->pattern.rank > MOST_RANK && layer->rows > MOST_RANK && layer->cols > MOST_RANK)
         return s24i_fail(S24_E_UNSUPPORTED, "hassle takes a rank up to %d in a layer of this size",
                          MOST_RANK);
@@ -101,25 +117,23 @@ static s24_status solve(s24i_job *job, const void *values)
         s24i_gridding_take(job, r.o->scales, &r.g);
     s24i_factors_take(job, support || grid, r.o->factors, &r.factors);
     r.split.z = r.factors.sparse;
-    s24_status status = s24i_prepare(job->ops, job->arena, job->watch, &job->layer,
-                                     s24i_damping_of(rule, r.o->damp), job->w, &r.prepared);
-    if (status)
-        return status;
-    take(&r);
-    status = !support                   ? alone(&r)
-             : has_method(&r, "3basil") ? s24i_hassle_three_blocks(&r)
-             : has_method(&r, "joint")  ? s24i_hassle_joint(&r)
-                                        : s24i_hassle_alternate(&r);
+    s24_status status = s24i_prepare(job->run, layer, damping, job->w, &r.prepared);
+    if (!status)
+        status = take(&r, grid);
+    if (!status)
+        status = support ? by_method(&r) : alone(&r);
     if (!status && grid)
         status = s24i_hassle_rounds_on_grid(&r);
-    if (status || s24i_counting(job->arena))
+    if (status)
         return status;
     job->iterations = r.iterations;
     job->converged = r.converged;
-    s24i_report_damping(job, rule, &r.prepared);
+    s24i_report_damping(job, s24i_damp_word(damping), &r.prepared);
     if (support && !grid)
-        status = s24i_unscale(job->ops, &r.prepared, r.factors.sparse, job->layer.rows);
-    return status ? status : s24i_factors_finish(job, &r.prepared, &r.split.low, &r.factors);
+        status = s24i_unscale(job->run, &r.prepared, r.factors.sparse, layer->rows);
+    return status ? status
+                  : s24i_lowrank_store(job->run, &r.split.low, &r.factors.u, &r.factors.v,
+                                       r.factors.sparse, job->v);
 }
 
 static const s24i_option options[] = {

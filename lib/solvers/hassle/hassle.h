@@ -5,29 +5,33 @@
 #include "solvers/gridding.h"
 #include "solvers/lowrank.h"
 
-typedef struct values {
-    char preset[S24I_WORD];
-    char damp_rule[S24I_WORD];
+typedef struct s24i_hassle_values {
+    s24i_word preset;
+    s24i_word damp_rule;
     double damp;
-    char method[S24I_WORD];
-    char sparse[S24I_WORD];
+    s24i_word method;
+    s24i_word sparse;
     int64_t max_iter;
     double rho;
     double rho_end;
     int64_t polish;
     int64_t rounds;
-    char grid[S24I_WORD];
-    char scales[S24I_WORD];
-    char factors[S24I_WORD];
+    s24i_word grid;
+    s24i_word scales;
+    s24i_word factors;
     double time_limit;
 } s24i_hassle_values;
 
 enum { S24I_HASSLE_KEPT = 7, S24I_HASSLE_FIT_POLISH = 3 };
+/* The choices of `method` and `sparse`. */
+enum { S24I_HASSLE_JOINT, S24I_HASSLE_3BASIL, S24I_HASSLE_ALTERNATE };
+enum { S24I_HASSLE_BY_SPARSEGPT, S24I_HASSLE_BY_ALPS };
 
 typedef struct s24i_hassle {
     s24i_job *job;
     const s24i_hassle_values *o;
     s24i_prepared prepared;
+    s24i_target target;
     s24i_split split;
     s24i_factors factors;
     double *row_loss;
@@ -44,31 +48,24 @@ typedef struct s24i_hassle {
     bool converged;
 } s24i_hassle;
 
-static inline size_t s24i_hassle_size(const s24i_hassle *r)
-{
-    return (size_t)(r->job->layer.rows * r->job->layer.cols);
-}
-
 /* ---- what methods share (steps.c) ---- */
 
 /* max_iter, or the usual number. */
 int64_t s24i_hassle_length(const s24i_hassle *r, int64_t usual);
-/* tr((W - V) S (W - V)^T) */
-s24_status s24i_hassle_row_loss(s24i_hassle *r, const float *v, double *total);
-/* The same for V = S + L, c = U^T (W - S). */
+/* tr((W - V) S (W - V)^T) for V = S + L, c = U^T (W - S). */
 s24_status s24i_hassle_loss(s24i_hassle *r, double *value);
 /* L = the best for what S leaves, warm. */
 s24_status s24i_hassle_fit_rest(s24i_hassle *r, int32_t most);
-/* SparseGPT's S for the target, h or w. */
-s24_status s24i_hassle_sweep(s24i_hassle *r, const float *target);
+/* SparseGPT's S for what is wanted, h or w. */
+s24_status s24i_hassle_sweep(s24i_hassle *r, const float *wanted);
 /* SparseGPT's S (without H the largest weights) and an L for its rest. */
 s24_status s24i_hassle_first_point(s24i_hassle *r);
 /* Conjugate gradients on S for the present L, then L, and again. */
 s24_status s24i_hassle_polish(s24i_hassle *r);
 /* Arrays that belong to the best so far; its copy, and back. */
 void s24i_hassle_keep(s24i_hassle *r, void *now, size_t size);
-void s24i_hassle_save_best(s24i_hassle *r);
-void s24i_hassle_restore_best(s24i_hassle *r);
+s24_status s24i_hassle_save_best(s24i_hassle *r);
+s24_status s24i_hassle_restore_best(s24i_hassle *r);
 
 /* ---- the methods, a file each ---- */
 

@@ -1,0 +1,84 @@
+#include "linear.h"
+#include <math.h>
+#include <string.h>
+
+/* Arrays as a whole: copies, differences, and what the calibration says of each input. */
+
+#define DEAD_INPUT 1e-12 /* of the largest diagonal entry */
+
+s24_status s24i_cpu_copy(const s24i_run *run, const void *from, size_t size, void *to)
+{
+    memcpy(to, from, size);
+    return S24_OK;
+}
+
+s24_status s24i_cpu_fill(const s24i_run *run, int byte, size_t size, void *to)
+{
+    memset(to, byte, size);
+    return S24_OK;
+}
+
+s24_status s24i_cpu_upload(const s24i_run *run, const void *from, size_t size, void *to)
+{
+    return s24i_cpu_copy(run, from, size, to);
+}
+
+s24_status s24i_cpu_download(const s24i_run *run, const void *from, size_t size, void *to)
+{
+    return s24i_cpu_copy(run, from, size, to);
+}
+
+s24_status s24i_cpu_subtract(const s24i_run *run, const float *a, const float *b, int64_t count,
+                             float *out)
+{
+    for (int64_t i = 0; i < count; i++)
+        out[i] = a[i] - b[i];
+    return S24_OK;
+}
+
+static double largest_diagonal(const s24i_gram *gram)
+{
+    double largest = 0;
+    for (int64_t j = 0; gram && j < gram->dim; j++)
+        largest = fmax(largest, s24i_gram_diagonal(gram, S24I_BOTH, j));
+    return largest;
+}
+
+s24_status s24i_cpu_input_norms(const s24i_run *run, const s24i_gram *gram, float *norm)
+{
+    double largest = largest_diagonal(gram);
+    for (int64_t j = 0; j < gram->dim; j++) {
+        double share = largest > 0 ? s24i_gram_diagonal(gram, S24I_BOTH, j) / largest : 0;
+        norm[j] = share > DEAD_INPUT ? (float)sqrt(share) : 0;
+    }
+    return S24_OK;
+}
+
+s24_status s24i_cpu_input_energies(const s24i_run *run, const s24i_gram *gram, int64_t cols,
+                                   float *energy)
+{
+    double largest = largest_diagonal(gram);
+    for (int64_t j = 0; j < cols; j++)
+        energy[j] = largest > 0 ? (float)(s24i_gram_diagonal(gram, S24I_BOTH, j) / largest) : 1;
+    return S24_OK;
+}
+
+s24_status s24i_cpu_input_weights(const s24i_run *run, const s24i_prepared *p,
+                                  const float *variance, int32_t kind, float *weight)
+{
+    for (int64_t j = 0; j < p->dim; j++)
+        weight[j] = p->dead[j]                   ? 0
+                    : variance && kind           ? variance[j] * p->scale[j] * p->scale[j]
+                    : variance                   ? p->scale[j] * p->scale[j] * variance[j]
+                    : kind == S24I_WEIGHT_ENERGY ? p->scale[j] * p->scale[j]
+                                                 : 1;
+    return S24_OK;
+}
+
+s24_status s24i_cpu_scale(const s24i_run *run, const s24i_prepared *p, float *v, int64_t rows)
+{
+    for (int64_t i = 0; i < rows; i++, v += p->dim)
+        for (int64_t j = 0; j < p->dim; j++)
+            v[j] *= p->dead[j] ? 0 : p->scale[j];
+    return S24_OK;
+}
