@@ -3,6 +3,7 @@
 #include "folder.h"
 #include "os.h"
 #include "spool.h"
+#include "temporary.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -402,22 +403,20 @@ static s24_status fill(const folder_writer *w, const char *folder)
         status = write_index(w, folder);
     for (int64_t i = 0; !status && i < w->files.count; i++)
         status = write_file(w, folder, files[i].name, files[i].bytes, files[i].size);
-    return status ? status : s24i_os_sync_folder(folder);
+    return status;
 }
 
 static s24_status appear(s24i_writer *writer)
 {
-    char *name;
-    s24_status status = s24i_os_folder_beside(writer->memory, writer->path, &name);
+    s24i_temporary t;
+    s24_status status = s24i_temporary_folder(writer->memory, writer->path, &t);
 
     if (status)
         return status;
-    status = fill((folder_writer *)writer, name);
+    status = fill((folder_writer *)writer, t.name);
     if (!status)
-        status = s24i_os_replace(name, writer->path);
-    if (status)
-        s24i_os_remove_folder(name);
-    s24i_strfree(writer->memory, name);
+        status = s24i_temporary_publish(&t, writer->path);
+    s24i_temporary_drop(&t);
     return status;
 }
 

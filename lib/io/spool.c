@@ -1,6 +1,7 @@
 #include "spool.h"
 #include "base/error.h"
 #include "os.h"
+#include "temporary.h"
 #include <string.h>
 
 enum { CHUNK = 65536 };
@@ -23,7 +24,7 @@ s24_status s24i_spool_open(s24i_spool *s, const s24i_spool_class *class, s24i_me
     s->fd = -1;
     s->writer.path = s24i_strdup(memory, path);
     s->chunk = s->writer.path ? s24i_alloc(memory, CHUNK) : NULL;
-    return s->chunk ? s24i_os_spool(memory, path, &s->fd) : S24_E_MEMORY;
+    return s->chunk ? s24i_temporary_spool(memory, path, &s->fd) : S24_E_MEMORY;
 }
 
 static void free_entry(s24i_memory *memory, const s24i_entry *e)
@@ -42,7 +43,7 @@ void s24i_spool_close(s24i_spool *s)
     s24i_list_free(memory, &s->entries, sizeof(s24i_entry));
     s24i_names_free(memory, &s->names);
     if (s->fd >= 0)
-        s24i_os_discard(s->fd, NULL);
+        s24i_os_discard(s->fd);
     s24i_free(memory, s->chunk, CHUNK);
     s24i_strfree(memory, s->writer.path);
 }
@@ -166,30 +167,21 @@ static s24_status write_temporary(const s24i_spool *s, const s24i_text *header, 
         status = s24i_os_copy(s->fd, fd, path, e->begin, e->size, at);
         at = s24i_align(at + e->size, alignment);
     }
-    if (!status)
-        status = s24i_os_extend(fd, path, at);
-    return status ? status : s24i_os_sync(fd, path);
+    return status ? status : s24i_os_extend(fd, path, at);
 }
 
 /* Make `path` appear, with all of its bytes or not at all. */
 static s24_status replace(const s24i_spool *s, const s24i_text *header, const char *path)
 {
-    char *name;
-    int fd;
-    s24_status status = s24i_os_beside(s->writer.memory, path, &fd, &name);
+    s24i_temporary t;
+    s24_status status = s24i_temporary_file(s->writer.memory, path, &t);
 
     if (status)
         return status;
-    status = write_temporary(s, header, path, fd);
-    if (!status) {
-        status = s24i_os_close(fd, path);
-        fd = -1;
-    }
+    status = write_temporary(s, header, path, t.fd);
     if (!status)
-        status = s24i_os_replace(name, path);
-    if (status)
-        s24i_os_discard(fd, name);
-    s24i_strfree(s->writer.memory, name);
+        status = s24i_temporary_publish(&t, path);
+    s24i_temporary_drop(&t);
     return status;
 }
 

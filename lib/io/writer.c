@@ -121,7 +121,7 @@ s24_status s24i_writer_commit(s24i_writer *w)
                              ? "the file is in place, but its directory may not be on disk"
                              : "the folder is in place, but its directory may not be on disk");
     }
-    s24i_os_discard(directory, NULL);
+    s24i_os_discard(directory);
     return status;
 }
 
