@@ -14,6 +14,11 @@ with_clang() {
     [ -f build/clang/build.ninja ] || CC=clang CXX=clang++ meson setup build/clang --buildtype=release -Dbench=false || return 1
     meson test -C build/clang --num-processes 2 --suite headers --suite unit --suite abi --suite kernels
 }
+check_loaders() {
+    [ -f build/tests/build.ninja ] || meson setup build/tests --buildtype=release -Ddebug=true || return 1
+    meson compile -C build/tests || return 1
+    python3 tests/pack/loaders.py build/tests/examples/cli/sparse24 build/tests/lib/libsparse24.so
+}
 old_client() {
     [ -f build/tests/build.ninja ] || meson setup build/tests --buildtype=release -Ddebug=true || return 1
     meson compile -C build/tests || return 1
@@ -24,5 +29,6 @@ part 'sanitizers and analyser' sh tests/sanitize.sh
 part coverage sh tests/coverage.sh
 part 'clang' with_clang
 part 'programs of the last release' old_client
+part loaders check_loaders
 part fuzzing sh tests/fuzz/run.sh "${1:-600}"
 exit $failed

@@ -20,6 +20,7 @@ SYSTEM = {
     # Those whose failure must be told fail in tests/faults.
     "io_os.c.o": r"open64|[fl]?stat64|mmap64|munmap|pread64|pwrite64|ftruncate64|copy_file_range|fsync|close|rename|unlink|unlinkat|remove|mkdir|"
                  r"rmdir|opendir|readdir64|closedir|realpath|getpid|strerror_r|__errno_location",
+    "io_temporary.c.o": r"open64|[fl]?stat64|close|unlink|remove|mkdir|rmdir|fchmod|flock|linkat|getpid|__errno_location",
     "ops_blas.c.o": r"cblas_\w+|LAPACKE_\w+_work|openblas_[gs]et_\w+|(__isoc99_)?sscanf",
     "api_context.c.o": r"getenv",
 }
