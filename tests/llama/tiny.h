@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { TINY_SET = 4 };
+
 typedef struct tiny_model {
     const char *name, *architecture;
     int64_t layers, hidden, ffn, heads, kv_heads, head_dim, vocab;
@@ -19,10 +21,14 @@ typedef struct tiny_model {
     int64_t rotary; /* elements of a head that are turned, 0 = all */
     /* Rope factors, 0 = none: Llama 3's rule for a context of 8, low 1, high 4; yarn for one of 4096; dynamic and longrope for one of 8. */
     double linear, llama3, yarn, dynamic, longrope;
-    bool gguf;               /* names, metadata and order of q and k as in GGUF files */
-    const char *type;        /* of the stored matrices, NULL = F32 */
-    const char *omit;        /* a tensor that is left out */
-    const char *key, *value; /* metadata set otherwise; value NULL = left out */
+    bool gguf;         /* names, metadata and order of q and k as in GGUF files */
+    const char *type;  /* of the stored matrices, NULL = F32 */
+    const char *omit;  /* a tensor that is left out */
+    const char *extra; /* one of a single byte that is put in */
+    const char *nan;   /* one whose element 2 of row 1, or of the vector, is NaN */
+    struct {
+        const char *key, *value; /* metadata set otherwise, or more of it; value NULL = left out */
+    } set[TINY_SET];
 } tiny_model;
 
 #define TINY_SIZES                                                                                \
@@ -109,6 +115,7 @@ typedef struct tiny_writer {
     FILE *json;         /* config.json instead of metadata: what is directly below `object` */
     const char *object; /* "config.", "config.rope_parameters.", ... */
     int members;
+    int was_set; /* bit i: model->set[i] was written */
 } tiny_writer;
 
 /* A member of the JSON object that is being written, if it belongs there. */
@@ -125,12 +132,24 @@ static inline void tiny_member(tiny_writer *w, const char *key, const char *valu
 static inline void tiny_meta(tiny_writer *w, const char *key, const char *value)
 {
     const tiny_model *m = w->model;
-    if (m->key && !strcmp(m->key, key))
-        value = m->value;
+    for (int i = 0; i < TINY_SET && m->set[i].key; i++)
+        if (!strcmp(m->set[i].key, key)) {
+            value = w->was_set >> i & 1 ? NULL : m->set[i].value;
+            w->was_set |= 1 << i;
+        }
     if (value && w->json)
         tiny_member(w, key, value);
     else if (value)
         tiny_must(s24_file_set_meta(w->file, key, value));
+}
+
+/* What was set and is no key of the model anyway. */
+static inline void tiny_write_set(tiny_writer *w)
+{
+    for (int i = 0; i < TINY_SET && w->model->set[i].key; i++)
+        if (!(w->was_set >> i & 1))
+            tiny_meta(w, w->model->set[i].key, NULL);
+    w->was_set = 0;
 }
 
 /* "prefix.key", a number. */
@@ -224,6 +243,7 @@ static inline void tiny_write_config(tiny_writer *w)
         tiny_list(w, "config.layer_types", m->layers, 2);
     }
     tiny_write_rope(w);
+    tiny_write_set(w);
 }
 
 static inline void tiny_write_gguf_meta(tiny_writer *w)
@@ -260,6 +280,7 @@ static inline void tiny_write_gguf_meta(tiny_writer *w)
     }
     if (m->windowed)
         tiny_list(w, "qwen3.attention.sliding_window_pattern", m->layers, 3);
+    tiny_write_set(w);
 }
 
 static inline void tiny_put(const tiny_writer *w, const char *name, float *values, int64_t rows,
@@ -267,6 +288,8 @@ static inline void tiny_put(const tiny_writer *w, const char *name, float *value
 {
     int64_t shape[] = {rows, cols};
     s24_mat view;
+    if (w->model->nan && !strcmp(w->model->nan, name))
+        values[cols + 2] = NAN;
     if (!w->model->omit || strcmp(w->model->omit, name)) {
         tiny_must(s24_mat_rowmajor(&view, values, cols ? rows : 1, cols ? cols : rows, S24_F32));
         tiny_must(
@@ -366,6 +389,11 @@ static inline void tiny_write_tensors(tiny_writer *w)
         tiny_put_divisors(w, "rope_freqs.weight", -1);
     for (int i = 0; m->gguf && m->longrope && i < 2; i++)
         tiny_put_divisors(w, i ? "rope_factors_long.weight" : "rope_factors_short.weight", i);
+    if (m->extra) {
+        s24_mat view;
+        tiny_must(s24_mat_rowmajor(&view, (char[]){1}, 1, 1, S24_I8));
+        tiny_must(s24_file_put(w->file, m->extra, &view, NULL, 0, NULL));
+    }
     tiny_must(s24_file_commit(w->file));
     s24_file_destroy(w->file);
 }
