@@ -1,4 +1,5 @@
 #include "config.h"
+#include "parts.h"
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -60,7 +61,7 @@ static s24_status read_sizes(const llama_reader *r, const llama_family *family)
 static s24_status read_vocabulary(const llama_reader *r)
 {
     llama_config *c = &r->model->config;
-    const char *table = c->gguf ? "token_embd.weight" : "model.embed_tokens.weight";
+    const char *table = llama_global(r->model, LLAMA_EMBEDDING);
     int64_t shape[8];
     int32_t rank;
     const char *type;
@@ -110,7 +111,7 @@ static s24_status read_head(const llama_reader *r)
     llama_config *c = &r->model->config;
     bool tied = c->gguf;
     s24_status status = c->gguf ? S24_OK : llama_key_truth(r, "tie_word_embeddings", &tied);
-    c->tied = !llama_has(r->model, c->gguf ? "output.weight" : "lm_head.weight");
+    c->tied = !llama_has(r->model, llama_global(r->model, LLAMA_OUTPUT));
     return status || !c->tied || tied
                ? status
                : llama_fail(S24_E_FORMAT, "lm_head.weight is missing, and "

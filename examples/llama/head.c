@@ -1,15 +1,8 @@
 #include "exponential.h"
-#include "model.h"
+#include "parts.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *table_name(const llama_config *c, bool embedding)
-{
-    static const char *const names[2][2] = {{"lm_head.weight", "output.weight"},
-                                            {"model.embed_tokens.weight", "token_embd.weight"}};
-    return names[embedding][c->gguf];
-}
 
 /* ---- Embedding ---- */
 
@@ -42,7 +35,7 @@ static s24_status check_rows(const llama_model *model, const int32_t *tokens, in
     return status || fault.row < 0
                ? status
                : llama_fail(S24_E_NONFINITE, "%s: row %d, column %lld is %g",
-                            table_name(&model->config, true), (int)tokens[fault.row],
+                            llama_global(model, LLAMA_EMBEDDING), (int)tokens[fault.row],
                             (long long)fault.col, fault.value);
 }
 
@@ -55,8 +48,8 @@ s24_status llama_embed(const llama_model *model, const int32_t *tokens, int64_t 
         if (tokens[i] < 0 || tokens[i] >= c->vocab)
             return llama_fail(S24_E_ARG, "token %lld is %d, but the vocabulary has %lld",
                               (long long)i, (int)tokens[i], (long long)c->vocab);
-    s24_status status =
-        llama_table(model, table_name(c, true), c->vocab, c->hidden, &table, &storage);
+    s24_status status = llama_table(model, llama_global(model, LLAMA_EMBEDDING), c->vocab,
+                                    c->hidden, &table, &storage);
     gather_job j = {model, &table, tokens, h};
     if (!status)
         status = llama_rows(model, gather_rows, &j, count);
@@ -69,10 +62,10 @@ s24_status llama_embed(const llama_model *model, const int32_t *tokens, int64_t 
 s24_status llama_head_load(const llama_model *model, llama_head *head)
 {
     const llama_config *c = &model->config;
-    const char *name = table_name(c, c->tied);
+    const char *name = llama_global(model, c->tied ? LLAMA_EMBEDDING : LLAMA_OUTPUT);
     *head = (llama_head){0};
-    s24_status status = llama_read(model, c->gguf ? "output_norm.weight" : "model.norm.weight",
-                                   c->hidden, 0, &head->norm);
+    s24_status status =
+        llama_read(model, llama_global(model, LLAMA_LAST_NORM), c->hidden, 0, &head->norm);
     if (!status)
         status = llama_table(model, name, c->vocab, c->hidden, &head->table, &head->storage);
     if (!status && !head->storage)

@@ -3,7 +3,7 @@
 #define LLAMA_KEYS_H
 #include "model.h"
 
-enum { LLAMA_KEY = 96, LLAMA_ITEM = 32 };
+enum { LLAMA_KEY = 96, LLAMA_ITEM = 64 };
 
 typedef struct llama_range {
     int64_t least, most;

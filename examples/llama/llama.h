@@ -30,8 +30,8 @@ typedef struct llama_rope {
     double trained;   /* tokens of the training, before any stretching */
     double attention; /* cosines and sines are multiplied by it */
     double low, high; /* yarn: pairs, llama3: turns, between which is interpolated */
-    double *divisor
-        [2]; /* of size / 2 frequencies, of rows up to `trained` and of longer ones, or NULL */
+    /* Of size / 2 frequencies, in rows up to `trained` and in longer ones, or NULL. */
+    double *divisor[2];
 } llama_rope;
 
 typedef struct llama_config {

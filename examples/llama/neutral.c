@@ -58,7 +58,6 @@ static const neutral_key gguf_keys[] = {
     {"attention.causal", "true"},
     {"attention.clamp_kqv", "0"},
     {"attention.max_alibi_bias", "0"},
-    {"attention.layer_norm_epsilon", "0"},
     {"attn_logit_softcapping", "0"},
     {"final_logit_softcapping", "0"},
     {"logit_scale", "0|1"},
@@ -77,11 +76,12 @@ static const neutral_key gguf_keys[] = {
 static const char gguf_known[] =
     " block_count embedding_length feed_forward_length attention.head_count "
     "attention.head_count_kv attention.key_length context_length "
-    "attention.layer_norm_rms_epsilon attention.sliding_window attention.sliding_window_pattern "
+    "attention.layer_norm_rms_epsilon attention.layer_norm_epsilon attention.sliding_window "
+    "attention.sliding_window_pattern "
     "rope.freq_base rope.dimension_count rope.scaling.type rope.scaling.factor rope.scale_linear "
     "rope.scaling.original_context_length rope.scaling.attn_factor rope.scaling.yarn_beta_fast "
     "rope.scaling.yarn_beta_slow rope.scaling.finetuned vocab_size tensor_data_layout "
-    "pooling_type ";
+    "pooling_type classifier.output_labels ";
 
 enum {
     JSON_KEYS = sizeof json_keys / sizeof *json_keys,

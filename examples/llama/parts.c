@@ -15,6 +15,16 @@ static const char *const names[LLAMA_PARTS][2] = {
     [LLAMA_K_NORM] = {"self_attn.k_norm", "attn_k_norm"},
 };
 
+const char *llama_global(const llama_model *model, int32_t which)
+{
+    static const char *const globals[LLAMA_GLOBALS][2] = {
+        [LLAMA_EMBEDDING] = {"model.embed_tokens.weight", "token_embd.weight"},
+        [LLAMA_LAST_NORM] = {"model.norm.weight", "output_norm.weight"},
+        [LLAMA_OUTPUT] = {"lm_head.weight", "output.weight"},
+    };
+    return globals[which][model->config.gguf];
+}
+
 const char *llama_part(const llama_model *model, int32_t part)
 {
     return names[part][model->config.gguf];

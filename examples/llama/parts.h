@@ -14,6 +14,10 @@ enum {
 
 typedef enum { LLAMA_NEVER, LLAMA_MAYBE, LLAMA_ALWAYS } llama_presence;
 
+/* The tensors outside the blocks. */
+enum { LLAMA_EMBEDDING, LLAMA_LAST_NORM, LLAMA_OUTPUT, LLAMA_GLOBALS };
+const char *llama_global(const llama_model *model, int32_t which);
+
 /* The name without "model.layers.N." or "blk.N.", and without its ending. */
 const char *llama_part(const llama_model *model, int32_t part);
 /* The whole name with the ending "weight" or "bias". */

@@ -186,7 +186,7 @@ static s24_status read_yarn(const place *p)
 /* Stretched models take longer rows than the file's number, if that is the one of the training. */
 static void stretch_context(llama_config *c)
 {
-    double longest = c->rope.trained * c->rope.factor;
+    double longest = fmin(c->rope.trained * c->rope.factor, 0x1p62);
     if (c->rope.type == LLAMA_ROPE_DYNAMIC)
         c->context = INT64_MAX;
     else if (longest > (double)c->context)

@@ -18,7 +18,8 @@ static bool parse(const llama_model *model, const char *name, place *p)
     const char *prefix = model->config.gguf ? "blk." : "model.layers.";
     size_t length = strlen(prefix);
     char *end;
-    if (strncmp(name, prefix, length) || name[length] < '0' || name[length] > '9')
+    if (strncmp(name, prefix, length) || name[length] < '0' || name[length] > '9' ||
+        (name[length] == '0' && name[length + 1] != '.'))
         return false;
     p->layer = strtoll(name + length, &end, 10);
     p->end = end;
@@ -44,24 +45,28 @@ static llama_presence presence(const llama_model *model, const place *p)
                : LLAMA_NEVER;
 }
 
-/* Tables of angles, which are computed here. */
-static bool is_harmless(const char *end)
+static bool ends_with(const char *name, const char *end)
 {
-    return strstr(end, "rotary_emb.inv_freq") || strstr(end, "attn_rot_embd.weight");
+    size_t length = strlen(name), size = strlen(end);
+    return length >= size && !strcmp(name + length - size, end);
+}
+
+/* Tables of angles, which are computed here. */
+static bool is_harmless(const char *name)
+{
+    return ends_with(name, "rotary_emb.inv_freq") || ends_with(name, "attn_rot_embd.weight");
 }
 
 /* Outside the blocks of a folder other parts may stand, a classifier's head or another model: none that goes by the names of this one. */
 static bool is_known(const llama_model *model, const char *name)
 {
-    static const char *const known[] = {
-        "model.embed_tokens.weight", "model.norm.weight",         "lm_head.weight",
-        "token_embd.weight",         "output_norm.weight",        "output.weight",
-        "rope_freqs.weight",         "rope_factors_short.weight", "rope_factors_long.weight"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(name, known[i]))
+    for (int32_t i = 0; i < LLAMA_GLOBALS; i++)
+        if (!strcmp(name, llama_global(model, i)))
             return true;
-    return !model->config.gguf && strncmp(name, "model.", 6) && strncmp(name, "lm_head.", 8) &&
-           !strstr(name, "lora_");
+    if (model->config.gguf)
+        return !strcmp(name, "rope_freqs.weight") || !strcmp(name, "rope_factors_long.weight") ||
+               !strcmp(name, "rope_factors_short.weight");
+    return strncmp(name, "model.", 6) && strncmp(name, "lm_head.", 8) && !strstr(name, "lora_");
 }
 
 /* ---- What must not be there ---- */
@@ -74,16 +79,16 @@ static const struct {
     {"weight_packed", "packed weights (compressed-tensors)"},
     {"weight_shape", "the shape of packed weights (compressed-tensors)"},
     {"weight_zero_point", "the zeros of integer weights (compressed-tensors)"},
-    {"weight_scale", "the scales of 8-bit or packed weights (FP8, compressed-tensors)"},
     {"weight_scale_2", "the scales of 4-bit weights (NVFP4)"},
+    {"weight_scale", "the scales of 8-bit or packed weights (FP8, compressed-tensors)"},
     {"input_scale", "the scale of 8-bit inputs"},
     {"k_scale", "the scale of 8-bit keys"},
     {"v_scale", "the scale of 8-bit values"},
     {"SCB", "the scales of 8-bit weights (bitsandbytes)"},
-    {"weight_format", "of 8-bit weights (bitsandbytes)"},
+    {"weight_format", "a note on 8-bit weights (bitsandbytes)"},
     {"absmax", "the scales of 4-bit weights (bitsandbytes)"},
     {"quant_map", "the values of 4-bit weights (bitsandbytes)"},
-    {"quant_state", "of 4-bit weights (bitsandbytes)"},
+    {"quant_state", "a note on 4-bit weights (bitsandbytes)"},
     {"qweight", "packed weights (GPTQ, AWQ)"},
     {"qzeros", "the zeros of packed weights (GPTQ, AWQ)"},
     {"scales", "the scales of packed weights (GPTQ, AWQ)"},
@@ -138,8 +143,8 @@ static s24_status refuse_unknown(const llama_model *model)
         const char *name = s24_file_name(model->file, i);
         place p = {.layer = INT64_MAX};
         bool inside = parse(model, name, &p);
-        if (inside ? presence(model, &p) || is_harmless(p.end)
-                   : is_known(model, name) || is_harmless(name))
+        if ((inside ? presence(model, &p) != LLAMA_NEVER : is_known(model, name)) ||
+            is_harmless(name))
             continue;
         if (!found || p.layer < first.layer || (p.layer == first.layer && p.part < first.part)) {
             found = name;
@@ -152,17 +157,15 @@ static s24_status refuse_unknown(const llama_model *model)
 /* Quantised weights without any of those names. */
 static s24_status refuse_quantised(const llama_model *model)
 {
-    static const char prefix[] = "config.quantization_config.";
     const char *key = NULL, *text = NULL;
-    if (model->config.gguf)
-        return S24_OK;
     for (int64_t i = 0; !text && (key = s24_file_meta_key(model->file, i)); i++)
-        if (!strncmp(key, prefix, sizeof prefix - 1))
+        if (!strncmp(key, "config.quantization_config.", 27) ||
+            !strncmp(key, "config.compression_config.", 26))
             text = s24_file_meta(model->file, key);
     return text ? llama_fail(
                       S24_E_UNSUPPORTED,
                       "%.80s is %.40s, but plain weights are wanted: take the model they were "
-                      "made from, or remove config.quantization_config if they are plain",
+                      "made from, or remove that object if they are plain",
                       key, text)
                 : S24_OK;
 }
@@ -191,17 +194,14 @@ static s24_status check_biases(const llama_model *model)
     return status;
 }
 
-static s24_status check_head(const llama_model *model)
+static s24_status check_globals(const llama_model *model)
 {
     const llama_config *c = &model->config;
-    s24_status status = llama_check_tensor(
-        model, c->gguf ? "token_embd.weight" : "model.embed_tokens.weight", c->vocab, c->hidden);
-    if (!status)
-        status = llama_check_tensor(model, c->gguf ? "output_norm.weight" : "model.norm.weight",
-                                    c->hidden, 0);
-    if (!status && !c->tied)
-        status = llama_check_tensor(model, c->gguf ? "output.weight" : "lm_head.weight", c->vocab,
-                                    c->hidden);
+    s24_status status = S24_OK;
+    for (int32_t i = 0; !status && i < LLAMA_GLOBALS - c->tied; i++)
+        status = llama_check_tensor(model, llama_global(model, i),
+                                    i == LLAMA_LAST_NORM ? c->hidden : c->vocab,
+                                    i == LLAMA_LAST_NORM ? 0 : c->hidden);
     return status;
 }
 
@@ -211,7 +211,7 @@ s24_status llama_check_tensors(const llama_model *model)
     if (!status)
         status = refuse_quantised(model);
     if (!status)
-        status = check_head(model);
+        status = check_globals(model);
     for (int64_t i = 0; !status && i < 2 * LLAMA_PARTS * model->config.layers; i++) {
         int32_t part = (int32_t)(i / 2 % LLAMA_PARTS);
         if (llama_part_presence(model, part, i % 2) == LLAMA_ALWAYS)

@@ -64,46 +64,60 @@ static s24_status read_gguf(const llama_reader *r)
     return status || !window ? status : read_list(r, "attention.sliding_window_pattern", false);
 }
 
-/* A window that is never reached is none. */
-static s24_status refuse_window(const llama_reader *r)
+/* Of every layer or of none, as `has` says; keys may only agree. A window that is never reached is none. */
+static s24_status read_plain(const llama_reader *r, const llama_family *family, bool has)
 {
-    const llama_config *c = &r->model->config;
-    int64_t window = INT64_MAX;
+    llama_config *c = &r->model->config;
+    int64_t window = family->window, from = 0;
+    bool on = has;
+    if (llama_key_given(r, "sliding_window"))
+        window = INT64_MAX;
     s24_status status = llama_key_integer(r, "sliding_window", LLAMA_TOKENS, &window);
-    return status || window >= c->trained
-               ? status
-               : llama_fail(S24_E_UNSUPPORTED,
-                            "config.sliding_window is %lld, but %s has no window: remove the key "
-                            "if the model was trained without",
-                            (long long)window, c->architecture);
+    if (!status)
+        status = llama_key_truth(r, "use_sliding_window", &on);
+    if (!status && has)
+        status = llama_key_integer(r, "max_window_layers", LLAMA_COUNT, &from);
+    if (!status && window && window < c->trained && (!has || !on || from))
+        status = llama_fail(S24_E_UNSUPPORTED,
+                            "config.sliding_window is %lld, but a %s has a window in %s: remove "
+                            "config.%s if it was trained so",
+                            (long long)window, c->architecture, has ? "every layer" : "no layer",
+                            from  ? "max_window_layers"
+                            : has ? "use_sliding_window"
+                                  : "sliding_window");
+    if (has)
+        c->window = window;
+    set_windowed(r->model, 0);
+    return status ? status : read_list(r, "layer_types", true);
+}
+
+static s24_status read_switched(const llama_reader *r, const llama_family *family)
+{
+    llama_config *c = &r->model->config;
+    int64_t window = family->window, from = family->window_from;
+    bool on = false;
+    if (llama_key_given(r, "sliding_window"))
+        window = INT64_MAX;
+    s24_status status = llama_key_truth(r, "use_sliding_window", &on);
+    if (!status && on)
+        status = llama_key_integer(r, "sliding_window", LLAMA_TOKENS, &window);
+    if (!status)
+        status = llama_key_integer(r, "max_window_layers", LLAMA_COUNT, &from);
+    c->window = on ? window : INT64_MAX;
+    set_windowed(r->model, from);
+    return status ? status : read_list(r, "layer_types", false);
 }
 
 s24_status llama_read_windows(const llama_reader *r, const llama_family *family)
 {
     llama_config *c = &r->model->config;
-    bool every = family->windows == LLAMA_ALL_WINDOWS, on = every;
-    int64_t window = llama_key_given(r, "sliding_window") ? INT64_MAX : family->window;
-    int64_t from = every ? 0 : family->window_from;
-    r->model->windowed = calloc((size_t)c->layers, 1);
+    c->window = INT64_MAX;
+    r->model->windowed = calloc((size_t)c->layers, sizeof *r->model->windowed);
     if (!r->model->windowed)
         return llama_fail(S24_E_MEMORY, "out of memory");
-    c->window = INT64_MAX;
     if (c->gguf)
         return read_gguf(r);
-    s24_status status = llama_key_truth(r, "use_sliding_window", &on);
-    if (!status && family->windows == LLAMA_NO_WINDOW)
-        status = refuse_window(r);
-    else if (!status && (on || every))
-        status = llama_key_integer(r, "sliding_window", LLAMA_TOKENS, &window);
-    if (!status && family->windows != LLAMA_NO_WINDOW)
-        status = llama_key_integer(r, "max_window_layers", LLAMA_COUNT, &from);
-    if (!status && every && window != INT64_MAX && (!on || from))
-        status = llama_fail(S24_E_UNSUPPORTED,
-                            "config.%s: every layer of %s has the window of config.sliding_window",
-                            on ? "max_window_layers" : "use_sliding_window", c->architecture);
-    if (status)
-        return status;
-    c->window = on && family->windows != LLAMA_NO_WINDOW ? window : INT64_MAX;
-    set_windowed(r->model, from);
-    return read_list(r, "layer_types", family->windows != LLAMA_SOME_WINDOWS);
+    return family->windows == LLAMA_SOME_WINDOWS
+               ? read_switched(r, family)
+               : read_plain(r, family, family->windows == LLAMA_ALL_WINDOWS);
 }
