@@ -145,6 +145,8 @@ s24_status llama_read_config(llama_model *model)
     s24_status status = read_architecture(model, &family);
     llama_reader r = {model, model->config.gguf ? model->config.architecture : "config"};
     if (!status)
+        status = llama_key_load_all(&r);
+    if (!status)
         status = read_sizes(&r, family);
     if (!status)
         status = llama_refuse_keys(&r, family);

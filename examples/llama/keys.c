@@ -29,6 +29,16 @@ const char *llama_key_at(const llama_reader *r, int64_t index, bool *end)
                                                                             : NULL;
 }
 
+s24_status llama_key_load_all(const llama_reader *r)
+{
+    const s24_file *file = r->model->file;
+    bool end = false;
+    for (int64_t i = 0; !end; i++)
+        if (llama_key_at(r, i, &end) && !s24_file_meta(file, s24_file_meta_key(file, i)))
+            return llama_fail(S24_E_MEMORY, "no memory for the configuration");
+    return S24_OK;
+}
+
 bool llama_key_is_object(const llama_reader *r, const char *key)
 {
     size_t length = strlen(key);

@@ -26,6 +26,8 @@ const char *llama_key(const llama_reader *r, const char *key, char full[LLAMA_KE
 bool llama_key_given(const llama_reader *r, const char *key);
 /* The index-th name in the file that goes on after "PREFIX.", NULL if that one does not; *end is set behind the last. */
 const char *llama_key_at(const llama_reader *r, int64_t index, bool *end);
+/* S24_E_MEMORY if there is no room for the texts: a key without its text would look like one that is missing. */
+s24_status llama_key_load_all(const llama_reader *r);
 /* The file has keys below "key.", so that it is an object. */
 bool llama_key_is_object(const llama_reader *r, const char *key);
 

@@ -132,7 +132,7 @@ static s24_status refuse_unknown(const llama_reader *r)
             continue;
         const char *name = s24_file_meta_key(file, i), *text = s24_file_meta(file, name);
         return llama_fail(S24_E_UNSUPPORTED, "%.80s is %.40s, but this key is not known", name,
-                          text ? text : "?");
+                          text);
     }
     return S24_OK;
 }

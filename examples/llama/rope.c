@@ -66,3 +66,27 @@ double llama_rope_frequency(const llama_rope *rope, int64_t i, int64_t length)
         return rope->type == LLAMA_ROPE_DYNAMIC ? frequency : frequency / rope->factor;
     return frequency * (keep + (1 - keep) / rope->factor);
 }
+
+s24_status llama_rope_check(const llama_rope *rope, int64_t head_dim)
+{
+    bool finite = isfinite(rope->attention);
+    if (rope->type > LLAMA_ROPE_LINEAR && rope->trained >= (double)INT64_MAX)
+        return llama_fail(S24_E_FORMAT, "rope scaling needs the context of the training");
+    if (rope->size < 2 || rope->size % 2 || rope->size > head_dim)
+        return llama_fail(S24_E_FORMAT,
+                          "%lld elements of each head of %lld are turned, but it must be an even "
+                          "number of them",
+                          (long long)rope->size, (long long)head_dim);
+    for (int64_t i = 0; i < rope->size / 2; i++)
+        finite = finite && isfinite(llama_rope_frequency(rope, i, 1));
+    return finite ? S24_OK : llama_fail(S24_E_FORMAT, "rope scaling gives angles without a number");
+}
+
+void llama_rope_reach(const llama_rope *rope, int64_t *context)
+{
+    double longest = fmin(rope->trained * rope->factor, 0x1p62);
+    if (rope->type == LLAMA_ROPE_DYNAMIC)
+        *context = INT64_MAX;
+    else if (longest > (double)*context)
+        *context = (int64_t)longest;
+}

@@ -1,4 +1,4 @@
-/* The settings of the rotary embedding in a config.json, as transformers takes them; what both kinds of file have to obey. */
+/* The settings of the rotary embedding in a config.json, as transformers takes them. */
 #include "config.h"
 #include "rope.h"
 #include <math.h>
@@ -37,23 +37,27 @@ static s24_status setting(const place *p, const char *key, double *value)
     return llama_key_positive(p->r, name, value);
 }
 
-/* The same, but 0 stands for what it is without the key. */
-static s24_status option(const place *p, const char *key, double *value)
-{
-    char name[LLAMA_KEY];
-    double read = 0;
-    name_in(p, key, name);
-    s24_status status = llama_key_number(p->r, name, &read);
-    *value = read > 0 ? read : *value;
-    return status;
-}
+/* Several of them; 0 stands for what an option is without its key. */
+typedef struct wish {
+    const char *key;
+    double *value;
+    enum { NEEDED, OPTION } kind;
+} wish;
 
-static s24_status needed(const place *p, const char *key, double *value)
+static s24_status settings(const place *p, const wish *wishes, int count)
 {
+    s24_status status = S24_OK;
     char name[LLAMA_KEY];
-    name_in(p, key, name);
-    return has(p, key) ? setting(p, key, value)
-                       : llama_fail(S24_E_FORMAT, "metadata %s.%s is missing", p->r->prefix, name);
+    for (const wish *w = wishes; !status && w < wishes + count; w++) {
+        double read = 0;
+        name_in(p, w->key, name);
+        status = w->kind == OPTION ? llama_key_number(p->r, name, &read)
+                                   : llama_key_positive(p->r, name, &read);
+        if (!status && w->kind == NEEDED && read == 0)
+            status = llama_fail(S24_E_FORMAT, "metadata config.%s is missing", name);
+        *w->value = read > 0 ? read : *w->value;
+    }
+    return status;
 }
 
 /* What may also stand at the top level, below the object. Two places that contradict each other are nobody's rule. */
@@ -136,11 +140,10 @@ static s24_status read_divisors(const place *p, const char *key, double **out)
 static s24_status read_llama3(const place *p)
 {
     llama_rope *rope = p->rope;
-    s24_status status = needed(p, "factor", &rope->factor);
-    if (!status)
-        status = needed(p, "low_freq_factor", &rope->low);
-    if (!status)
-        status = needed(p, "high_freq_factor", &rope->high);
+    const wish wishes[] = {{"factor", &rope->factor, NEEDED},
+                           {"low_freq_factor", &rope->low, NEEDED},
+                           {"high_freq_factor", &rope->high, NEEDED}};
+    s24_status status = settings(p, wishes, 3);
     return status || rope->high > rope->low
                ? status
                : llama_fail(S24_E_FORMAT,
@@ -160,17 +163,15 @@ static s24_status read_yarn(const place *p)
     llama_rope *rope = p->rope;
     char truncate[LLAMA_KEY];
     double fast = 32, slow = 1, weight = 0, all = 0;
+    const wish wishes[] = {{"beta_fast", &fast, OPTION},
+                           {"beta_slow", &slow, OPTION},
+                           {"mscale", &weight, OPTION},
+                           {"mscale_all_dim", &all, OPTION}};
     bool whole = true;
     name_in(p, "truncate", truncate);
     s24_status status = read_factor(p);
     if (!status)
-        status = option(p, "beta_fast", &fast);
-    if (!status)
-        status = option(p, "beta_slow", &slow);
-    if (!status)
-        status = option(p, "mscale", &weight);
-    if (!status)
-        status = option(p, "mscale_all_dim", &all);
+        status = settings(p, wishes, 4);
     if (!status)
         status = llama_key_truth(p->r, truncate, &whole);
     if (!status)
@@ -183,16 +184,6 @@ static s24_status read_yarn(const place *p)
     return setting(p, "attention_factor", &rope->attention);
 }
 
-/* Stretched models take longer rows than the file's number, if that is the one of the training. */
-static void stretch_context(llama_config *c)
-{
-    double longest = fmin(c->rope.trained * c->rope.factor, 0x1p62);
-    if (c->rope.type == LLAMA_ROPE_DYNAMIC)
-        c->context = INT64_MAX;
-    else if (longest > (double)c->context)
-        c->context = (int64_t)longest;
-}
-
 /* The factor says only how long rows get; frequencies are divided by the lists alone. */
 static s24_status read_longrope(const place *p)
 {
@@ -200,7 +191,7 @@ static s24_status read_longrope(const place *p)
     s24_status status = read_factor(p);
     if (!status && rope->factor > 1)
         rope->attention = sqrt(1 + log(rope->factor) / log(rope->trained));
-    stretch_context(&p->r->model->config);
+    llama_rope_reach(rope, &p->r->model->config.context);
     rope->factor = 1;
     if (!status)
         status = setting(p, "attention_factor", &rope->attention);
@@ -292,27 +283,8 @@ static s24_status read_json(const place *p)
     case LLAMA_ROPE_DEFAULT:
         return S24_OK;
     default:
-        return needed(p, "factor", &p->rope->factor);
+        return settings(p, &(wish){"factor", &p->rope->factor, NEEDED}, 1);
     }
-}
-
-/* ---- Both ---- */
-
-static s24_status check(const llama_config *c)
-{
-    const llama_rope *rope = &c->rope;
-    bool finite = isfinite(rope->attention);
-    if (rope->type > LLAMA_ROPE_LINEAR && rope->trained >= (double)INT64_MAX)
-        return llama_fail(S24_E_FORMAT, "rope scaling %s needs the context of the training",
-                          type_names[rope->type]);
-    if (rope->size < 2 || rope->size % 2 || rope->size > c->head_dim)
-        return llama_fail(S24_E_FORMAT,
-                          "%lld elements of each head of %lld are turned, but it must be an even "
-                          "number of them",
-                          (long long)rope->size, (long long)c->head_dim);
-    for (int64_t i = 0; i < rope->size / 2 && !rope->divisor[0]; i++)
-        finite = finite && isfinite(llama_rope_frequency(rope, i, 1));
-    return finite ? S24_OK : llama_fail(S24_E_FORMAT, "rope scaling gives angles without a number");
 }
 
 s24_status llama_read_rope(const llama_reader *r)
@@ -326,10 +298,10 @@ s24_status llama_read_rope(const llama_reader *r)
         p.object = "rope_parameters";
     s24_status status = c->gguf ? llama_read_rope_gguf(r) : read_json(&p);
     if (!status)
-        status = check(c);
+        status = llama_rope_check(&c->rope, c->head_dim);
     if (!status && c->gguf)
         status = llama_read_divisors(r->model);
     if (!status)
-        stretch_context(c);
+        llama_rope_reach(&c->rope, &c->context);
     return status;
 }

@@ -18,7 +18,9 @@ bool llama_has(const llama_model *model, const char *name)
 /* What s24_file_read() makes floats of. */
 static bool is_readable(const char *type)
 {
-    return strstr(" F64 F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 ", type) != NULL;
+    char word[32];
+    snprintf(word, sizeof word, " %s ", type);
+    return strstr(" F64 F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 ", word) != NULL;
 }
 
 static s24_status fail_type(const llama_model *model, const char *name, const char *type)
