@@ -17,6 +17,7 @@ typedef struct {
     const float *weight, *w;
     const uint8_t *mask;
     s24i_grid *grid;
+    float largest;  /* |w| */
     float *scratch; /* 2 groups a worker */
     s24i_failure failure;
 } fit;
@@ -28,6 +29,8 @@ typedef struct {
     float unit, low, high, top;
     const s24i_grid_form *form;
     int32_t type;
+    bool
+        fine; /* steps of the type's least number are small enough: the layer is much larger, or the values are nearly one */
 } values;
 
 typedef struct {
@@ -43,10 +46,17 @@ float s24i_stored(int32_t type, float x)
                               : x;
 }
 
+static float least_number(int32_t type)
+{
+    return type == S24_F16 ? 0x1p-24f : type == S24_BF16 ? 0x1p-133f : 0x1p-149f;
+}
+
 /* A scale as it will be once it is stored; scale 0 if it does not fit. */
 static void set_scale(const values *v, float scale, candidate *c)
 {
     c->stored = s24i_stored(v->type, scale * v->unit);
+    if (c->stored == 0 && scale > 0 && v->fine)
+        c->stored = least_number(v->type);
     c->scale = isfinite(c->stored) && c->stored > 0 ? c->stored / v->unit : 0;
 }
 
@@ -175,6 +185,8 @@ static void gather(const fit *f, int64_t row, int64_t first, int64_t end, values
         v->low = least(v->low, v->x[i]);
         v->high = most(v->high, v->x[i]);
     }
+    v->fine =
+        v->form->scheme == S24I_GRID_REAL || v->type == S24_F32 || v->unit < f->largest * 0x1p-10f;
     if (v->form->scheme == S24I_GRID_REAL && v->count && v->unit > 0) {
         v->low = v->high = v->x[0]; /* 0 need not be in the range */
         for (int64_t i = 1; i < v->count; i++) {
@@ -222,8 +234,8 @@ static void fit_row(void *arg, int64_t row, int32_t worker)
         if (v.unit > 0 && !(c.scale > 0))
             s24i_failure_keep(&f->failure, row,
                               s24i_fail(S24_E_NUMERIC,
-                                        "grid: weights up to %g in row %lld, group %lld have no "
-                                        "scale that is a finite number of its type: use scales=f32",
+                                        "grid: weights up to %g in row %lld, group %lld need a "
+                                        "scale beyond the range of its type: use scales=f32",
                                         (double)v.unit, (long long)row, (long long)g));
         grid->scale[row * groups + g] = c.stored;
         grid->zero[row * groups + g] = grid->form.scheme == S24I_GRID_REAL
@@ -244,8 +256,10 @@ s24_status s24i_grid_fit(const s24i_ops *ops, s24i_arena *arena, int32_t method,
                                     (size_t)s24i_workers(ops->threads),
                                 sizeof(float));
     s24_status status = S24_OK;
-    if (!s24i_counting(arena))
+    if (!s24i_counting(arena)) {
+        f.largest = s24i_largest(w, rows * grid->cols);
         status = s24i_parallel(ops->threads, fit_row, &f, rows);
+    }
     if (!status)
         status = s24i_failure_raise(&f.failure);
     arena->used = mark;

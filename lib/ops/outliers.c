@@ -13,6 +13,7 @@ typedef struct {
     const float *weight, *w;
     const uint8_t *mask;
     int64_t rows;
+    double unit;         /* of errors, so that their squares stay in range */
     float *score, *sums; /* rows x cols; cols */
     uint8_t *chosen;     /* inputs */
 } choice;
@@ -32,7 +33,8 @@ static void score_row(void *arg, int64_t i, int32_t worker)
             e -= grid->scale[g] * (s24i_nearest_code(e / grid->scale[g] + zero, top) - zero);
             weight = c->weight[j];
         }
-        c->score[at] = c->mask[at] ? (float)fmin((double)weight * e * e, FLT_MAX) : 0;
+        double scaled = c->unit * e;
+        c->score[at] = c->mask[at] ? (float)fmin((double)weight * scaled * scaled, FLT_MAX) : 0;
     }
 }
 
@@ -66,6 +68,7 @@ s24_status s24i_choose_outliers(const s24i_ops *ops, s24i_arena *arena, s24i_out
     size_t mark = arena->used, n = (size_t)grid->cols, size = s24i_mul((size_t)rows, n);
     choice c = {.outliers = outliers, .grid = grid, .weight = weight, .w = w, .mask = mask};
     c.rows = rows;
+    c.unit = s24i_counting(arena) ? 1 : s24i_unit_for(s24i_largest(w, (int64_t)size));
     c.score = s24i_arena_take(arena, size, sizeof(float));
     c.sums = s24i_arena_take(arena, n, sizeof(float));
     c.chosen = s24i_arena_take(arena, n, 1);

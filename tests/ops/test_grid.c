@@ -59,14 +59,14 @@ static s24_status babai_stage(void *arg, s24i_arena *arena)
 {
     problem *p = arg;
     return s24i_babai(&ops, arena, &watch, &p->prepared, p->w, p->rows, p->sweeps,
-                      p->prepared.scale, &p->grid, p->mask, p->codes);
+                      scales_of(&p->prepared), &p->grid, p->mask, p->codes);
 }
 
 static s24_status outlier_stage(void *arg, s24i_arena *arena)
 {
     problem *p = arg;
-    return s24i_choose_outliers(&ops, arena, p->outliers, p->prepared.scale, p->plain, p->mask,
-                                p->rows, &p->grid);
+    return s24i_choose_outliers(&ops, arena, p->outliers, scales_of(&p->prepared), p->plain,
+                                p->mask, p->rows, &p->grid);
 }
 
 /* A layer of correlated inputs, its grid fitted by range. */
