@@ -27,6 +27,7 @@ typedef struct {
     float *x, *weight;
     int64_t count;
     float unit, low, high, top;
+    double down; /* to the layer's own numbers: 2^-shift */
     const s24i_grid_form *form;
     int32_t type;
     bool
@@ -54,10 +55,10 @@ static float least_number(int32_t type)
 /* A scale as it will be once it is stored; scale 0 if it does not fit. */
 static void set_scale(const values *v, float scale, candidate *c)
 {
-    c->stored = s24i_stored(v->type, scale * v->unit);
+    c->stored = s24i_stored(v->type, (float)(scale * v->unit * v->down));
     if (c->stored == 0 && scale > 0 && v->fine)
         c->stored = least_number(v->type);
-    c->scale = isfinite(c->stored) && c->stored > 0 ? c->stored / v->unit : 0;
+    c->scale = isfinite(c->stored) && c->stored > 0 ? (float)(c->stored / v->down) / v->unit : 0;
 }
 
 static candidate shrunk(const values *v, float factor)
@@ -226,6 +227,7 @@ static void fit_row(void *arg, int64_t row, int32_t worker)
     int64_t n = grid->cols, group = s24i_grid_group(&grid->form, n);
     int64_t groups = s24i_grid_groups(&grid->form, n);
     values v = {.form = &grid->form, .type = grid->type, .top = s24i_grid_top(&grid->form)};
+    v.down = ldexp(1, -grid->shift);
     v.x = f->scratch + 2 * group * worker;
     v.weight = v.x + group;
     for (int64_t g = 0; g < groups; g++) {
@@ -236,11 +238,12 @@ static void fit_row(void *arg, int64_t row, int32_t worker)
                               s24i_fail(S24_E_NUMERIC,
                                         "grid: weights up to %g in row %lld, group %lld need a "
                                         "scale beyond the range of its type: use scales=f32",
-                                        (double)v.unit, (long long)row, (long long)g));
+                                        v.unit * v.down, (long long)row, (long long)g));
         grid->scale[row * groups + g] = c.stored;
-        grid->zero[row * groups + g] = grid->form.scheme == S24I_GRID_REAL
-                                           ? s24i_stored(grid->type, -c.zero * c.scale * v.unit)
-                                           : c.zero;
+        grid->zero[row * groups + g] =
+            grid->form.scheme == S24I_GRID_REAL
+                ? s24i_stored(grid->type, (float)(-c.zero * c.scale * v.unit * v.down))
+                : c.zero;
     }
     fill_empty(f, row, groups);
 }

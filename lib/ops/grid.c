@@ -169,9 +169,10 @@ static void round_row(void *arg, int64_t i, int32_t worker)
     int64_t n = grid->cols, group = s24i_grid_group(&grid->form, n);
     int64_t groups = s24i_grid_groups(&grid->form, n);
     float top = s24i_grid_top(&grid->form);
+    double up = ldexp(1, grid->shift);
     for (int64_t j = 0; j < n; j++) {
         int64_t at = i * groups + j / group;
-        float t = c->w[i * n + j] / grid->scale[at] + s24i_grid_zero(grid, at);
+        float t = c->w[i * n + j] / (float)(grid->scale[at] * up) + s24i_grid_zero(grid, at);
         c->codes[i * n + j] = (uint8_t)s24i_nearest_code(t, top);
     }
 }

@@ -170,6 +170,12 @@ float s24i_largest(const float *x, int64_t count)
     return value;
 }
 
+void s24i_multiply_by(float *x, double unit, int64_t count)
+{
+    for (int64_t i = 0; unit != 1 && i < count; i++)
+        x[i] = (float)(x[i] * unit);
+}
+
 /* ---- whole matrices, in tiles of rows ---- */
 
 enum { TILE = 64 };

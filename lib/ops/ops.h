@@ -47,6 +47,14 @@ static inline bool s24i_counting(const s24i_arena *arena)
     return arena->base == NULL;
 }
 
+#define S24I_TINY_WEIGHT 0x1p-100f /* beside weights near 1 */
+#define S24I_TINY_ENTRY 0x1p-62f   /* of S or R, beside a diagonal near 1 */
+/* 0 for what is nothing beside other numbers, before it costs the time of denormals or makes some. */
+static inline float s24i_drop_tiny(float x, float tiny)
+{
+    return fabsf(x) < tiny ? 0 : x;
+}
+
 /* The power of two that brings x > 0 to [1, 2), and 1 where x is not far from there: products of what is multiplied with it stay in the
  * range of single precision, and nothing else changes. */
 static inline double s24i_unit_for(double x)
@@ -105,6 +113,8 @@ void s24i_mat_store(const s24i_kernels *kernels, const float *in, const s24_mat 
                     int64_t count);
 /* The largest |x|. */
 float s24i_largest(const float *x, int64_t count);
+/* x *= unit, a power of two. */
+void s24i_multiply_by(float *x, double unit, int64_t count);
 /* The whole view as contiguous f32, on all threads; S24_E_NONFINITE names the first place as `what`. */
 s24_status s24i_mat_read(const s24i_ops *ops, const s24_mat *mat, const char *what, float *out);
 /* Is it a finite number of that float type, once it is rounded? */
@@ -267,7 +277,9 @@ static inline float s24i_decode(const s24i_grid_form *form, float scale, float z
 typedef struct s24i_grid {
     s24i_grid_form form;
     int64_t cols;
-    int32_t type;        /* scales (and real zeros) are numbers of this type */
+    int32_t type; /* scales (and real zeros) are numbers of this type */
+    int32_t
+        shift; /* what is fitted, rounded or looked through for outliers is 2^shift times the layer's weights */
     float *scale, *zero; /* rows x groups */
     /* rows x cols, NULL: no outliers. Where `free` is 1 a weight is not on the grid but any value (layer coordinates). */
     uint8_t *free;
@@ -289,7 +301,7 @@ static inline float s24i_grid_zero(const s24i_grid *grid, int64_t at)
 float s24i_stored(int32_t type, float x);
 
 enum { S24I_FIT_MINMAX, S24I_FIT_MSE, S24I_FIT_SEARCH };
-/* Scales and zeros for w (rows x cols, layer coordinates) where the mask (NULL: ones) is 1 and grid->free is not: the range; the shrunk range of least
+/* Scales and zeros for w (rows x cols, layer coordinates but for the shift) where the mask (NULL: ones) is 1 and grid->free is not: the range; the shrunk range of least
  * |error|^2.4 (Frantar et al. 2022); or that of least sum of weight_j error^2 (weight NULL: ones), zeros one code off tried too. A group
  * without weights gets the row's largest scale. S24_E_NUMERIC when no scale fits the type. */
 s24_status s24i_grid_fit(const s24i_ops *ops, s24i_arena *arena, int32_t method,

@@ -53,9 +53,9 @@ static void fill_row(const fill *f, int64_t i, int64_t j0, int64_t j1)
     const double *inverse = f->out->inverse, mine = inverse[i];
     float *s = f->out->s + i * f->out->dim;
     for (int64_t j = j0; second && j < j1; j++)
-        s[j] = (float)((first[j] + second[j]) * mine * inverse[j]);
+        s[j] = s24i_drop_tiny((float)((first[j] + second[j]) * mine * inverse[j]), S24I_TINY_ENTRY);
     for (int64_t j = j0; !second && j < j1; j++)
-        s[j] = (float)(first[j] * mine * inverse[j]);
+        s[j] = s24i_drop_tiny((float)(first[j] * mine * inverse[j]), S24I_TINY_ENTRY);
     if (j1 == i + 1)
         s[i] = 1;
 }
@@ -148,7 +148,9 @@ static void scale_row(void *arg, int64_t i, int32_t worker)
     const aim *a = arg;
     float *w = a->w + i * a->prepared->dim;
     for (int64_t j = 0; j < a->prepared->dim; j++)
-        w[j] = a->prepared->dead[j] ? 0 : (float)(w[j] * a->prepared->scale[j]);
+        w[j] = a->prepared->dead[j]
+                   ? 0
+                   : s24i_drop_tiny((float)(w[j] * a->prepared->scale[j]), S24I_TINY_WEIGHT);
 }
 
 /* step = (C - W H) diag(1/scale), where W H diag(1/scale) = w S - w diag(share) for the scaled w: S holds the damping too. w is 0 at dead

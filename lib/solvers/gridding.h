@@ -145,7 +145,10 @@ static inline s24_status s24i_gridding_fit(s24i_job *job, const s24i_prepared *p
         }
         if (w != job->v)
             memcpy(job->v, w, (size_t)(rows * n) * sizeof(float));
-        status = s24i_unscale(job->ops, prepared, job->v, rows);
+        s24i_prepared near = *prepared;
+        g->grid.shift = -ilogb(prepared->plain);
+        near.unit *= near.plain;
+        status = s24i_unscale(job->ops, &near, job->v, rows);
     }
     for (int32_t rounds = g->outliers.count > 0 ? 3 : 0; !status; rounds--) {
         status = s24i_grid_fit(job->ops, job->arena, s24i_fit_method(method), weight, job->v,

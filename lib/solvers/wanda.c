@@ -29,13 +29,6 @@ static void drop_dead(const s24i_job *job, const float *norm)
             job->v[i] = 0;
 }
 
-/* By a power of two, and back: scores of any weights are in range. */
-static void multiply(float *w, double unit, int64_t size)
-{
-    for (int64_t i = 0; unit != 1 && i < size; i++)
-        w[i] = (float)(w[i] * unit);
-}
-
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
@@ -58,13 +51,13 @@ static s24_status solve(s24i_job *job, const void *values)
     if (norm && !counting)
         input_norms(layer->gram, norm);
     double unit = counting ? 1 : s24i_unit_for(s24i_largest(job->w, size));
-    multiply(job->w, unit, size);
+    s24i_multiply_by(job->w, unit, size); /* and back below: scores of any weights are in range */
     if (!status)
         status = s24i_project(job->ops, job->arena, &layer->pattern, given ? score : job->w, norm,
                               layer->rows, layer->cols, job->mask);
     if (!status && !counting)
         status = s24i_apply_mask(job->ops, job->w, job->mask, layer->rows, layer->cols, job->v);
-    multiply(job->v, 1 / unit, size);
+    s24i_multiply_by(job->v, 1 / unit, size);
     if (!status && !counting && norm)
         drop_dead(job, norm);
     return status;
