@@ -88,6 +88,9 @@ s24_status s24i_check_mat(const s24_mat *mat, const char *what, int32_t accept);
 s24_status s24i_check_shape(const s24_mat *mat, const char *what, int64_t rows, int64_t cols);
 /* S24_E_NONFINITE, or S24_E_ARG for a negative value where none is allowed, names the first place. */
 s24_status s24i_check_values(s24_ctx *ctx, const s24_mat *mat, const char *what, bool non_negative);
+/* S24_E_ARG when elements of `out` lie on each other, or on those of `in`; `in_place`: it may be the same matrix. */
+s24_status s24i_check_apart(const s24_mat *out, const char *out_name, const s24_mat *in,
+                            const char *in_name, bool in_place);
 /* Rows [row, row + count) of a view. */
 s24_mat s24i_mat_rows(const s24_mat *mat, int64_t row, int64_t count);
 /* s24_mat_copy() after the checks of its handle. */
