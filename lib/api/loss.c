@@ -128,6 +128,23 @@ s24_status s24i_reading_warn(const s24i_reading *reading, char text[S24I_WARNING
     return S24_OK;
 }
 
+/* Cauchy and Schwarz: |c_ij|^2 <= |t_i|^2 h_jj in sums over the same rows; what comes in 16 bits is rounded. */
+static s24_status check_cross(const s24i_gram *gram, const s24i_cross *cross, int half)
+{
+    for (int64_t i = 0; i < cross->out * cross->in; i++) {
+        double t = cross->norm2[half][i / cross->in];
+        double h = s24i_gram_row(gram, half, i % cross->in)[i % cross->in];
+        double most = sqrt(t) * sqrt(h);
+        if (fabs(cross->half[half][i]) > 1.01 * most + 1e-12 * fmax(t, h))
+            return s24i_fail(S24_E_STATE,
+                             "half %d of the target: row %lld, column %lld is %g: sums over rows "
+                             "with squares of %g and %g are at most %g",
+                             half + 1, (long long)(i / cross->in), (long long)(i % cross->in),
+                             cross->half[half][i], t, h, most);
+    }
+    return S24_OK;
+}
+
 s24_status s24i_reading_check(const s24i_reading *reading)
 {
     if (reading->gram && s24i_rows_weight(&reading->gram->sums.rows) == 0)
@@ -144,6 +161,8 @@ s24_status s24i_reading_check(const s24i_reading *reading)
                 "half %d of the gram holds %g rows and that of the target %g: both must see "
                 "the same rows",
                 half + 1, rows, target_rows);
+        if ((status = check_cross(&reading->gram->sums, &reading->cross->sums, half)))
+            return status;
     }
     return S24_OK;
 }

@@ -30,8 +30,7 @@ typedef struct {
     double down; /* to the layer's own numbers: 2^-shift */
     const s24i_grid_form *form;
     int32_t type;
-    bool
-        fine; /* steps of the type's least number are small enough: the layer is much larger, or the values are nearly one */
+    bool fine; /* enough, if steps are the least number of the type */
 } values;
 
 typedef struct {

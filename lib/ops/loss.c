@@ -8,8 +8,7 @@
  * power of two, so that its squares stay in that type.
  */
 enum { CHUNK = 1024, TILE = 16 };
-#define NEGATIVE \
-    1e-6 /* of dim <diag H, diag E^T E>: further below 0 rounding does not take a sum */
+#define NEGATIVE 1e-6 /* of dim <diag H, diag E^T E>: as far below 0 may rounding take a sum */
 
 typedef struct {
     const s24i_ops *ops;
