@@ -475,8 +475,8 @@ static s24_status multiply(const s24_packed *packed, const s24_mat *x, const s24
         status = s24i_check_shape(x, "x", x->rows, p->cols);
     if (!status)
         status = s24i_check_shape(y, "y", x->rows, p->rows);
-    if (!status && y->data && y->data == x->data)
-        status = s24i_fail(S24_E_ARG, "y lies where x lies: the result may not overlap it");
+    if (!status)
+        status = s24i_check_apart(y, "y", x, "x", false);
     if (status || x->rows == 0)
         return status;
     s24i_enter(ctx);

@@ -36,6 +36,7 @@ static const struct fact {
     {"seconds", S24_RESULT_FLOAT, offsetof(s24_result, seconds), true},
     {"peak_bytes", S24_RESULT_INT, offsetof(s24_result, peak_bytes), true},
     {"threads", S24_RESULT_INT, offsetof(s24_result, threads), true},
+    {"warning", S24_RESULT_STR, offsetof(s24_result, warning), true},
     {"record", S24_RESULT_STR, offsetof(s24_result, record), false},
 };
 

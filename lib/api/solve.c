@@ -18,6 +18,7 @@ typedef struct solve {
     int64_t row_block;
     double loss, norm, target_loss, target_norm;
     double began;
+    char warning[S24I_WARNING_TEXT];
 } solve;
 
 static int64_t size_of(const solve *s)
@@ -249,6 +250,10 @@ static s24_status fill(const solve *s)
         strncpy(r->damp_word, s->job.damp_rule, sizeof r->damp_word - 1);
         r->damp_rule = r->damp_word;
     }
+    if (*s->warning) {
+        memcpy(r->warning_text, s->warning, sizeof r->warning_text);
+        r->warning = r->warning_text;
+    }
     s24i_text_append(&r->options_text, "%s", "");
     s24i_options_text(&s->solver->options, &r->options_text);
     r->options = r->options_text.data;
@@ -265,10 +270,12 @@ static s24_status check_job(const s24_solver *solver, const s24_problem *problem
         solver->class, s24i_constraints_bits(&problem->pattern, problem->mask.data != NULL));
 }
 
-static s24_status check_inputs(const solve *s)
+static s24_status check_inputs(solve *s)
 {
     s24_status status = s24i_reading_check(&s->reading);
 
+    if (!status && !s->solver->class->blind)
+        status = s24i_reading_warn(&s->reading, s->warning);
     if (!status && s->problem->importance.data)
         status = s24i_check_values(s->ctx, &s->problem->importance, "importance", true);
     return status;
@@ -294,6 +301,9 @@ static s24_status run(s24_solver *solver, const s24_problem *problem, s24_result
     s24i_enter(s.ctx);
     s24i_warn_blas(s.ctx);
     status = check_inputs(&s);
+    if (!status && *s.warning)
+        s24i_log(s.ctx, 1, "%s on %lld x %lld: %s", solver->class->name, (long long)problem->w.rows,
+                 (long long)problem->w.cols, s.warning);
     if (!status)
         status = work_in_arena(&s);
     if (status == S24_E_CANCELLED)

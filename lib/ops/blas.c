@@ -1,5 +1,6 @@
 #include "ops.h"
 #include "base/lock.h"
+#include "kernels/flush.h"
 #include <cblas.h>
 #include <lapacke.h>
 #include <stdio.h>
@@ -46,11 +47,20 @@ static CBLAS_TRANSPOSE transpose(bool t)
     return t ? CblasTrans : CblasNoTrans;
 }
 
-void s24i_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+void s24i_sgemm_exact(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha,
+                      const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
+                      float *c, int64_t ldc)
 {
     cblas_sgemm(CblasRowMajor, transpose(ta), transpose(tb), (int)m, (int)n, (int)k, alpha, a,
                 (int)lda, b, (int)ldb, beta, c, (int)ldc);
+}
+
+void s24i_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+                int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+{
+    uint64_t before = s24i_flush_begin();
+    s24i_sgemm_exact(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    s24i_flush_end(before);
 }
 
 void s24i_dgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
@@ -62,14 +72,18 @@ void s24i_dgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha,
 
 void s24i_ssyrk(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc)
 {
+    uint64_t before = s24i_flush_begin();
     cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, (int)n, (int)k, 1, a, (int)lda, 0, c,
                 (int)ldc);
+    s24i_flush_end(before);
 }
 
 void s24i_ssyrk_subtract(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc)
 {
+    uint64_t before = s24i_flush_begin();
     cblas_ssyrk(CblasRowMajor, CblasUpper, CblasNoTrans, (int)n, (int)k, -1, a, (int)lda, 1, c,
                 (int)ldc);
+    s24i_flush_end(before);
 }
 
 void s24i_dsyrk(int64_t n, int64_t k, const double *a, int64_t lda, double *c, int64_t ldc)
@@ -97,6 +111,8 @@ size_t s24i_eigen_work(int64_t n)
 
 bool s24i_symmetric_eigen(int64_t n, double *a, double *values, void *work)
 {
+    if (n > S24I_MOST_EIGEN)
+        return false;
     lapack_int k = (lapack_int)n, doubles = 1 + 6 * k + 2 * k * k;
     return LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'U', k, a, k, values, work, doubles,
                                (lapack_int *)((double *)work + doubles), 3 + 5 * k) == 0;

@@ -14,6 +14,7 @@
 #include "base/parallel.h"
 #include "base/watch.h"
 #include "kernels/kernels.h"
+#include <math.h>
 
 #define S24I_BLOCK 128 /* columns of one block of the sweep and of the factorisation */
 
@@ -46,6 +47,22 @@ static inline bool s24i_counting(const s24i_arena *arena)
     return arena->base == NULL;
 }
 
+#define S24I_TINY_WEIGHT 0x1p-100f /* beside weights near 1 */
+#define S24I_TINY_ENTRY 0x1p-62f   /* of S or R, beside a diagonal near 1 */
+/* 0 for what is nothing beside other numbers, before it costs the time of denormals or makes some. */
+static inline float s24i_drop_tiny(float x, float tiny)
+{
+    return fabsf(x) < tiny ? 0 : x;
+}
+
+/* The power of two that brings x > 0 to [1, 2), and 1 where x is not far from there: products of what is multiplied with it stay in the
+ * range of single precision, and nothing else changes. */
+static inline double s24i_unit_for(double x)
+{
+    bool usual = !(x > 0x1p-1000 && x < 0x1p1000) || (x > 0x1p-20 && x < 0x1p40);
+    return usual ? 1 : ldexp(1, -ilogb(x));
+}
+
 /* ---- BLAS (blas.c) ---- */
 
 /* While at least one hold is in force OpenBLAS runs on one thread; the setting of before comes back with the last release. */
@@ -53,7 +70,11 @@ void s24i_blas_hold(void);
 void s24i_blas_release(void);
 /* "OpenBLAS 0.3.21 SkylakeX". Static storage. */
 const char *s24i_blas_name(void);
-/* One-thread products C = alpha op(A) op(B) + beta C; `ta`, `tb` transpose. */
+/* One-thread products C = alpha op(A) op(B) + beta C; `ta`, `tb` transpose. Those in single precision take denormals for zeros, which is
+ * nothing beside numbers that were brought near 1; s24i_sgemm_exact() is for those that were not. */
+void s24i_sgemm_exact(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha,
+                      const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
+                      float *c, int64_t ldc);
 void s24i_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                 int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 void s24i_dgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
@@ -69,7 +90,9 @@ bool s24i_small_cholesky(int64_t n, double *a, int64_t lda);
 void s24i_small_invert(int64_t n, double *l, int64_t ldl);
 /* Solve L L^T x = b for one right-hand side. */
 void s24i_small_solve(int64_t n, const double *l, int64_t ldl, double *x);
-/* Of the symmetric a (n x n, lower part read): values rise, row k becomes vector k. False when LAPACK does not converge. */
+#define S24I_MOST_EIGEN 32000 /* LAPACK counts 2 n^2 in 32 bits */
+/* Of the symmetric a (n x n, lower part read): values rise, row k becomes vector k. False when LAPACK does not converge, or n is more than
+ * S24I_MOST_EIGEN. */
 bool s24i_symmetric_eigen(int64_t n, double *a, double *values, void *work);
 size_t s24i_eigen_work(int64_t n); /* bytes of `work`, aligned for double */
 
@@ -88,8 +111,14 @@ const float *s24i_mat_row(const s24_mat *mat, int64_t row);
 /* The reverse, rounding to nearest even. */
 void s24i_mat_store(const s24i_kernels *kernels, const float *in, const s24_mat *mat, int64_t row,
                     int64_t count);
+/* The largest |x|. */
+float s24i_largest(const float *x, int64_t count);
+/* x *= unit, a power of two. */
+void s24i_multiply_by(float *x, double unit, int64_t count);
 /* The whole view as contiguous f32, on all threads; S24_E_NONFINITE names the first place as `what`. */
 s24_status s24i_mat_read(const s24i_ops *ops, const s24_mat *mat, const char *what, float *out);
+/* Is it a finite number of that float type, once it is rounded? */
+bool s24i_fits(double value, int32_t dtype);
 /* dst = src, any types (integers and booleans only to themselves). */
 s24_status s24i_mat_copy(const s24i_ops *ops, const s24_mat *src, const s24_mat *dst);
 /* y = x w^T, f32 accumulation (gemm.c). */
@@ -114,6 +143,7 @@ typedef struct s24i_rows {
     int64_t filled[2];
     void *batch[2];   /* S24I_BATCH_ROWS x (x_cols + t_cols) */
     double weight[2]; /* sums of row weights */
+    double count[2];  /* rows of weight above 0 */
 } s24i_rows;
 
 /* Sum of x x^T in two halves: lower triangle in strips of S24I_STRIP rows, strip i of width min(dim, (i + 1) S24I_STRIP), double, zero
@@ -247,7 +277,9 @@ static inline float s24i_decode(const s24i_grid_form *form, float scale, float z
 typedef struct s24i_grid {
     s24i_grid_form form;
     int64_t cols;
-    int32_t type;        /* scales (and real zeros) are numbers of this type */
+    int32_t type; /* scales (and real zeros) are numbers of this type */
+    int32_t
+        shift; /* what is fitted, rounded or looked through for outliers is 2^shift times the layer's weights */
     float *scale, *zero; /* rows x groups */
     /* rows x cols, NULL: no outliers. Where `free` is 1 a weight is not on the grid but any value (layer coordinates). */
     uint8_t *free;
@@ -269,7 +301,7 @@ static inline float s24i_grid_zero(const s24i_grid *grid, int64_t at)
 float s24i_stored(int32_t type, float x);
 
 enum { S24I_FIT_MINMAX, S24I_FIT_MSE, S24I_FIT_SEARCH };
-/* Scales and zeros for w (rows x cols, layer coordinates) where the mask (NULL: ones) is 1 and grid->free is not: the range; the shrunk range of least
+/* Scales and zeros for w (rows x cols, layer coordinates but for the shift) where the mask (NULL: ones) is 1 and grid->free is not: the range; the shrunk range of least
  * |error|^2.4 (Frantar et al. 2022); or that of least sum of weight_j error^2 (weight NULL: ones), zeros one code off tried too. A group
  * without weights gets the row's largest scale. S24_E_NUMERIC when no scale fits the type. */
 s24_status s24i_grid_fit(const s24i_ops *ops, s24i_arena *arena, int32_t method,
@@ -297,7 +329,7 @@ s24_status s24i_grid_decode(const s24i_ops *ops, const s24i_grid *grid, const ui
 
 /* The grid of a block of columns from `first` on, in unit-diagonal coordinates (scale: of those columns), a lane a row from `row` on.
  * `out` has room for 3 cols lanes. `order` as in s24i_sweep_grid(). */
-void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *order, int64_t row,
+void s24i_grid_spread(const s24i_grid *grid, const double *scale, const int64_t *order, int64_t row,
                       int64_t rows, int64_t first, s24i_sweep_block *block, float *out);
 
 /* S24_E_STATE and the first place where v (contiguous rows) is not what the codes decode to, or not 0 where the mask (NULL: ones) is 0;
@@ -305,10 +337,11 @@ void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *
 s24_status s24i_check_codes(const s24i_ops *ops, const s24i_grid_form *form, const uint8_t *codes,
                             const float *scale, const float *zero, const uint8_t *mask,
                             const uint8_t *free, const float *v, int64_t rows, int64_t cols);
-/* The same for the values of one row of which nothing else is known: they must be equal steps apart, within `error` of the largest.
+/* The same for the values of one row of which nothing else is known: they must be equal steps apart, within `error` of the largest or `least`.
  * `sparse`: zeros are no values. `row` is only for texts. */
 s24_status s24i_check_levels(const s24i_grid_form *form, const double *v, int64_t cols,
-                             double error, bool sparse, int64_t row, const char *name);
+                             double error, double least, bool sparse, int64_t row,
+                             const char *name);
 
 /* ---- Shrinking towards n:m (prox.c) ---- */
 
@@ -372,13 +405,16 @@ typedef struct s24i_layer {
 } s24i_layer;
 
 /*
- * The layer in unit-diagonal coordinates: scale_j = sqrt(H_jj + Delta_j), S = diag(1/scale) (H + Delta) diag(1/scale) with unit diagonal,
- * S = R R^T. Dead inputs (H_jj <= 1e-12 of the largest) have S_jj = 1, nothing beside it, scale 1.
+ * The layer in unit-diagonal coordinates: S = diag(inverse) (H + Delta) diag(inverse) with unit diagonal, S = R R^T, and W diag(scale), whose
+ * common unit keeps the largest of it (and of wanted outputs) in the range of single precision. Dead inputs (H_jj <= 1e-12 of the largest)
+ * have S_jj = 1, nothing beside it, scale 1 in that unit.
  */
 typedef struct s24i_prepared {
     int64_t dim;
-    float *scale;    /* dim */
-    double *inverse; /* dim: 1 / scale, 0 for dead inputs */
+    double unit;     /* a power of two, 1 unless numbers are far from it */
+    double plain;    /* another: plain scale_j is near 1 where unit scale_j need not be */
+    double *scale;   /* dim: unit sqrt(H_jj + Delta_j), its digits those of a float */
+    double *inverse; /* dim: 1 / sqrt(H_jj + Delta_j), 0 for dead inputs */
     float *share;    /* dim: Delta_j / (H_jj + Delta_j) */
     uint8_t *dead;   /* dim */
     float *s;        /* dim x dim */
@@ -387,6 +423,7 @@ typedef struct s24i_prepared {
     double damp;     /* what was used after the ladder */
     int32_t climbs;  /* times the damping was multiplied by ten */
     double heldout; /* relative error on the other half where the two-halves rule chose, else NAN */
+    double largest, wanted; /* of |W|, and |T| of one output: what the unit is chosen by */
 } s24i_prepared;
 
 /*

@@ -89,8 +89,10 @@ static inline s24_status s24i_gridding_finish(s24i_job *job, const s24i_gridding
 /* key = H_jj + Delta_j times the share of each input that others do not explain (variance NULL: all of it); 0 for dead ones. */
 static inline void s24i_gridding_key(const s24i_prepared *p, const float *variance, float *key)
 {
-    for (int64_t j = 0; j < p->dim; j++)
-        key[j] = p->dead[j] ? 0 : p->scale[j] * p->scale[j] * (variance ? variance[j] : 1);
+    for (int64_t j = 0; j < p->dim; j++) {
+        float scale = (float)(p->scale[j] * p->plain);
+        key[j] = p->dead[j] ? 0 : scale * scale * (variance ? variance[j] : 1);
+    }
 }
 
 /* Codes for `w` by the column sweep, `by_key`: inputs by falling key; the mask too where the pattern leaves it open. */
@@ -137,13 +139,16 @@ static inline s24_status s24i_gridding_fit(s24i_job *job, const s24i_prepared *p
     float *weight = s24i_arena_take(job->arena, (size_t)n, sizeof(float));
     s24_status status = S24_OK;
     if (!s24i_counting(job->arena)) {
-        for (int64_t j = 0; j < n; j++)
-            weight[j] = prepared->dead[j] ? 0
-                        : variance        ? variance[j] * prepared->scale[j] * prepared->scale[j]
-                                          : 1;
+        for (int64_t j = 0; j < n; j++) {
+            float scale = (float)(prepared->scale[j] * prepared->plain);
+            weight[j] = prepared->dead[j] ? 0 : variance ? variance[j] * scale * scale : 1;
+        }
         if (w != job->v)
             memcpy(job->v, w, (size_t)(rows * n) * sizeof(float));
-        status = s24i_unscale(job->ops, prepared, job->v, rows);
+        s24i_prepared near = *prepared;
+        g->grid.shift = -ilogb(prepared->plain);
+        near.unit *= near.plain;
+        status = s24i_unscale(job->ops, &near, job->v, rows);
     }
     for (int32_t rounds = g->outliers.count > 0 ? 3 : 0; !status; rounds--) {
         status = s24i_grid_fit(job->ops, job->arena, s24i_fit_method(method), weight, job->v,

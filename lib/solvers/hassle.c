@@ -387,7 +387,7 @@ static s24_status quantise(run *r)
         return status;
     status = s24i_grid_decode(job->ops, &r->g.grid, job->mask, job->layer.rows, r->g.codes, a->z);
     for (int64_t i = 0; i < job->layer.rows * n; i++)
-        a->z[i] *= r->prepared.dead[i % n] ? 0 : r->prepared.scale[i % n];
+        a->z[i] = r->prepared.dead[i % n] ? 0 : (float)(a->z[i] * r->prepared.scale[i % n]);
     return status;
 }
 

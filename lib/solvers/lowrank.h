@@ -37,13 +37,16 @@ static inline void s24i_balance(const s24i_kernels *kernels, const s24i_prepared
                                 const s24i_lowrank *low, float *u, float *v)
 {
     int64_t n = prepared->dim;
+    double plain = prepared->plain * prepared->unit; /* inverse / plain is near 1 */
+    int shift = ilogb(prepared->plain);
     for (int64_t k = 0; k < low->rank; k++) {
         for (int64_t j = 0; j < n; j++)
-            v[k * n + j] = (float)(low->c[k * n + j] * prepared->inverse[j]);
+            v[k * n + j] = (float)(low->c[k * n + j] * (prepared->inverse[j] / plain));
         int exponent = 0;
         frexp(sqrt(kernels->sum_squares(v + k * n, n)), &exponent);
+        exponent += shift;
         for (int64_t j = 0; j < n; j++)
-            v[k * n + j] = ldexpf(v[k * n + j], -(exponent / 2));
+            v[k * n + j] = ldexpf(v[k * n + j], shift - exponent / 2);
         for (int64_t i = 0; i < low->rows; i++)
             u[i * low->rank + k] = ldexpf(low->q[i * low->width + k], exponent / 2);
     }
@@ -66,8 +69,8 @@ static inline void s24i_sum_tile(void *arg, int64_t tile, int32_t worker)
     float *out = s->out + first * n;
     if (s->f->sparse)
         memcpy(out, s->f->sparse + first * n, (size_t)(rows * n) * sizeof(float));
-    s24i_sgemm(false, false, rows, n, rank, 1, s->u + first * rank, rank, s->v, n,
-               s->f->sparse ? 1 : 0, out, n);
+    s24i_sgemm_exact(false, false, rows, n, rank, 1, s->u + first * rank, rank, s->v, n,
+                     s->f->sparse ? 1 : 0, out, n);
 }
 
 /* The factors from L = U C in unit-diagonal coordinates, and job->v = S + U V of what is stored; f->sparse is final. */

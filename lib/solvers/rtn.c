@@ -30,6 +30,13 @@ static s24_status solve(s24i_job *job, const void *values)
             energy[j] =
                 largest > 0 ? (float)(s24i_gram_diagonal(layer->gram, S24I_BOTH, j) / largest) : 1;
     }
+    if (!status && !s24i_counting(job->arena)) {
+        double unit = s24i_unit_for(s24i_largest(job->w, layer->rows * n));
+        g.grid.shift = ilogb(unit);
+        s24i_multiply_by(job->w, unit, layer->rows * n);
+        for (int64_t i = 0; i < layer->rows * n; i++)
+            job->w[i] = s24i_drop_tiny(job->w[i], S24I_TINY_WEIGHT);
+    }
     if (!status)
         status = s24i_grid_fit(job->ops, job->arena, s24i_fit_method(o->grid), energy, job->w,
                                job->mask, layer->rows, &g.grid);

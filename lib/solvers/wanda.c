@@ -50,11 +50,14 @@ static s24_status solve(s24i_job *job, const void *values)
     }
     if (norm && !counting)
         input_norms(layer->gram, norm);
+    double unit = counting ? 1 : s24i_unit_for(s24i_largest(job->w, size));
+    s24i_multiply_by(job->w, unit, size); /* and back below: scores of any weights are in range */
     if (!status)
         status = s24i_project(job->ops, job->arena, &layer->pattern, given ? score : job->w, norm,
                               layer->rows, layer->cols, job->mask);
     if (!status && !counting)
         status = s24i_apply_mask(job->ops, job->w, job->mask, layer->rows, layer->cols, job->v);
+    s24i_multiply_by(job->v, 1 / unit, size);
     if (!status && !counting && norm)
         drop_dead(job, norm);
     return status;

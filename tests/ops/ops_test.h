@@ -174,6 +174,15 @@ static inline s24i_prepared prepare(const s24i_layer *layer, int32_t rule, doubl
     return p.prepared;
 }
 
+/* Its scales as floats, which they are. */
+static inline float *scales_of(const s24i_prepared *p)
+{
+    float *scale = GRAB(float, p->dim);
+    for (int64_t j = 0; j < p->dim; j++)
+        scale[j] = (float)p->scale[j];
+    return scale;
+}
+
 static inline s24i_layer layer_of(int64_t rows, int64_t cols, const s24i_gram *gram)
 {
     return (s24i_layer){.rows = rows, .cols = cols, .gram = gram};

@@ -331,6 +331,51 @@ START_TEST(copy_of_other_types)
 }
 END_TEST
 
+/* One array of 8 x 8 floats holds all of them. */
+START_TEST(overlaps_are_seen)
+{
+    s24_ctx *ctx;
+    float all[64] = {0};
+    s24_mat whole, left, right, other, odd;
+
+    ok(s24_ctx_create(&ctx));
+    ok(s24_mat_rowmajor(&whole, all, 8, 8, S24_F32));
+    left = right = whole;
+    left.cols = right.cols = 4;
+    right.data = all + 4;
+    ok(s24_mat_copy(ctx, &left, &right)); /* blocks of columns have no element in common */
+    ok(s24_prox24(ctx, &left, 1, &right));
+    ok(s24_mat_copy(ctx, &whole, &whole));
+    ok(s24_prox24(ctx, &whole, 1, &whole));
+    other = left;
+    other.data = all + 2;
+    fails(s24_mat_copy(ctx, &left, &other), S24_E_ARG, "dst lies where src lies");
+    fails(s24_prox24(ctx, &left, 1, &other), S24_E_ARG, "w lies where z lies");
+    other = whole;
+    other.row_stride = 1;
+    other.col_stride = 8;
+    fails(s24_mat_copy(ctx, &whole, &other), S24_E_ARG, "dst lies where src lies");
+    other.col_stride = 1;
+    fails(s24_mat_copy(ctx, &whole, &other), S24_E_ARG, "lie on each other");
+    other = odd = whole;
+    other.cols = odd.cols = 4;
+    other.col_stride = odd.col_stride = 2;
+    odd.data = all + 1;
+    ok(s24_mat_copy(ctx, &other, &odd)); /* every other column */
+    odd.dtype = S24_F16;
+    fails(s24_mat_copy(ctx, &other, &odd), S24_E_ARG, "dst lies where src lies");
+    left.rows = right.rows = 4;
+    ok(s24_mat_multiply(ctx, &left, &left, &right));
+    right.data = all + 1;
+    fails(s24_mat_multiply(ctx, &left, &left, &right), S24_E_ARG, "y lies where x lies");
+    other = left;
+    other.data = all + 32;
+    right.data = all + 34; /* rows 4 to 7, columns 2 to 5 */
+    fails(s24_mat_multiply(ctx, &left, &other, &right), S24_E_ARG, "y lies where w lies");
+    s24_ctx_destroy(ctx);
+}
+END_TEST
+
 START_TEST(multiply)
 {
     unit_heap heap;
@@ -377,6 +422,7 @@ void api_context_tests(Suite *suite)
     tcase_add_test(all, views_are_checked);
     tcase_add_loop_test(all, copy_converts, 0, 16);
     tcase_add_test(all, copy_of_other_types);
+    tcase_add_test(all, overlaps_are_seen);
     tcase_add_test(all, multiply);
     suite_add_tcase(suite, all);
 }
