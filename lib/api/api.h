@@ -65,8 +65,9 @@ struct s24_ctx {
 
 void s24i_ctx_retain(s24_ctx *ctx);
 void s24i_ctx_release(s24_ctx *ctx);
-/* Around all work: keeps the context and its options as they are, and holds BLAS. Nests. */
-void s24i_enter(s24_ctx *ctx);
+/* Around all work: keeps the context and its options as they are, and holds BLAS. Nests. S24_E_MEMORY: this thread must not call BLAS;
+ * s24i_leave() has to follow all the same. */
+s24_status s24i_enter(s24_ctx *ctx);
 void s24i_leave(s24_ctx *ctx);
 
 /* One stage of work over an arena; must do the same takes when the arena only counts. */

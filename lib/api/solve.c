@@ -291,9 +291,10 @@ static s24_status run(s24_solver *solver, const s24_problem *problem, s24_result
 
     if (status)
         return status;
-    s24i_enter(s.ctx);
+    status = s24i_enter(s.ctx);
     s24i_warn_blas(s.ctx);
-    status = check_inputs(&s);
+    if (!status)
+        status = check_inputs(&s);
     if (!status)
         status = work_in_arena(&s);
     if (status == S24_E_CANCELLED)

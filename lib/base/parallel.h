@@ -5,6 +5,9 @@
 
 typedef struct s24i_pool s24i_pool;
 
+/* The stack of our threads, and what docs/embedding.md asks of a thread that calls us. */
+#define S24I_STACK (256 * 1024)
+
 typedef struct s24i_threads {
     s24i_memory *memory;
     int32_t count;             /* workers of our own pool, at least 1 */
@@ -12,6 +15,9 @@ typedef struct s24i_threads {
     s24_parallel_fn host;      /* NULL = own pool */
     void *host_user;
     int32_t host_workers;
+    /* Asked before a thread is added to the pool: false does without it; told when `threads` of them are gone. NULL: nobody is. */
+    bool (*hire)(void);
+    void (*part)(int32_t threads);
 } s24i_threads;
 
 /* Cores this process may use (affinity mask). */
@@ -21,6 +27,8 @@ int32_t s24i_workers(const s24i_threads *threads);
 /* Stop and free the pool; call before changing count and at the end, when no loop runs. A pool that fork() cut off from its threads stays
  * allocated, and counted, until then. */
 void s24i_threads_stop(s24i_threads *threads);
+/* True inside a task, on whatever thread. */
+bool s24i_inside_task(void);
 /*
  * task(arg, i, worker) for all i in [0, count), handed out in index order; returns when all are done. The calling thread takes part.
  * From inside a task, and when another thread is using the pool, the loop runs serially on the caller as worker 0. A host runner's

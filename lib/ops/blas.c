@@ -4,10 +4,18 @@
 #include <lapacke.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
-/* The one piece of writable global state of the library: OpenBLAS has one thread count for the whole process (docs/threads.md). */
+/* OpenBLAS's own, in no header: a buffer of its pool, and back. Weak, for builds that do not show them. */
+__attribute__((weak)) void *blas_memory_alloc(int kind);
+__attribute__((weak)) void blas_memory_free(void *buffer);
+
+/* The writable global state of the library: OpenBLAS has one thread count and one pool of buffers for the whole process
+ * (docs/threads.md, docs/memory.md). */
 static s24i_lock guard = S24I_LOCK_INIT;
 static int holds, threads_before;
+static int32_t users,
+    mapped; /* threads that may be inside BLAS at once; buffers that are there for them */
 
 void s24i_blas_hold(void)
 {
@@ -25,6 +33,94 @@ void s24i_blas_release(void)
     s24i_lock_take(&guard);
     if (--holds == 0 && threads_before != 1)
         openblas_set_num_threads(threads_before);
+    s24i_lock_drop(&guard);
+}
+
+/* ---- Buffers ----
+ *
+ * Each thread inside OpenBLAS needs a buffer of its pool. A missing one is mapped by the call that needs it, again and again for ever when
+ * the system refuses (0.3.21, driver/others/memory.c). So they are mapped beforehand, after a look whether there is room. */
+
+/* The room that must be left for all else when a helper is hired. */
+enum { SPARE = 1 << 29 };
+
+static bool room_for(size_t bytes, int protection)
+{
+    void *place = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return place != MAP_FAILED && munmap(place, bytes) == 0;
+}
+
+/* The buffers that OpenBLAS can keep before it speaks up on standard error: twice the threads that it was built for, at least 50. */
+static int32_t most_buffers(void)
+{
+    const char *built = strstr(openblas_get_config(), "MAX_THREADS=");
+    int threads = 0;
+
+    if (built)
+        sscanf(built, "MAX_THREADS=%d", &threads);
+    return threads > 25 ? 2 * threads : 50;
+}
+
+/* Take as many as there shall be all at once, then give them back: each holds the address of the one taken before it. */
+static void map_buffers(int32_t count)
+{
+    void **held = NULL, **buffer;
+
+    while (count-- > 0 && (buffer = blas_memory_alloc(0))) {
+        *buffer = held;
+        held = buffer;
+    }
+    while ((buffer = held)) {
+        held = *buffer;
+        blas_memory_free(buffer);
+    }
+}
+
+/* Under the guard. While other calls work they may want what is held here for a moment. */
+static bool find_buffers(void)
+{
+    int32_t most = most_buffers(), wanted = users < most ? users : most;
+
+    if (wanted <= mapped)
+        return true;
+    size_t missing = (size_t)(wanted - mapped) + (holds > 1 ? (size_t)mapped : 0);
+    if (!room_for(missing * S24I_BLAS_BUFFER, PROT_READ | PROT_WRITE))
+        return false;
+    if (blas_memory_alloc && blas_memory_free)
+        map_buffers(wanted);
+    mapped = wanted;
+    return true;
+}
+
+s24_status s24i_blas_join(int32_t threads)
+{
+    s24i_lock_take(&guard);
+    users += threads;
+    bool found = find_buffers();
+    s24i_lock_drop(&guard);
+    if (found)
+        return S24_OK;
+    return s24i_fail(S24_E_MEMORY,
+                     "OpenBLAS wants %d MiB of address space for each thread that calls it; there "
+                     "is no room for %d more (ulimit -v)",
+                     S24I_BLAS_BUFFER >> 20, (int)threads);
+}
+
+bool s24i_blas_hire(void)
+{
+    s24i_lock_take(&guard);
+    bool found = ++users <= mapped ||
+                 (users <= most_buffers() && room_for(SPARE, PROT_NONE) && find_buffers());
+    users -= !found;
+    s24i_lock_drop(&guard);
+    return found;
+}
+
+void s24i_blas_part(int32_t threads)
+{
+    s24i_lock_take(&guard);
+    users -= threads;
     s24i_lock_drop(&guard);
 }
 
