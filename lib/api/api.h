@@ -261,7 +261,7 @@ struct s24_result {
     int64_t rows, cols, nnz, zeros, iterations, swaps, threads, peak_bytes;
     double loss, relative_loss, target_relative_loss, heldout_relative_loss, damp_used;
     double calibration_rows, residual, flops, seconds;
-    const char *solver, *stop; /* static storage */
+    const char *solver, *stop, *blas, *isa; /* static storage */
     /* In the arrays and texts below; the first may be NULL. */
     const char *damp_rule, *constraints, *options, *record;
     bool has_target;

@@ -284,9 +284,9 @@ s24_status s24_ctx_get_str(const s24_ctx *ctx, const char *option, const char **
 
 static s24_status set_parallel(s24_ctx *ctx, s24_parallel_fn fn, void *user, int32_t max_workers)
 {
-    if (fn && (max_workers < 1 || max_workers > 1024))
-        return s24i_fail(S24_E_ARG, "max_workers is %d, but must be in 1 .. 1024",
-                         (int)max_workers);
+    if (fn && (max_workers < 1 || max_workers > S24I_MAX_WORKERS))
+        return s24i_fail(S24_E_ARG, "max_workers is %d, but must be in 1 .. %d", (int)max_workers,
+                         S24I_MAX_WORKERS);
     s24_status status = begin_change(ctx);
     if (status)
         return status;

@@ -243,6 +243,8 @@ static s24_status fill(const solve *s)
     fill_numbers(s, r);
     r->solver = s->solver->class->name;
     r->stop = stop_name(s);
+    r->blas = s24i_blas_name();
+    r->isa = s->ctx->kernels.isa;
     s24i_constraints_text(&s->problem->pattern, s->problem->mask.data != NULL, r->constraints_text);
     r->constraints = r->constraints_text;
     if (s->job.damp_rule) {

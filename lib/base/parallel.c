@@ -292,8 +292,29 @@ typedef struct host_loop {
     int64_t count;
     int32_t workers;
     _Atomic int64_t ran;
-    _Atomic bool strayed;
+    _Atomic uint64_t sum; /* of mixed(index) over those */
+    _Atomic bool strayed, shared;
+    _Atomic bool busy[S24I_MAX_WORKERS]; /* the worker is in a task */
 } host_loop;
+
+/* Far from linear (Steele et al. 2014, SplitMix64), so that sums over equally many indices differ unless the indices are the same. */
+static uint64_t mixed(int64_t index)
+{
+    uint64_t z = (uint64_t)index + 0x9e3779b97f4a7c15;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+static bool ran_each_once(const host_loop *loop)
+{
+    uint64_t sum = 0;
+
+    for (int64_t i = 0; i < loop->count; i++)
+        sum += mixed(i);
+    return atomic_load(&loop->ran) == loop->count && atomic_load(&loop->sum) == sum;
+}
 
 static void host_task(void *arg, int64_t index, int32_t worker)
 {
@@ -304,10 +325,16 @@ static void host_task(void *arg, int64_t index, int32_t worker)
         atomic_store(&loop->strayed, true);
         return;
     }
+    if (atomic_exchange(&loop->busy[worker], true)) {
+        atomic_store(&loop->shared, true);
+        return;
+    }
     inside_task = true;
     loop->task(loop->arg, index, worker);
     inside_task = outer;
+    atomic_store(&loop->busy[worker], false);
     atomic_fetch_add(&loop->ran, 1);
+    atomic_fetch_add(&loop->sum, mixed(index));
 }
 
 static s24_status run_on_host(s24i_threads *threads, s24_task_fn task, void *arg, int64_t count)
@@ -325,8 +352,13 @@ static s24_status run_on_host(s24i_threads *threads, s24_task_fn task, void *arg
                          "the host's parallel runner used an index outside 0 .. %lld or a worker "
                          "outside 0 .. %d",
                          (long long)count - 1, (int)loop.workers - 1);
-    if (atomic_load(&loop.ran) != count)
-        return s24i_fail(S24_E_BACKEND, "the host's parallel runner ran %lld tasks of %lld",
+    if (atomic_load(&loop.shared))
+        return s24i_fail(S24_E_BACKEND,
+                         "the host's parallel runner ran two tasks at once with one worker number");
+    if (!ran_each_once(&loop))
+        return s24i_fail(S24_E_BACKEND,
+                         "the host's parallel runner ran %lld tasks of %lld, or some twice and "
+                         "others never",
                          (long long)atomic_load(&loop.ran), (long long)count);
     return S24_OK;
 }

@@ -13,25 +13,46 @@ __attribute__((weak)) void blas_memory_free(void *buffer);
 /* The writable global state of the library: OpenBLAS has one thread count and one pool of buffers for the whole process
  * (docs/threads.md, docs/memory.md). */
 static s24i_lock guard = S24I_LOCK_INIT;
-static int holds, threads_before;
+static _Atomic int holds;
+static int threads_before;
 static int32_t users,
     mapped; /* threads that may be inside BLAS at once; buffers that are there for them */
+
+/* Under the guard. What was set last comes back. */
+static void take_one_thread(void)
+{
+    int threads = openblas_get_num_threads();
+
+    if (threads == 1)
+        return;
+    threads_before = threads;
+    openblas_set_num_threads(1);
+}
+
+/* Before each product: the host, or another copy of this library that ends its own hold, may have set the count. */
+static void keep_one_thread(void)
+{
+    if (!atomic_load_explicit(&holds, memory_order_relaxed) || openblas_get_num_threads() == 1)
+        return;
+    s24i_lock_take(&guard);
+    if (holds)
+        take_one_thread();
+    s24i_lock_drop(&guard);
+}
 
 void s24i_blas_hold(void)
 {
     s24i_lock_take(&guard);
-    if (holds++ == 0) {
-        threads_before = openblas_get_num_threads();
-        if (threads_before != 1)
-            openblas_set_num_threads(1);
-    }
+    if (holds++ == 0)
+        threads_before = 1;
+    take_one_thread();
     s24i_lock_drop(&guard);
 }
 
 void s24i_blas_release(void)
 {
     s24i_lock_take(&guard);
-    if (--holds == 0 && threads_before != 1)
+    if (--holds == 0 && openblas_get_num_threads() == 1 && threads_before != 1)
         openblas_set_num_threads(threads_before);
     s24i_lock_drop(&guard);
 }
@@ -145,6 +166,7 @@ static CBLAS_TRANSPOSE transpose(bool t)
 void s24i_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                 int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
+    keep_one_thread();
     cblas_sgemm(CblasRowMajor, transpose(ta), transpose(tb), (int)m, (int)n, (int)k, alpha, a,
                 (int)lda, b, (int)ldb, beta, c, (int)ldc);
 }
@@ -152,24 +174,28 @@ void s24i_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, 
 void s24i_dgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
                 int64_t lda, const double *b, int64_t ldb, double beta, double *c, int64_t ldc)
 {
+    keep_one_thread();
     cblas_dgemm(CblasRowMajor, transpose(ta), transpose(tb), (int)m, (int)n, (int)k, alpha, a,
                 (int)lda, b, (int)ldb, beta, c, (int)ldc);
 }
 
 void s24i_ssyrk(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc)
 {
+    keep_one_thread();
     cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, (int)n, (int)k, 1, a, (int)lda, 0, c,
                 (int)ldc);
 }
 
 void s24i_ssyrk_subtract(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc)
 {
+    keep_one_thread();
     cblas_ssyrk(CblasRowMajor, CblasUpper, CblasNoTrans, (int)n, (int)k, -1, a, (int)lda, 1, c,
                 (int)ldc);
 }
 
 void s24i_dsyrk(int64_t n, int64_t k, const double *a, int64_t lda, double *c, int64_t ldc)
 {
+    keep_one_thread();
     cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, (int)n, (int)k, 1, a, (int)lda, 0, c,
                 (int)ldc);
 }
@@ -177,11 +203,13 @@ void s24i_dsyrk(int64_t n, int64_t k, const double *a, int64_t lda, double *c, i
 /* LAPACK is called column-major, where our row-major L is the upper triangle L^T: the row-major entry points copy and allocate. */
 bool s24i_small_cholesky(int64_t n, double *a, int64_t lda)
 {
+    keep_one_thread();
     return LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', (lapack_int)n, a, (lapack_int)lda) == 0;
 }
 
 void s24i_small_invert(int64_t n, double *l, int64_t ldl)
 {
+    keep_one_thread();
     LAPACKE_dtrtri_work(LAPACK_COL_MAJOR, 'U', 'N', (lapack_int)n, l, (lapack_int)ldl);
 }
 
@@ -194,12 +222,14 @@ size_t s24i_eigen_work(int64_t n)
 bool s24i_symmetric_eigen(int64_t n, double *a, double *values, void *work)
 {
     lapack_int k = (lapack_int)n, doubles = 1 + 6 * k + 2 * k * k;
+    keep_one_thread();
     return LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'U', k, a, k, values, work, doubles,
                                (lapack_int *)((double *)work + doubles), 3 + 5 * k) == 0;
 }
 
 void s24i_small_solve(int64_t n, const double *l, int64_t ldl, double *x)
 {
+    keep_one_thread();
     LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'U', (lapack_int)n, 1, l, (lapack_int)ldl, x,
                         (lapack_int)n);
 }
