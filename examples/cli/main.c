@@ -4,8 +4,10 @@
 #include "message.h"
 #include "reexec.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const command commands[] = {
     {"solve", IN_SOLVE, NULL, "Compress one layer",
@@ -78,9 +80,21 @@ static int run(const command *c, int argc, char **argv)
     return status;
 }
 
+/* Else the next file opened would take the number of a closed standard stream, and its text. Opened the wrong way round, so that using
+ * them still fails. */
+static int open_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
+            return FAILED;
+    return DONE;
+}
+
 int main(int argc, char **argv)
 {
-    int status = DONE;
+    int status = open_standard_streams();
+    if (status)
+        return status;
     if (argc < 2) {
         usage(stderr);
         return WRONG_USAGE;

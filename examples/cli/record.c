@@ -60,7 +60,11 @@ char *record_drop(char *record, const char *key)
 
 char *record_drop_volatile(char *record)
 {
-    return record_drop(record_drop(record_drop(record, "seconds"), "peak_bytes"), "threads");
+    static const char *const fields[] = {"seconds", "peak_bytes", "threads", "isa"};
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        record = record_drop(record, fields[i]);
+    return record;
 }
 
 /* `value` is JSON already. */

@@ -65,8 +65,9 @@ struct s24_ctx {
 
 void s24i_ctx_retain(s24_ctx *ctx);
 void s24i_ctx_release(s24_ctx *ctx);
-/* Around all work: keeps the context and its options as they are, and holds BLAS. Nests. */
-void s24i_enter(s24_ctx *ctx);
+/* Around all work: keeps the context and its options as they are, and holds BLAS. Nests. S24_E_MEMORY: this thread must not call BLAS;
+ * s24i_leave() has to follow all the same. */
+s24_status s24i_enter(s24_ctx *ctx);
 void s24i_leave(s24_ctx *ctx);
 
 /* One stage of work over an arena; must do the same takes when the arena only counts. */
@@ -267,7 +268,7 @@ struct s24_result {
     int64_t rows, cols, nnz, zeros, iterations, swaps, threads, peak_bytes;
     double loss, relative_loss, target_relative_loss, heldout_relative_loss, damp_used;
     double calibration_rows, residual, flops, seconds;
-    const char *solver, *stop; /* static storage */
+    const char *solver, *stop, *blas, *isa; /* static storage */
     /* In the arrays and texts below; the first two may be NULL. */
     const char *damp_rule, *warning, *constraints, *options, *record;
     bool has_target;

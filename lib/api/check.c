@@ -264,8 +264,9 @@ static s24_status check_stage(void *arg, s24i_arena *arena)
 static s24_status run_check(s24i_check *check)
 {
     check->ctx = check->problem->object.ctx;
-    s24i_enter(check->ctx);
-    s24_status status = s24i_in_arena(check->ctx, check_stage, check);
+    s24_status status = s24i_enter(check->ctx);
+    if (!status)
+        status = s24i_in_arena(check->ctx, check_stage, check);
     s24i_leave(check->ctx);
     return status;
 }

@@ -104,8 +104,9 @@ static s24_status add(s24_cross *cross, const s24_mat *x, const s24_mat *t,
     if (status)
         return status;
     int64_t before = cross->sums.rows.next;
-    s24i_enter(ctx);
-    status = s24i_cross_add(&ctx->ops, &cross->sums, x, t, row_weight);
+    status = s24i_enter(ctx);
+    if (!status)
+        status = s24i_cross_add(&ctx->ops, &cross->sums, x, t, row_weight);
     s24i_leave(ctx);
     s24i_shared_changed(&cross->shared, status && cross->sums.rows.next != before);
     return status;

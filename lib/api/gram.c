@@ -91,8 +91,9 @@ static s24_status add(s24_gram *gram, const s24_mat *x, const s24_mat *row_weigh
     if (status)
         return status;
     int64_t before = gram->sums.rows.next;
-    s24i_enter(ctx);
-    status = s24i_gram_add(&ctx->ops, &gram->sums, x, row_weight);
+    status = s24i_enter(ctx);
+    if (!status)
+        status = s24i_gram_add(&ctx->ops, &gram->sums, x, row_weight);
     s24i_leave(ctx);
     s24i_shared_changed(&gram->shared, status && gram->sums.rows.next != before);
     return status;

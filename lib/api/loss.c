@@ -254,8 +254,9 @@ static s24_status evaluate(const s24_problem *problem, const s24_mat *candidate,
         status = s24i_reading_open(&e.reading, problem, target);
     if (status)
         return status;
-    s24i_enter(ctx);
-    status = s24i_reading_check(&e.reading);
+    status = s24i_enter(ctx);
+    if (!status)
+        status = s24i_reading_check(&e.reading);
     if (!status)
         status = s24i_check_values(ctx, &problem->w, "w", false);
     if (!status)

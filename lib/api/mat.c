@@ -297,8 +297,9 @@ s24_status s24_mat_multiply(s24_ctx *ctx, const s24_mat *x, const s24_mat *w, co
         status = check_product(x, w, y);
     if (status)
         return s24i_done(__func__, status);
-    s24i_enter(ctx);
-    status = s24i_mat_multiply(&ctx->ops, x, w, y);
+    status = s24i_enter(ctx);
+    if (!status)
+        status = s24i_mat_multiply(&ctx->ops, x, w, y);
     s24i_leave(ctx);
     return s24i_done(__func__, status);
 }

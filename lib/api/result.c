@@ -33,10 +33,12 @@ static const struct fact {
     {"residual", S24_RESULT_FLOAT, offsetof(s24_result, residual), true},
     {"stop", S24_RESULT_STR, offsetof(s24_result, stop), true},
     {"flops", S24_RESULT_FLOAT, offsetof(s24_result, flops), true},
+    {"blas", S24_RESULT_STR, offsetof(s24_result, blas), true},
     {"seconds", S24_RESULT_FLOAT, offsetof(s24_result, seconds), true},
     {"peak_bytes", S24_RESULT_INT, offsetof(s24_result, peak_bytes), true},
     {"threads", S24_RESULT_INT, offsetof(s24_result, threads), true},
     {"warning", S24_RESULT_STR, offsetof(s24_result, warning), true},
+    {"isa", S24_RESULT_STR, offsetof(s24_result, isa), true},
     {"record", S24_RESULT_STR, offsetof(s24_result, record), false},
 };
 

@@ -244,6 +244,8 @@ static s24_status fill(const solve *s)
     fill_numbers(s, r);
     r->solver = s->solver->class->name;
     r->stop = stop_name(s);
+    r->blas = s24i_blas_name();
+    r->isa = s->ctx->kernels.isa;
     s24i_constraints_text(&s->problem->pattern, s->problem->mask.data != NULL, r->constraints_text);
     r->constraints = r->constraints_text;
     if (s->job.damp_rule) {
@@ -298,9 +300,10 @@ static s24_status run(s24_solver *solver, const s24_problem *problem, s24_result
 
     if (status)
         return status;
-    s24i_enter(s.ctx);
+    status = s24i_enter(s.ctx);
     s24i_warn_blas(s.ctx);
-    status = check_inputs(&s);
+    if (!status)
+        status = check_inputs(&s);
     if (!status && *s.warning)
         s24i_log(s.ctx, 1, "%s on %lld x %lld: %s", solver->class->name, (long long)problem->w.rows,
                  (long long)problem->w.cols, s.warning);

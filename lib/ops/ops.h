@@ -68,6 +68,13 @@ static inline double s24i_unit_for(double x)
 /* While at least one hold is in force OpenBLAS runs on one thread; the setting of before comes back with the last release. */
 void s24i_blas_hold(void);
 void s24i_blas_release(void);
+/* The address space that OpenBLAS maps for each thread inside it at once (x86-64, 64-bit ARM); it keeps it, and touches little of it. */
+#define S24I_BLAS_BUFFER (1 << 27)
+/* So many threads more may call BLAS from now on, until they part. S24_E_MEMORY: no room for their buffers; they must not, but part. */
+s24_status s24i_blas_join(int32_t threads);
+/* One more thread of a pool; false: there is no buffer for it, or too little beside it, so it must not be. */
+bool s24i_blas_hire(void);
+void s24i_blas_part(int32_t threads);
 /* "OpenBLAS 0.3.21 SkylakeX". Static storage. */
 const char *s24i_blas_name(void);
 /* One-thread products C = alpha op(A) op(B) + beta C; `ta`, `tb` transpose. Those in single precision take denormals for zeros, which is

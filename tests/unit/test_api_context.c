@@ -170,6 +170,36 @@ START_TEST(parallel)
 }
 END_TEST
 
+/* As another copy of the library does that ends its hold, or the host. */
+static void set_blas_threads(void *arg, int64_t index, int32_t worker)
+{
+    loop *l = arg;
+    static float x[256 * 256], y[256 * 256];
+    s24_mat in, out;
+
+    if (index != 0)
+        return;
+    openblas_set_num_threads(2);
+    s24_mat_rowmajor(&in, x, 256, 256, S24_F32);
+    s24_mat_rowmajor(&out, y, 256, 256, S24_F32);
+    l->from_inside = s24_mat_multiply(l->ctx, &in, &in, &out);
+    l->blas_threads = openblas_get_num_threads();
+}
+
+START_TEST(blas_is_taken_back)
+{
+    unit_heap heap;
+    loop l = {.ctx = api_ctx(&heap, 1)};
+
+    openblas_set_num_threads(1);
+    ok(s24_ctx_parallel(l.ctx, set_blas_threads, &l, 2));
+    ck_assert_int_eq(l.from_inside, S24_OK);
+    ck_assert_int_eq(l.blas_threads, 1);
+    ck_assert_int_eq(openblas_get_num_threads(), 2);
+    api_done(l.ctx, &heap);
+}
+END_TEST
+
 static int32_t backwards(void *user, s24_task_fn task, void *arg, int64_t count, int32_t workers)
 {
     ++*(int *)user;
@@ -417,6 +447,7 @@ void api_context_tests(Suite *suite)
     tcase_add_test(all, environment);
     tcase_add_test(all, memory);
     tcase_add_test(all, parallel);
+    tcase_add_test(all, blas_is_taken_back);
     tcase_add_test(all, host_runner);
     tcase_add_test(all, logging);
     tcase_add_test(all, views_are_checked);

@@ -148,10 +148,12 @@ static void check_record(const s24_result *result)
                                        "residual",
                                        "stop",
                                        "flops",
+                                       "blas",
                                        "seconds",
                                        "peak_bytes",
                                        "threads",
-                                       "warning"};
+                                       "warning",
+                                       "isa"};
     s24i_memory memory;
     s24i_json_doc *doc;
     const char *record = word(result, "record");
@@ -166,7 +168,7 @@ static void check_record(const s24_result *result)
         else if (v->kind == S24I_JSON_STRING)
             ck_assert_str_eq(v->string, word(result, v->key));
     }
-    ck_assert_int_eq(i, 23);
+    ck_assert_int_eq(i, 25);
     s24i_json_free(doc);
 }
 
@@ -193,7 +195,7 @@ START_TEST(results_are_enumerated)
         ck_assert_int_eq(s24_result_float(result, name, &real),
                          kind == S24_RESULT_FLOAT || kind == S24_RESULT_INT ? S24_OK : S24_E_ARG);
     }
-    ck_assert_int_eq(count, 23);
+    ck_assert_int_eq(count, 25);
     ck_assert_ptr_null(s24_result_name(result, -1, NULL));
     fails(s24_result_matrix(result, "scales", &view), S24_E_UNSUPPORTED,
           "this result has no \"scales\"");
