@@ -174,7 +174,7 @@ static bool is_same_output(const job *j)
     const char *theirs = done ? s24_file_meta(file, "sparse24.settings") : NULL;
     done = done &&
            (theirs || fail("--out %s exists already, and not from sparse24 compress", path)) &&
-           checkpoint_same(&j->checkpoint, j->a->out, theirs);
+           identity_made_same(j->a->out, theirs, j->checkpoint.settings);
     s24_file_destroy(file);
     free(path);
     return done;

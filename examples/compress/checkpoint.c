@@ -1,6 +1,7 @@
 #include "checkpoint.h"
 #include "codes.h"
 #include "hash.h"
+#include "identity.h"
 #include "message.h"
 #include "paths.h"
 #include <dirent.h>
@@ -70,20 +71,6 @@ static bool has_lock(const checkpoint *c)
     return has;
 }
 
-bool checkpoint_same(const checkpoint *c, const char *what, const char *theirs)
-{
-    const char *a = c->settings, *b = theirs;
-    while (*a || *b) {
-        size_t n = strcspn(a, "\n"), k = strcspn(b, "\n");
-        if (n != k || strncmp(a, b, n))
-            return fail("--resume: %s was begun with \"%.*s\", now it is \"%.*s\"", what, (int)k, b,
-                        (int)n, a);
-        a += n + (a[n] == '\n');
-        b += k + (b[k] == '\n');
-    }
-    return true;
-}
-
 static uint64_t checksum(uint64_t sum, const char *name, const s24_mat *mat)
 {
     int32_t width = (mat->dtype & 0xff) / 8; /* the low byte of a type is its width in bits */
@@ -125,7 +112,7 @@ static bool open_block(const checkpoint *c, int block, s24_file **file)
     const char *theirs = done ? s24_file_meta(*file, "settings") : NULL;
     if (done && !theirs)
         done = fail("%s: it is not from sparse24 compress", path);
-    done = done && checkpoint_same(c, c->folder, theirs) && verify(*file, path);
+    done = done && identity_same(c->folder, theirs, c->settings) && verify(*file, path);
     free(path);
     return done;
 }

@@ -18,8 +18,6 @@ typedef struct checkpoint {
 bool checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool resume);
 /* What was asked, as text; blocks that are there must have been made with the same. */
 bool checkpoint_settings(checkpoint *c, const char *asked);
-/* Name the first line in which the settings of `what` differ from ours. */
-bool checkpoint_same(const checkpoint *c, const char *what, const char *theirs);
 /* Keep the solved matrices of a block, all or nothing. */
 bool checkpoint_save(const checkpoint *c, int block, const matrix *matrices, int count);
 /* Read v and record of each matrix with constraints, which v must obey; *found tells whether the block

@@ -12,6 +12,10 @@ typedef struct sequences {
 
 /* To be freed. The origin is hashed already. */
 char *identity_text(const settings *s, const origin *o, const sequences *t);
+/* Name the first line in which what `what` was begun with differs from ours. */
+bool identity_same(const char *what, const char *theirs, const char *ours);
+/* The same but for what decides measurements only, not what is made. */
+bool identity_made_same(const char *what, const char *theirs, const char *ours);
 /* Rows of the calibration that can differ from each other: of equal sequences one counts, and of one
  * token repeated one row. */
 int64_t identity_rows(const sequences *t);

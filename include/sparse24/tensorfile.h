@@ -56,7 +56,7 @@ S24_API s24_status s24_file_put_stored(s24_file *file, const s24_file *from, con
  *  beside its weights (configuration, tokenizer, licence) byte for byte. S24_E_UNSUPPORTED: another format. */
 S24_API s24_status s24_file_copy_meta(s24_file *file, const s24_file *from);
 /** Set one key. GGUF: a key that is there keeps its type (S24_E_ARG for arrays and for what the type cannot hold), a new one is a string,
- *  but "general.alignment" a u32. Folder: S24_E_UNSUPPORTED for "config." keys. */
+ *  but "general.alignment" and "general.file_type" a u32. Folder: S24_E_UNSUPPORTED for "config." keys. */
 S24_API s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value);
 S24_API s24_status s24_file_commit(s24_file *file);
 /** Close; a created file that was not committed leaves nothing behind. */

@@ -7,33 +7,7 @@ cli=$1
 make_tiny=$2
 . "$(dirname "$0")/harness.sh"
 
-# The same model twice: a folder and a GGUF file.
-mkdir "$tmp/tiny"
-"$make_tiny" llama "$tmp/tiny" "$tmp/tokens.safetensors" || exit 1
-"$make_tiny" llama-gguf "$tmp/tiny.gguf" "$tmp/tokens.safetensors" || exit 1
-echo '{"vocab": {}}' >"$tmp/tiny/tokenizer.json"
-rows=$tmp/tokens.safetensors:rows
-
-# compress MODEL OUT OPTIONS...
-compress()
-{
-    model=$1 out=$2
-    shift 2
-    run compress "$tmp/$model" --calib "$rows" --out "$tmp/$out" "$@"
-    drop_lines
-}
-
-# What may be said of any run is looked at by itself: a line a block, and that there was nothing to go on with.
-drop_lines()
-{
-    grep -v -e '^sparse24: block [0-9]* of ' -e 'no finished block: starting from the beginning$' "$tmp/err" >"$tmp/rest"
-    mv "$tmp/rest" "$tmp/err"
-}
-
-same_model() # OUT OUT
-{
-    cmp "$tmp/$1/model.safetensors" "$tmp/$2/model.safetensors"
-}
+. "$(dirname "$0")/models.sh"
 
 # A run that was refused has said why in one line and left no output; what it finished may stay.
 refused_compress() # NAME PATTERN MODEL OPTIONS...
