@@ -149,7 +149,7 @@ bool job_limit_memory(job *j)
     library = library > PRODUCT ? library : PRODUCT;
     uint64_t all = own + library > measuring ? own + library : measuring;
     if (all > limit)
-        return fail("--memory-limit: %.0f MiB are needed: program %.0f, activations take and a "
+        return fail("--memory-limit: %.0f MiB are needed: the program %.0f, activations and a "
                     "block %.0f, library %.0f, evaluation %.0f in all%s",
                     mebibytes(all) + 1, mebibytes(base), mebibytes(own - base), mebibytes(library),
                     mebibytes(measuring),

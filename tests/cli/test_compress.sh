@@ -194,7 +194,7 @@ test_bad_input()
     refused_compress 'no folder for the report' 'nowhere/r.html: No such' tiny --report "$tmp/nowhere/r.html"
     mkfifo "$tmp/pipe"
     refused_compress 'a report over a pipe' 'not a regular file' tiny --report "$tmp/pipe"
-    refused_compress 'too little memory for activations' 'activations take' tiny --memory-limit 100K
+    refused_compress 'too little memory for activations' 'MiB are needed: .*activations' tiny --memory-limit 100K
     refused_compress 'too little memory to solve' 'limit' tiny --memory-limit 1500K
     refused_compress 'more rows than there are' '--rows 7' tiny --rows 7
     rows=$tmp/tokens.safetensors:large
