@@ -139,25 +139,6 @@ char *record_put_text(char *record, const char *key, const char *value)
     return record;
 }
 
-bool record_replace_text(char **record, const char *key, const char *value)
-{
-    char *end, *member = find_member(*record, key, &end);
-    if (!member)
-        return false;
-    member = skip_string(member);
-    member += strspn(member, SPACE ":");
-    while (strchr(SPACE, end[-1]))
-        end--;
-    char *quoted = quote(value);
-    size_t before = (size_t)(member - *record), size = strlen(*record) + strlen(quoted) + 1;
-    char *made = must(malloc(size));
-    snprintf(made, size, "%.*s%s%s", (int)before, *record, quoted, end);
-    free(*record);
-    free(quoted);
-    *record = made;
-    return true;
-}
-
 /* Where the value of a member begins; NULL if there is none. */
 static const char *find_value(const char *record, const char *key)
 {

@@ -111,7 +111,8 @@ bool assemble_check(const assembly *a)
 {
     writing w = {.a = a, .model = a->model, .c = a->c};
     char *path = checkpoint_path(a->c, ".sparse24-check");
-    bool done = begin_model(&w, path);
+    bool done = begin_model(&w, path) &&
+                (s24_file_check_copy(w.out, a->model->file) == S24_OK || fail_library("--out"));
     s24_file_destroy(w.out);
     free(path);
     return done;
@@ -174,13 +175,16 @@ static bool name_model(writing *w, const char *folder, char **path, const char *
     return true;
 }
 
-/* What is told of the types of the whole, where something is told already. */
+/* The types of the whole where they are told: both names of config.json, the older one if there is
+ * neither. */
 static bool set_types(writing *w, const char *file_type)
 {
     static const char *const keys[] = {"config.dtype", "config.torch_dtype"};
     bool done = !file_type || s24_file_set_meta(w->out, LABEL_FILE_TYPE, file_type) == S24_OK;
-    for (int i = 0; done && !is_model_folder(w->a) && w->a->store && i < 2; i++)
-        if (s24_file_meta(w->model->file, keys[i]))
+    bool wanted = w->a->store && !w->model->config.gguf,
+         none = !s24_file_meta(w->model->file, *keys);
+    for (int i = 0; done && wanted && i < 2; i++)
+        if (s24_file_meta(w->model->file, keys[i]) || (i && none))
             done = s24_file_set_meta(w->out, keys[i], label_dtype(w->a->store)) == S24_OK;
     return done || fail_library("%s", w->a->out);
 }
@@ -201,7 +205,7 @@ static bool write_model(writing *w, const char *folder, const char *const *recor
     s24_file_destroy(w->out);
     free(lines);
     free(path);
-    return done && (!is_model_folder(w->a) || label_config(folder, w->a->store));
+    return done;
 }
 
 /* ---- What lies beside it ---- */

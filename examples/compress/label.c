@@ -1,9 +1,7 @@
 #include "label.h"
 #include "message.h"
 #include "paths.h"
-#include "record.h"
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,46 +117,4 @@ char *label_name(const label *l, const char *name)
 const char *label_dtype(int32_t store)
 {
     return store == S24_F32 ? "float32" : store == S24_F16 ? "float16" : "bfloat16";
-}
-
-/* ---- config.json ---- */
-
-/* Its text, to be freed; NULL: there is none. */
-static char *read_text(const char *path)
-{
-    char *text = NULL;
-    size_t room = 0;
-    FILE *file = fopen(path, "r");
-    ssize_t length = file ? getdelim(&text, &room, 0, file) : -1;
-    if (file)
-        fclose(file);
-    if (length >= 0)
-        return text;
-    free(text);
-    return NULL;
-}
-
-static bool write_text(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "w");
-    bool done = file && fputs(text, file) >= 0 && !fflush(file) && path_sync(fileno(file));
-    if (file)
-        done = !fclose(file) && done;
-    return done || fail("%s: %s", path, strerror(errno));
-}
-
-bool label_config(const char *folder, int32_t store)
-{
-    char *path = path_join(folder, "config.json"), *text = store ? read_text(path) : NULL;
-    bool done = true;
-    if (text) {
-        bool old = record_replace_text(&text, "torch_dtype", label_dtype(store));
-        bool new = record_replace_text(&text, "dtype", label_dtype(store));
-        if (!old && !new)
-            text = record_put_text(text, "torch_dtype", label_dtype(store));
-        done = write_text(path, text);
-    }
-    free(text);
-    free(path);
-    return done;
 }

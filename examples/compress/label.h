@@ -23,7 +23,5 @@ char *label_name(const label *l, const char *name);
 const char *label_file_type(const label *l);
 /* "float16" and so on, as config.json has it. */
 const char *label_dtype(int32_t store);
-/* Set dtype in a folder's config.json; store 0: leave it. */
-bool label_config(const char *folder, int32_t store);
 
 #endif

@@ -92,7 +92,8 @@ text s24_file_name(file*, int64); status s24_file_info(file*, text, int64*, int3
 status s24_file_read(file*, text, mat*); text s24_file_meta(file*, text); text s24_file_meta_key(file*, int64);
 status s24_file_create(ctx*, text, text, file**); status s24_file_put(file*, text, mat*, int64*, int32, text);
 status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*); status s24_file_set_meta(file*, text, text);
-status s24_file_commit(file*); void s24_file_destroy(file*)
+status s24_file_bytes(file*, text, void**, size*);
+status s24_file_check_copy(file*, file*); status s24_file_check_source(file*); status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 # end
 

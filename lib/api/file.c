@@ -121,6 +121,31 @@ s24_status s24_file_get(const s24_file *file, const char *name, s24_mat *view)
     return s24i_done(__func__, status ? status : s24i_reader_view(file->reader, name, view));
 }
 
+s24_status s24_file_bytes(const s24_file *file, const char *name, const void **data, size_t *size)
+{
+    const s24i_tensor *tensor;
+    s24_status status = check_reader(file, name);
+
+    if (!status)
+        status = s24i_check_pointer(data, "data");
+    if (!status)
+        status = s24i_check_pointer(size, "size");
+    if (!status)
+        status = s24i_reader_find(file->reader, name, &tensor);
+    if (status)
+        return s24i_done(__func__, status);
+    *data = tensor->data;
+    *size = tensor->size;
+    return S24_OK;
+}
+
+s24_status s24_file_check_source(const s24_file *file)
+{
+    s24_status status = check_reader(file, "");
+
+    return s24i_done(__func__, status ? status : s24i_reader_check_sources(file->reader));
+}
+
 /* ---- Block types are decoded in strips of rows. ---- */
 
 enum { STRIP = 16 };
@@ -234,8 +259,6 @@ s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value)
 
     if (!status)
         status = s24i_check_pointer(key, "key");
-    if (!status)
-        status = s24i_check_pointer(value, "value");
     return s24i_done(__func__, status ? status : s24i_writer_set_meta(file->writer, key, value));
 }
 
@@ -263,6 +286,16 @@ s24_status s24_file_copy_meta(s24_file *file, const s24_file *from)
     if (!status)
         status = check_reader(from, "");
     return s24i_done(__func__, status ? status : s24i_writer_copy_meta(file->writer, from->reader));
+}
+
+s24_status s24_file_check_copy(const s24_file *file, const s24_file *from)
+{
+    s24_status status = check_writer(file);
+
+    if (!status)
+        status = check_reader(from, "");
+    return s24i_done(__func__,
+                     status ? status : s24i_writer_check_copy(file->writer, from->reader));
 }
 
 s24_status s24_file_commit(s24_file *file)

@@ -1,6 +1,5 @@
 #include "folder.h"
 #include "base/error.h"
-#include "base/json.h"
 #include "base/sort.h"
 #include "list.h"
 #include "os.h"
@@ -73,6 +72,18 @@ s24_status s24i_folder_map(s24i_memory *memory, const char *folder, const char *
     return status;
 }
 
+/* The same, and noted as read. */
+static s24_status map_noted(model_folder *f, const char *name, const void **data, uint64_t *size)
+{
+    s24i_memory *memory = f->reader.memory;
+    char *path = s24i_folder_path(memory, f->path, name);
+    s24_status status =
+        path ? s24i_reader_note(&f->reader, path, s24i_os_stamp_of(path)) : S24_E_MEMORY;
+
+    s24i_strfree(memory, path);
+    return status ? status : s24i_folder_map(memory, f->path, name, data, size);
+}
+
 static s24_status look_for(model_folder *f, const char *name, bool *found)
 {
     char *path = s24i_folder_path(f->reader.memory, f->path, name);
@@ -93,7 +104,7 @@ static s24_status open_shard(model_folder *f, const char *name)
     s24_status status = s24i_list_reserve(memory, &f->shards, sizeof shard);
 
     if (!status)
-        status = s24i_folder_map(memory, f->path, name, &map, &size);
+        status = map_noted(f, name, &map, &size);
     if (status)
         return status;
     status = s24i_safetensors_read(memory, map, size, &shard);
@@ -109,7 +120,7 @@ static s24_status parse_file(model_folder *f, const char *name, s24i_json_doc **
 {
     const void *map;
     uint64_t size;
-    s24_status status = s24i_folder_map(f->reader.memory, f->path, name, &map, &size);
+    s24_status status = map_noted(f, name, &map, &size);
 
     if (status)
         return status;
@@ -251,38 +262,6 @@ static s24_status add_meta(model_folder *f, const char *key, s24i_text *value)
     return S24_E_MEMORY;
 }
 
-/* A value inside an array, as JSON. */
-static void append_json(s24i_text *text, const s24i_json *value)
-{
-    bool object = value->kind == S24I_JSON_OBJECT;
-
-    switch (value->kind) {
-    case S24I_JSON_NULL:
-        s24i_text_append(text, "null");
-        break;
-    case S24I_JSON_BOOL:
-        s24i_text_append(text, value->number != 0 ? "true" : "false");
-        break;
-    case S24I_JSON_NUMBER:
-        s24i_text_append(text, "%s", value->string);
-        break;
-    case S24I_JSON_STRING:
-        s24i_text_json_string(text, value->string);
-        break;
-    default:
-        s24i_text_append(text, object ? "{" : "[");
-        for (const s24i_json *item = value->first; item; item = item->next) {
-            if (object) {
-                s24i_text_json_string(text, item->key);
-                s24i_text_append(text, ":");
-            }
-            append_json(text, item);
-            s24i_text_append(text, "%s", item->next ? "," : "");
-        }
-        s24i_text_append(text, object ? "}" : "]");
-    }
-}
-
 /* Everything below `value`, whose own key is `path`. */
 static s24_status add_config(model_folder *f, const char *path, const s24i_json *value)
 {
@@ -292,7 +271,7 @@ static s24_status add_config(model_folder *f, const char *path, const s24i_json 
     if (value->kind == S24I_JSON_STRING)
         s24i_text_append(&text, "%s", value->string);
     else if (value->kind != S24I_JSON_OBJECT)
-        append_json(&text, value);
+        s24i_config_value(&text, value);
     if (value->kind != S24I_JSON_OBJECT)
         return add_meta(f, path, &text);
     for (const s24i_json *item = value->first; item && !status; item = item->next) {

@@ -1,11 +1,14 @@
 #include "base/error.h"
-#include "base/json.h"
 #include "base/sort.h"
 #include "folder.h"
 #include "os.h"
 #include "spool.h"
 #include <stdio.h>
 #include <string.h>
+
+#define CONFIG "config."
+
+enum { MAX_SIDE = 1 << 30 }; /* bytes of a file that is carried over: they wait in memory */
 
 /* A file carried over from another folder. */
 typedef struct carried {
@@ -134,22 +137,16 @@ static s24_status put_stored(s24i_writer *writer, const s24i_tensor *tensor)
     return status;
 }
 
+static s24_status check_stored(s24i_writer *writer, const s24i_tensor *tensor)
+{
+    return s24i_spool_check_stored(&shard_at((folder_writer *)writer, 0)->writer, tensor);
+}
+
 /* ---- Metadata, and files beside the weights. ---- */
 
 static bool is_config(const char *key)
 {
-    return !strncmp(key, "config.", 7);
-}
-
-static s24_status set_meta(s24i_writer *writer, const char *key, const char *value)
-{
-    folder_writer *w = (folder_writer *)writer;
-
-    if (key && is_config(key))
-        return s24i_fail(S24_E_UNSUPPORTED,
-                         "key '%.100s': " S24I_FOLDER_CONFIG " can only be carried over whole",
-                         key);
-    return s24i_writer_set_meta(&shard_at(w, 0)->writer, key, value);
+    return !strncmp(key, CONFIG, sizeof CONFIG - 1);
 }
 
 static bool ends_with(const char *name, const char *ending)
@@ -185,6 +182,21 @@ static carried *find_file(const folder_writer *w, const char *name)
     return NULL;
 }
 
+/* Mapped, if it may be carried over. */
+static s24_status map_side(const folder_writer *w, const char *folder, const char *name,
+                           const void **data, uint64_t *size)
+{
+    s24_status status = s24i_folder_map(w->writer.memory, folder, name, data, size);
+
+    if (status || *size <= MAX_SIDE)
+        return status;
+    s24i_os_unmap(*data, *size);
+    return s24i_fail(S24_E_UNSUPPORTED,
+                     "%.200s/%.100s has %llu bytes: of a file beside the weights at most %d are "
+                     "carried over, so move it elsewhere",
+                     folder, name, (unsigned long long)*size, MAX_SIDE);
+}
+
 /* The bytes are copied now. */
 static s24_status carry(folder_writer *w, const char *folder, const char *name)
 {
@@ -194,7 +206,7 @@ static s24_status carry(folder_writer *w, const char *folder, const char *name)
     s24_status status = there ? S24_OK : s24i_list_reserve(memory, &w->files, sizeof made);
 
     if (!status)
-        status = s24i_folder_map(memory, folder, name, &data, &made.size);
+        status = map_side(w, folder, name, &data, &made.size);
     if (status)
         return status;
     made.bytes = s24i_alloc(memory, made.size);
@@ -216,6 +228,38 @@ static s24_status carry(folder_writer *w, const char *folder, const char *name)
     return S24_OK;
 }
 
+/* config.json is changed where it was carried over to. */
+static s24_status set_config(folder_writer *w, const char *key, const char *value)
+{
+    s24i_memory *memory = w->writer.memory;
+    carried *config = find_file(w, S24I_FOLDER_CONFIG);
+    s24i_text text = {.memory = memory};
+
+    if (!config)
+        return s24i_fail(S24_E_STATE, "key '%.100s': no " S24I_FOLDER_CONFIG " was carried over",
+                         key);
+    s24_status status = s24i_config_edit(memory, (const char *)config->bytes, config->size,
+                                         key + sizeof CONFIG - 1, value, &text);
+    unsigned char *bytes = status ? NULL : s24i_alloc(memory, text.size);
+    if (bytes) {
+        s24i_free(memory, config->bytes, config->size);
+        config->bytes = memcpy(bytes, text.data, text.size);
+        config->size = text.size;
+    } else if (!status) {
+        status = S24_E_MEMORY;
+    }
+    s24i_text_free(&text);
+    return status;
+}
+
+static s24_status set_meta(s24i_writer *writer, const char *key, const char *value)
+{
+    folder_writer *w = (folder_writer *)writer;
+
+    return key && is_config(key) ? set_config(w, key, value)
+                                 : s24i_writer_set_meta(&shard_at(w, 0)->writer, key, value);
+}
+
 typedef struct carrying {
     folder_writer *w;
     const char *folder;
@@ -226,6 +270,26 @@ static s24_status carry_if_ours(void *arg, const char *name)
     const carrying *job = arg;
 
     return is_carried(name) ? carry(job->w, job->folder, name) : S24_OK;
+}
+
+static s24_status check_if_ours(void *arg, const char *name)
+{
+    const carrying *job = arg;
+    const void *data;
+    uint64_t size;
+    s24_status status =
+        is_carried(name) ? map_side(job->w, job->folder, name, &data, &size) : S24_OK;
+
+    if (is_carried(name) && !status)
+        s24i_os_unmap(data, size);
+    return status;
+}
+
+static s24_status check_meta(s24i_writer *writer, s24i_reader *from)
+{
+    carrying job = {(folder_writer *)writer, s24i_folder_of(from)};
+
+    return s24i_os_list(job.folder, check_if_ours, &job);
 }
 
 static s24_status copy_meta(s24i_writer *writer, s24i_reader *from)
@@ -362,8 +426,8 @@ static void discard(s24i_writer *writer)
     s24i_free(memory, w, sizeof *w);
 }
 
-static const s24i_writer_class class = {"folder",  put,    put_stored, set_meta,
-                                        copy_meta, appear, discard};
+static const s24i_writer_class class = {"folder",  put,        put_stored, check_stored, set_meta,
+                                        copy_meta, check_meta, appear,     discard};
 
 s24_status s24i_folder_create(s24i_memory *memory, const char *path, uint64_t shard_bytes,
                               s24i_writer **out)

@@ -10,23 +10,32 @@ s24_status s24i_reader_open(s24i_memory *memory, const char *path, s24i_reader *
 {
     const void *map;
     uint64_t size;
+    s24i_reader *reader;
 
     if (s24i_os_is_directory(path)) {
         s24_status status = s24i_folder_open(memory, path, out);
         return status == S24_E_FORMAT ? s24i_fail(status, "%.200s: %s", path, s24i_error_text())
                                       : status;
     }
+    s24i_os_stamp stamp = s24i_os_stamp_of(path);
     s24_status status = s24i_os_map(path, &map, &size);
     if (status)
         return status;
     /* As the length of a safetensors header these four bytes would be beyond what that format allows. */
     bool gguf = size >= MAGIC && !memcmp(map, "GGUF", MAGIC);
-    status = gguf ? s24i_gguf_read(memory, map, size, out)
-                  : s24i_safetensors_read(memory, map, size, out);
+    status = gguf ? s24i_gguf_read(memory, map, size, &reader)
+                  : s24i_safetensors_read(memory, map, size, &reader);
     if (status == S24_E_FORMAT || status == S24_E_UNSUPPORTED)
         s24i_fail(status, "%.200s: %s", path, s24i_error_text());
-    if (status)
+    if (status) {
         s24i_os_unmap(map, size);
+        return status;
+    }
+    status = s24i_reader_note(reader, path, stamp);
+    if (status)
+        s24i_reader_close(reader);
+    else
+        *out = reader;
     return status;
 }
 
@@ -150,7 +159,34 @@ const char *s24i_reader_meta_key(const s24i_reader *reader, int64_t index)
     return reader->class->meta_key(reader, index);
 }
 
+s24_status s24i_reader_check_sources(const s24i_reader *reader)
+{
+    const s24i_source *sources = reader->sources.items;
+
+    for (int64_t i = 0; i < reader->sources.count; i++) {
+        s24i_os_stamp then = sources[i].stamp, now = s24i_os_stamp_of(sources[i].path);
+        if (memcmp(&then, &now, sizeof now))
+            return s24i_fail(S24_E_STATE, "%.300s was changed or removed after it was opened",
+                             sources[i].path);
+    }
+    return S24_OK;
+}
+
 /* ---- For the formats. ---- */
+
+s24_status s24i_reader_note(s24i_reader *reader, const char *path, s24i_os_stamp stamp)
+{
+    s24i_source source = {.stamp = stamp};
+    s24_status status = s24i_list_reserve(reader->memory, &reader->sources, sizeof source);
+
+    if (status)
+        return status;
+    source.path = s24i_strdup(reader->memory, path);
+    if (!source.path)
+        return S24_E_MEMORY;
+    s24i_list_insert(&reader->sources, reader->sources.count, &source, sizeof source);
+    return S24_OK;
+}
 
 s24_status s24i_bad_tensor(const s24i_tensor *t, const char *what)
 {
@@ -171,7 +207,11 @@ s24_status s24i_reader_reserve(s24i_reader *reader, int64_t count)
 void s24i_reader_release(s24i_reader *reader)
 {
     size_t n = (size_t)reader->count;
+    s24i_source *sources = reader->sources.items;
 
+    for (int64_t i = 0; i < reader->sources.count; i++)
+        s24i_strfree(reader->memory, sources[i].path);
+    s24i_list_free(reader->memory, &reader->sources, sizeof *sources);
     for (size_t i = 0; i < n && reader->tensors; i++)
         s24i_free(reader->memory, reader->tensors[i].aligned, reader->tensors[i].size);
     s24i_free(reader->memory, reader->by_name, s24i_mul(n, sizeof(void *)));

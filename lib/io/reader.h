@@ -2,6 +2,8 @@
 #ifndef S24I_READER_H
 #define S24I_READER_H
 #include "element.h"
+#include "list.h"
+#include "os.h"
 
 #define S24I_MAX_RANK 8
 
@@ -14,6 +16,12 @@ typedef struct s24i_tensor {
     uint64_t size;                /* bytes */
     void *aligned; /* private copy of one that lies misaligned in the file, once it was viewed */
 } s24i_tensor;
+
+/* A file that was read, as it was then. */
+typedef struct s24i_source {
+    char *path;
+    s24i_os_stamp stamp;
+} s24i_source;
 
 /* A reader never changes after opening, except for copies that a view makes and texts of metadata: one thread at a time. Each format's
  * own struct begins with this one. */
@@ -32,6 +40,7 @@ struct s24i_reader {
     s24i_memory *memory;
     const void *map; /* of the one file that is read, or NULL */
     uint64_t map_size;
+    s24i_list sources; /* s24i_source */
     int64_t count;
     s24i_tensor *tensors;
     const void **by_place, **by_name; /* s24i_tensor */
@@ -56,9 +65,13 @@ void s24i_tensor_extents(const s24i_tensor *tensor, int64_t *rows, int64_t *cols
 s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view);
 s24_status s24i_reader_meta(s24i_reader *reader, const char *key, const char **value);
 const char *s24i_reader_meta_key(const s24i_reader *reader, int64_t index);
+/* S24_E_STATE and the file's name if one that was read has been changed or is gone since. */
+s24_status s24i_reader_check_sources(const s24i_reader *reader);
 
 /* ---- For the formats. ---- */
 
+/* Note a file that is read, with a stamp from before that. */
+s24_status s24i_reader_note(s24i_reader *reader, const char *path, s24i_os_stamp stamp);
 /* Room for `count` tensors, zero. */
 s24_status s24i_reader_reserve(s24i_reader *reader, int64_t count);
 /* Bytes that element and shape want: S24_E_FORMAT when they are not whole or too many. A dimension of 0 does not excuse an overflow of

@@ -129,11 +129,10 @@ s24_status s24i_spool_put(s24i_writer *w, const char *name, const s24_mat *mat,
                : status;
 }
 
-s24_status s24i_spool_put_stored(s24i_writer *w, const s24i_tensor *t)
+s24_status s24i_spool_check_stored(s24i_writer *w, const s24i_tensor *t)
 {
-    s24i_spool *s = (s24i_spool *)w;
+    const s24i_spool *s = (const s24i_spool *)w;
     const s24i_spool_class *class = class_of(s);
-    s24i_entry e = {.element = t->element, .rank = t->rank, .size = t->size};
     s24_status status = check_name(s, t->name);
 
     if (status)
@@ -144,8 +143,16 @@ s24_status s24i_spool_put_stored(s24i_writer *w, const s24i_tensor *t)
     if (t->rank > class->max_rank)
         return s24i_fail(S24_E_SHAPE, "tensor '%.100s': rank %d is not in 0 .. %d", t->name,
                          (int)t->rank, (int)class->max_rank);
+    return S24_OK;
+}
+
+s24_status s24i_spool_put_stored(s24i_writer *w, const s24i_tensor *t)
+{
+    s24i_entry e = {.element = t->element, .rank = t->rank, .size = t->size};
+    s24_status status = s24i_spool_check_stored(w, t);
+
     memcpy(e.shape, t->shape, sizeof e.shape);
-    return add(s, &e, t->name, NULL, t->data);
+    return status ? status : add((s24i_spool *)w, &e, t->name, NULL, t->data);
 }
 
 /* ---- Commit. ---- */

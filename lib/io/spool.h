@@ -42,6 +42,7 @@ void s24i_spool_close(s24i_spool *spool);
 s24_status s24i_spool_put(s24i_writer *writer, const char *name, const s24_mat *mat,
                           const int64_t *shape, int32_t rank, const char *type);
 s24_status s24i_spool_put_stored(s24i_writer *writer, const s24i_tensor *tensor);
+s24_status s24i_spool_check_stored(s24i_writer *writer, const s24i_tensor *tensor);
 s24_status s24i_spool_appear(s24i_writer *writer);
 /* The file under another path than the writer's, which stays open. */
 s24_status s24i_spool_publish(const s24i_spool *spool, const char *path);
