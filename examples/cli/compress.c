@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "codes.h"
 #include "job.h"
+#include "memory.h"
 #include "message.h"
 #include "paths.h"
 #include "progress.h"
@@ -60,6 +61,7 @@ static bool compress_block(job *j, int index)
     double began = now();
     if (!llama_done(llama_block_load(j->model, index, &block)))
         return false;
+    memory_let_go(j->model->file);
     open_matrices(j, &block, m);
     bool done = checkpoint_load(&j->checkpoint, index, m, LLAMA_LINEARS, &found) &&
                 walk_block(&j->walk, &block, m) &&

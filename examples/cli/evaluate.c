@@ -67,6 +67,7 @@ static bool run_block(pass *p, int64_t index)
     llama_block block;
     if (!llama_done(llama_block_load(p->model, index, &block)))
         return false;
+    memory_let_go(p->model->file);
     bool done = !p->how->adjust || p->how->adjust(p->how->arg, &block);
     for (int64_t r = 0, count; done && r < t->rows; r += count) {
         double flops, head;
@@ -97,6 +98,7 @@ static bool run_head(pass *p, double *nll)
                go_on(p, flops);
     }
     llama_head_free(&head);
+    memory_let_go(p->model->file);
     return done;
 }
 

@@ -112,8 +112,10 @@ static uint64_t walk_needs(const job *j)
     const llama_config *c = &j->model->config;
     uint64_t block = memory_block(j->model), table = memory_table(j->model);
     int64_t wide = c->ffn > c->heads * c->head_dim ? c->ffn : c->heads * c->head_dim;
-    block = 2 * block + (uint64_t)(wide * c->hidden) * sizeof(double) +
-            memory_attention(j->model, j->sequences.length);
+    uint64_t solved = block + (uint64_t)(wide * c->hidden) * sizeof(double) +
+                      memory_attention(j->model, j->sequences.length);
+    uint64_t stored = memory_block_source(j->model);
+    block += solved > stored ? solved : stored;
     return walk_bytes(j->model, &j->settings, j->sequences.count, j->sequences.length) +
            (block > table ? block : table);
 }
