@@ -108,6 +108,22 @@ test_blocks()
     check 'a line a block' [ "$(grep -c '^sparse24: block [12] of 2: done' "$tmp/err")" -eq 2 ]
 }
 
+# A second run in the same place is refused and does the first no harm.
+test_second()
+{
+    "$cli" compress "$tmp/tiny" --calib "$rows" --constraints 2:4 --out "$tmp/twice" >/dev/null 2>&1 &
+    pid=$!
+    while [ ! -e "$tmp/twice.part/sparse24.lock" ] && kill -0 $pid 2>/dev/null; do
+        :
+    done
+    kill -STOP $pid
+    compress tiny twice --constraints 2:4 --resume
+    fails 'a second run in the same place' 'twice.part: another process is working there'
+    kill -CONT $pid
+    wait $pid
+    check 'the first run goes on' same_model reference twice
+}
+
 # An output that is there answers for what it was made with, and for nothing else.
 test_finished()
 {
@@ -269,6 +285,7 @@ after=$(number perplexity_after)
 test_source_changed
 test_changed_meanwhile
 test_blocks
+test_second
 test_term
 test_report_place
 test_out
