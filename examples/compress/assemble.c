@@ -189,6 +189,17 @@ static bool set_types(writing *w, const char *file_type)
     return done || fail_library("%s", w->a->out);
 }
 
+/* What was in several parts is one file now. */
+static bool drop_parts(writing *w)
+{
+    static const char *const keys[] = {"split.no", "split.count", "split.tensors.count"};
+    bool done = true;
+    for (int i = 0; done && i < 3; i++)
+        done = !s24_file_meta(w->model->file, keys[i]) ||
+               s24_file_set_meta(w->out, keys[i], NULL) == S24_OK;
+    return done || fail_library("%s", w->a->out);
+}
+
 static bool write_model(writing *w, const char *folder, const char *const *records, int count)
 {
     const char *file_type;
@@ -196,7 +207,7 @@ static bool write_model(writing *w, const char *folder, const char *const *recor
     if (!name_model(w, folder, &path, &file_type))
         return false;
     lines = stable_records(records, count);
-    bool done = begin_model(w, path) && set_types(w, file_type) &&
+    bool done = begin_model(w, path) && set_types(w, file_type) && drop_parts(w) &&
                 ((s24_file_set_meta(w->out, "sparse24.records", lines) == S24_OK &&
                   s24_file_set_meta(w->out, "sparse24.settings", w->c->settings) == S24_OK) ||
                  fail_library("%s", path));
