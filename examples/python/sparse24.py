@@ -83,7 +83,8 @@ status s24_result_matrix(result*, text, mat*); status s24_result_int(result*, te
 status s24_result_str(result*, text, text*); text s24_result_name(result*, int32, int32*); void s24_result_destroy(result*);
 status s24_pack(ctx*, mat*, mat*, text, packed**); status s24_pack_result(ctx*, result*, text, packed**);
 status s24_pack_codes(ctx*, text, mat*, mat*, mat*, text, packed**); status s24_packed_part(packed*, int32, text*, void**, size*);
-status s24_packed_matrix(packed*, text, mat*); status s24_packed_info(packed*, text*, int64*, int64*, int32*);
+status s24_packed_matrix(packed*, text, mat*); status s24_packed_shape(packed*, text, int64*, int32*);
+ status s24_packed_info(packed*, text*, int64*, int64*, int32*);
 status s24_packed_wrap(ctx*, text, int64, int64, int32, void*, size*, int32, packed**); status s24_unpack(packed*, mat*);
 status s24_packed_multiply(packed*, mat*, mat*); void s24_packed_destroy(packed*); status s24_prox24(ctx*, mat*, double, mat*);
 status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);

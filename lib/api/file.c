@@ -108,7 +108,7 @@ s24_status s24_file_info(const s24_file *file, const char *name, int64_t *shape,
     if (rank)
         *rank = tensor->rank;
     if (type)
-        *type = tensor->element->name;
+        *type = tensor->type;
     return S24_OK;
 }
 
@@ -205,6 +205,13 @@ static s24_status read_tensor(const s24_file *file, const char *name, const s24_
     if (tensor->element->decode)
         return read_blocks(file->object.ctx, tensor, dst);
     status = s24i_reader_view(file->reader, name, &view);
+    if (!status && !s24i_is_float(view.dtype) && s24i_is_float(dst->dtype))
+        return s24i_fail(
+            S24_E_DTYPE, "tensor '%.100s': %s is not converted to floats%s", name, tensor->type,
+            view.dtype == S24_E4M3FN || view.dtype == S24_E5M2 || view.dtype == S24_I8
+                ? ": codes of a quantised model have no value without their scales, so "
+                  "take the model in F16, BF16 or F32"
+                : "");
     return status ? status : s24i_copy(file->object.ctx, &view, dst);
 }
 

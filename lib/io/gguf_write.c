@@ -208,7 +208,7 @@ static void append_entry(const s24i_entry *e, uint64_t offset, s24i_text *text)
     append_u32(text, (uint32_t)e->rank);
     for (int32_t i = e->rank; i-- > 0;)
         append_u64(text, (uint64_t)e->shape[i]);
-    append_u32(text, (uint32_t)e->element->gguf);
+    append_u32(text, e->type ? e->number : (uint32_t)e->element->gguf);
     append_u64(text, offset);
 }
 

@@ -10,6 +10,8 @@
 typedef struct s24i_tensor {
     const char *name;
     const s24i_element *element;
+    const char *type; /* the element's name, also of one that is not known */
+    uint32_t number;  /* of such a one in GGUF */
     int32_t rank;
     int64_t shape[S24I_MAX_RANK]; /* row-major: the last extent is contiguous */
     const unsigned char *data;    /* in a mapping */
@@ -49,6 +51,8 @@ struct s24i_reader {
 /* A safetensors file, a GGUF file or a folder, by what is there. Everything is validated: S24_E_IO, S24_E_FORMAT (the text says where),
  * S24_E_UNSUPPORTED or S24_E_MEMORY. */
 s24_status s24i_reader_open(s24i_memory *memory, const char *path, s24i_reader **out);
+/* One file, also when it is but a part. */
+s24_status s24i_reader_open_file(s24i_memory *memory, const char *path, s24i_reader **out);
 void s24i_reader_close(s24i_reader *reader); /* NULL is allowed */
 
 /* In the order in which they lie. NULL outside [0, count). */

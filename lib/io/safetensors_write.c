@@ -108,7 +108,9 @@ static void append_meta(const safetensors *w, s24i_text *text)
 static void append_entry(const s24i_entry *e, s24i_text *text)
 {
     s24i_text_json_string(text, e->name);
-    s24i_text_append(text, ":{\"dtype\":\"%s\",\"shape\":[", e->element->name);
+    s24i_text_append(text, ":{\"dtype\":");
+    s24i_text_json_string(text, e->type ? e->type : e->element->name);
+    s24i_text_append(text, ",\"shape\":[");
     for (int32_t i = 0; i < e->rank; i++)
         s24i_text_append(text, "%s%lld", i ? "," : "", (long long)e->shape[i]);
     s24i_text_append(text, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)e->begin,

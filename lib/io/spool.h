@@ -3,12 +3,14 @@
 #ifndef S24I_SPOOL_H
 #define S24I_SPOOL_H
 #include "base/json.h"
-#include "list.h"
+#include "names.h"
 #include "writer.h"
 
 typedef struct s24i_entry {
     char *name;
     const s24i_element *element;
+    char *type;      /* of one that is not known; else NULL */
+    uint32_t number; /* of such a one in GGUF */
     int32_t rank;
     int64_t shape[S24I_MAX_RANK];
     uint64_t begin, size; /* in the spool */
@@ -30,7 +32,7 @@ struct s24i_spool {
     int fd; /* all tensor bytes so far, in order; bytes after `size` are of no account */
     uint64_t size;
     s24i_list entries; /* s24i_entry, in the order of the calls */
-    s24i_list order;   /* int64_t: indices of entries, sorted by name */
+    s24i_names names;  /* of all of them */
     unsigned char *chunk;
 };
 

@@ -24,8 +24,7 @@ static inline void remove_all(const char *folder)
 
     while (d && (item = readdir(d))) {
         snprintf(name, sizeof name, "%s/%s", folder, item->d_name);
-        if (item->d_name[0] != '.' || !strcmp(item->d_name, ".hidden"))
-            unlink(name);
+        unlink(name); /* not "." and "..", which are directories */
     }
     if (d)
         closedir(d);

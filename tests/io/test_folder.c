@@ -41,6 +41,59 @@ START_TEST(shards)
 }
 END_TEST
 
+/* The index says which shard a tensor is read from; what a shard holds beyond it is not there. */
+START_TEST(index_decides)
+{
+    write_shard("one.safetensors", "abc");
+    write_shard("two.safetensors", "bcd");
+    write_index("{\"a\":\"one.safetensors\",\"b\":\"two.safetensors\",\"c\":"
+                "\"one.safetensors\"}");
+    s24i_reader *file = open_folder(source);
+    ck_assert_int_eq(file->count, 3);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(s24i_reader_at(file, i)->name[0], "acb"[i]);
+    const s24i_tensor *t;
+    ck_assert_int_eq(s24i_reader_find(file, "d", &t), S24_E_ARG);
+    s24i_reader_close(file);
+}
+END_TEST
+
+static void write_gguf(const char *name, const char *letters)
+{
+    s24i_writer *w = NULL;
+
+    ck_assert_int_eq(s24i_writer_create(&memory, in_source(name), "gguf", &w), S24_OK);
+    for (; *letters; letters++) {
+        float data[3] = {(float)*letters, (float)*letters, (float)*letters};
+        s24_mat mat = matrix(data, 1, 3, S24_F32);
+        ck_assert_int_eq(s24i_writer_put(w, (char[]){*letters, 0}, &mat, NULL, 0, NULL), S24_OK);
+    }
+    ck_assert_int_eq(s24i_writer_set_meta(w, "of", name), S24_OK);
+    commit(w);
+}
+
+/* As compress writes one for a GGUF model: the model, and what is beside it. */
+START_TEST(one_gguf_model)
+{
+    write_gguf("some.gguf", "ab");
+    write_shard("parts.safetensors", "x");
+    write_text(in_source("records.jsonl"), "{}\n");
+    write_text(in_source(".hidden.gguf"), "");
+    s24i_reader *file = open_folder(source);
+    ck_assert_int_eq(file->count, 2);
+    check_tensor(file, "b");
+    ck_assert_str_eq(meta_of(file, "of"), "some.gguf");
+    ck_assert_str_eq(file->class->format, "gguf");
+    s24i_reader_close(file);
+    write_gguf("other.gguf", "c");
+    refused(S24_E_FORMAT, "holds more than one GGUF model, ");
+    unlink(in_source("other.gguf"));
+    unlink(in_source("some.gguf"));
+    ck_assert_int_eq(symlink("/etc/passwd", in_source("some.gguf")), 0);
+    refused(S24_E_FORMAT, "some.gguf: a symbolic link out of the folder");
+}
+END_TEST
+
 START_TEST(configuration)
 {
     static const struct {
@@ -69,7 +122,7 @@ START_TEST(configuration)
     write_text(in_source("config.json"), "[1]");
     refused(S24_E_FORMAT, "config.json: not an object");
     write_text(in_source("config.json"), "");
-    refused(S24_E_FORMAT, "config.json: json: ");
+    refused(S24_E_FORMAT, "config.json: this is an empty file");
     write_text(in_source("config.json"), "{\"a\":[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}");
     refused(S24_E_FORMAT, "nested too deeply");
 }
@@ -77,12 +130,13 @@ END_TEST
 
 START_TEST(bad_folders)
 {
-    refused(S24_E_FORMAT, "has neither model.safetensors nor model.safetensors.index.json");
+    refused(S24_E_FORMAT, "has neither model.safetensors nor model.safetensors.index.json nor a "
+                          "GGUF model");
+    write_text(in_source("pytorch_model.bin"), "");
+    refused(S24_E_FORMAT, "nor a GGUF model, but 'pytorch_model.bin': name that file itself");
     write_shard("one.safetensors", "ab");
     write_index("{\"a\":\"one.safetensors\",\"b\":\"gone.safetensors\"}");
     refused(S24_E_IO, "gone.safetensors: open: No such file");
-    write_index("{\"a\":\"one.safetensors\"}");
-    refused(S24_E_FORMAT, "one.safetensors has 2 tensors, the index names 1 of them");
     write_index("{\"a\":\"one.safetensors\",\"b\":\"one.safetensors\",\"c\":\"one.safetensors\"}");
     refused(S24_E_FORMAT, "'c' is not in one.safetensors");
     write_index("{\"a\":\"../source/one.safetensors\"}");
@@ -99,7 +153,7 @@ START_TEST(bad_folders)
     refused(S24_E_FORMAT, "no weight_map");
     write_index("{\"a\":\"config.json\"}");
     write_text(in_source("config.json"), "{}");
-    refused(S24_E_FORMAT, "config.json: 2 bytes are too few");
+    refused(S24_E_FORMAT, "config.json: this is JSON");
     write_text(in_source(S24I_FOLDER_INDEX), "{");
     refused(S24_E_FORMAT, "model.safetensors.index.json: json: ");
 }
@@ -146,6 +200,8 @@ int main(void)
     tcase_add_checked_fixture(reading, set_up_folders, tear_down_folders);
     tcase_add_test(reading, one_file);
     tcase_add_test(reading, shards);
+    tcase_add_test(reading, index_decides);
+    tcase_add_test(reading, one_gguf_model);
     tcase_add_test(reading, configuration);
     tcase_add_test(reading, bad_folders);
     tcase_add_test(reading, symbolic_links);
