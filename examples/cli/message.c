@@ -15,6 +15,16 @@ bool fail(const char *format, ...)
     return false;
 }
 
+void warn(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    fputs("sparse24: warning: ", stderr);
+    vfprintf(stderr, format, list);
+    fputc('\n', stderr);
+    va_end(list);
+}
+
 bool fail_library(const char *format, ...)
 {
     va_list list;

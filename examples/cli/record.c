@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SPACE " \t\r\n"
+
 /* Past the string that begins at s. */
 static char *skip_string(char *s)
 {
@@ -35,7 +37,8 @@ static char *skip_value(char *s)
 static char *find_member(char *record, const char *key, char **end)
 {
     size_t length = strlen(key);
-    for (char *s = record + strspn(record, " {"); *s == '"'; s = *end + strspn(*end, " ,")) {
+    for (char *s = record + strspn(record, SPACE "{"); *s == '"';
+         s = *end + strspn(*end, SPACE ",")) {
         char *name_end = skip_string(s);
         *end = skip_value(name_end);
         if ((size_t)(name_end - s) == length + 2 && !strncmp(s + 1, key, length))
@@ -72,7 +75,7 @@ static char *put(char *record, const char *key, const char *value)
 {
     record = record_drop(record, key);
     size_t used = (size_t)(strrchr(record, '}') - record);
-    while (record[used - 1] == ' ')
+    while (strchr(SPACE, record[used - 1]))
         used--;
     const char *comma = record[used - 1] == '{' ? "" : ",";
     size_t size = used + strlen(key) + strlen(value) + 8;
@@ -95,20 +98,46 @@ char *record_put_number(char *record, const char *key, double value)
     return put(record, key, text);
 }
 
-char *record_put_text(char *record, const char *key, const char *value)
+/* The bytes of the UTF-8 character at s; 0 if it is none. */
+static int character(const unsigned char *s)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    int length = *s < 0x80 ? 1 : *s < 0xc2 ? 0 : *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : *s < 0xf5 ? 4 : 0;
+    uint32_t code = *s & (0xffu >> (length + 1));
+    for (int i = 1; i < length; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (s[i] & 0x3f);
+    }
+    bool surrogate = code >> 11 == 0x1b;
+    return length > 1 && (code < least[length] || code > 0x10ffff || surrogate) ? 0 : length;
+}
+
+/* As a JSON string, to be freed. A byte that is no UTF-8, as in some paths, becomes \udcXX, from which
+ * Python's os.fsencode() makes it again. */
+static char *quote(const char *value)
 {
     char *quoted = must(malloc(6 * strlen(value) + 3)), *q = quoted;
     *q++ = '"';
-    for (const char *s = value; *s; s++) {
-        if ((unsigned char)*s < ' ') {
-            q += sprintf(q, "\\u%04x", *s);
+    for (const unsigned char *s = (const unsigned char *)value; *s; s++) {
+        int length = character(s);
+        if (!length || *s < ' ') {
+            q += sprintf(q, "\\u%s%02x", length ? "00" : "dc", *s);
             continue;
         }
         if (strchr("\"\\", *s))
             *q++ = '\\';
-        *q++ = *s;
+        memcpy(q, s, (size_t)length);
+        q += length;
+        s += length - 1;
     }
     strcpy(q, "\"");
+    return quoted;
+}
+
+char *record_put_text(char *record, const char *key, const char *value)
+{
+    char *quoted = quote(value);
     record = put(record, key, quoted);
     free(quoted);
     return record;
@@ -121,7 +150,7 @@ static const char *find_value(const char *record, const char *key)
     if (!member)
         return NULL;
     char *value = skip_string(member);
-    return value + strspn(value, " :");
+    return value + strspn(value, SPACE ":");
 }
 
 double record_number(const char *record, const char *key)

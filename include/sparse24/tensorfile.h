@@ -69,8 +69,8 @@ S24_API s24_status s24_file_copy_meta(s24_file *file, const s24_file *from);
  *  more than 1 GiB), S24_E_IO, S24_E_FORMAT (one that is a pipe, or a link out of the folder). */
 S24_API s24_status s24_file_check_copy(const s24_file *file, const s24_file *from);
 /** Set one key; value NULL removes it. GGUF: a key that is there keeps its type (S24_E_ARG for arrays and for what the type cannot hold), a new
- *  one is a string, but "general.alignment" a u32. Folder: "config.<key>" and "config.<key>.<key>" change the config.json that was carried over
- *  (S24_E_STATE before that); a value that is there keeps its kind, a new one is a string, an object can be removed whole. */
+ *  one is a string, but "general.alignment" and "general.file_type" a u32. Folder: "config.<key>" and "config.<key>.<key>" change the
+ *  config.json that was carried over (S24_E_STATE before that); a value that is there keeps its kind, a new one is a string, an object can be removed whole. */
 S24_API s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value);
 S24_API s24_status s24_file_commit(s24_file *file);
 /** Close; a created file that was not committed leaves nothing behind. */

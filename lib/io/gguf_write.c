@@ -130,7 +130,7 @@ static s24_status set_scalar(gguf *w, const char *key, const char *value, uint32
     return set_item(w, key, type, bytes, size);
 }
 
-/* A key that is there keeps its type, a new one is a string; but the alignment is always u32. */
+/* A key that is there keeps its type, a new one is a string; but the alignment and the file type are u32. */
 static s24_status set_meta(s24i_writer *writer, const char *key, const char *value)
 {
     gguf *w = (gguf *)writer;
@@ -152,7 +152,7 @@ static s24_status set_meta(s24i_writer *writer, const char *key, const char *val
         return s24i_fail(S24_E_ARG, "key '%.100s' is an array: it can only be copied", key);
     if (there && there->type != S24I_GGUF_STRING)
         return set_scalar(w, key, value, there->type, (uint32_t)there->size);
-    if (!strcmp(key, S24I_GGUF_ALIGNMENT_KEY))
+    if (!strcmp(key, S24I_GGUF_ALIGNMENT_KEY) || !strcmp(key, "general.file_type"))
         return set_scalar(w, key, value, S24I_GGUF_U32, 4);
     return set_string(w, key, value);
 }
