@@ -21,7 +21,7 @@ build() { # folder, meson options
 run() { # folder, meson test options
     folder=$1
     shift
-    meson test -C "$folder" --print-errorlogs --num-processes 2 --timeout-multiplier 20 "$@" || status=1
+    meson test -C "$folder" --print-errorlogs --num-processes 2 "$@" || status=1
     cp "$folder/meson-logs/testlog.json" "$folder.json"
 }
 

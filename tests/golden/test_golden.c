@@ -68,10 +68,10 @@ static void read_table(const char *name, bool options, int numbers, table *t)
         fclose(file);
 }
 
-static FILE *rewrite(const char *name, const char *columns)
+static FILE *rewrite(const char *folder, const char *name, const char *columns)
 {
     char path[1024];
-    snprintf(path, sizeof path, "%s/%s", GOLDEN, name);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "w");
     if (!file) {
         perror(path);
@@ -82,15 +82,15 @@ static FILE *rewrite(const char *name, const char *columns)
     return file;
 }
 
-static int update(void)
+static int update(const char *folder)
 {
-    FILE *file = rewrite("ours.csv",
+    FILE *file = rewrite(folder, "ours.csv",
                          "matrix,solver,options,constraints,relative_loss,heldout_relative_loss");
     for (const row *r = ours_now.row; r < ours_now.row + ours_now.count; r++)
         fprintf(file, "%s,%s,%s,%s,%.8g,%.8g\n", r->matrix, r->solver, r->options, r->constraints,
                 r->loss, r->test_loss);
     int failed = fclose(file);
-    file = rewrite("bits.csv", "matrix,solver,options,constraints,fnv64_of_mask_and_weights");
+    file = rewrite(folder, "bits.csv", "matrix,solver,options,constraints,fnv64_of_mask_and_weights");
     for (const row *r = bits_now.row; r < bits_now.row + bits_now.count; r++)
         fprintf(file, "%s,%s,%s,%s,%016llx\n", r->matrix, r->solver, r->options, r->constraints,
                 r->hash);
@@ -410,7 +410,7 @@ int main(int argc, char **argv)
 {
     run_all();
     if (argc > 1)
-        return strcmp(argv[1], "--update") ? 2 : update();
+        return strcmp(argv[1], "--update") ? 2 : update(argc > 2 ? argv[2] : GOLDEN);
     read_table("published.csv", false, 1, &published);
     read_table("ours.csv", true, 2, &ours);
     read_table("bits.csv", true, 0, &bits);

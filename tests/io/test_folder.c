@@ -476,7 +476,6 @@ int main(void)
 
     tcase_add_checked_fixture(reading, set_up_folders, tear_down_folders);
     tcase_add_checked_fixture(writing, set_up_folders, tear_down_folders);
-    tcase_set_timeout(writing, 60);
     tcase_add_test(reading, one_file);
     tcase_add_test(reading, shards);
     tcase_add_test(reading, configuration);

@@ -574,7 +574,6 @@ int main(void)
     for (int row = 0; row < ROWS; ++row) {
         TCase *test = tcase_create(rows[row].name);
         tcase_add_loop_test(test, agrees, row, row + 1);
-        tcase_set_timeout(test, 600);
         suite_add_tcase(suite, test);
     }
     suite_add_tcase(suite, reference_tests());
