@@ -374,8 +374,8 @@ END_TEST
 /*
  * How far a loss goes where BLAS rounds its sums in another way. LAID: what is kept depends on no earlier choice. CHOSEN: one by one, each
  * after the errors of those before; where two scores nearly tie, or a weight lies between two codes, rounding decides, and a row goes another
- * way. SHARED: all rows turn with one product of low rank. On the cores of OpenBLAS from Prescott to Cooperlake were seen at most 3e-7, 2e-3
- * and 1.2e-2 on the rows of the solve, 1e-6, 5e-3 and 2.7e-2 on others, and 5e-8, 2e-5 and 2e-3 in the mean of a kind, which a worse method
+ * way. SHARED: all rows turn with one product of low rank. On OpenBLAS's cores from Prescott to SkylakeX were seen at most 3e-7, 2e-3 and
+ * 1.7e-2 on the rows of the solve, 1e-6, 5e-3 and 2.7e-2 on others, and 6e-8, 4e-5 and 3e-3 in the mean of a kind, which a worse method
  * cannot hide from.
  */
 enum { LAID, CHOSEN, SHARED, KINDS };
