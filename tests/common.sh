@@ -16,5 +16,5 @@ run() { # name, folder, meson test options
     timeout --foreground 12h meson test -C "$folder" --print-errorlogs --num-processes 2 --logbase "$name" "$@" || code=$?
     [ "$code" -ne 124 ] || echo "$name: did not end in 12 hours"
     [ "$code" -eq 0 ] || status=1
-    cp "$folder/meson-logs/$name"*.json "build/$name.json"
+    cp "$folder/meson-logs/$name"*.json "build/$name.json" || status=1
 }
