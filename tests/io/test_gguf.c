@@ -476,8 +476,6 @@ int main(void)
 
     tcase_add_checked_fixture(good, set_up, tear_down);
     tcase_add_checked_fixture(bad, set_up, tear_down);
-    tcase_set_timeout(good, 60);
-    tcase_set_timeout(bad, 120);
     tcase_add_loop_test(good, versions, 2, 4);
     tcase_add_test(good, every_value_type);
     tcase_add_test(good, texts_that_are_none);

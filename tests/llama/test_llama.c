@@ -372,7 +372,6 @@ int main(int argc, char **argv)
     if (argc < 2)
         return 1;
     golden_path = argv[1];
-    tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, every_model_as_in_double, 0, 2 * TINY_MODELS);
     tcase_add_loop_test(tests, other_spellings, 0, SPELLINGS);

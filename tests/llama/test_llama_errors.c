@@ -340,7 +340,6 @@ int main(void)
 {
     Suite *suite = suite_create("llama errors");
     TCase *tests = tcase_create("errors");
-    tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, bad_metadata, 0, BAD_VALUES);
     tcase_add_test(tests, no_file);

@@ -194,7 +194,6 @@ static inline TCase *new_case(Suite *suite, const char *name)
 {
     TCase *tcase = tcase_create(name);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_set_timeout(tcase, 120);
     suite_add_tcase(suite, tcase);
     return tcase;
 }

@@ -441,7 +441,6 @@ void api_context_tests(Suite *suite)
 {
     TCase *all = tcase_create("context");
 
-    tcase_set_timeout(all, 60);
     tcase_add_test(all, build);
     tcase_add_test(all, options);
     tcase_add_test(all, environment);

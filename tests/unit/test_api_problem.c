@@ -447,7 +447,6 @@ void api_problem_tests(Suite *suite)
 {
     TCase *all = tcase_create("problem");
 
-    tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, loss_equals_naive_loss, 0, 4 * LAYOUTS);
     tcase_add_test(all, loss_follows_the_gram);
     tcase_add_test(all, nothing_wanted);

@@ -315,7 +315,6 @@ void api_solve_tests(Suite *suite)
 {
     TCase *all = tcase_create("solve");
 
-    tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, solve_and_its_memory, 0, 10 * s24_solver_count());
     tcase_add_test(all, memory_limit_refuses_before_work);
     tcase_add_loop_test(all, solve_refuses, 0, 10);

@@ -473,7 +473,6 @@ int main(void)
     Suite *suite = suite_create("parallel");
     TCase *all = tcase_create("parallel");
 
-    tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, every_index_once, 0, 9);
     tcase_add_test(all, all_workers_take_part);
     tcase_add_test(all, nested_loops_are_serial);
