@@ -3,6 +3,7 @@
 #include "message.h"
 #include "outcome.h"
 #include "progress.h"
+#include "text.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +98,9 @@ static void print_number(int width, char style, int digits, double value)
 static void print_row(const contest *c, const char *label, const outcome *o)
 {
     double size = (double)(o->weights.rows * o->weights.cols);
-    printf("%-*s", label_width(c), label);
+    char *clean = text_clean(label);
+    printf("%-*s", label_width(c), clean);
+    free(clean);
     print_number(11, 'f', 6, o->relative_loss);
     print_number(9, 'f', 6, o->test_relative_loss);
     print_number(7, 'f', 2, 100 * (double)o->zeros / size);

@@ -1,5 +1,6 @@
 #include "record.h"
 #include "message.h"
+#include "text.h"
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -96,13 +97,15 @@ char *record_put_text(char *record, const char *key, const char *value)
     char *quoted = must(malloc(6 * strlen(value) + 3)), *q = quoted;
     *q++ = '"';
     for (const char *s = value; *s; s++) {
-        if ((unsigned char)*s < ' ') {
-            q += sprintf(q, "\\u%04x", *s);
+        size_t length = text_character(s); /* JSON is UTF-8, a path need not be */
+        if (!length || (unsigned char)*s < ' ') {
+            q += sprintf(q, "\\u%04x", length ? (unsigned)*s : 0xfffd);
             continue;
         }
         if (strchr("\"\\", *s))
             *q++ = '\\';
-        *q++ = *s;
+        for (*q++ = *s; length > 1; length--)
+            *q++ = *++s;
     }
     strcpy(q, "\"");
     record = put(record, key, quoted);

@@ -57,6 +57,11 @@ START_TEST(memory_limit_refuses_before_work)
     fails(s24_solve(b.solver, b.problem, &result), S24_E_MEMORY, "of memory_limit");
     ck_assert_int_eq(b.count.calls, calls);
     ck_assert_ptr_null(result);
+    const char *enough = strstr(s24_last_error(), ": a limit of ");
+    ck_assert(enough && strstr(enough, " is enough"));
+    ok(s24_ctx_set_int(b.ctx, "memory_limit", strtoll(enough + 13, NULL, 10)));
+    ok(s24_solve(b.solver, b.problem, &result));
+    s24_result_destroy(result);
     tear_down(&b);
 }
 END_TEST
