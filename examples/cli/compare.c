@@ -13,6 +13,7 @@ typedef struct contest {
     layer layer;
     method *methods;
     int count;
+    bool warned;  /* of the calibration, which is the same for all */
     bool chosen;  /* the user named the solvers: one that cannot do it is a failure, not left out */
     outcome best; /* of those that ran so far */
 } contest;
@@ -159,6 +160,7 @@ static bool run_method(contest *c, const method *m, const args *a)
         return true; /* cannot honour the constraints, or needs a support that there is not */
     if (status != S24_OK)
         return fail_library("%s", m->label);
+    c->warned = c->warned || outcome_warn(&o, c->layer.calib.path);
     bool done = outcome_measure(&o, &c->layer, a->store);
     if (done)
         report(c, m->label, &o, a->json);

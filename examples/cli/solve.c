@@ -59,7 +59,10 @@ static bool solve(outcome *o, const layer *l, const method *m)
     s24_status status = outcome_solve(o, l, m);
     if (status != S24_OK && progress_interrupted())
         return fail("interrupted");
-    return status == S24_OK || fail_library("%s", m->label);
+    if (status != S24_OK)
+        return fail_library("%s", m->label);
+    outcome_warn(o, l->calib.path);
+    return true;
 }
 
 static bool open_method(method *m, const layer *l, const args *a)

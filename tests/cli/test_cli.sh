@@ -237,7 +237,7 @@ test_constraints()
     run solve --weights "$layers:w.k" --calib "$layers:x.attn" --constraints 'row 70%' --solver wanda
     check 'row 70%' succeeded
     matrix "$tmp/w.safetensors" w 2 4 1 2 3 -1 2 1 1 2
-    matrix "$tmp/x.safetensors" x 3 4 1 2 1 -1 2 1 1 2 1 -1 2 1
+    matrix "$tmp/x.safetensors" x 5 4 1 2 1 -1 2 1 1 2 1 -1 2 1 0 1 0 2 3 1 2 0
     matrix "$tmp/scores.safetensors" s 2 4 3 2 1 0 1 2 1 2
     run solve --weights "$tmp/w.safetensors" --calib "$tmp/x.safetensors" --constraints 2:4 \
         --solver wanda --options score=importance --importance "$tmp/scores.safetensors" --json
