@@ -87,8 +87,9 @@ static bool ends_with_one_of(const char *text, const char *const *list)
 /* What may have two dimensions and is no weight of a linear layer. */
 static bool is_no_weight(const char *part)
 {
-    static const char *const ends[] = {"bias",  "norm",       "scale", "scales", "scale_inv",
-                                       "zeros", "zero_point", "mask",  NULL};
+    static const char *const ends[] = {"bias",      "norm",       "scale",      "scales",
+                                       "scale_inv", "zeros",      "zero_point", "mask",
+                                       "_index",    "bias_table", NULL};
     static const char *const parts[] = {"A_log", "ssm_a",     "codes",     "outliers", "sparse",
                                         "g_idx", "lowrank_u", "lowrank_v", NULL};
     return ends_with_one_of(part, ends) || is_one_of(part, parts);
@@ -99,7 +100,7 @@ static bool is_router(const char *name, const char *part)
 {
     static const char *const parts[] = {
         "gate", "wg", "router", "shared_expert_gate", "ffn_gate_inp", "ffn_gate_inp_shexp", NULL};
-    return is_one_of(part, parts) && !strstr(name, "experts.");
+    return (is_one_of(part, parts) || strstr(name, ".router.")) && !strstr(name, "experts.");
 }
 
 /* ---- The file ---- */
@@ -161,18 +162,17 @@ static int kind_of(const survey *s, const char *name, const facts *f, const char
     last_part(name, part);
     if (f->rank < 2 || is_no_weight(part) || !strcmp(f->type, "BOOL"))
         return WEIGHTS_NONE;
-    if (s->model && !is_in_block(name))
+    if (s->model && !is_in_block(name) && !is_expert_name(name))
         return WEIGHTS_OUTSIDE;
     *why = f->type;
     if (!is_read(f->type))
         return s->model || *f->type == 'F' || strstr(part, "weight") ? WEIGHTS_CLOSED
                                                                      : WEIGHTS_NONE;
-    *why = f->rank > 3            ? "no matrix"
-           : strstr(part, "conv") ? "a convolution"
-                                  : "a router, which chooses experts";
-    return f->rank > 3 || strstr(part, "conv") || (s->experts && is_router(name, part))
-               ? WEIGHTS_LEFT
-               : WEIGHTS;
+    *why = f->rank > 3                           ? "no matrix"
+           : strstr(part, "conv")                ? "a convolution"
+           : s->experts && is_router(name, part) ? "a router, which chooses experts"
+                                                 : NULL;
+    return *why ? WEIGHTS_LEFT : WEIGHTS;
 }
 
 weights weights_of(const s24_file *file, const survey *s, const char *name)

@@ -175,6 +175,14 @@ class NoWeights(Files):
         path = self.safetensors({UP: ([2, 4, 8], rows(8, 8)), gate: ([2, 8], DENSE * 4)})
         self.passes(path, f"{gate}: not checked: a router", "all 2 matrices of its blocks")
 
+    def test_router_inside_a_module(self):
+        gate = "model.layers.0.block_sparse_moe.router.layer.weight"
+        path = self.safetensors({"model.layers.0.block_sparse_moe.input_linear.weight": ([2, 4, 8], rows(8, 8)), gate: ([2, 8], DENSE * 4)})
+        self.passes(path, f"{gate}: not checked: a router", "all 2 matrices of its blocks")
+
+    def test_experts_outside_the_blocks(self):
+        self.fails(self.safetensors({Q: ([4, 8], rows(4, 8)), "model.shared.experts.w1": ([2, 4, 8], DENSE * 16)}), "experts.w1")
+
     def test_gate_without_experts(self):
         gate = "model.layers.0.mlp.gate.weight"
         self.fails(self.safetensors({Q: ([4, 8], rows(4, 8)), gate: ([2, 8], DENSE * 4)}), gate)

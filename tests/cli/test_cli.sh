@@ -195,6 +195,17 @@ test_solve()
     check 'weights that obey already keep loss 0' is "$(number relative_loss)" '== 0'
 }
 
+# Without --solver the constraints choose.
+test_default_solver()
+{
+    for case in '2:4|alps' 'row 60%|alps' 'int4|quantease' '2:4+int4 g64|quantease' '2:4+rank 2|hassle'; do
+        run solve --weights "$layers:w.k" --calib "$layers:x.attn" --constraints "${case%|*}" \
+            --options preset=fast
+        check "solve ${case%|*}: the default solver" succeeded
+        check "solve ${case%|*}: the default solver is ${case#*|}" says "^solver  *${case#*|}\$"
+    done
+}
+
 test_solve_json()
 {
     solve_k --solver wanda --test "$layers:x_test.attn" --out "$tmp/quo\"te.safetensors" --json
@@ -688,6 +699,7 @@ test_help
 test_info
 test_options
 test_solve
+test_default_solver
 test_solve_json
 test_store
 test_constraints
