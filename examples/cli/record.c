@@ -1,6 +1,5 @@
 #include "record.h"
 #include "message.h"
-#include "text.h"
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -97,15 +96,13 @@ char *record_put_text(char *record, const char *key, const char *value)
     char *quoted = must(malloc(6 * strlen(value) + 3)), *q = quoted;
     *q++ = '"';
     for (const char *s = value; *s; s++) {
-        size_t length = text_character(s); /* JSON is UTF-8, a path need not be */
-        if (!length || (unsigned char)*s < ' ') {
-            q += sprintf(q, "\\u%04x", length ? (unsigned)*s : 0xfffd);
+        if ((unsigned char)*s < ' ') {
+            q += sprintf(q, "\\u%04x", *s);
             continue;
         }
         if (strchr("\"\\", *s))
             *q++ = '\\';
-        for (*q++ = *s; length > 1; length--)
-            *q++ = *++s;
+        *q++ = *s;
     }
     strcpy(q, "\"");
     record = put(record, key, quoted);
