@@ -65,9 +65,12 @@ static bool write_parts(s24_file *file, const s24_packed *packed, size_t *bytes)
     for (int32_t i = 0; s24_packed_part(packed, i, &name, NULL, NULL) == S24_OK && name; i++) {
         s24_mat view;
         size_t size;
+        int64_t shape[8];
+        int32_t rank;
         if (s24_packed_part(packed, i, &name, NULL, &size) != S24_OK ||
             s24_packed_matrix(packed, name, &view) != S24_OK ||
-            s24_file_put(file, name, &view, NULL, 0, NULL) != S24_OK)
+            s24_packed_shape(packed, name, shape, &rank) != S24_OK ||
+            s24_file_put(file, name, &view, shape, rank, NULL) != S24_OK)
             return false;
         size_t used = strlen(parts);
         snprintf(parts + used, sizeof parts - used, "%s%s", i ? "," : "", name);

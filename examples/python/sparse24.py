@@ -85,7 +85,8 @@ status s24_result_matrix(result*, text, mat*); status s24_result_int(result*, te
 status s24_result_str(result*, text, text*); text s24_result_name(result*, int32, int32*); void s24_result_destroy(result*);
 status s24_pack(ctx*, mat*, mat*, text, packed**); status s24_pack_result(ctx*, result*, text, packed**);
 status s24_pack_codes(ctx*, text, mat*, mat*, mat*, text, packed**); status s24_packed_part(packed*, int32, text*, void**, size*);
-status s24_packed_matrix(packed*, text, mat*); status s24_packed_info(packed*, text*, int64*, int64*, int32*);
+status s24_packed_matrix(packed*, text, mat*); status s24_packed_shape(packed*, text, int64*, int32*);
+ status s24_packed_info(packed*, text*, int64*, int64*, int32*);
 status s24_packed_wrap(ctx*, text, int64, int64, int32, void*, size*, int32, packed**); status s24_unpack(packed*, mat*);
 status s24_packed_multiply(packed*, mat*, mat*); void s24_packed_destroy(packed*); status s24_prox24(ctx*, mat*, double, mat*);
 status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);
@@ -94,7 +95,8 @@ text s24_file_name(file*, int64); status s24_file_info(file*, text, int64*, int3
 status s24_file_read(file*, text, mat*); text s24_file_meta(file*, text); text s24_file_meta_key(file*, int64);
 status s24_file_create(ctx*, text, text, file**); status s24_file_put(file*, text, mat*, int64*, int32, text);
 status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*); status s24_file_set_meta(file*, text, text);
-status s24_file_commit(file*); void s24_file_destroy(file*)
+status s24_file_bytes(file*, text, void**, size*);
+status s24_file_check_copy(file*, file*); status s24_file_check_source(file*); status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 # end
 

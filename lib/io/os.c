@@ -57,6 +57,15 @@ void s24i_os_unmap(const void *data, uint64_t size)
         munmap((void *)(uintptr_t)data, size);
 }
 
+s24i_os_stamp s24i_os_stamp_of(const char *path)
+{
+    struct stat info;
+
+    if (stat(path, &info))
+        return (s24i_os_stamp){0};
+    return (s24i_os_stamp){(uint64_t)info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+}
+
 bool s24i_os_exists(const char *path)
 {
     struct stat info;
@@ -191,11 +200,23 @@ s24_status s24i_os_beside(s24i_memory *memory, const char *target, int *fd, char
     return status;
 }
 
+/* What takes the place of a file or directory gets its mode; a file system without modes refuses that. */
+static void keep_mode(const char *target, const char *name)
+{
+    struct stat info;
+
+    if (!lstat(target, &info) && !S_ISLNK(info.st_mode) && chmod(name, info.st_mode & 0777))
+        errno = 0;
+}
+
 s24_status s24i_os_folder_beside(s24i_memory *memory, const char *target, char **name)
 {
     int made = -1;
+    s24_status status = make_beside(memory, target, make_directory, &made, name);
 
-    return make_beside(memory, target, make_directory, &made, name);
+    if (!status)
+        keep_mode(target, *name);
+    return status;
 }
 
 /* Where the file system has no nameless files: one that loses its name at once. */

@@ -8,6 +8,15 @@
 s24_status s24i_os_map(const char *path, const void **data, uint64_t *size);
 void s24i_os_unmap(const void *data, uint64_t size);
 
+/* What tells two states of a file apart. */
+typedef struct s24i_os_stamp {
+    uint64_t size;
+    int64_t seconds, nanoseconds; /* of the last change of its bytes */
+} s24i_os_stamp;
+
+/* All 0 if there is no such file. */
+s24i_os_stamp s24i_os_stamp_of(const char *path);
+
 bool s24i_os_exists(const char *path); /* a link is not followed */
 bool s24i_os_is_directory(const char *path);
 /* Does the file, symbolic links followed, lie below that directory? */

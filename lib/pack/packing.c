@@ -108,9 +108,16 @@ void s24i_packing_part(s24i_packing *p, const char *name, int32_t dtype, int64_t
 
     part->name = name;
     part->dtype = dtype;
+    part->rank = 2;
     part->rows = rows;
     part->cols = cols;
     part->size = s24i_mul(s24i_mul((size_t)rows, (size_t)cols), (size_t)s24i_element_size(dtype));
+}
+
+void s24i_packing_vector(s24i_packing *p, const char *name, int32_t dtype, int64_t count)
+{
+    s24i_packing_part(p, name, dtype, 1, count);
+    p->part[p->count - 1].rank = 1;
 }
 
 static s24_status plan(s24i_packing *p, const s24i_pack_source *source)

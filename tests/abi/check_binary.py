@@ -18,7 +18,7 @@ SYSTEM = {
     "base_clock.c.o": r"clock_gettime",
     "base_number.c.o": r"newlocale|freelocale|strtod_l",
     # Those whose failure must be told fail in tests/faults.
-    "io_os.c.o": r"open64|[fl]?stat64|mmap64|munmap|pread64|pwrite64|ftruncate64|copy_file_range|fsync|close|rename|unlink|unlinkat|remove|mkdir|"
+    "io_os.c.o": r"open64|[fl]?stat64|mmap64|munmap|pread64|pwrite64|ftruncate64|copy_file_range|fsync|close|rename|unlink|unlinkat|remove|mkdir|chmod|"
                  r"rmdir|opendir|readdir64|closedir|realpath|getpid|strerror_r|__errno_location",
     "ops_blas.c.o": r"cblas_\w+|LAPACKE_\w+_work|openblas_[gs]et_\w+|(__isoc99_)?sscanf",
     "api_context.c.o": r"getenv",

@@ -7,25 +7,7 @@ cli=$1
 make_tiny=$2
 . "$(dirname "$0")/harness.sh"
 
-# The same model twice: a folder and a GGUF file.
-mkdir "$tmp/tiny"
-"$make_tiny" llama "$tmp/tiny" "$tmp/tokens.safetensors" || exit 1
-"$make_tiny" llama-gguf "$tmp/tiny.gguf" "$tmp/tokens.safetensors" || exit 1
-echo '{"vocab": {}}' >"$tmp/tiny/tokenizer.json"
-rows=$tmp/tokens.safetensors:rows
-
-# compress MODEL OUT OPTIONS...
-compress()
-{
-    model=$1 out=$2
-    shift 2
-    run compress "$tmp/$model" --calib "$rows" --out "$tmp/$out" "$@"
-}
-
-same_model() # OUT OUT
-{
-    cmp "$tmp/$1/model.safetensors" "$tmp/$2/model.safetensors"
-}
+. "$(dirname "$0")/models.sh"
 
 # A run that was refused has said why in one line and left no output; what it finished may stay.
 refused_compress() # NAME PATTERN MODEL OPTIONS...
@@ -213,7 +195,7 @@ test_bad_input()
     refused_compress 'no folder for the report' 'nowhere/r.html: No such' tiny --report "$tmp/nowhere/r.html"
     mkfifo "$tmp/pipe"
     refused_compress 'a report over a pipe' 'not a regular file' tiny --report "$tmp/pipe"
-    refused_compress 'too little memory for activations' 'activations take' tiny --memory-limit 100K
+    refused_compress 'too little memory for activations' 'MiB are needed: .*activations' tiny --memory-limit 100K
     refused_compress 'too little memory to solve' 'limit' tiny --memory-limit 1500K
     refused_compress 'more rows than there are' '--rows 7' tiny --rows 7
     rows=$tmp/tokens.safetensors:large
