@@ -396,6 +396,25 @@ test_pack_codes()
     refused 'pack: f32 scales' 1 'solve with scales=f16' pack "$tmp/f32.safetensors:weights" --layout gptq-v2 --out "$tmp/none.safetensors"
 }
 
+# The codes of a model lie in parts.safetensors beside it.
+test_pack_model()
+{
+    tiny llama
+    run compress "$tmp/llama.model" --calib "$tmp/tokens.safetensors:rows" --constraints 'int4 sym g8' \
+        --options scales=f16,preset=fast --out "$tmp/coded"
+    check 'compress int4' [ "$status" -eq 0 ]
+    tensor=model.layers.1.mlp.up_proj.weight
+    for layout in gptq-v2 pack-quantized; do
+        run pack "$tmp/coded/llama.model:$tensor" --layout $layout --out "$tmp/pc.safetensors"
+        check "pack MODEL:NAME $layout" succeeded
+        run unpack "$tmp/pc.safetensors" --out "$tmp/uc.safetensors"
+        run check "$tmp/uc.safetensors" --constraints 'int4 sym g8'
+        check "pack MODEL:NAME $layout: what comes back obeys" succeeded
+    done
+    refused 'pack: codes of a model alone' 1 'name the weights that they belong to' \
+        pack "$tmp/coded/parts.safetensors:$tensor.codes" --layout gptq-v2 --out "$tmp/refused.safetensors"
+}
+
 test_pack_refuses()
 {
     o="--out $tmp/refused.safetensors"
@@ -710,6 +729,7 @@ test_check
 test_models
 test_pack
 test_pack_codes
+test_pack_model
 test_pack_refuses
 test_names
 test_eval
