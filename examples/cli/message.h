@@ -1,4 +1,5 @@
-/* What the program says to people on stderr, and the exit status that goes with it. */
+/* What the program says to people, and the exit status that goes with it. Every text is one line and leaves the terminal
+ * alone, whatever names a file or the command line brought (text_clean()). */
 #ifndef MESSAGE_H
 #define MESSAGE_H
 #include <sparse24/types.h>
@@ -6,6 +7,8 @@
 
 enum { DONE = 0, FAILED = 1, WRONG_USAGE = 2 };
 
+/* A line on stdout. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* One line, "sparse24: text". Returns false, so that `return call() || fail(...)` is one
  * statement. */
 bool fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,5 +1,6 @@
 #include "record.h"
 #include "message.h"
+#include "text.h"
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -98,36 +99,21 @@ char *record_put_number(char *record, const char *key, double value)
     return put(record, key, text);
 }
 
-/* The bytes of the UTF-8 character at s; 0 if it is none. */
-static int character(const unsigned char *s)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    int length = *s < 0x80 ? 1 : *s < 0xc2 ? 0 : *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : *s < 0xf5 ? 4 : 0;
-    uint32_t code = *s & (0xffu >> (length + 1));
-    for (int i = 1; i < length; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (s[i] & 0x3f);
-    }
-    bool surrogate = code >> 11 == 0x1b;
-    return length > 1 && (code < least[length] || code > 0x10ffff || surrogate) ? 0 : length;
-}
-
 /* As a JSON string, to be freed. A byte that is no UTF-8, as in some paths, becomes \udcXX, from which
  * Python's os.fsencode() makes it again. */
 static char *quote(const char *value)
 {
     char *quoted = must(malloc(6 * strlen(value) + 3)), *q = quoted;
     *q++ = '"';
-    for (const unsigned char *s = (const unsigned char *)value; *s; s++) {
-        int length = character(s);
-        if (!length || *s < ' ') {
-            q += sprintf(q, "\\u%s%02x", length ? "00" : "dc", *s);
+    for (const char *s = value; *s; s++) {
+        size_t length = text_character(s);
+        if (!length || (unsigned char)*s < ' ') {
+            q += sprintf(q, "\\u%s%02x", length ? "00" : "dc", (unsigned char)*s);
             continue;
         }
         if (strchr("\"\\", *s))
             *q++ = '\\';
-        memcpy(q, s, (size_t)length);
+        memcpy(q, s, length);
         q += length;
         s += length - 1;
     }

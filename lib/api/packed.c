@@ -324,9 +324,8 @@ static s24_status find_part(const s24i_packing *p, const char *name, const s24i_
         *out = part;
         return S24_OK;
     }
-    const char *nearest = s24i_nearest(name, names, p->count);
-    return s24i_fail(S24_E_UNSUPPORTED, "layout %s has no part \"%.64s\"%s%s", p->layout->name,
-                     name, nearest ? "; nearest: " : "", nearest ? nearest : "");
+    s24i_fail(S24_E_UNSUPPORTED, "layout %s has no part \"%.64s\"", p->layout->name, name);
+    return s24i_fail_near(S24_E_UNSUPPORTED, name, names, p->count);
 }
 
 static s24_status check_part(const s24_packed *packed, const char *name,

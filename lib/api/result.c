@@ -213,9 +213,8 @@ static s24_status unknown_name(const s24_result *result, const char *name)
 
     while ((names[known] = thing(result, known, &kind, &value)))
         known++;
-    const char *nearest = s24i_nearest(name, names, known);
-    return s24i_fail(S24_E_UNSUPPORTED, "this result has no \"%.64s\"%s%s", name,
-                     nearest ? "; nearest: " : "", nearest ? nearest : "");
+    return s24i_fail_near(s24i_fail(S24_E_UNSUPPORTED, "this result has no \"%.64s\"", name), name,
+                          names, known);
 }
 
 /* What has that name and kind ("zeros" is a count and may be a matrix). A float may be read from an integer: *found says what it is. */

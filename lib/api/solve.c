@@ -174,11 +174,13 @@ static s24_status predict_within_limit(solve *s, size_t *scratch)
         return status;
     uint64_t limit = atomic_load(&s->ctx->memory.limit),
              used = atomic_load(&s->ctx->memory.current);
-    return s24i_fail(
-        S24_E_MEMORY,
-        "solver %s needs %llu bytes for this problem; %llu of memory_limit %llu are in use",
-        s->solver->class->name, (unsigned long long)(*scratch + result_bytes(s)),
-        (unsigned long long)used, (unsigned long long)limit);
+    return s24i_fail(S24_E_MEMORY,
+                     "solver %s needs %llu bytes for this problem; %llu of memory_limit %llu are "
+                     "in use: a limit "
+                     "of %llu is enough",
+                     s->solver->class->name, (unsigned long long)(*scratch + result_bytes(s)),
+                     (unsigned long long)used, (unsigned long long)limit,
+                     (unsigned long long)(used + *scratch + result_bytes(s)));
 }
 
 static s24_status work_in_arena(solve *s)

@@ -16,9 +16,8 @@ s24_status s24i_layout_find(const char *name, const s24i_layout **out)
         *out = s24i_layouts[count];
         return S24_OK;
     }
-    const char *nearest = s24i_nearest(name, names, count);
-    return s24i_fail(S24_E_UNSUPPORTED, "there is no layout \"%.64s\"%s%s", name,
-                     nearest ? "; nearest: " : "", nearest ? nearest : "");
+    return s24i_fail_near(s24i_fail(S24_E_UNSUPPORTED, "there is no layout \"%.64s\"", name), name,
+                          names, count);
 }
 
 static const char *type_name(int32_t dtype)

@@ -192,6 +192,7 @@ test_bad_input()
     refused_compress 'no model' 'nowhere' nowhere
     refused_compress 'unknown solver' 'alpz' tiny --solver alpz
     refused_compress 'unknown option' 'swops' tiny --options swops=1
+    refused_compress 'a dense rule' '--skip "\*.q_proj"' tiny --rule '*.q_proj=dense'
     refused_compress 'share above 1' 'from 0 to 1' tiny --correct 2
     refused_compress 'share that is no number' 'from 0 to 1' tiny --correct half
     refused_compress 'unknown place for activations' 'ram, half or disk' tiny --activations tape

@@ -117,6 +117,11 @@ class Solves(Case):
                        sparse24._matrix(twin, "w"), ctypes.byref(value))
         numpy.testing.assert_array_equal(twin, half)
         self.assertEqual(loss, value.value)
+        for constraints, solver in (("2:4", "alps"), ("int4", "quantease"), ("2:4+int4", "quantease"), ("rank 2", "hassle")):
+            self.assertEqual(sparse24.default_solver(problem(constraints=constraints)), solver)
+        default, alps = w.copy(), w.copy()
+        self.assertEqual(sparse24.compress(default, "2:4", x), sparse24.compress(alps, "2:4", x, "alps"))
+        self.assertLess(sparse24.compress(w.copy(), "int4", x), 0.1)
         self.fails(sparse24.E_SHAPE, "", sparse24.compress, w, "2:4", x[:, :60])
         self.assertTrue((w == layer()[0]).all())
 

@@ -87,8 +87,8 @@ START_TEST(nearest_names)
     ck_assert_int_eq(s24i_distance("", ""), 0);
     ck_assert_int_eq(s24i_distance("abc", ""), 3);
     ck_assert_int_eq(s24i_distance("", "ab"), 2);
-    ck_assert_int_eq(s24i_distance("kitten", "sitting"), 3);
-    ck_assert_int_eq(s24i_distance("dmap", "damp"), 1);
+    ck_assert_int_eq(s24i_distance("kitten@[", "sitting`{"), 5);
+    ck_assert_int_eq(s24i_distance("DMap", "damp"), 1);
     ck_assert_int_eq(s24i_distance("ca", "abc"), 3);
     memset(longer, 'x', sizeof longer);
     longer[299] = 0;
