@@ -1,6 +1,6 @@
 #!/bin/sh
 # What takes too long for tests/run.sh: ThreadSanitizer, memcheck, the analyser, coverage, both compilers, programs of the last release,
-# and SECONDS (default 600) of fuzzing for each target. nightly.sh [SECONDS]
+# each core of OpenBLAS, and SECONDS (default 600) of fuzzing for each target. nightly.sh [SECONDS]
 set -u
 cd "$(dirname "$0")/.."
 failed=0
@@ -14,15 +14,30 @@ with_clang() {
     [ -f build/clang/build.ninja ] || CC=clang CXX=clang++ meson setup build/clang --buildtype=release -Dbench=false || return 1
     meson test -C build/clang --num-processes 2 --suite headers --suite unit --suite abi --suite kernels
 }
-old_client() {
+ordinary() { # build
     [ -f build/tests/build.ninja ] || meson setup build/tests --buildtype=release -Ddebug=true || return 1
-    meson compile -C build/tests || return 1
+    meson compile -C build/tests
+}
+check_loaders() {
+    ordinary || return 1
+    python3 tests/pack/loaders.py build/tests/examples/cli/sparse24 build/tests/lib/libsparse24.so
+}
+old_client() {
+    ordinary || return 1
     sh tests/abi/old_client.sh build/tests/lib/libsparse24.so || [ $? = 77 ]
+}
+
+every_core() {
+    ordinary || return 1
+    sh tests/cores.sh build/tests 'Prescott Core2 Nehalem Sandybridge Haswell Zen SkylakeX Cooperlake SapphireRapids' \
+        'golden k' 'golden v o down' 'solvers properties' 'solvers inputs' 'solvers options' 'solvers hassle'
 }
 
 part 'sanitizers and analyser' sh tests/sanitize.sh
 part coverage sh tests/coverage.sh
 part 'clang' with_clang
 part 'programs of the last release' old_client
+part loaders check_loaders
+part 'kernels of other processors' every_core
 part fuzzing sh tests/fuzz/run.sh "${1:-600}"
 exit $failed

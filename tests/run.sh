@@ -17,30 +17,20 @@ if [ -n "$missing" ]; then
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y --no-install-recommends $missing
 fi
 
-status=0
-build() { # folder, meson options
-    folder=$1
-    shift
-    [ -f "$folder/build.ninja" ] || meson setup "$folder" "$@"
-    meson compile -C "$folder"
-}
-
-run() { # folder, meson test options
-    folder=$1
-    shift
-    meson test -C "$folder" --print-errorlogs --num-processes 2 "$@" || status=1
-    cp "$folder/meson-logs/testlog.json" "$folder.json"
-}
+. tests/common.sh
 
 # Debug information is for abidiff.
 build build/tests --buildtype=release -Ddebug=true --prefix="$PWD/build/prefix"
-run build/tests
+run tests build/tests
 meson install -C build/tests --no-rebuild >/dev/null
 sh tests/install/check.sh "$PWD/build/prefix" build/consumer examples/data/smollm2-block10-small.safetensors >build/install.log || status=1
 sh tests/install/bare.sh build/tests build/bare >>build/install.log || status=1
 cat build/install.log
 
+rm -f build/cores-*.json
+sh tests/cores.sh build/tests 'Haswell SkylakeX Prescott' 'golden k' 'solvers properties' || status=1
 sh tests/sanitize.sh asan || status=1
 
-python3 tests/count.py build/tests.json build/install.log build/sanitize.json || status=1
+# shellcheck disable=SC2046
+python3 tests/count.py build/tests.json build/install.log $(find build -maxdepth 1 -name 'cores-*.json') build/sanitize.json || status=1
 exit $status

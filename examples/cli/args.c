@@ -1,5 +1,7 @@
 #include "args.h"
 #include "message.h"
+#include "text.h"
+#include <ctype.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -33,14 +35,14 @@ static const option options[] = {
     {"test", "FILE[:TENSOR]", TEXT, FIELD(test), IN_BOTH, 0,
      "held-out activations: their error is reported as well"},
     {"constraints", "TEXT", TEXT, FIELD(constraints), IN_BOTH | IN_CHECK | IN_COMPRESS,
-     IN_CHECK | IN_COMPRESS, "what to obey: \"2:4\", \"70%\", \"row 70%\"; terms are joined by +"},
+     IN_CHECK | IN_COMPRESS,
+     "what to obey, see below: \"2:4\", \"row 70%\", \"int4 g128\", \"2:4+int4\""},
     {"mask", "FILE[:TENSOR]", TEXT, FIELD(mask), IN_BOTH | IN_PACK, 0,
      "keep exactly this support (BOOL or U8, shape of the weights)"},
     {"importance", "FILE[:TENSOR]", TEXT, FIELD(importance), IN_BOTH, 0,
      "importance of each weight, for solvers that rank by a given score"},
-    {"solver", "NAME", TEXT, FIELD(solver), IN_SOLVE, IN_SOLVE, "method (see: sparse24 options)"},
-    {"solver", "NAME", TEXT, FIELD(solver), IN_COMPRESS, 0,
-     "method (see: sparse24 options), alps unless given"},
+    {"solver", "NAME", TEXT, FIELD(solver), IN_SOLVE | IN_COMPRESS, 0,
+     "method (see: sparse24 options); default: alps, for grids quantease, for ranks hassle"},
     {"options", "K=V,...", TEXT, FIELD(options), IN_SOLVE | IN_COMPRESS, 0,
      "options of the solver"},
     {"rule", "PATTERN=TEXT", LIST, FIELD(rules), IN_COMPRESS, 0,
@@ -52,8 +54,10 @@ static const option options[] = {
      "methods, options in brackets (default: all that can honour the constraints)"},
     {"tokens", "FILE[:TENSOR]", TEXT, FIELD(tokens), IN_EVAL, IN_EVAL,
      "token ids, (rows, tokens of a row), or one list with --context"},
-    {"rows", "N", COUNT, FIELD(rows), IN_MODEL, 0,
-     "take the first N rows (of --calib); 0, the default, all"},
+    {"rows", "N", COUNT, FIELD(rows), IN_EVAL, 0,
+     "take the first N rows of --tokens; 0, the default, all"},
+    {"rows", "N", COUNT, FIELD(rows), IN_COMPRESS, 0,
+     "take the first N rows of --calib; 0, the default, all"},
     {"eval-rows", "N", COUNT, FIELD(eval_rows), IN_COMPRESS, 0,
      "take the first N rows of each --eval; 0, the default, all"},
     {"heldout", "N", COUNT, FIELD(heldout), IN_COMPRESS, 0,
@@ -64,11 +68,12 @@ static const option options[] = {
      "threads; 0, the default, uses every core this process may use"},
     {"memory-limit", "BYTES", BYTES, FIELD(memory_limit), IN_BOTH | IN_COMPRESS | IN_FILES, 0,
      "hard cap on the library's memory, e.g. 512Mi or 2G"},
+    {"all", NULL, FLAG, FIELD(all), IN_INFO, 0, "print long metadata whole"},
     {"out", "FILE", TEXT, FIELD(out), IN_BOTH, 0, "write the result to this safetensors file"},
     {"out", "FILE", TEXT, FIELD(out), IN_FILES, IN_FILES,
      "write the result to this safetensors file"},
     {"layout", "LAYOUT", TEXT, FIELD(layout), IN_PACK, IN_PACK,
-     "where the bytes lie, e.g. ri16x32"},
+     "where the bytes lie, e.g. ri16x32 (see: sparse24 info)"},
     {"out", "FOLDER", TEXT, FIELD(out), IN_COMPRESS, IN_COMPRESS,
      "where the compressed model will be; FOLDER.part holds what is unfinished"},
     {"activations", "ram|half|disk", TEXT, FIELD(activations), IN_COMPRESS, 0,
@@ -96,14 +101,14 @@ static bool parse_count(const char *text, int64_t *value)
     return end != text && !*end && !errno && *value >= 0;
 }
 
-/* "4096", "4K" (thousands), "4Ki" (1024s); a final B is allowed. */
+/* "4096", "4K" or "4k" (thousands), "4Ki" (1024s); a final B is allowed. */
 static bool parse_bytes(const char *text, int64_t *value)
 {
     char *end;
     errno = 0;
     double number = strtod(text, &end);
     const char *letters = "KMGT";
-    const char *suffix = *end ? strchr(letters, *end) : NULL;
+    const char *suffix = *end ? strchr(letters, toupper((unsigned char)*end)) : NULL;
     if (suffix) {
         double base = end[1] == 'i' ? 1024 : 1000;
         for (const char *s = letters; s <= suffix; s++)
@@ -154,22 +159,57 @@ static bool assign(const option *o, const char *value, args *a)
     return false;
 }
 
-static const option *find(const command *c, const char *name, size_t length)
+static const option *find(uint32_t commands, const char *name, size_t length)
 {
     for (const option *o = options; o < options + OPTIONS; o++)
-        if (o->commands & c->bit && strlen(o->name) == length && !strncmp(o->name, name, length))
+        if (o->commands & commands && strlen(o->name) == length && !strncmp(o->name, name, length))
             return o;
     return NULL;
+}
+
+/* "-h" is the one short option. */
+static const option *find_word(const command *c, const char *word, const char **equals)
+{
+    const char *name = word[1] == '-' ? word + 2 : strcmp(word, "-h") ? "" : "help";
+    *equals = strchr(name, '=');
+    return find(c->bit, name, *equals ? (size_t)(*equals - name) : strlen(name));
+}
+
+static int unknown_option(const command *c, const char *word)
+{
+    const char *known[OPTIONS + 1], *nearest;
+    char *name = must(strdup(word + strspn(word, "-")));
+    int count = 0;
+    name[strcspn(name, "=")] = 0;
+    for (const option *o = options; o < options + OPTIONS; o++)
+        if (o->commands & c->bit)
+            known[count++] = o->name;
+    known[count] = NULL;
+    nearest = text_nearest(name, known);
+    bool elsewhere = !nearest && find(IN_ALL, name, strlen(name));
+    free(name);
+    return wrong_usage(c->name, "%s: unknown option %s%s%s%s", c->name, word,
+                       nearest ? ", did you mean --" : "", nearest ? nearest : "",
+                       elsewhere ? ", which other commands have" : "");
+}
+
+/* What a value must look like. */
+static const char *wanted(const option *o)
+{
+    return o->kind == COUNT   ? "a whole number, 0 or more"
+           : o->kind == BYTES ? "a number of bytes: 4096, 512Mi, 2G (K, M, G, T; Ki, Mi, Gi, Ti)"
+           : o->kind == LIST  ? "it at most 16 times"
+                              : o->value;
 }
 
 /* One option at argv[0], perhaps with its value at argv[1]. `used` receives how many words it
  * took. */
 static int parse_option(const command *c, int argc, char **argv, args *a, uint64_t *seen, int *used)
 {
-    const char *name = argv[0] + 2, *equals = strchr(name, '=');
-    const option *o = find(c, name, equals ? (size_t)(equals - name) : strlen(name));
+    const char *equals;
+    const option *o = find_word(c, argv[0], &equals);
     if (!o)
-        return wrong_usage(c->name, "%s: unknown option %s", c->name, argv[0]);
+        return unknown_option(c, argv[0]);
     const char *value = equals ? equals + 1 : NULL;
     *used = 1;
     if (o->kind == FLAG && value)
@@ -185,7 +225,7 @@ static int parse_option(const command *c, int argc, char **argv, args *a, uint64
         return wrong_usage(c->name, "%s: --%s is given twice", c->name, o->name);
     *seen |= bit;
     if (!assign(o, value, a))
-        return wrong_usage(c->name, "%s: --%s %s: expected %s", c->name, o->name, value, o->value);
+        return wrong_usage(c->name, "%s: --%s %s: expected %s", c->name, o->name, value, wanted(o));
     return 0;
 }
 
@@ -215,15 +255,29 @@ int args_parse(const command *c, int argc, char **argv, args *a)
     a->heldout = 4;
     uint64_t seen = 0;
     for (int i = 0, used = 1; i < argc; i += used, used = 1) {
-        int status = strncmp(argv[i], "--", 2)
-                         ? parse_operand(c, argv[i], a)
-                         : parse_option(c, argc - i, argv + i, a, &seen, &used);
+        int status = *argv[i] != '-' ? parse_operand(c, argv[i], a)
+                                     : parse_option(c, argc - i, argv + i, a, &seen, &used);
         if (a->help)
             return 0;
         if (status)
             return status;
     }
     return check_required(c, a, seen);
+}
+
+/* The terms of --constraints. */
+static void print_terms(void)
+{
+    puts("\nConstraints are terms, joined by +:\n"
+         "  2:4                         at most 2 of each 4 consecutive inputs are kept; any N:M\n"
+         "  70%                         70 percent of the matrix are zero\n"
+         "  row 70%                     70 percent of each row are zero\n"
+         "  int4                        values on a grid of 2 to 8 bits (int2 .. int8), a scale a "
+         "row;\n"
+         "    int4 g128                   a scale for each 128 consecutive inputs\n"
+         "    int4 sym, int4 real         the zero in the middle, or any number\n"
+         "  rank 64                     beside them a product of two factors of rank 64\n"
+         "Examples: \"2:4+int4 g128\", \"row 50%+rank 32\". Not every solver can do every term.");
 }
 
 void args_usage(const command *c)
@@ -242,4 +296,7 @@ void args_usage(const command *c)
         printf("%*s%s%s\n", width < 30 ? 30 - width : 1, "", o->help,
                o->required & c->bit ? " (required)" : "");
     }
+    if (find(c->bit, "constraints", strlen("constraints")))
+        print_terms();
+    printf("\nExample:\n  sparse24 %s\n", c->example);
 }

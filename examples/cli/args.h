@@ -20,7 +20,7 @@ typedef struct args {
     args_list eval, rules, skips;
     const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
     int64_t threads, memory_limit, rows, context, eval_rows, heldout;
-    bool resume, json, progress, markdown, verbose, help;
+    bool resume, json, progress, markdown, verbose, all, help;
 } args;
 
 /* One bit a command, for the table of options. */
@@ -44,6 +44,7 @@ typedef struct command {
     const char *operand; /* "FILE", or "[FILE]" if it may be left out; NULL without one */
     const char *summary; /* one line */
     const char *details; /* more for --help; may be "" */
+    const char *example; /* what follows "sparse24 " in one that works */
     int (*run)(const args *a);
 } command;
 

@@ -2,95 +2,109 @@
 #include "commands.h"
 #include "layer.h"
 #include "message.h"
-#include <ctype.h>
+#include "weights.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool obeys(s24_ctx *ctx, const source *s, const char *name, const char *constraints)
+/* What is asked of every matrix, and what was met. */
+typedef struct inspection {
+    s24_ctx *ctx;
+    const source *file;
+    const char *constraints;
+    int64_t matrices, none, outside, closed;
+    char *first_closed;
+} inspection;
+
+static bool obeys(const inspection *in, const s24_mat *w)
 {
     s24_problem *problem = NULL;
+    bool done = s24_problem_create(in->ctx, w, &problem) == S24_OK &&
+                s24_problem_parse(problem, in->constraints) == S24_OK &&
+                s24_problem_check(problem, w) == S24_OK;
+    s24_problem_destroy(problem);
+    return done;
+}
+
+static bool tensor_obeys(inspection *in, const char *name, const weights *w)
+{
     s24_mat view;
     void *decoded;
-    bool done = tensor_view(s->file, name, &view, &decoded) &&
-                s24_problem_create(ctx, &view, &problem) == S24_OK &&
-                s24_problem_parse(problem, constraints) == S24_OK &&
-                s24_problem_check(problem, &view) == S24_OK;
-    s24_problem_destroy(problem);
+    char expert[40] = "";
+    if (!tensor_view(in->file->file, name, &view, &decoded))
+        return fail_library("%s: %s", in->file->path, name);
+    bool done = true;
+    for (int64_t i = 0; done && i < w->count; i++) {
+        s24_mat matrix = weights_matrix(w, &view, i);
+        done = obeys(in, &matrix);
+        if (w->count > 1)
+            snprintf(expert, sizeof expert, ", matrix %lld", (long long)i);
+    }
     free(decoded);
-    if (done)
-        printf("%s: obeys %s\n", name, constraints);
-    return done || fail_library("%s: %s", s->path, name);
+    const char *turned = w->turned ? " (inputs x outputs, transposed)" : "";
+    if (!done)
+        return fail_library("%s: %s%s%s", in->file->path, name, expert, turned);
+    if (w->count > 1)
+        say("%s%s: %lld matrices obey %s", name, turned, (long long)w->count, in->constraints);
+    else
+        say("%s%s: obeys %s", name, turned, in->constraints);
+    in->matrices += w->count;
+    return true;
 }
 
-/* Whether weights can be in it: rank 2, floats that the library computes with or decodes, or would
- * have to. */
-static bool is_float_matrix(const s24_file *file, const char *name)
+/* Check the tensor if it is weights, else note what it is. */
+static bool visit(inspection *in, const survey *s, const char *name)
 {
-    int64_t shape[8];
-    int32_t rank = 0;
-    const char *type;
-    s24_mat view;
-    if (s24_file_info(file, name, shape, &rank, &type) != S24_OK || rank != 2)
-        return false;
-    if (is_block_type(type))
-        return true;
-    if (s24_file_get(file, name, &view) != S24_OK)
-        return false;
-    return view.dtype == S24_F16 || view.dtype == S24_BF16 || view.dtype == S24_F32 ||
-           view.dtype == S24_F64;
-}
-
-static bool has_weights(const s24_file *file)
-{
-    int64_t shape[8];
-    int32_t rank;
-    const char *type;
-    return s24_file_info(file, "weights", shape, &rank, &type) == S24_OK;
-}
-
-/* Whether the name is one of a numbered transformer block, "model.layers.7.mlp.up_proj.weight" or
- * "blk.7.ffn_up.weight". */
-static bool is_in_block(const char *name)
-{
-    static const char *const words[] = {"blk.", "layers.", "layer.", "blocks.", "h."};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        for (const char *at = name; (at = strstr(at, words[i])); at++)
-            if ((at == name || at[-1] == '.') && isdigit((unsigned char)at[strlen(words[i])]))
-                return true;
-    return false;
-}
-
-/* Every matrix of floats; only those in the blocks of a model, if there are any. */
-static bool all_obey(s24_ctx *ctx, const source *s, const char *constraints)
-{
-    int64_t count = s24_file_count(s->file), checked = 0;
-    bool model = false;
-    for (int64_t i = 0; i < count; i++) {
-        const char *name = s24_file_name(s->file, i);
-        model |= is_in_block(name) && is_float_matrix(s->file, name);
+    weights w = weights_of(in->file->file, s, name);
+    if (w.kind == WEIGHTS)
+        return tensor_obeys(in, name, &w);
+    in->none += w.kind == WEIGHTS_NONE;
+    in->outside += w.kind == WEIGHTS_OUTSIDE;
+    if (w.kind == WEIGHTS_LEFT)
+        say("%s: not checked: %s", name, w.why);
+    if (w.kind == WEIGHTS_CLOSED) {
+        say("%s: not checked: weights of type %s, which is not decoded", name, w.why);
+        if (!in->closed++)
+            in->first_closed = must(strdup(name));
     }
-    for (int64_t i = 0; i < count; i++) {
-        const char *name = s24_file_name(s->file, i);
-        if ((model && !is_in_block(name)) || !is_float_matrix(s->file, name))
-            continue;
-        if (!obeys(ctx, s, name, constraints))
-            return false;
-        checked++;
-    }
-    if (model)
-        printf("%s: all %lld matrices of its blocks obey %s\n", s->path, (long long)checked,
-               constraints);
-    return checked || fail("%s: holds no matrix of floats", s->path);
+    return true;
 }
 
-static bool check(s24_ctx *ctx, const source *s, const char *constraints)
+static bool summarise(const inspection *in, bool model)
 {
-    if (s->tensor)
-        return obeys(ctx, s, s->tensor, constraints);
-    if (has_weights(s->file))
-        return obeys(ctx, s, "weights", constraints);
-    return all_obey(ctx, s, constraints);
+    const char *path = in->file->path;
+    if (in->none || in->outside)
+        say("%s: not checked: %lld outside the blocks (embeddings, head), %lld biases, norms and "
+            "the "
+            "like",
+            path, (long long)in->outside, (long long)in->none);
+    if (in->closed)
+        return fail("%s: %lld matrices obey %s, but %lld tensors of weights were not checked, the "
+                    "first is %s: decode the model to F16, BF16 or F32 first",
+                    path, (long long)in->matrices, in->constraints, (long long)in->closed,
+                    in->first_closed);
+    if (!in->matrices)
+        return fail("%s: holds no matrix of floats", path);
+    say("%s: all %lld matrices%s obey %s", path, (long long)in->matrices,
+        model ? " of its blocks" : "", in->constraints);
+    return true;
+}
+
+static bool check(s24_ctx *ctx, const source *file, const char *constraints)
+{
+    inspection in = {.ctx = ctx, .file = file, .constraints = constraints};
+    survey s = weights_survey(file->file);
+    const char *only = file->tensor ? file->tensor : source_has(file, "weights") ? "weights" : NULL;
+    if (only) {
+        weights w = weights_of(file->file, &s, only);
+        return tensor_obeys(&in, only, &w);
+    }
+    bool done = true;
+    for (int64_t i = 0; done && i < s24_file_count(file->file); i++)
+        done = visit(&in, &s, s24_file_name(file->file, i));
+    done = done && summarise(&in, s.model);
+    free(in.first_closed);
+    return done;
 }
 
 int run_check(const args *a)

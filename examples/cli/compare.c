@@ -3,6 +3,7 @@
 #include "message.h"
 #include "outcome.h"
 #include "progress.h"
+#include "text.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@ typedef struct contest {
     layer layer;
     method *methods;
     int count;
+    bool warned;  /* of the calibration, which is the same for all */
     bool chosen;  /* the user named the solvers: one that cannot do it is a failure, not left out */
     outcome best; /* of those that ran so far */
 } contest;
@@ -97,7 +99,9 @@ static void print_number(int width, char style, int digits, double value)
 static void print_row(const contest *c, const char *label, const outcome *o)
 {
     double size = (double)(o->weights.rows * o->weights.cols);
-    printf("%-*s", label_width(c), label);
+    char *clean = text_clean(label);
+    printf("%-*s", label_width(c), clean);
+    free(clean);
     print_number(11, 'f', 6, o->relative_loss);
     print_number(9, 'f', 6, o->test_relative_loss);
     print_number(7, 'f', 2, 100 * (double)o->zeros / size);
@@ -156,6 +160,7 @@ static bool run_method(contest *c, const method *m, const args *a)
         return true; /* cannot honour the constraints, or needs a support that there is not */
     if (status != S24_OK)
         return fail_library("%s", m->label);
+    c->warned = c->warned || outcome_warn(&o, c->layer.calib.path);
     bool done = outcome_measure(&o, &c->layer, a->store);
     if (done)
         report(c, m->label, &o, a->json);

@@ -55,7 +55,7 @@ int run_eval(const args *a)
     double rate;
     progress_start(a->progress);
     bool done = open_inputs(a, &ctx, &model, &t) && product_rate(ctx, &rate) &&
-                evaluate(model, &t, "eval", &e);
+                evaluate(model, &t, &(evaluating){.title = "eval"}, &e);
     if (done)
         report(&t, &e, rate, a->json);
     else if (progress_interrupted())

@@ -1,18 +1,20 @@
 #include "evaluate.h"
 #include "clock.h"
+#include "memory.h"
 #include "message.h"
 #include "progress.h"
+#include "source.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One pass over all rows. */
+/* One pass over rows that are taken together. */
 typedef struct pass {
     llama_model *model;
     const tokens *t;
-    const char *title;
+    const evaluating *how;
     float *h;                 /* activations of all rows */
-    double flops, done_flops; /* of the whole pass; so far */
+    double flops, done_flops; /* of all passes; so far */
 } pass;
 
 bool product_rate(s24_ctx *ctx, double *rate)
@@ -44,7 +46,7 @@ bool evaluate_check(const llama_model *model, const tokens *t, const char *what)
 static bool go_on(pass *p, double flops)
 {
     p->done_flops += flops;
-    progress_show(p->title, "", (int64_t)(p->done_flops / 1e6), (int64_t)(p->flops / 1e6));
+    progress_show(p->how->title, "", (int64_t)(p->done_flops / 1e6), (int64_t)(p->flops / 1e6));
     return !progress_interrupted();
 }
 
@@ -65,7 +67,8 @@ static bool run_block(pass *p, int64_t index)
     llama_block block;
     if (!llama_done(llama_block_load(p->model, index, &block)))
         return false;
-    bool done = true;
+    memory_let_go(p->model->file);
+    bool done = !p->how->adjust || p->how->adjust(p->how->arg, &block);
     for (int64_t r = 0, count; done && r < t->rows; r += count) {
         double flops, head;
         count = rows_in_chunk(t, r);
@@ -95,23 +98,90 @@ static bool run_head(pass *p, double *nll)
                go_on(p, flops);
     }
     llama_head_free(&head);
+    memory_let_go(p->model->file);
     return done;
 }
 
-bool evaluate(llama_model *model, const tokens *t, const char *title, evaluation *e)
+static bool run_rows(pass *p, double *nll)
 {
-    pass p = {.model = model, .t = t, .title = title};
-    const llama_config *c = &model->config;
-    int64_t count = t->rows * (t->length - 1);
+    const tokens *t = p->t;
+    bool done = llama_done(llama_embed(p->model, t->ids, t->rows * t->length, p->h));
+    for (int64_t i = 0; done && i < p->model->config.layers; i++)
+        done = run_block(p, i);
+    return done && run_head(p, nll);
+}
+
+/* ---- Memory ---- */
+
+uint64_t evaluate_bytes(const llama_model *model, const tokens *t, int64_t rows)
+{
+    int64_t hidden = model->config.hidden;
+    int64_t kept = rows * t->length * hidden * (int64_t)sizeof(float) +
+                   t->rows * (t->length - 1) * (int64_t)sizeof(double);
+    return (uint64_t)kept + memory_forward(model, rows, t->length);
+}
+
+/* As many rows at a time as fit, in whole chunks. */
+static int64_t rows_at_once(const llama_model *model, const tokens *t, uint64_t memory)
+{
+    int64_t chunk = llama_chunk(t->length), rows = t->rows;
+    while (memory && rows > chunk && evaluate_bytes(model, t, rows) > memory)
+        rows = (rows / 2 + chunk - 1) / chunk * chunk;
+    return rows;
+}
+
+/* ---- Weights that are not finite ---- */
+
+static bool is_finite(s24_ctx *ctx, const char *name, const s24_mat *view)
+{
+    float *row = must(malloc((size_t)view->cols * sizeof *row + 1));
+    bool finite = true;
+    s24_mat to = {0};
+    s24_mat_rowmajor(&to, row, 1, view->cols, S24_F32);
+    for (int64_t i = 0; finite && i < view->rows; i++) {
+        s24_mat from = rows_of(view, i, 1);
+        if (s24_mat_copy(ctx, &from, &to) != S24_OK)
+            break; /* no floats */
+        for (int64_t j = 0; finite && j < view->cols; j++)
+            finite = isfinite(row[j]) || fail("%s: row %lld, column %lld is %g", name, (long long)i,
+                                              (long long)j, (double)row[j]);
+    }
+    free(row);
+    return finite;
+}
+
+/* Why a loss is not finite: false, having named the first weight that is not. */
+static bool find_fault(const llama_model *model)
+{
+    bool finite = true;
+    for (int64_t i = 0; finite && i < s24_file_count(model->file); i++) {
+        s24_mat view;
+        void *decoded = NULL;
+        const char *name = s24_file_name(model->file, i);
+        if (tensor_view(model->file, name, &view, &decoded))
+            finite = is_finite(model->ctx, name, &view);
+        free(decoded);
+    }
+    return finite && fail("the loss is not finite, though all weights are: activations overflow");
+}
+
+/* ---- All of it ---- */
+
+bool evaluate(llama_model *model, const tokens *t, const evaluating *how, evaluation *e)
+{
+    pass p = {.model = model, .how = how};
+    int64_t count = t->rows * (t->length - 1), most = rows_at_once(model, t, how->memory);
     double block, head, start = now();
+    bool done = true;
     llama_flops(model, t->rows, t->length, &block, &head);
-    p.flops = block * (double)c->layers + head;
-    p.h = must(malloc((size_t)(t->rows * t->length * c->hidden) * sizeof *p.h));
+    p.flops = block * (double)model->config.layers + head;
+    p.h = must(malloc((size_t)(most * t->length * model->config.hidden) * sizeof *p.h));
     double *nll = must(malloc((size_t)count * sizeof *nll));
-    bool done = llama_done(llama_embed(model, t->ids, t->rows * t->length, p.h));
-    for (int64_t i = 0; done && i < c->layers; i++)
-        done = run_block(&p, i);
-    done = done && run_head(&p, nll);
+    for (int64_t r = 0; done && r < t->rows; r += most) {
+        tokens rows = {t->ids + r * t->length, t->rows - r < most ? t->rows - r : most, t->length};
+        p.t = &rows;
+        done = run_rows(&p, nll + r * (t->length - 1));
+    }
     *e = (evaluation){.flops = p.flops};
     for (int64_t i = 0; done && i < count; i++)
         e->mean += nll[i] / (double)count;
@@ -119,5 +189,5 @@ bool evaluate(llama_model *model, const tokens *t, const char *title, evaluation
     progress_clear();
     free(nll);
     free(p.h);
-    return done && (isfinite(e->mean) || fail("the loss is not finite: weights with NaN?"));
+    return done && (isfinite(e->mean) || find_fault(model));
 }

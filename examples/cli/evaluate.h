@@ -10,9 +10,20 @@ typedef struct evaluation {
     double seconds, flops;
 } evaluation;
 
-/* Each row is one sequence; layer by layer over all rows, so that weights are read once. `title` goes
- * with the progress. */
-bool evaluate(llama_model *model, const tokens *t, const char *title, evaluation *e);
+/* How to go about it. */
+typedef struct evaluating {
+    const char *title; /* goes with the progress */
+    uint64_t memory;   /* that all of it may take, evaluate_bytes() at least; 0: no limit */
+    /* Changes the weights of a block that was read, or NULL. */
+    bool (*adjust)(void *arg, llama_block *block);
+    void *arg;
+} evaluating;
+
+/* Each row is one sequence; layer by layer over all rows, or as many as memory allows, so that weights
+ * are read once. The same bits for any number of rows at a time. */
+bool evaluate(llama_model *model, const tokens *t, const evaluating *how, evaluation *e);
+/* The memory it takes outside the library for `rows` rows at a time. */
+uint64_t evaluate_bytes(const llama_model *model, const tokens *t, int64_t rows);
 /* Rows that the model can take at all; `what` names the argument in the message. */
 bool evaluate_check(const llama_model *model, const tokens *t, const char *what);
 /* Operations a second of large products: the best of some. */

@@ -10,7 +10,7 @@
 
 static void print_fact(const char *label, const char *value)
 {
-    printf("%-12s%s\n", label, value ? value : "unknown");
+    say("%-12s%s", label, value ? value : "unknown");
 }
 
 static void print_build(void)
@@ -59,27 +59,30 @@ static void print_tensor(const s24_file *file, const char *name, int width)
                          (long long)shape[i]);
         bytes *= (double)shape[i];
     }
-    printf("%-*s  %-8s  %-20s", width, name, type, text);
+    char size[40] = "";
     if (bits_of(type) > 0)
-        printf("  %9.2f MiB", bytes / (1 << 20));
-    puts("");
+        snprintf(size, sizeof size, "  %9.2f MiB", bytes / (1 << 20));
+    say("%-*s  %-8s  %-20s%s", width, name, type, text, size);
 }
 
-/* Of a long array, as vocabularies are, the first values. */
-static void print_meta(const char *key, const char *value)
+/* Of a long text, as vocabularies, chat templates and records are, the beginning: up to a comma of an array, never a part of a
+ * character. */
+static void print_meta(const char *key, const char *value, bool all)
 {
     enum { ROOM = 200 };
-    size_t length = value ? strlen(value) : 0, shown = length;
-    if (length > ROOM && *value == '[') {
-        for (shown = ROOM; shown > 1 && value[shown - 1] != ','; shown--)
-            ;
-        printf("%s: %.*s ... (%zu bytes)\n", key, (int)shown, value, length);
-    } else {
-        printf("%s: %s\n", key, value ? value : "");
+    size_t length = value ? strlen(value) : 0, shown = ROOM;
+    if (all || length <= ROOM) {
+        say("%s: %s", key, value ? value : "");
+        return;
     }
+    while (*value == '[' && shown > 1 && value[shown - 1] != ',')
+        shown--;
+    while (shown > 1 && (value[shown] & 0xc0) == 0x80)
+        shown--;
+    say("%s: %.*s ... (%zu bytes, --all prints them)", key, (int)shown, value, length);
 }
 
-static void print_file(const s24_file *file)
+static void print_file(const s24_file *file, bool all)
 {
     size_t width = 0;
     const char *key;
@@ -90,7 +93,7 @@ static void print_file(const s24_file *file)
     for (int64_t i = 0; i < s24_file_count(file); i++)
         print_tensor(file, s24_file_name(file, i), (int)width);
     for (int64_t i = 0; (key = s24_file_meta_key(file, i)); i++)
-        print_meta(key, s24_file_meta(file, key));
+        print_meta(key, s24_file_meta(file, key), all);
 }
 
 int run_info(const args *a)
@@ -104,7 +107,7 @@ int run_info(const args *a)
     bool done = context_open(&ctx, a) &&
                 (s24_file_open(ctx, a->operand, &file) == S24_OK || fail_library("info"));
     if (done)
-        print_file(file);
+        print_file(file, a->all);
     s24_file_destroy(file);
     s24_ctx_destroy(ctx);
     return done ? DONE : FAILED;

@@ -1,28 +1,56 @@
 #include "message.h"
 #include "llama.h"
+#include "text.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+static void put_line(FILE *stream, const char *prefix, const char *format, va_list list)
+{
+    char *text = NULL;
+    if (vasprintf(&text, format, list) < 0)
+        text = NULL;
+    char *clean = text_clean(must(text));
+    fprintf(stream, "%s%s\n", prefix, clean);
+    free(clean);
+    free(text);
+}
+
+void say(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    put_line(stdout, "", format, list);
+    va_end(list);
+}
 
 bool fail(const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    fputs("sparse24: ", stderr);
-    vfprintf(stderr, format, list);
-    fputc('\n', stderr);
+    put_line(stderr, "sparse24: ", format, list);
     va_end(list);
     return false;
 }
 
-bool fail_library(const char *format, ...)
+void warn(const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    fputs("sparse24: ", stderr);
-    vfprintf(stderr, format, list);
-    fprintf(stderr, ": %s\n", s24_last_error());
+    put_line(stderr, "sparse24: warning: ", format, list);
     va_end(list);
+}
+
+bool fail_library(const char *format, ...)
+{
+    char *text = NULL;
+    va_list list;
+    va_start(list, format);
+    if (vasprintf(&text, format, list) < 0)
+        text = NULL;
+    va_end(list);
+    fail("%s: %s", (char *)must(text), s24_last_error());
+    free(text);
     return false;
 }
 
@@ -35,9 +63,8 @@ int wrong_usage(const char *command, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    fputs("sparse24: ", stderr);
-    vfprintf(stderr, format, list);
-    fprintf(stderr, "\nTry: sparse24 %s%s--help\n", command ? command : "", command ? " " : "");
+    put_line(stderr, "sparse24: ", format, list);
+    fprintf(stderr, "Try: sparse24 %s%s--help\n", command ? command : "", command ? " " : "");
     va_end(list);
     return WRONG_USAGE;
 }
@@ -45,7 +72,7 @@ int wrong_usage(const char *command, const char *format, ...)
 void *must(void *block)
 {
     if (!block) {
-        fail("out of memory");
+        fputs("sparse24: out of memory\n", stderr);
         exit(FAILED);
     }
     return block;

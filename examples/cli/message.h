@@ -1,4 +1,5 @@
-/* What the program says to people on stderr, and the exit status that goes with it. */
+/* What the program says to people, and the exit status that goes with it. Every text is one line and leaves the terminal
+ * alone, whatever names a file or the command line brought (text_clean()). */
 #ifndef MESSAGE_H
 #define MESSAGE_H
 #include <sparse24/types.h>
@@ -6,10 +7,14 @@
 
 enum { DONE = 0, FAILED = 1, WRONG_USAGE = 2 };
 
+/* A line on stdout. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* One line, "sparse24: text". Returns false, so that `return call() || fail(...)` is one
  * statement. */
 bool fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The same for a call of the library that failed: the library's own text follows. */
+/* The same for what does not stop the work: "sparse24: warning: text". */
+void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* As fail(), for a call of the library that failed: the library's own text follows. */
 bool fail_library(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Whether a call of llama.h is done; if not, its text is printed. */
 bool llama_done(s24_status status);

@@ -29,6 +29,15 @@ s24_status outcome_solve(outcome *o, const layer *l, const method *m)
     return status;
 }
 
+bool outcome_warn(const outcome *o, const char *label)
+{
+    const char *text;
+    if (s24_result_str(o->result, "warning", &text) != S24_OK)
+        return false;
+    warn("%s: %s", label, text);
+    return true;
+}
+
 /* A 16-bit copy of the weights. */
 static bool convert(outcome *o, const layer *l, int32_t dtype)
 {

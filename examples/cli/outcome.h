@@ -25,6 +25,8 @@ typedef struct outcome {
 
 /* Returns the status of s24_solve(); says nothing if that failed. */
 s24_status outcome_solve(outcome *o, const layer *l, const method *m);
+/* Whether the library doubts that its calibration was enough; it is said on stderr. */
+bool outcome_warn(const outcome *o, const char *label);
 /* Convert the weights to `store` (f32, f16, bf16; NULL = f32) and take the numbers. */
 bool outcome_measure(outcome *o, const layer *l, const char *store);
 /* The record as one line of JSON, to be freed; `out` may be NULL. */

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { MAX_PARTS = 8 };
 
@@ -63,9 +65,12 @@ static bool write_parts(s24_file *file, const s24_packed *packed, size_t *bytes)
     for (int32_t i = 0; s24_packed_part(packed, i, &name, NULL, NULL) == S24_OK && name; i++) {
         s24_mat view;
         size_t size;
+        int64_t shape[8];
+        int32_t rank;
         if (s24_packed_part(packed, i, &name, NULL, &size) != S24_OK ||
             s24_packed_matrix(packed, name, &view) != S24_OK ||
-            s24_file_put(file, name, &view, NULL, 0, NULL) != S24_OK)
+            s24_packed_shape(packed, name, shape, &rank) != S24_OK ||
+            s24_file_put(file, name, &view, shape, rank, NULL) != S24_OK)
             return false;
         size_t used = strlen(parts);
         snprintf(parts + used, sizeof parts - used, "%s%s", i ? "," : "", name);
@@ -74,24 +79,108 @@ static bool write_parts(s24_file *file, const s24_packed *packed, size_t *bytes)
     return put_facts(file, packed, parts) && s24_file_commit(file) == S24_OK;
 }
 
-/* The weights, or for a layout of values on a grid the codes that `solve --out` has put beside them. */
+/* The record of the weights: of `solve --out` the file's, of `compress` the line that names the tensor. To be freed; NULL: there
+ * is none. */
+static char *find_record(const source *weights)
+{
+    const char *record = s24_file_meta(weights->file, "sparse24.record");
+    if (record)
+        return must(strdup(record));
+    const char *line = s24_file_meta(weights->file, "sparse24.records");
+    for (; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        char *one = must(strndup(line, strcspn(line, "\n"))), *tensor = record_text(one, "tensor");
+        bool found = tensor && !strcmp(tensor, weights->tensor);
+        free(tensor);
+        if (found)
+            return one;
+        free(one);
+    }
+    return NULL;
+}
+
+/* Where codes are: beside the weights in the file of `solve --out`, in parts.safetensors beside the model of `compress`. */
+typedef struct grid {
+    s24_file *parts; /* NULL: the file of the weights */
+    char *constraints;
+    s24_mat codes, scales, zeros;
+} grid;
+
+static bool open_parts(grid *g, s24_ctx *ctx, const source *weights)
+{
+    struct stat status;
+    const char *slash = strrchr(weights->path, '/');
+    bool folder = !stat(weights->path, &status) && S_ISDIR(status.st_mode);
+    size_t length = folder ? strlen(weights->path) : slash ? (size_t)(slash - weights->path) : 0;
+    char *path = NULL;
+    if (asprintf(&path, "%.*s%sparts.safetensors", (int)length, weights->path, length ? "/" : "") <
+        0)
+        must(NULL);
+    bool done = !access(path, F_OK) && s24_file_open(ctx, path, &g->parts) == S24_OK;
+    free(path);
+    return done;
+}
+
+static bool get_part(const grid *g, const source *weights, const char *part, s24_mat *view)
+{
+    char name[300];
+    if (!g->parts)
+        return s24_file_get(weights->file, part, view) == S24_OK;
+    snprintf(name, sizeof name, "%s.%s", weights->tensor, part);
+    return s24_file_get(g->parts, name, view) == S24_OK;
+}
+
+static bool find_grid(grid *g, s24_ctx *ctx, const source *weights)
+{
+    char *record = find_record(weights);
+    g->constraints = record ? record_text(record, "constraints") : NULL;
+    free(record);
+    return g->constraints &&
+           ((!strcmp(weights->tensor, "weights") && source_has(weights, "codes")) ||
+            open_parts(g, ctx, weights)) &&
+           get_part(g, weights, "codes", &g->codes) && get_part(g, weights, "scales", &g->scales) &&
+           get_part(g, weights, "zeros", &g->zeros);
+}
+
+/* The weights alone did not do, for the reason that the library gave. */
+static bool refuse_codes(const source *weights, const char *reason)
+{
+    const char *tensor = weights->tensor, *end = strrchr(tensor, '.');
+    end = end ? end + 1 : tensor;
+    if (!strcmp(end, "codes") || !strcmp(end, "scales") || !strcmp(end, "zeros"))
+        return fail(
+            "pack %s:%s: codes, scales and zeros are packed together: name the weights that they "
+            "belong to, of the model beside parts.safetensors or of `solve --out`",
+            weights->path, tensor);
+    const char *where =
+        "; codes lie beside weights that `solve --out` or `compress` wrote under a grid";
+    bool about_codes = strstr(reason, "needs codes") || strstr(reason, " holds ");
+    return fail("%s:%s: %s%s", weights->path, tensor, reason, about_codes ? where : "");
+}
+
+/* The weights, or for a layout of values on a grid the codes beside them. */
 static bool make_packed(s24_ctx *ctx, const source *weights, const s24_mat *kept,
                         const char *layout, s24_packed **packed)
 {
-    s24_mat codes, scales, zeros, outliers;
+    grid g = {0};
+    s24_mat outliers;
+    const char *path = weights->path, *tensor = weights->tensor;
     s24_status status = s24_pack(ctx, &weights->view, kept, layout, packed);
-    const char *record = s24_file_meta(weights->file, "sparse24.record");
-    if ((status == S24_E_UNSUPPORTED || status == S24_E_DTYPE) && record &&
-        s24_file_get(weights->file, "codes", &codes) == S24_OK &&
-        s24_file_get(weights->file, "scales", &scales) == S24_OK &&
-        s24_file_get(weights->file, "zeros", &zeros) == S24_OK) {
-        if (s24_file_get(weights->file, "outliers", &outliers) == S24_OK)
-            return fail("%s: has outliers, which codes do not hold", weights->path);
-        char *grid = record_text(record, "constraints");
-        status = s24_pack_codes(ctx, grid ? grid : "", &codes, &scales, &zeros, layout, packed);
-        free(grid);
-    }
-    return status == S24_OK || fail_library("%s:%s", weights->path, weights->tensor);
+    char *reason = must(strdup(s24_last_error()));
+    bool done = true;
+    if (status != S24_E_UNSUPPORTED && status != S24_E_DTYPE)
+        done = status == S24_OK || fail_library("%s:%s", path, tensor);
+    else if (!find_grid(&g, ctx, weights))
+        done = refuse_codes(weights, reason);
+    else if (get_part(&g, weights, "outliers", &outliers))
+        done = fail("%s:%s: has outliers, which codes do not hold", path, tensor);
+    else
+        done = s24_pack_codes(ctx, g.constraints, &g.codes, &g.scales, &g.zeros, layout, packed) ==
+                   S24_OK ||
+               fail_library("%s:%s", path, tensor);
+    s24_file_destroy(g.parts);
+    free(g.constraints);
+    free(reason);
+    return done;
 }
 
 int run_pack(const args *a)
@@ -109,8 +198,8 @@ int run_pack(const args *a)
                 output_create(&file, ctx, a->out, inputs, 2) &&
                 (write_parts(file, packed, &bytes) || fail_library("--out %s", a->out));
     if (done)
-        printf("%s: %lld x %lld in %zu bytes of %s\n", a->out, (long long)weights.view.rows,
-               (long long)weights.view.cols, bytes, a->layout);
+        say("%s: %lld x %lld in %zu bytes of %s", a->out, (long long)weights.view.rows,
+            (long long)weights.view.cols, bytes, a->layout);
     s24_file_destroy(file);
     s24_packed_destroy(packed);
     source_close(&mask);

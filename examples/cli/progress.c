@@ -36,6 +36,11 @@ void progress_start(bool wanted)
     sigaction(SIGTERM, &action, NULL);
 }
 
+bool progress_shown(void)
+{
+    return bar.shown;
+}
+
 bool progress_interrupted(void)
 {
     return interrupted;

@@ -11,6 +11,8 @@ void progress_start(bool wanted);
 /* Show the progress of this solver's next solve under `title`, and let signals cancel it. solver
  * NULL ends that. */
 void progress_watch(s24_solver *solver, const char *title);
+/* Whether anything is shown at all. */
+bool progress_shown(void);
 void progress_show(const char *title, const char *phase, int64_t step, int64_t total);
 /* What is shown from now on is the part [from, to] of one long job, whose time counts from the first
  * such call; to = 0 ends that. */

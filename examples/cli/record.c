@@ -1,10 +1,13 @@
 #include "record.h"
 #include "message.h"
+#include "text.h"
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SPACE " \t\r\n"
 
 /* Past the string that begins at s. */
 static char *skip_string(char *s)
@@ -35,7 +38,8 @@ static char *skip_value(char *s)
 static char *find_member(char *record, const char *key, char **end)
 {
     size_t length = strlen(key);
-    for (char *s = record + strspn(record, " {"); *s == '"'; s = *end + strspn(*end, " ,")) {
+    for (char *s = record + strspn(record, SPACE "{"); *s == '"';
+         s = *end + strspn(*end, SPACE ",")) {
         char *name_end = skip_string(s);
         *end = skip_value(name_end);
         if ((size_t)(name_end - s) == length + 2 && !strncmp(s + 1, key, length))
@@ -60,7 +64,11 @@ char *record_drop(char *record, const char *key)
 
 char *record_drop_volatile(char *record)
 {
-    return record_drop(record_drop(record_drop(record, "seconds"), "peak_bytes"), "threads");
+    static const char *const fields[] = {"seconds", "peak_bytes", "threads", "isa"};
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        record = record_drop(record, fields[i]);
+    return record;
 }
 
 /* `value` is JSON already. */
@@ -68,7 +76,7 @@ static char *put(char *record, const char *key, const char *value)
 {
     record = record_drop(record, key);
     size_t used = (size_t)(strrchr(record, '}') - record);
-    while (record[used - 1] == ' ')
+    while (strchr(SPACE, record[used - 1]))
         used--;
     const char *comma = record[used - 1] == '{' ? "" : ",";
     size_t size = used + strlen(key) + strlen(value) + 8;
@@ -91,20 +99,31 @@ char *record_put_number(char *record, const char *key, double value)
     return put(record, key, text);
 }
 
-char *record_put_text(char *record, const char *key, const char *value)
+/* As a JSON string, to be freed. A byte that is no UTF-8, as in some paths, becomes \udcXX, from which
+ * Python's os.fsencode() makes it again. */
+static char *quote(const char *value)
 {
     char *quoted = must(malloc(6 * strlen(value) + 3)), *q = quoted;
     *q++ = '"';
     for (const char *s = value; *s; s++) {
-        if ((unsigned char)*s < ' ') {
-            q += sprintf(q, "\\u%04x", *s);
+        size_t length = text_character(s);
+        if (!length || (unsigned char)*s < ' ') {
+            q += sprintf(q, "\\u%s%02x", length ? "00" : "dc", (unsigned char)*s);
             continue;
         }
         if (strchr("\"\\", *s))
             *q++ = '\\';
-        *q++ = *s;
+        memcpy(q, s, length);
+        q += length;
+        s += length - 1;
     }
     strcpy(q, "\"");
+    return quoted;
+}
+
+char *record_put_text(char *record, const char *key, const char *value)
+{
+    char *quoted = quote(value);
     record = put(record, key, quoted);
     free(quoted);
     return record;
@@ -117,7 +136,7 @@ static const char *find_value(const char *record, const char *key)
     if (!member)
         return NULL;
     char *value = skip_string(member);
-    return value + strspn(value, " :");
+    return value + strspn(value, SPACE ":");
 }
 
 double record_number(const char *record, const char *key)

@@ -24,9 +24,9 @@ static void print_summary(const outcome *o, const layer *l, const args *a)
 {
     double size = (double)(o->weights.rows * o->weights.cols);
     const char *stop = text_of(o, "stop");
-    printf("%-13s%s\n", "solver", text_of(o, "solver"));
-    printf("%-13s%s\n", "options", text_of(o, "options"));
-    printf("%-13s%s\n", "constraints", text_of(o, "constraints"));
+    say("%-13s%s", "solver", text_of(o, "solver"));
+    say("%-13s%s", "options", text_of(o, "options"));
+    say("%-13s%s", "constraints", text_of(o, "constraints"));
     printf("%-13s%lld x %lld, %lld zeros (%.2f %%)\n", "weights", (long long)o->weights.rows,
            (long long)o->weights.cols, (long long)o->zeros, 100 * (double)o->zeros / size);
     printf("%-13s%.6g relative error on %lld rows\n", "calibration", o->relative_loss,
@@ -40,7 +40,7 @@ static void print_summary(const outcome *o, const layer *l, const args *a)
         printf("%-13s%s\n", "stopped by", stop);
     printf("%-13s%.2f\n", "seconds", o->seconds);
     if (a->out)
-        printf("%-13s%s\n", "written", a->out);
+        say("%-13s%s", "written", a->out);
 }
 
 static void report(const outcome *o, const layer *l, const args *a)
@@ -59,7 +59,16 @@ static bool solve(outcome *o, const layer *l, const method *m)
     s24_status status = outcome_solve(o, l, m);
     if (status != S24_OK && progress_interrupted())
         return fail("interrupted");
-    return status == S24_OK || fail_library("%s", m->label);
+    if (status != S24_OK)
+        return fail_library("%s", m->label);
+    outcome_warn(o, l->calib.path);
+    return true;
+}
+
+static bool open_method(method *m, const layer *l, const args *a)
+{
+    const char *name = a->solver ? a->solver : default_solver(l->ctx, l->problem);
+    return method_open(m, l->ctx, name, name, a->options);
 }
 
 int run_solve(const args *a)
@@ -69,7 +78,7 @@ int run_solve(const args *a)
     outcome o = {0};
     s24_file *file = NULL;
     progress_start(a->progress);
-    bool done = layer_open(&l, a) && method_open(&m, l.ctx, a->solver, a->solver, a->options) &&
+    bool done = layer_open(&l, a) && open_method(&m, &l, a) &&
                 (!a->out || output_open(&file, &l, a->out)) && layer_calibrate(&l) &&
                 solve(&o, &l, &m) && outcome_measure(&o, &l, a->store) &&
                 (!file || outcome_write(&o, file, a->out));

@@ -63,6 +63,19 @@ static int32_t rank_of(const s24_file *file, const char *name)
     return rank;
 }
 
+bool source_has(const source *s, const char *name)
+{
+    return rank_of(s->file, name) >= 0;
+}
+
+/* As `solve --out` calls it; NULL: there is no such name. */
+static const char *usual_tensor(const char *what)
+{
+    return !strcmp(what, "--mask")                               ? "mask"
+           : !strcmp(what, "--weights") || !strcmp(what, "pack") ? "weights"
+                                                                 : NULL;
+}
+
 /* No tensor was named: take the only one of such a rank, or say which ones there are. */
 static bool only_tensor(source *s, const char *what, int32_t lowest, int32_t highest)
 {
@@ -81,6 +94,12 @@ static bool only_tensor(source *s, const char *what, int32_t lowest, int32_t hig
     }
     if (found == 1)
         return true;
+    const char *usual = usual_tensor(what);
+    if (usual && source_has(s, usual)) {
+        free(s->tensor);
+        s->tensor = must(strdup(usual));
+        return true;
+    }
     snprintf(ranks, sizeof ranks, lowest < highest ? "%d or %d" : "%d", (int)lowest, (int)highest);
     if (!found)
         return fail("%s %s: holds no tensor of rank %s", what, s->path, ranks);

@@ -21,11 +21,13 @@ bool is_block_type(const char *type);
  * over a split. */
 bool source_open_file(source *s, s24_ctx *ctx, const char *what, const char *text);
 /* The same and borrow the tensor, whose rank must be 2 or, if `folded`, at least 2. Without a
- * name: the only one of rank 2. */
+ * name: the only one of rank 2, or among several the one that `solve --out` writes for this purpose: "weights", "mask". */
 bool source_open(source *s, s24_ctx *ctx, const char *what, const char *text, bool folded);
 /* The same for tensors of rank `lowest` or above, whose rank is returned; without a name the only one of them. */
 bool source_open_ranks(source *s, s24_ctx *ctx, const char *what, const char *text, int32_t lowest,
                        int32_t *rank);
+/* Whether the file has a tensor of that name. */
+bool source_has(const source *s, const char *name);
 void source_close(source *s);
 
 /* Rows [first, first + count) of a view, without a copy. */

@@ -1,6 +1,8 @@
 #include "activations.h"
 #include "message.h"
+#include "paths.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,19 +23,33 @@ uint64_t activations_bytes(int kind, int64_t tokens, int64_t width)
     return size[kind] * (uint64_t)tokens * (uint64_t)width;
 }
 
-/* The name goes at once: nothing is left behind however the program ends. */
+/* A file that never had a name or, where the file system knows none such, loses it at once: nothing is
+ * left behind however the program ends. */
+static int open_nameless(const char *folder)
+{
+    int file = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (file >= 0)
+        return file;
+    char *path = path_join(folder, ".activations-XXXXXX");
+    file = mkostemp(path, O_CLOEXEC);
+    if (file >= 0)
+        unlink(path);
+    free(path);
+    return file;
+}
+
+/* Not 0 to 2, which are free if the program was started so: what is printed would go into the data. */
 static bool open_file(activations *a, const char *folder)
 {
-    char path[4096];
-    if (snprintf(path, sizeof path, "%s/.activations-XXXXXX", folder) >= (int)sizeof path)
-        return fail("--activations disk: the path %s is too long", folder);
-    a->file = mkstemp(path);
-    if (a->file < 0) {
-        a->file = 0;
-        return fail("--activations disk: %s: %s", path, strerror(errno));
-    }
-    unlink(path);
-    return true;
+    int made = open_nameless(folder);
+    a->file = made >= 0 && made <= STDERR_FILENO ? fcntl(made, F_DUPFD_CLOEXEC, 3) : made;
+    int reason = errno;
+    if (made >= 0 && a->file != made)
+        close(made);
+    if (a->file >= 0)
+        return true;
+    a->file = 0;
+    return fail("--activations disk: %s: %s", folder, strerror(reason));
 }
 
 bool activations_open(activations *a, s24_ctx *ctx, int kind, const char *folder, int64_t tokens,

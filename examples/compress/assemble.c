@@ -1,55 +1,23 @@
 #include "assemble.h"
+#include "label.h"
 #include "message.h"
+#include "paths.h"
 #include "progress.h"
 #include "record.h"
+#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-static char *join(const char *folder, const char *name)
-{
-    size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = must(malloc(size));
-    snprintf(path, size, "%s/%s", folder, name);
-    return path;
-}
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-static bool is_folder(const char *path)
-{
-    struct stat s;
-    return !stat(path, &s) && S_ISDIR(s.st_mode);
-}
-
-char *assemble_model_path(const char *path, const char *out)
-{
-    return is_folder(path) ? must(strdup(out)) : join(out, base_name(path));
-}
-
-/* Directory entries are on disk when the folder is. */
-static bool sync_folder(const char *path)
-{
-    int file = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = file >= 0 && !fsync(file);
-    if (!done)
-        fail("%s: %s", path, strerror(errno));
-    if (file >= 0)
-        close(file);
-    return done;
-}
+#define RECORDS "records.jsonl"
+#define PARTS "parts.safetensors"
 
 /* ---- The model ---- */
 
 typedef struct writing {
+    const assembly *a;
     const llama_model *model;
     const checkpoint *c;
     s24_file *out, *parts; /* parts: made when the first one is met */
@@ -123,19 +91,131 @@ static char *stable_records(const char *const *records, int count)
     return text;
 }
 
-static bool write_model(writing *w, const char *format, const char *path,
-                        const char *const *records, int count)
+static bool is_model_folder(const assembly *a)
 {
-    char *lines = stable_records(records, count);
-    bool done = (s24_file_create(w->model->ctx, path, format, &w->out) == S24_OK &&
-                 s24_file_copy_meta(w->out, w->model->file) == S24_OK &&
-                 s24_file_set_meta(w->out, "sparse24.records", lines) == S24_OK &&
-                 s24_file_set_meta(w->out, "sparse24.settings", w->c->settings) == S24_OK) ||
-                fail_library("%s", path);
+    return a->origin->folder && !a->model->config.gguf;
+}
+
+/* A new file or folder with all but tensors. */
+static bool begin_model(writing *w, const char *path)
+{
+    const char *format = is_model_folder(w->a)   ? "folder"
+                         : w->model->config.gguf ? "gguf"
+                                                 : "safetensors";
+    return (s24_file_create(w->model->ctx, path, format, &w->out) == S24_OK &&
+            s24_file_copy_meta(w->out, w->model->file) == S24_OK) ||
+           fail_library("%s", path);
+}
+
+bool assemble_check(const assembly *a)
+{
+    writing w = {.a = a, .model = a->model, .c = a->c};
+    char *path = checkpoint_path(a->c, ".sparse24-check");
+    bool done = begin_model(&w, path) &&
+                (s24_file_check_copy(w.out, a->model->file) == S24_OK || fail_library("--out"));
+    s24_file_destroy(w.out);
+    free(path);
+    return done;
+}
+
+static int is_gguf(const struct dirent *entry)
+{
+    return path_ends_with(entry->d_name, ".gguf");
+}
+
+char *assemble_model_path(const assembly *a, const char *folder)
+{
+    struct dirent **names;
+    if (is_model_folder(a))
+        return must(strdup(folder));
+    if (!a->model->config.gguf)
+        return path_join(folder, path_name(a->origin->files->path));
+    int count = scandir(folder, &names, is_gguf, alphasort);
+    char *path = count > 0 ? path_join(folder, names[0]->d_name) : must(strdup(folder));
+    for (int i = 0; i < count; i++)
+        free(names[i]);
+    if (count >= 0)
+        free(names);
+    return path;
+}
+
+/* ---- What it is called ---- */
+
+/* The type of a tensor in the source, and as it will be written. */
+static bool types_of(void *from, const char *name, const char **before, const char **after)
+{
+    writing *w = from;
+    s24_file *block;
+    if (!find_block(w, name, &block))
+        return false;
+    return (s24_file_info(w->model->file, name, NULL, NULL, before) == S24_OK &&
+            s24_file_info(block ? block : w->model->file, name, NULL, NULL, after) == S24_OK) ||
+           fail_library("%s", name);
+}
+
+/* The name of a GGUF file and its general.file_type follow the type that most weights have. */
+static bool name_model(writing *w, const char *folder, char **path, const char **file_type)
+{
+    const origin_file *source = w->a->origin->files;
+    label l = {0};
+    *file_type = NULL;
+    while (w->model->config.gguf && !path_ends_with(source->path, ".gguf") &&
+           source < w->a->origin->files + w->a->origin->count - 1)
+        source++;
+    if (is_model_folder(w->a)) {
+        *path = must(strdup(folder));
+        return true;
+    }
+    if (w->model->config.gguf && !label_types(&l, w->model->file, types_of, w))
+        return false;
+    char *name = label_name(&l, path_name(source->path));
+    *path = path_join(folder, name);
+    *file_type = label_file_type(&l);
+    free(name);
+    return true;
+}
+
+/* The types of the whole where they are told: both names of config.json, the older one if there is
+ * neither. */
+static bool set_types(writing *w, const char *file_type)
+{
+    static const char *const keys[] = {"config.dtype", "config.torch_dtype"};
+    bool done = !file_type || s24_file_set_meta(w->out, LABEL_FILE_TYPE, file_type) == S24_OK;
+    bool wanted = w->a->store && !w->model->config.gguf,
+         none = !s24_file_meta(w->model->file, *keys);
+    for (int i = 0; done && wanted && i < 2; i++)
+        if (s24_file_meta(w->model->file, keys[i]) || (i && none))
+            done = s24_file_set_meta(w->out, keys[i], label_dtype(w->a->store)) == S24_OK;
+    return done || fail_library("%s", w->a->out);
+}
+
+/* What was in several parts is one file now. */
+static bool drop_parts(writing *w)
+{
+    static const char *const keys[] = {"split.no", "split.count", "split.tensors.count"};
+    bool done = true;
+    for (int i = 0; done && i < 3; i++)
+        done = !s24_file_meta(w->model->file, keys[i]) ||
+               s24_file_set_meta(w->out, keys[i], NULL) == S24_OK;
+    return done || fail_library("%s", w->a->out);
+}
+
+static bool write_model(writing *w, const char *folder, const char *const *records, int count)
+{
+    const char *file_type;
+    char *path, *lines;
+    if (!name_model(w, folder, &path, &file_type))
+        return false;
+    lines = stable_records(records, count);
+    bool done = begin_model(w, path) && set_types(w, file_type) && drop_parts(w) &&
+                ((s24_file_set_meta(w->out, "sparse24.records", lines) == S24_OK &&
+                  s24_file_set_meta(w->out, "sparse24.settings", w->c->settings) == S24_OK) ||
+                 fail_library("%s", path));
     done = done && put_tensors(w);
     done = done && (s24_file_commit(w->out) == S24_OK || fail_library("%s", path));
     s24_file_destroy(w->out);
     free(lines);
+    free(path);
     return done;
 }
 
@@ -143,7 +223,7 @@ static bool write_model(writing *w, const char *format, const char *path,
 
 static bool put_part(writing *w, const char *folder, s24_file *block, const char *name)
 {
-    char *path = join(folder, "parts.safetensors");
+    char *path = path_join(folder, PARTS);
     bool done =
         (w->parts || s24_file_create(w->model->ctx, path, "safetensors", &w->parts) == S24_OK) &&
         s24_file_put_stored(w->parts, block, name) == S24_OK;
@@ -167,19 +247,19 @@ static bool write_parts(writing *w, const char *folder)
         }
         s24_file_destroy(block);
     }
-    done = done && (!w->parts || s24_file_commit(w->parts) == S24_OK ||
-                    fail_library("%s/parts.safetensors", folder));
+    done = done &&
+           (!w->parts || s24_file_commit(w->parts) == S24_OK || fail_library("%s/" PARTS, folder));
     s24_file_destroy(w->parts);
     return done;
 }
 
 static bool write_records(const char *folder, const char *const *records, int count)
 {
-    char *path = join(folder, "records.jsonl");
+    char *path = path_join(folder, RECORDS);
     FILE *file = fopen(path, "w");
     for (int i = 0; file && i < count; i++)
         fprintf(file, "%s\n", records[i]);
-    bool done = file && !ferror(file) && !fflush(file) && !fsync(fileno(file));
+    bool done = file && !ferror(file) && !fflush(file) && path_sync(fileno(file));
     if (file)
         done = !fclose(file) && done;
     if (!done)
@@ -188,21 +268,27 @@ static bool write_records(const char *folder, const char *const *records, int co
     return done;
 }
 
-bool assemble(const llama_model *model, const char *path, const checkpoint *c, const char *out,
-              const char *const *records, int count)
+/* In place of an empty folder, whose mode stays, or of nothing. */
+static bool appear(const assembly *a, const char *folder)
 {
-    writing w = {.model = model, .c = c, .layer = -1};
-    const char *format = is_folder(path) ? "folder" : model->config.gguf ? "gguf" : "safetensors";
-    char *folder = checkpoint_path(c, "model"), *place = assemble_model_path(path, folder);
+    struct stat s;
+    if (!origin_check(a->origin) || !path_sync_folder(folder))
+        return false;
+    return ((stat(a->out, &s) || !chmod(folder, s.st_mode & 07777)) && !rename(folder, a->out)) ||
+           fail("--out %s: %s", a->out, strerror(errno));
+}
+
+bool assemble(const assembly *a, const char *const *records, int count)
+{
+    writing w = {.a = a, .model = a->model, .c = a->c, .layer = -1};
+    char *folder = checkpoint_path(a->c, "model");
     checkpoint_remove(folder); /* what a run that was killed here left */
     bool done =
-        (is_folder(path) || !mkdir(folder, 0777) || fail("%s: %s", folder, strerror(errno))) &&
-        write_model(&w, format, place, records, count) && write_parts(&w, folder) &&
-        write_records(folder, records, count) && sync_folder(folder) &&
-        (!rename(folder, out) || fail("--out %s: %s", out, strerror(errno)));
+        (is_model_folder(a) || !mkdir(folder, 0777) || fail("%s: %s", folder, strerror(errno))) &&
+        write_model(&w, folder, records, count) && write_parts(&w, folder) &&
+        write_records(folder, records, count) && appear(a, folder);
     s24_file_destroy(w.block);
     progress_clear();
-    free(place);
     free(folder);
     return done;
 }

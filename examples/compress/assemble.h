@@ -4,12 +4,22 @@
 #define ASSEMBLE_H
 #include "checkpoint.h"
 #include "llama.h"
+#include "origin.h"
 
+typedef struct assembly {
+    const llama_model *model; /* the source */
+    const origin *origin;     /* its files, which must not have changed */
+    const checkpoint *c;
+    const char *out;
+    int32_t store; /* as in settings */
+} assembly;
+
+/* Whether everything beside the tensors can be carried over: to be asked before hours of work. */
+bool assemble_check(const assembly *a);
 /* Write `out`, a folder: the model in the container of the source, records.jsonl, and
  * parts.safetensors when results have further parts. It appears at once, complete. */
-bool assemble(const llama_model *model, const char *path, const checkpoint *c, const char *out,
-              const char *const *records, int count);
-/* Where the model lies in `out`: the folder itself or a file in it. To be freed. */
-char *assemble_model_path(const char *path, const char *out);
+bool assemble(const assembly *a, const char *const *records, int count);
+/* Where the model lies in such a folder: the folder itself or the file in it. To be freed. */
+char *assemble_model_path(const assembly *a, const char *folder);
 
 #endif

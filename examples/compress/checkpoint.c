@@ -1,5 +1,8 @@
 #include "checkpoint.h"
+#include "block.h"
 #include "message.h"
+#include "paths.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -11,19 +14,17 @@
 #include <unistd.h>
 
 #define LOCK "sparse24.lock"
+#define BLOCK "block-"
 
 char *checkpoint_path(const checkpoint *c, const char *name)
 {
-    size_t size = strlen(c->folder) + strlen(name) + 2;
-    char *path = must(malloc(size));
-    snprintf(path, size, "%s/%s", c->folder, name);
-    return path;
+    return path_join(c->folder, name);
 }
 
 static char *block_path(const checkpoint *c, int block)
 {
     char name[40];
-    snprintf(name, sizeof name, "block-%05d.safetensors", block);
+    snprintf(name, sizeof name, BLOCK "%05d.safetensors", block);
     return checkpoint_path(c, name);
 }
 
@@ -32,16 +33,28 @@ static bool exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+static bool lock(int file)
+{
+    int answer;
+    do
+        answer = flock(file, LOCK_EX | LOCK_NB);
+    while (answer && errno == EINTR);
+    return !answer;
+}
+
 /* The kernel lets the lock go with the process, however that ends. */
 static bool take_lock(checkpoint *c)
 {
     char *path = checkpoint_path(c, LOCK);
-    bool done = true;
-    c->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (c->lock < 0)
-        done = fail("%s: %s", path, strerror(errno));
-    else if (flock(c->lock, LOCK_EX | LOCK_NB))
-        done = fail("%s: another process is working there", c->folder);
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    bool done = (file >= 0 && lock(file)) ||
+                fail("%s: %s", file < 0 ? path : c->folder,
+                     file >= 0 && errno == EWOULDBLOCK ? "another process is working there"
+                                                       : strerror(errno));
+    if (done)
+        c->lock = file;
+    else if (file >= 0)
+        close(file);
     free(path);
     return done;
 }
@@ -56,111 +69,87 @@ static bool has_lock(const checkpoint *c)
     return has;
 }
 
-/* Name the first line that differs. */
-static bool same_settings(const checkpoint *c, const char *theirs)
-{
-    const char *a = c->settings, *b = theirs;
-    while (*a || *b) {
-        size_t n = strcspn(a, "\n"), k = strcspn(b, "\n");
-        if (n != k || strncmp(a, b, n))
-            return fail("--resume: %s was begun with \"%.*s\", now it is \"%.*s\"", c->folder,
-                        (int)k, b, (int)n, a);
-        a += n + (a[n] == '\n');
-        b += k + (b[k] == '\n');
-    }
-    return true;
-}
-
 static bool open_block(const checkpoint *c, int block, s24_file **file)
 {
     char *path = block_path(c, block);
-    bool done = s24_file_open(c->ctx, path, file) == S24_OK || fail_library("%s", path);
-    const char *theirs = done ? s24_file_meta(*file, "settings") : NULL;
-    if (done && !theirs)
-        done = fail("%s: it is not from sparse24 compress", path);
-    done = done && same_settings(c, theirs);
+    bool done = block_open(c->ctx, path, c->folder, c->settings, file);
     free(path);
     return done;
 }
 
-static bool begin(checkpoint *c, bool resume)
+/* What is in the folder: blocks, or what a killed writer left, which goes. */
+static bool look_into(const checkpoint *c, bool *blocks)
 {
-    if (mkdir(c->folder, 0777) && !(errno == EEXIST && has_lock(c)))
+    struct dirent *entry;
+    DIR *folder = opendir(c->folder);
+    if (!folder)
         return fail("%s: %s", c->folder, strerror(errno));
-    if (!take_lock(c))
-        return false;
-    char *first = block_path(c, 0);
-    bool done = resume || !exists(first) ||
-                fail("%s holds an unfinished run: go on with --resume, or remove it", c->folder);
-    free(first);
-    return done;
+    *blocks = false;
+    while ((entry = readdir(folder))) {
+        const char *name = entry->d_name;
+        *blocks |= !strncmp(name, BLOCK, sizeof BLOCK - 1);
+        if (strncmp(name, ".sparse24-", 10) && strncmp(name, ".activations-", 13))
+            continue;
+        char *path = checkpoint_path(c, name);
+        checkpoint_remove(path);
+        free(path);
+    }
+    closedir(folder);
+    return true;
 }
 
-bool checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, const char *asked, bool resume)
+static bool begin(checkpoint *c, bool resume)
+{
+    if (!path_make_parents(c->folder))
+        return false;
+    if (mkdir(c->folder, 0777) && !(errno == EEXIST && has_lock(c)))
+        return fail("%s: %s", c->folder, strerror(errno));
+    if (!take_lock(c) || !look_into(c, &c->begun))
+        return false;
+    return resume || !c->begun ||
+           fail("%s holds an unfinished run: go on with --resume, or remove it", c->folder);
+}
+
+bool checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool resume)
 {
     size_t length = strlen(out);
     while (length > 1 && out[length - 1] == '/')
         length--;
-    *c = (checkpoint){.ctx = ctx, .lock = -1, .settings = must(strdup(asked))};
+    *c = (checkpoint){.ctx = ctx, .lock = -1};
     c->folder = must(malloc(length + 8));
     snprintf(c->folder, length + 8, "%.*s.part", (int)length, out);
     return begin(c, resume);
 }
 
-/* ---- One block ---- */
-
-static bool put_parts(s24_file *file, const matrix *m)
+/* All of them, so that nothing is found out after hours. */
+bool checkpoint_settings(checkpoint *c, const char *asked)
 {
-    char name[600];
-    const char *part;
-    int32_t kind;
-    for (int32_t i = 0; (part = s24_result_name(m->result, i, &kind)); i++) {
-        s24_mat mat;
-        if (kind != S24_RESULT_MATRIX || !strcmp(part, "weights") || !strcmp(part, "mask"))
-            continue;
-        snprintf(name, sizeof name, "%s.%s", m->tensor, part);
-        if (s24_result_matrix(m->result, part, &mat) != S24_OK ||
-            s24_file_put(file, name, &mat, NULL, 2, NULL) != S24_OK)
-            return false;
+    struct dirent **names;
+    c->settings = must(strdup(asked));
+    int count = scandir(c->folder, &names, NULL, alphasort);
+    if (count < 0)
+        return fail("%s: %s", c->folder, strerror(errno));
+    bool done = true;
+    for (int i = 0; i < count; i++) {
+        int block;
+        s24_file *file = NULL;
+        if (done && sscanf(names[i]->d_name, BLOCK "%d", &block) == 1)
+            done = open_block(c, block, &file);
+        s24_file_destroy(file);
+        free(names[i]);
     }
-    return true;
-}
-
-static bool put_matrix(s24_file *file, const settings *s, const matrix *m)
-{
-    char key[600];
-    s24_mat v = matrix_stored(m);
-    snprintf(key, sizeof key, "record.%s", m->tensor);
-    return s24_file_put(file, m->tensor, &v, NULL, 2, matrix_type(s)) == S24_OK &&
-           s24_file_set_meta(file, key, m->record) == S24_OK && put_parts(file, m);
-}
-
-bool checkpoint_save(const checkpoint *c, int block, const settings *s, const matrix *matrices,
-                     int count)
-{
-    char *path = block_path(c, block);
-    s24_file *file = NULL;
-    bool done = s24_file_create(c->ctx, path, "safetensors", &file) == S24_OK &&
-                s24_file_set_meta(file, "settings", c->settings) == S24_OK;
-    for (int i = 0; done && i < count; i++)
-        done = !matrices[i].constraints || put_matrix(file, s, matrices + i);
-    done = (done && s24_file_commit(file) == S24_OK) || fail_library("%s", path);
-    s24_file_destroy(file);
-    free(path);
+    free(names);
     return done;
 }
 
-static bool get_matrix(const s24_file *file, matrix *m)
+/* ---- One block ---- */
+
+bool checkpoint_save(const checkpoint *c, int block, const matrix *matrices, int count)
 {
-    char key[600];
-    snprintf(key, sizeof key, "record.%s", m->tensor);
-    const char *record = s24_file_meta(file, key);
-    if (!record)
-        return fail("--resume: the file of block %d has no record of %s", m->layer, m->tensor);
-    m->record = must(strdup(record));
-    m->v = must(malloc((size_t)(m->w.rows * m->w.cols) * sizeof(float)));
-    s24_mat v = matrix_stored(m);
-    return s24_file_read(file, m->tensor, &v) == S24_OK || fail_library("--resume");
+    char *path = block_path(c, block);
+    bool done = block_write(c->ctx, path, c->settings, matrices, count);
+    free(path);
+    return done;
 }
 
 bool checkpoint_load(const checkpoint *c, int block, matrix *matrices, int count, bool *found)
@@ -171,9 +160,7 @@ bool checkpoint_load(const checkpoint *c, int block, matrix *matrices, int count
     free(path);
     if (!*found)
         return true;
-    bool done = open_block(c, block, &file);
-    for (int i = 0; done && i < count; i++)
-        done = !matrices[i].constraints || get_matrix(file, matrices + i);
+    bool done = open_block(c, block, &file) && block_read(c->ctx, file, matrices, count);
     s24_file_destroy(file);
     return done;
 }
@@ -193,17 +180,19 @@ static int remove_entry(const char *path, const struct stat *s, int kind, struct
     return remove(path);
 }
 
-void checkpoint_remove(const char *path)
+bool checkpoint_remove(const char *path)
 {
-    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return !nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) || errno == ENOENT;
 }
 
 void checkpoint_close(checkpoint *c, bool remove)
 {
+    bool blocks = true;
     if (!c->folder)
         return;
-    if (remove)
-        checkpoint_remove(c->folder);
+    if (c->lock >= 0 && (remove || (look_into(c, &blocks) && !blocks)) &&
+        !checkpoint_remove(c->folder))
+        warn("%s is not needed any more, but cannot be removed: %s", c->folder, strerror(errno));
     if (c->lock >= 0)
         close(c->lock);
     free(c->folder);

@@ -1,4 +1,6 @@
 #include "matrix.h"
+#include "codes.h"
+#include "layer.h"
 #include "message.h"
 #include "progress.h"
 #include "record.h"
@@ -16,16 +18,22 @@ static bool is_set(const char *options, const char *what)
     return options && strstr(options, what);
 }
 
-static bool create_solver(s24_solver **solver, const matrix *m, const settings *s)
+bool matrix_has_parts(const matrix *m)
 {
-    bool grid_or_rank = strstr(m->constraints, "int") || strstr(m->constraints, "rank");
-    const char *set;
-    if (s24_solver_create(s->ctx, s->solver, solver) != S24_OK)
-        return fail_library("--solver %s", s->solver);
+    return strstr(m->constraints, "int") || strstr(m->constraints, "rank");
+}
+
+static bool create_solver(s24_solver **solver, const matrix *m, const settings *s,
+                          const s24_problem *problem)
+{
+    const char *name = s->solver ? s->solver : default_solver(s->ctx, problem), *set;
+    const char *damping = matrix_has_parts(m) ? DAMP_GRID_OR_RANK : DAMP_PATTERN;
+    if (s24_solver_create(s->ctx, name, solver) != S24_OK)
+        return fail_library("--solver %s", name);
     bool own = !is_set(s->options, "damp") && !is_set(s->options, "paper") &&
                s24_solver_get_str(*solver, "damp_rule", &set) == S24_OK;
-    if (own && s24_solver_parse(*solver, grid_or_rank ? DAMP_GRID_OR_RANK : DAMP_PATTERN) != S24_OK)
-        return fail_library("%s", s->solver);
+    if (own && s24_solver_parse(*solver, damping) != S24_OK)
+        return fail_library("%s", name);
     return s24_solver_parse(*solver, s->options) == S24_OK ||
            fail_library("--options %s", s->options);
 }
@@ -51,36 +59,53 @@ static bool run(matrix *m, s24_solver *solver, const s24_problem *problem)
     return status == S24_OK || fail_library("%s", m->tensor);
 }
 
-s24_mat matrix_stored(const matrix *m)
+s24_mat matrix_values(const matrix *m)
 {
     s24_mat v = {0};
     s24_mat_rowmajor(&v, m->v, m->w.rows, m->w.cols, S24_F32);
     return v;
 }
 
-const char *matrix_type(const settings *s)
+const char *matrix_type(int32_t store)
 {
-    return s->store == S24_F32 ? "F32" : s->store == S24_F16 ? "F16" : "BF16";
+    return store == S24_F64 ? "F64" : store == S24_F32 ? "F32" : store == S24_F16 ? "F16" : "BF16";
 }
 
-/* The result's weights through the stored type. */
-static bool round_weights(matrix *m, const settings *s)
+bool matrix_narrow(const matrix *m, s24_ctx *ctx, s24_mat *narrow)
 {
     int64_t size = m->w.rows * m->w.cols;
-    s24_mat weights, narrow, v;
-    void *stored = must(malloc((size_t)size * (s->store == S24_F32 ? 4 : 2)));
-    m->v = must(malloc((size_t)size * sizeof(float)));
-    v = matrix_stored(m);
-    bool done = s24_result_matrix(m->result, "weights", &weights) == S24_OK &&
-                s24_mat_rowmajor(&narrow, stored, m->w.rows, m->w.cols, s->store) == S24_OK &&
-                s24_mat_copy(s->ctx, &weights, &narrow) == S24_OK &&
-                s24_mat_copy(s->ctx, &narrow, &v) == S24_OK;
-    for (int64_t i = 0; done && i < size; i++)
+    s24_mat v = matrix_values(m);
+    int width = (m->store & 0xff) / 8; /* the low byte of a type is its width in bits */
+    s24_mat_rowmajor(narrow, must(malloc((size_t)(size * width))), m->w.rows, m->w.cols, m->store);
+    return s24_mat_copy(ctx, &v, narrow) == S24_OK || fail_library("%s", m->tensor);
+}
+
+/* v through the stored type. */
+static bool round_values(matrix *m, const settings *s)
+{
+    s24_mat narrow = {0}, v = matrix_values(m);
+    bool done = matrix_narrow(m, s->ctx, &narrow) &&
+                (s24_mat_copy(s->ctx, &narrow, &v) == S24_OK || fail_library("%s", m->tensor));
+    free(narrow.data);
+    for (int64_t i = 0; done && i < m->w.rows * m->w.cols; i++)
         if (!isfinite(m->v[i]))
             done = fail("%s: a weight does not fit %s: choose --store bf16 or f32", m->tensor,
-                        matrix_type(s));
-    free(stored);
+                        matrix_type(m->store));
     return done;
+}
+
+/* What the result's weights are once they are stored. */
+static bool take_weights(matrix *m, const settings *s)
+{
+    s24_mat weights, v;
+    codes c;
+    m->v = must(malloc((size_t)(m->w.rows * m->w.cols) * sizeof(float)));
+    v = matrix_values(m);
+    return ((s24_result_matrix(m->result, "weights", &weights) == S24_OK &&
+             s24_mat_copy(s->ctx, &weights, &v) == S24_OK) ||
+            fail_library("%s", m->tensor)) &&
+           round_values(m, s) &&
+           (!codes_of_result(m->result, &c) || codes_decode(&c, s->ctx, m->constraints, m->v));
 }
 
 static bool put_loss(matrix *m, const char *prefix, const char *key, const s24_problem *problem,
@@ -88,7 +113,7 @@ static bool put_loss(matrix *m, const char *prefix, const char *key, const s24_p
                                            double *))
 {
     char name[64];
-    s24_mat v = matrix_stored(m);
+    s24_mat v = matrix_values(m);
     double relative;
     if (measure(problem, &v, NULL, &relative) != S24_OK)
         return fail_library("%s", m->tensor);
@@ -117,6 +142,25 @@ static bool put_heldout(matrix *m, const settings *s, const sums *heldout)
     return done;
 }
 
+/* Inputs that cannot tell all of the weights from each other; the library counts rows, not how many
+ * of them are equal. */
+static void put_warning(matrix *m, const settings *s)
+{
+    char counted[160];
+    const char *text = NULL;
+    snprintf(counted, sizeof counted,
+             s->rows == 1 ? "calibrated with one token only, repeated"
+                          : "calibrated with %lld different rows for %lld inputs: take more text",
+             (long long)s->rows, (long long)m->w.cols);
+    if (s->rows < m->w.cols)
+        text = counted;
+    else if (s24_result_str(m->result, "warning", &text) != S24_OK)
+        return;
+    progress_clear();
+    warn("%s: %s", m->tensor, text);
+    m->record = record_put_text(m->record, "warning", text);
+}
+
 /* The solver's record, with the numbers of what is stored where they differ. */
 static void describe(matrix *m, const settings *s)
 {
@@ -134,15 +178,16 @@ static void describe(matrix *m, const settings *s)
     m->record = record_put_number(m->record, "layer", m->layer);
     m->record = record_put_number(m->record, "size", size);
     m->record = record_put_number(m->record, "zeros", zeros);
-    m->record = record_put_text(m->record, "stored", matrix_type(s));
+    m->record = record_put_text(m->record, "stored", matrix_type(m->store));
+    put_warning(m, s);
 }
 
 bool matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *heldout)
 {
     s24_problem *problem = NULL;
     s24_solver *solver = NULL;
-    bool done = create_problem(&problem, m, s, calib) && create_solver(&solver, m, s) &&
-                run(m, solver, problem) && round_weights(m, s);
+    bool done = create_problem(&problem, m, s, calib) && create_solver(&solver, m, s, problem) &&
+                run(m, solver, problem) && take_weights(m, s);
     if (done) {
         describe(m, s);
         done = put_losses(m, "", problem, calib) && (!heldout->gram || put_heldout(m, s, heldout));
@@ -150,6 +195,14 @@ bool matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *h
     s24_solver_destroy(solver);
     s24_problem_destroy(problem);
     return done;
+}
+
+void matrix_let_go(matrix *m)
+{
+    if (!m->result || matrix_has_parts(m))
+        return;
+    s24_result_destroy(m->result);
+    m->result = NULL;
 }
 
 void matrix_close(matrix *m)

@@ -16,7 +16,8 @@ typedef struct matrix {
     int layer;
     const char *constraints; /* NULL: left alone */
     s24_mat w;               /* F32, as it was */
-    float *v;                /* as stored, widened to F32; NULL until solved */
+    int32_t store;           /* type in the written file: S24_F64, S24_F32, S24_F16 or S24_BF16 */
+    float *v;                /* as stored, on a grid what the codes give; NULL until solved */
     s24_result *result;      /* for its further parts; NULL when read back from a file */
     char *record;            /* one line of JSON */
 } matrix;
@@ -25,8 +26,15 @@ typedef struct matrix {
  * False without a message when a signal asked to stop. */
 bool matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *heldout);
 /* v as a view. */
-s24_mat matrix_stored(const matrix *m);
-const char *matrix_type(const settings *s);
+s24_mat matrix_values(const matrix *m);
+/* v in the stored type; its data are to be freed. False and a message if a value does not fit. */
+bool matrix_narrow(const matrix *m, s24_ctx *ctx, s24_mat *narrow);
+/* Under constraints with a grid or a rank, whose parts say more than the values. */
+bool matrix_has_parts(const matrix *m);
+/* As files call a type. */
+const char *matrix_type(int32_t store);
+/* The result is not needed any more, unless it has further parts. */
+void matrix_let_go(matrix *m);
 void matrix_close(matrix *m);
 
 #endif

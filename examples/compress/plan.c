@@ -20,6 +20,9 @@ bool plan_add_rule(plan *p, const char *text)
     const char *equals = strchr(text, '=');
     if (!equals || equals == text || !equals[1])
         return fail("--rule %s: expected PATTERN=CONSTRAINTS, e.g. \"*.down_proj=50%%\"", text);
+    if (!strcmp(equals + 1, "dense") || !strcmp(equals + 1, "none"))
+        return fail("--rule %s: what stays dense is named by --skip \"%.*s\"", text,
+                    (int)(equals - text), text);
     return add(p, text, (size_t)(equals - text), equals + 1);
 }
 

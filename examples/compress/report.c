@@ -1,9 +1,10 @@
 #include "report.h"
 #include "chart.h"
 #include "message.h"
+#include "paths.h"
 #include "record.h"
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,12 +225,34 @@ static void put_table(FILE *out, const report *r, const table *t)
     fputs("</table>\n", out);
 }
 
+/* What the records warn of, a line a matrix. */
+static void put_warnings(FILE *out, const report *r)
+{
+    int count = 0;
+    for (int i = 0; i < r->matrices; i++) {
+        char *warning = record_text(r->records[i], "warning");
+        char *name = warning ? record_text(r->records[i], "tensor") : NULL;
+        if (warning) {
+            fputs(count++ ? "" : "<h2>Warnings</h2>\n<ul>\n", out);
+            fputs("<li>", out);
+            chart_text(out, name ? name : "");
+            fputs(": ", out);
+            chart_text(out, warning);
+            fputs("</li>\n", out);
+        }
+        free(name);
+        free(warning);
+    }
+    fputs(count ? "</ul>\n" : "", out);
+}
+
 static void put_page(FILE *out, const report *r)
 {
     table t = {0};
     table_read(&t, r);
     fputs(head, out);
     put_summary(out, r, &t);
+    put_warnings(out, r);
     put_perplexity(out, r);
     if (t.rows)
         put_charts(out, &t);
@@ -238,19 +261,38 @@ static void put_page(FILE *out, const report *r)
     table_free(&t);
 }
 
-/* Beside the page, to become it in one step. */
-static FILE *open_beside(const char *path, char *name, size_t room)
+/* ---- Writing it ---- */
+
+/* Whether what is there may be replaced: nothing, an empty file or a page of ours. */
+static bool is_ours(const char *path)
 {
+    char begin[sizeof head];
     struct stat info;
-    if (!stat(path, &info) && !S_ISREG(info.st_mode)) {
-        fail("--report %s: not a regular file", path);
+    if (stat(path, &info))
+        return errno == ENOENT || fail("--report %s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        return fail("--report %s: not a regular file", path);
+    FILE *file = fopen(path, "r");
+    size_t length = file ? fread(begin, 1, sizeof head - 1, file) : 0;
+    if (file)
+        fclose(file);
+    return !info.st_size || (length == sizeof head - 1 && !memcmp(begin, head, length)) ||
+           fail("--report %s: is there and not a report of sparse24: give another name, or remove "
+                "it",
+                path);
+}
+
+/* A new file beside the page, to become it in one step; one that a killed run left goes. */
+static FILE *open_beside(const char *path, char **name)
+{
+    size_t size = strlen(path) + 8;
+    *name = must(malloc(size));
+    snprintf(*name, size, "%s.part", path);
+    if (!is_ours(path) || !is_ours(*name))
         return NULL;
-    }
-    if (snprintf(name, room, "%s.part", path) >= (int)room) {
-        fail("--report: the path is too long");
-        return NULL;
-    }
-    FILE *out = fopen(name, "w");
+    unlink(*name);
+    int file = open(*name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    FILE *out = file < 0 ? NULL : fdopen(file, "w");
     if (!out)
         fail("--report %s: %s", path, strerror(errno));
     return out;
@@ -258,24 +300,28 @@ static FILE *open_beside(const char *path, char *name, size_t room)
 
 bool report_check(const char *path)
 {
-    char name[PATH_MAX];
-    FILE *out = open_beside(path, name, sizeof name);
-    return out &&
-           ((!fclose(out) && !unlink(name)) || fail("--report %s: %s", path, strerror(errno)));
+    char *name;
+    FILE *out = open_beside(path, &name);
+    bool done =
+        out && ((!fclose(out) && !unlink(name)) || fail("--report %s: %s", path, strerror(errno)));
+    free(name);
+    return done;
 }
 
 bool report_write(const report *r, const char *path)
 {
-    char name[PATH_MAX];
-    FILE *out = open_beside(path, name, sizeof name);
-    if (!out)
-        return false;
-    put_page(out, r);
-    bool good = !ferror(out) && !fflush(out) && !fsync(fileno(out));
-    good = !fclose(out) && good && !rename(name, path);
-    if (!good) {
-        fail("--report %s: %s", path, strerror(errno));
-        unlink(name);
+    char *name;
+    FILE *out = open_beside(path, &name);
+    if (out) {
+        put_page(out, r);
+        bool good = !ferror(out) && !fflush(out) && path_sync(fileno(out));
+        good = !fclose(out) && good && !rename(name, path);
+        if (!good) {
+            fail("--report %s: %s", path, strerror(errno));
+            unlink(name);
+            out = NULL;
+        }
     }
-    return good;
+    free(name);
+    return out != NULL;
 }

@@ -18,7 +18,8 @@ typedef struct report {
     double seconds, efficiency; /* of this run; efficiency NaN if it was not measured */
 } report;
 
-/* Can a page be written there? To be asked before hours of work. */
+/* Can a page be written there, and is what it would replace a page of ours? To be asked before hours of
+ * work. */
 bool report_check(const char *path);
 bool report_write(const report *r, const char *path);
 

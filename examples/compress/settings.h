@@ -6,11 +6,13 @@
 
 typedef struct settings {
     s24_ctx *ctx;
-    const char *solver, *options;
-    int32_t store;  /* type of the written matrices: S24_F32, S24_F16 or S24_BF16 */
+    const char *solver; /* NULL: of each matrix by its constraints */
+    const char *options;
+    int32_t store;  /* type of the written matrices: S24_F32, S24_F16, S24_BF16; 0: each its own */
     double correct; /* share of the dense model's outputs in what is aimed at; 0: none */
     int keep;       /* KEEP_... of activations.h */
     plan plan;
+    int64_t rows; /* of the calibration, those that can differ from each other; 1: one token only */
 } settings;
 
 #endif

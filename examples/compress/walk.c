@@ -303,6 +303,7 @@ static bool solve(step *s, int i)
         if (done && s24_result_float(m->result, "flops", &flops) == S24_OK && !isnan(flops))
             w->flops += flops;
     }
+    matrix_let_go(m);
     if (m->v)
         s->compressed->linear[which].weights.data = m->v;
     w->seconds[s->part++] = now() - began;

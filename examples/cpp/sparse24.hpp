@@ -1,5 +1,5 @@
 // libsparse24 for C++11, header only: handles that clean up after themselves and move but do not copy, failures as exceptions, matrices from
-// pointers or containers. An example to copy and change: it adds nothing to the C interface and needs nothing but its headers.
+// pointers or containers. Installed as <sparse24/sparse24.hpp>: it adds nothing to the C interface and needs nothing but its headers.
 #ifndef SPARSE24_HPP
 #define SPARSE24_HPP
 #include <cstdint>

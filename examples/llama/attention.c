@@ -1,16 +1,18 @@
 #include "exponential.h"
 #include "model.h"
+#include "rope.h"
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 /* ---- Rotary embedding ---- */
 
-/* Tables for positions [0, length). */
+/* Tables for rows of this length: the angle of a position may depend on it. */
 static s24_status make_tables(llama_model *model, int64_t length)
 {
-    int64_t pairs = model->config.head_dim / 2;
-    if (length <= model->rope_length)
+    const llama_rope *rope = &model->config.rope;
+    int64_t pairs = rope->size / 2;
+    if (length == model->rope_length)
         return S24_OK;
     float *cosine = llama_floats(length * pairs), *sine = llama_floats(length * pairs);
     if (!cosine || !sine) {
@@ -18,12 +20,13 @@ static s24_status make_tables(llama_model *model, int64_t length)
         free(sine);
         return S24_E_MEMORY;
     }
-    for (int64_t p = 0; p < length; p++)
-        for (int64_t i = 0; i < pairs; i++) {
-            double angle = (double)p * model->frequency[i];
-            cosine[p * pairs + i] = (float)cos(angle);
-            sine[p * pairs + i] = (float)sin(angle);
+    for (int64_t i = 0; i < pairs; i++) {
+        double frequency = llama_rope_frequency(rope, i, length);
+        for (int64_t p = 0; p < length; p++) {
+            cosine[p * pairs + i] = (float)(rope->attention * cos((double)p * frequency));
+            sine[p * pairs + i] = (float)(rope->attention * sin((double)p * frequency));
         }
+    }
     free(model->cosine);
     free(model->sine);
     model->cosine = cosine;
@@ -55,7 +58,7 @@ static void rotate_rows(void *arg, int64_t first, int64_t last)
 {
     const rotary_job *j = arg;
     const llama_config *c = &j->model->config;
-    int64_t pairs = c->head_dim / 2;
+    int64_t pairs = c->rope.size / 2;
     for (int64_t r = first; r < last; r++) {
         int64_t place = r % j->length * pairs;
         for (int64_t n = 0; n < j->heads; n++) {
@@ -180,7 +183,7 @@ s24_status llama_attention(llama_model *model, const llama_block *block, float *
     rotary_job of_q = {model, block->q_norm, q, c->heads, length};
     rotary_job of_k = {model, block->k_norm, k, c->kv_heads, length};
     attention_job j = {.model = model, .q = q, .k = k, .v = v, .out = out, .length = length};
-    j.window = block->layer < c->window_from ? INT64_MAX : c->window;
+    j.window = model->windowed[block->layer] ? c->window : INT64_MAX;
     j.blocks = (length + QUERIES - 1) / QUERIES;
     s24_status status = make_tables(model, length);
     if (!status)

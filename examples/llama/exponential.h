@@ -4,7 +4,8 @@
 #include <stdint.h>
 
 /* Let the compiler make a version of a function for each kind of vector unit; bits are equal, for nothing is contracted or reordered. */
-#if defined __x86_64__ && defined __GNUC__ && !defined __clang__ && !defined __SANITIZE_ADDRESS__
+#if defined __x86_64__ && defined __GNUC__ && !defined __clang__ && \
+    !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
 #define LLAMA_VECTOR __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define LLAMA_VECTOR

@@ -1,5 +1,5 @@
 #include "exponential.h"
-#include "model.h"
+#include "parts.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +25,20 @@ static void gather_rows(void *arg, int64_t first, int64_t last)
     }
 }
 
+/* Only the rows that are used matter. */
+static s24_status check_rows(const llama_model *model, const int32_t *tokens, int64_t count,
+                             const float *h)
+{
+    llama_fault fault;
+    s24_mat rows = llama_mat(h, count, model->config.hidden);
+    s24_status status = llama_find_fault(model, &rows, &fault);
+    return status || fault.row < 0
+               ? status
+               : llama_fail(S24_E_NONFINITE, "%s: row %d, column %lld is %g",
+                            llama_global(model, LLAMA_EMBEDDING), (int)tokens[fault.row],
+                            (long long)fault.col, fault.value);
+}
+
 s24_status llama_embed(const llama_model *model, const int32_t *tokens, int64_t count, float *h)
 {
     const llama_config *c = &model->config;
@@ -34,14 +48,13 @@ s24_status llama_embed(const llama_model *model, const int32_t *tokens, int64_t 
         if (tokens[i] < 0 || tokens[i] >= c->vocab)
             return llama_fail(S24_E_ARG, "token %lld is %d, but the vocabulary has %lld",
                               (long long)i, (int)tokens[i], (long long)c->vocab);
-    s24_status status =
-        llama_table(model, c->gguf ? "token_embd.weight" : "model.embed_tokens.weight", c->vocab,
-                    c->hidden, &table, &storage);
+    s24_status status = llama_table(model, llama_global(model, LLAMA_EMBEDDING), c->vocab,
+                                    c->hidden, &table, &storage);
     gather_job j = {model, &table, tokens, h};
     if (!status)
         status = llama_rows(model, gather_rows, &j, count);
     free(storage);
-    return status;
+    return status ? status : check_rows(model, tokens, count, h);
 }
 
 /* ---- Head ---- */
@@ -49,14 +62,14 @@ s24_status llama_embed(const llama_model *model, const int32_t *tokens, int64_t 
 s24_status llama_head_load(const llama_model *model, llama_head *head)
 {
     const llama_config *c = &model->config;
-    const char *const names[2][2] = {{"lm_head.weight", "output.weight"},
-                                     {"model.embed_tokens.weight", "token_embd.weight"}};
+    const char *name = llama_global(model, c->tied ? LLAMA_EMBEDDING : LLAMA_OUTPUT);
     *head = (llama_head){0};
-    s24_status status = llama_read(model, c->gguf ? "output_norm.weight" : "model.norm.weight",
-                                   c->hidden, 0, &head->norm);
+    s24_status status =
+        llama_read(model, llama_global(model, LLAMA_LAST_NORM), c->hidden, 0, &head->norm);
     if (!status)
-        status = llama_table(model, names[c->tied][c->gguf], c->vocab, c->hidden, &head->table,
-                             &head->storage);
+        status = llama_table(model, name, c->vocab, c->hidden, &head->table, &head->storage);
+    if (!status && !head->storage)
+        status = llama_check_finite(model, name, &head->table);
     if (status)
         llama_head_free(head);
     return status;

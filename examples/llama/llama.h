@@ -12,28 +12,54 @@
  * A model serves one thread at a time; the work itself runs on the context's threads.
  */
 
+/* How positions turn into angles; docs/model.md has the formulas. */
+typedef enum llama_rope_type {
+    LLAMA_ROPE_DEFAULT,
+    LLAMA_ROPE_LINEAR,
+    LLAMA_ROPE_DYNAMIC,
+    LLAMA_ROPE_YARN,
+    LLAMA_ROPE_LONGROPE,
+    LLAMA_ROPE_LLAMA3,
+    LLAMA_ROPE_TYPES
+} llama_rope_type;
+
+typedef struct llama_rope {
+    llama_rope_type type;
+    int64_t size; /* the first `size` elements of a head are turned */
+    double base, factor;
+    double trained;   /* tokens of the training, before any stretching */
+    double attention; /* cosines and sines are multiplied by it */
+    double low, high; /* yarn: pairs, llama3: turns, between which is interpolated */
+    /* Of size / 2 frequencies, in rows up to `trained` and in longer ones, or NULL. */
+    double *divisor[2];
+} llama_rope;
+
 typedef struct llama_config {
     char architecture[16];
     bool gguf;        /* tensor names, and for llama the order of the rows of q and k */
-    bool interleaved; /* rotary pairs are rows (2i, 2i + 1) of a head, else (i, i + head_dim / 2) */
+    bool interleaved; /* rotary pairs are rows (2i, 2i + 1) of a head, else (i, i + size / 2) */
     bool tied;        /* the output head is the embedding */
+    bool head_norms;  /* of q and k */
+    int32_t biased;   /* bit i: linear layer i has a bias; of a GGUF file: if it is there */
     int64_t layers, hidden, ffn, heads, kv_heads, head_dim, vocab;
-    int64_t context;             /* longest sequence, INT64_MAX if the file does not say */
-    int64_t window, window_from; /* layers from window_from on see the last `window` tokens only */
-    double eps;                  /* of the root mean square */
-    double rope_base;
+    int64_t trained; /* positions that the file says, else what its architecture has */
+    int64_t context; /* longest sequence, INT64_MAX if the file does not say */
+    int64_t window;  /* what windowed layers see, INT64_MAX: all */
+    double eps;      /* of the root mean square */
+    llama_rope rope;
 } llama_config;
 
 typedef struct llama_model {
     s24_ctx *ctx;
     s24_file *file;
     llama_config config;
-    double *frequency;    /* head_dim / 2 rotary angles of one position */
-    float *cosine, *sine; /* rope_length x head_dim / 2, made when first needed */
+    bool *windowed;       /* layers */
+    float *cosine, *sine; /* rope_length x rope.size / 2, made when first needed */
     int64_t rope_length;
 } llama_model;
 
-/** Open a file or folder as s24_file_open() does and read its configuration; no weights. The context must outlive the model. */
+/** Open a file or folder as s24_file_open() does, read its configuration and look at all tensors' names, types and shapes; no weights.
+ *  S24_E_UNSUPPORTED names what the file says and this pass does not do. The context must outlive the model. */
 s24_status llama_open(s24_ctx *ctx, const char *path, llama_model **out);
 /** NULL is allowed. */
 void llama_close(llama_model *model);
@@ -63,7 +89,7 @@ typedef struct llama_block {
 void llama_shape(const llama_model *model, int32_t which, int64_t *outputs, int64_t *inputs);
 /** Its tensor's name, without loading anything. */
 void llama_name(const llama_model *model, int64_t layer, int32_t which, char name[LLAMA_NAME]);
-/** Read one block as f32. The weights may be changed in place. */
+/** Read one block as f32. The weights may be changed in place. S24_E_NONFINITE names tensor, row and column of one that is not finite. */
 s24_status llama_block_load(const llama_model *model, int64_t layer, llama_block *block);
 void llama_block_free(llama_block *block);
 

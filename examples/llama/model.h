@@ -11,11 +11,24 @@ s24_status llama_library(s24_status status, const char *what);
 /* `count` floats, or NULL with the text set. */
 float *llama_floats(int64_t count);
 
-/* Fill the configuration and model->frequency from the metadata of model->file. */
+/* Fill the configuration from the metadata of model->file. */
 s24_status llama_read_config(llama_model *model);
+/* All tensors of the file are known, of types that can be read, of the shapes that the configuration says, and none is missing. */
+s24_status llama_check_tensors(const llama_model *model);
 /* The file has such a tensor. */
 bool llama_has(const llama_model *model, const char *name);
-/* A new array with the values of a tensor of this shape; cols 0: a vector of `rows` elements. */
+/* It is there, of a type that can be read and of this shape; cols 0: a vector of `rows` elements. */
+s24_status llama_check_tensor(const llama_model *model, const char *name, int64_t rows,
+                              int64_t cols);
+/* The first value that is NaN or infinite; row -1: there is none. */
+typedef struct llama_fault {
+    int64_t row, col;
+    double value;
+} llama_fault;
+s24_status llama_find_fault(const llama_model *model, const s24_mat *table, llama_fault *fault);
+/* S24_E_NONFINITE naming such a value as one of this tensor. */
+s24_status llama_check_finite(const llama_model *model, const char *name, const s24_mat *table);
+/* A new array with the values of a tensor of this shape, all finite. */
 s24_status llama_read(const llama_model *model, const char *name, int64_t rows, int64_t cols,
                       float **out);
 /* A matrix where it lies if its type is one that products take, else as f32 in *storage. */

@@ -16,8 +16,13 @@ import re
 import sys
 from typing import Any
 
-import llama_cpp
-import numpy
+try:
+    import llama_cpp
+    import numpy
+except ImportError as missing:
+    if {"-h", "--help"} & {*sys.argv}:
+        print(__doc__)
+    sys.exit(f"compress_gguf.py: {missing}: pip install llama-cpp-python numpy")
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import sparse24  # noqa: E402
@@ -191,4 +196,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (sparse24.Sparse24Error, OSError, RuntimeError) as failure:
+        sys.exit(f"compress_gguf.py: {failure}")

@@ -158,7 +158,7 @@ def encoder(model, wanted):
             reasons.append(f"{name}: {reason}")
         except ImportError:
             reasons.append(f"{name}: the package is not installed")
-        except (OSError, ValueError, KeyError, struct.error) as reason:
+        except Exception as reason:  # of a file that is no model, or of a package that cannot read it: `tokenizers` raises plain Exceptions
             reasons.append(f"{name}: {type(reason).__name__}: {reason}")
     sys.exit(f"make_tokens.py: {model}: cannot tokenise with " + "; ".join(reasons))
 
@@ -187,12 +187,18 @@ def main():
     if a.length < 1 or a.skip < 0 or (a.rows is not None and a.rows < 1):
         parser.error("--length and --rows must be at least 1, --skip at least 0")
     encode = encoder(a.model, a.way)
-    with open(a.text, encoding="utf-8", newline="") as file:
-        ids = encode(file.read())[a.skip:]
+    try:
+        with open(a.text, encoding="utf-8", newline="") as file:
+            ids = encode(file.read())[a.skip:]
+    except (OSError, UnicodeDecodeError) as reason:
+        sys.exit(f"make_tokens.py: {a.text}: no text in UTF-8 can be read there: {reason}")
     rows = min(len(ids) // a.length, a.rows or len(ids))
     if not rows:
         sys.exit(f"make_tokens.py: {a.text}: {len(ids)} tokens are less than one sequence of {a.length}")
-    write(a.out, ids[:rows * a.length], rows, a.length, os.path.basename(a.text))
+    try:
+        write(a.out, ids[:rows * a.length], rows, a.length, os.path.basename(a.text))
+    except OSError as reason:
+        sys.exit(f"make_tokens.py: {a.out}: cannot be written: {reason}")
     print(f"{a.out}: {rows} sequences of {a.length} tokens")
 
 

@@ -18,7 +18,8 @@ in any order, by close(), by `with`, or by themselves; arrays that look into the
 call and come out of it. Ctrl-C stops a solve. Calls release the interpreter's lock; an object is for one thread at a time, but for
 Solver.cancel() and close().
 
-The library is looked for at load(path), in the environment variable SPARSE24_LIBRARY, beside this file, then where the system has it.
+The library is looked for at load(path), in the environment variable SPARSE24_LIBRARY, beside this file, where `meson install` has put it, then where the system
+has it.
 `python3 sparse24.py` prints which one was found, and what it can do.
 """
 from __future__ import annotations
@@ -39,10 +40,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["Context", "Cross", "File", "Gram", "Loss", "Mat", "Option", "Problem", "Result", "Solver", "Sparse24Error", "build_info",
-           "compress", "copy", "library", "load", "multiply", "project_nm", "prox24", "prox_firm", "prox_nm", "solvers", "version"]
+__all__ = ["Context", "Cross", "File", "Gram", "Loss", "Mat", "Option", "Problem", "Raw", "Result", "Solver", "Sparse24Error", "build_info",
+           "compress", "copy", "default_solver", "library", "load", "multiply", "project_nm", "prox24", "prox_firm", "prox_nm", "solvers", "version"]
 
 API_MAJOR, API_MINOR = 0, 1
+_INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `meson install`
 
 # Constants and functions of the headers, without const and S24_: python3 tests/python/prototypes.py --update
 # begin
@@ -83,7 +85,8 @@ status s24_result_matrix(result*, text, mat*); status s24_result_int(result*, te
 status s24_result_str(result*, text, text*); text s24_result_name(result*, int32, int32*); void s24_result_destroy(result*);
 status s24_pack(ctx*, mat*, mat*, text, packed**); status s24_pack_result(ctx*, result*, text, packed**);
 status s24_pack_codes(ctx*, text, mat*, mat*, mat*, text, packed**); status s24_packed_part(packed*, int32, text*, void**, size*);
-status s24_packed_matrix(packed*, text, mat*); status s24_packed_info(packed*, text*, int64*, int64*, int32*);
+status s24_packed_matrix(packed*, text, mat*); status s24_packed_shape(packed*, text, int64*, int32*);
+ status s24_packed_info(packed*, text*, int64*, int64*, int32*);
 status s24_packed_wrap(ctx*, text, int64, int64, int32, void*, size*, int32, packed**); status s24_unpack(packed*, mat*);
 status s24_packed_multiply(packed*, mat*, mat*); void s24_packed_destroy(packed*); status s24_prox24(ctx*, mat*, double, mat*);
 status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);
@@ -92,7 +95,8 @@ text s24_file_name(file*, int64); status s24_file_info(file*, text, int64*, int3
 status s24_file_read(file*, text, mat*); text s24_file_meta(file*, text); text s24_file_meta_key(file*, int64);
 status s24_file_create(ctx*, text, text, file**); status s24_file_put(file*, text, mat*, int64*, int32, text);
 status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*); status s24_file_set_meta(file*, text, text);
-status s24_file_commit(file*); void s24_file_destroy(file*)
+status s24_file_bytes(file*, text, void**, size*);
+status s24_file_check_copy(file*, file*); status s24_file_check_source(file*); status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 # end
 
@@ -222,6 +226,8 @@ def _candidates() -> list[str]:
     if os.environ.get("SPARSE24_LIBRARY"):
         return [os.environ["SPARSE24_LIBRARY"]]
     beside = sorted(str(path) for path in pathlib.Path(__file__).resolve().parent.glob("libsparse24*") if re.search(r"\.(so|dylib)\b", path.name))
+    installed = [] if _INSTALLED[0] == "@" else [str(pathlib.Path(__file__).resolve().parent / _INSTALLED)]
+    beside += [path for path in installed if os.path.exists(path)]
     return [*beside, ctypes.util.find_library("sparse24") or "libsparse24.so.0.0"]
 
 
@@ -506,6 +512,10 @@ def _from_dlpack(value: Any, what: str) -> _Found:
 
 
 def _find(value: Any, what: str) -> _Found:
+    if type(value).__name__ in ("MaskedArray", "MaskedTensor"):
+        raise Sparse24Error(E_ARG, f"{what} is a masked array, and the library would not see its mask: fill it first, x.filled(0)")
+    if isinstance(value, Raw):
+        return _from_buffer(value.view, what)._replace(dtype=value.code)
     if _torch_of(value):
         return _from_torch(value, what)
     if _has_buffer(value):
@@ -571,6 +581,39 @@ def _numpy_type(dtype: int) -> Any:
     return _module("numpy").dtype(name if letter else getattr(module, name))
 
 
+class Raw:
+    """Elements of a type that memoryview does not know (float16, bfloat16, floats of 8 bits), where neither NumPy nor torch is there. Every function here takes it as
+    a matrix of that type; `dtype` is its name, `view` the raw elements, tolist() gives numbers."""
+
+    def __init__(self, view: memoryview, code: int) -> None:
+        self.view, self.code = view, code
+
+    def __repr__(self) -> str:
+        return f"<sparse24.Raw {self.dtype} {' x '.join(map(str, self.shape))}>"
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+    @property
+    def dtype(self) -> str:
+        """The name of the type."""
+        return _TYPES[self.code][0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The extents, as of an array."""
+        return self.view.shape
+
+    @property
+    def readonly(self) -> bool:
+        """Does it look into a file?"""
+        return self.view.readonly
+
+    def tolist(self) -> list:
+        """The elements as lists of numbers."""
+        return copy(self, _new(self.shape, F32, "memoryview")).tolist()
+
+
 def _array(raw: Any, shape: tuple[int, ...], dtype: int, kind: str) -> Any:
     """The bytes of `raw`, which has the buffer protocol, as an array that keeps it alive."""
     name, letter = _TYPES[dtype]
@@ -579,8 +622,8 @@ def _array(raw: Any, shape: tuple[int, ...], dtype: int, kind: str) -> Any:
     if kind == "torch":
         torch = _module("torch")
         return torch.frombuffer(raw, dtype=getattr(torch, name)).reshape(shape)
-    if letter in ("", "e"):  # memoryview does not know these: raw elements
-        letter = "B" if dtype & 255 == 8 else "H"
+    if letter in ("", "e"):
+        return Raw(memoryview(raw).cast("B").cast("B" if dtype & 255 == 8 else "H", shape), dtype)
     return memoryview(raw).cast("B").cast(letter, shape)
 
 
@@ -1140,9 +1183,22 @@ def multiply(x: Any, w: Any, out: Any, context: Context | None = None) -> Any:
     return out
 
 
-def compress(w: Any, constraints: str, x: Any = None, solver: str = "sparsegpt", progress: Callable | None = None, context: Context | None = None,
+def default_solver(problem: Problem, context: Context | None = None) -> str:
+    """The solver to take when nobody chose one, the program's choice too: alps, for grids quantease, for ranks hassle."""
+    for name in ("alps", "quantease", "hassle"):
+        try:
+            Solver(name, context).memory(problem)
+            return name
+        except Sparse24Error as error:
+            if error.status != E_UNSUPPORTED:
+                return name
+    return "alps"  # which says what it cannot do
+
+
+def compress(w: Any, constraints: str, x: Any = None, solver: str | None = None, progress: Callable | None = None, context: Context | None = None,
              **options: int | float | str) -> float:
-    """For the common case: compress `w` in place, given calibration rows x. Returns the relative loss of the weights as rounded to w's type."""
+    """For the common case: compress `w` in place, given calibration rows x. Returns the relative loss of the weights as rounded to w's type.
+    solver None: default_solver()."""
     context = context or default_context()
     mat = _matrix(w, "w", write=True)
     gram = None
@@ -1150,7 +1206,7 @@ def compress(w: Any, constraints: str, x: Any = None, solver: str = "sparsegpt",
         gram = Gram(_find(x, "x").shape[-1], context=context)
         gram.add(x)
     problem = Problem(mat, gram, constraints, context)
-    values = Solver(solver, context, **options).solve(problem, progress).matrix("weights", _kind())
+    values = Solver(solver or default_solver(problem, context), context, **options).solve(problem, progress).matrix("weights", _kind())
     rounded = copy(values, _new(values.shape, mat.dtype, _kind(w)), context)
     loss = problem.loss(rounded).relative
     copy(rounded, mat, context)

@@ -31,6 +31,10 @@ S24_API s24_status s24_packed_part(const s24_packed *packed, int32_t index, cons
                                    const void **data, size_t *size);
 /** One of them by name as a typed matrix, for files: read-only. S24_E_UNSUPPORTED: no such part. */
 S24_API s24_status s24_packed_matrix(const s24_packed *packed, const char *name, s24_mat *view);
+/** Its shape as programs that load the layout want it in a file (room for 8): two extents, or one where the layout has a vector (weight_shape of pack-quantized, g_idx
+ *  of gptq-v2), which s24_packed_matrix() gives as a row. */
+S24_API s24_status s24_packed_shape(const s24_packed *packed, const char *name, int64_t *shape,
+                                    int32_t *rank);
 /** Layout (static storage), shape and element type of the dense matrix; each may be NULL. */
 S24_API s24_status s24_packed_info(const s24_packed *packed, const char **layout, int64_t *rows,
                                    int64_t *cols, int32_t *dtype);

@@ -12,15 +12,17 @@ extern "C" {
 S24_API s24_status s24_gram_create(s24_ctx *ctx, int64_t dim, int32_t accumulator, s24_gram **out);
 /**
  * Add one batch: x is (tokens, dim), any float type and layout; row_weight is (tokens, 1) non-negative, or NULL for ones
- * (0 masks padding). Batches may differ in size. S24_E_NONFINITE names the row and column and leaves H as it was.
+ * (0 masks padding), other weights being at least 1e-40 (S24_F64: 1e-290). Batches may differ in size. S24_E_NONFINITE names the row and
+ * column and leaves H as it was. Inputs as small as floats are do no harm.
  */
 S24_API s24_status s24_gram_add(s24_gram *gram, const s24_mat *x, const s24_mat *row_weight);
 /** H(dst) += H(src), counts added, half by half. How data-parallel workers combine. src may belong to another context but is not dst. */
 S24_API s24_status s24_gram_merge(s24_gram *dst, const s24_gram *src);
 /**
  * Copy one half (1 or 2) of H, unnormalised, and its weight sum out or in: for MPI, checkpoints, other programs. h is the whole
- * symmetric (dim, dim) matrix, any float type and layout. `rows` may be NULL in export. Import replaces that half; h must be finite,
- * symmetric to 1e-6 sqrt(h_ii h_jj), not negative on its diagonal, and 0 if rows is 0.
+ * symmetric (dim, dim) matrix, any float type and layout. `rows` may be NULL in export, which is S24_E_NONFINITE when the type of h cannot
+ * hold a sum. Import replaces that half; h must be finite, symmetric to 1e-6 sqrt(h_ii h_jj), nowhere larger than that root (but for the
+ * rounding of its type, 1e-5 in single and double precision), not negative on its diagonal, and 0 if rows is 0.
  */
 S24_API s24_status s24_gram_export(const s24_gram *gram, int32_t half, const s24_mat *h,
                                    double *rows);
@@ -63,7 +65,8 @@ S24_API s24_status s24_problem_set_target(s24_problem *problem, s24_cross *cross
 /** Keep at most n of each m consecutive inputs of a row; 1 <= n <= m <= 64; cols must be a multiple of m. */
 S24_API s24_status s24_problem_set_pattern(s24_problem *problem, int32_t n, int32_t m);
 /** Make at least round(sparsity * size) weights zero, 0 <= sparsity < 1, chosen over the whole matrix ("layer") or equally many in each
- *  row ("row"). */
+ *  row ("row"). size is that of the matrix or of a row; halves are rounded to even (50 % of 5 weights: 2 zeros), and one weight is always
+ *  kept (99.9 % of a row of one: none). */
 S24_API s24_status s24_problem_set_sparsity(s24_problem *problem, double sparsity,
                                             const char *scope);
 /**
@@ -90,7 +93,8 @@ S24_API s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mas
  */
 S24_API s24_status s24_problem_parse(s24_problem *problem, const char *constraints);
 /** The loss of a candidate, accumulated in double, independent of any solver: the number every claim is checked with. relative: to the
- *  loss of all zeros. loss and relative may be NULL. S24_E_STATE while the gram has no rows. */
+ *  loss of all zeros. loss and relative may be NULL. S24_E_STATE while the gram has no rows; S24_E_NUMERIC for a loss that double cannot
+ *  hold, or that no sums of squares could give. */
 S24_API s24_status s24_problem_loss(const s24_problem *problem, const s24_mat *candidate,
                                     double *loss, double *relative);
 /** The same against the target of s24_problem_set_target(), relative to the target's squared norm; S24_E_STATE if there is none. */

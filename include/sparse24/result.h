@@ -17,8 +17,10 @@ S24_API s24_status s24_result_matrix(const s24_result *result, const char *name,
  * "threads", "peak_bytes". Floats (which can also be read from integers): "loss", "relative_loss", "heldout_relative_loss" (NaN if nothing
  * was held out), "target_relative_loss" (if a target was set), "damp_used" (NaN if none), "calibration_rows", "residual" (NaN if the solver
  * has none), "flops" (of the solver's products and factorisations, two for each multiplication), "seconds". Texts: "solver", "options",
- * "constraints", "damp_rule" (if the solver has one), "stop" ("done", or for iterative solvers "converged", "max_iter", "time",
- * "cancelled"), and "record": all of these numbers and texts as one JSON object, for logs and metadata, null for what is missing or NaN.
+ * "constraints", "damp_rule" (if the solver has one), "warning" (if the calibration is thin: fewer rows than inputs, or all multiples of one
+ * row), "stop" ("done", or for iterative solvers "converged", "max_iter", "time", "cancelled"), "blas" (name, version and kernels of the BLAS,
+ * which decide the last bits), "isa" (whose kernels of ours ran; equal bits on all), and "record": all of these numbers and texts as one JSON
+ * object, for logs and metadata, null for what is missing or NaN.
  * S24_E_UNSUPPORTED: no such part; S24_E_ARG: it is of another kind.
  */
 S24_API s24_status s24_result_int(const s24_result *result, const char *name, int64_t *value);

@@ -57,7 +57,8 @@ S24_API s24_status s24_solver_memory(const s24_solver *solver, const s24_problem
  * S24_E_CANCELLED (and *out NULL) only if nothing feasible exists yet. With equal inputs, options, BLAS build and ISA the result has equal
  * bits for every number of threads, ours or BLAS's. One solve at a time per solver (else
  * S24_E_STATE); a solver may be used again. S24_E_UNSUPPORTED: this solver cannot honour the constraints; S24_E_STATE: no constraint,
- * or calibration rows are missing; S24_E_NONFINITE names the place in w; S24_E_MEMORY, before any work, when "memory_limit" forbids
+ * or calibration rows are missing; S24_E_NONFINITE names the place in w, also of a number that single precision cannot hold; S24_E_NUMERIC: all
+ * inputs were 0, or no factorisation or loss could be computed; S24_E_MEMORY, before any work, when "memory_limit" forbids
  * what s24_solver_memory() predicts and the solver cannot take the rows in smaller blocks (docs/memory.md).
  */
 S24_API s24_status s24_solve(s24_solver *solver, const s24_problem *problem, s24_result **out);

@@ -32,8 +32,8 @@ enum {
     S24_E_OPTION = -3,    /**< unknown option, wrong type, or value out of range */
     S24_E_SHAPE = -4,     /**< dimensions or strides do not fit */
     S24_E_DTYPE = -5,     /**< element type not accepted here */
-    S24_E_NONFINITE = -6, /**< NaN or infinity in the input */
-    S24_E_NUMERIC = -7,   /**< factorisation failed even with the largest damping allowed */
+    S24_E_NONFINITE = -6, /**< NaN, infinity or a number beyond the range of a type in the input */
+    S24_E_NUMERIC = -7,   /**< no factorisation even with the largest damping; nothing but zeros; a loss beyond double */
     S24_E_STATE = -8,     /**< call out of order, or while another call forbids it */
     S24_E_CANCELLED = -9, /**< stopped by the progress callback or by s24_solver_cancel() */
     S24_E_UNSUPPORTED = -10, /**< not in this build, on this processor, or by this solver */
@@ -134,7 +134,7 @@ S24_API const char *s24_last_error(void);
 /** Fill `mat` as a CPU, row-major, contiguous view; the other layouts are set by editing the fields. */
 S24_API s24_status s24_mat_rowmajor(s24_mat *mat, void *data, int64_t rows, int64_t cols,
                                     int32_t dtype);
-/** Copy `src` to `dst` (same shape), which may not overlap, converting layout and, between 16-, 32- and 64-bit floats, type; round to
+/** Copy `src` to `dst` (same shape), which may not overlap (S24_E_ARG; columns or rows beside each other in one array do not), converting layout and, between 16-, 32- and 64-bit floats, type; round to
  *  nearest even; NaN stays NaN. Other types copy to themselves only (S24_E_DTYPE). */
 S24_API s24_status s24_mat_copy(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst);
 /** y = x w^T with x (tokens, in), w (out, in), y (tokens, out), any float types, f32 accumulation, on the context's threads. y may not

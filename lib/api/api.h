@@ -66,8 +66,9 @@ struct s24_ctx {
 
 void s24i_ctx_retain(s24_ctx *ctx);
 void s24i_ctx_release(s24_ctx *ctx);
-/* Around all work: keeps the context and its options as they are, and holds BLAS. Nests. */
-void s24i_enter(s24_ctx *ctx);
+/* Around all work: keeps the context and its options as they are, and holds BLAS. Nests. S24_E_MEMORY: this thread must not call BLAS;
+ * s24i_leave() has to follow all the same. */
+s24_status s24i_enter(s24_ctx *ctx);
 void s24i_leave(s24_ctx *ctx);
 
 /* One stage of work over an arena; must do the same takes while it only counts. */
@@ -89,6 +90,9 @@ s24_status s24i_check_mat(const s24_mat *mat, const char *what, int32_t accept);
 s24_status s24i_check_shape(const s24_mat *mat, const char *what, int64_t rows, int64_t cols);
 /* S24_E_NONFINITE, or S24_E_ARG for a negative value where none is allowed, names the first place. */
 s24_status s24i_check_values(s24_ctx *ctx, const s24_mat *mat, const char *what, bool non_negative);
+/* S24_E_ARG when elements of `out` lie on each other, or on those of `in`; `in_place`: it may be the same matrix. */
+s24_status s24i_check_apart(const s24_mat *out, const char *out_name, const s24_mat *in,
+                            const char *in_name, bool in_place);
 /* Rows [row, row + count) of a view. */
 s24_mat s24i_mat_rows(const s24_mat *mat, int64_t row, int64_t count);
 /* s24_mat_copy() after the checks of its handle. */
@@ -182,8 +186,12 @@ typedef struct s24i_reading {
 /* S24_E_STATE with `target` when the problem has none, or no gram. */
 s24_status s24i_reading_open(s24i_reading *reading, const s24_problem *problem, bool target);
 void s24i_reading_close(s24i_reading *reading);
-/* S24_E_STATE: no calibration rows yet, or the target saw other rows than the gram. */
+/* S24_E_STATE: no calibration rows yet, or the target saw other rows than the gram. S24_E_NUMERIC: the sums leave the range of double. */
 s24_status s24i_reading_check(const s24i_reading *reading);
+#define S24I_WARNING_TEXT 192
+/* For solvers that look at the inputs: S24_E_NUMERIC when all of them were 0; the text is why a layer fitted to these rows may do badly on
+ * others, or empty. */
+s24_status s24i_reading_warn(const s24i_reading *reading, char text[S24I_WARNING_TEXT]);
 /* Loss of v against W and the norm it is relative to; the latter is remembered in the problem. A stage of work in ctx. */
 s24_status s24i_reading_loss(const s24i_reading *reading, const s24i_run *run, const s24_mat *v,
                              double *loss, double *norm);
@@ -261,11 +269,12 @@ struct s24_result {
     int64_t rows, cols, nnz, zeros, iterations, swaps, threads, peak_bytes;
     double loss, relative_loss, target_relative_loss, heldout_relative_loss, damp_used;
     double calibration_rows, residual, flops, seconds;
-    const char *solver, *stop; /* static storage */
-    /* In the arrays and texts below; the first may be NULL. */
-    const char *damp_rule, *constraints, *options, *record;
+    const char *solver, *stop, *blas, *isa; /* static storage */
+    /* In the arrays and texts below; the first two may be NULL. */
+    const char *damp_rule, *warning, *constraints, *options, *record;
     bool has_target;
     char damp_word[S24I_WORD];
+    char warning_text[S24I_WARNING_TEXT];
     char constraints_text[S24I_CONSTRAINTS_TEXT];
     s24i_text options_text, record_text;
 };

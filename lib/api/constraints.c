@@ -100,26 +100,76 @@ static void take(reader *in, bool (*kind)(char), char out[S24I_WORD])
     out[size] = 0;
 }
 
-static s24_status malformed(const reader *in, const char *wanted)
+/* 100 times a sparsity, by moving the point in its shortest spelling: 0.29 is "29", though 100 * 0.29 is not 29. */
+static void write_percent(double sparsity, char out[S24I_NUMBER_SIZE])
 {
-    return s24i_fail(
-        S24_E_OPTION,
-        "%s is wanted at \"%.32s\"; terms are \"2:4\", \"70%%\", \"row 70%%\", \"int4 sym g128\" "
-        "and \"rank 64\", joined by \"+\"",
-        wanted, in->at);
+    char spelling[S24I_NUMBER_SIZE];
+
+    s24i_number_write(spelling, sparsity);
+    if (strncmp(spelling, "0.", 2) || strchr(spelling, 'e')) {
+        s24i_number_write(out, 100 * sparsity);
+        return;
+    }
+    const char *digits = spelling + 2;
+    size_t whole = strlen(digits) < 2 ? strlen(digits) : 2;
+    int percent = 0;
+    for (size_t i = 0; i < 2; i++)
+        percent = 10 * percent + (i < whole ? digits[i] - '0' : 0);
+    snprintf(out, S24I_NUMBER_SIZE, "%d%s%s", percent, digits[whole] ? "." : "", digits + whole);
 }
 
-static s24_status unknown_word(const char *word)
+static const char terms[] = "terms are \"2:4\", \"70%\", \"row 70%\", \"int4 sym g128\" and "
+                            "\"rank 64\", joined by \"+\"";
+
+static s24_status malformed(const reader *in, const char *wanted)
+{
+    return s24i_fail(S24_E_OPTION, "%s is wanted at \"%.32s\"; %s", wanted, in->at, terms);
+}
+
+/* "INT4" was read up to its digits, which the answer holds too. */
+static s24_status unknown_word(const reader *in, const char *word)
 {
     static const char *const known[] = {"row", "layer", "int", "rank", "asym", "sym", "real"};
+    const char *at = in->at;
 
     if (!strcmp(word, "mask"))
         return s24i_fail(S24_E_OPTION,
                          "\"mask\" is no text: give the mask to s24_problem_set_mask()");
+    while (is_letter(*at) || is_digit(*at))
+        at++;
+    int rest = at - in->at < S24I_WORD ? (int)(at - in->at) : S24I_WORD;
     const char *nearest = s24i_nearest(word, known, sizeof known / sizeof *known);
-    return s24i_fail(S24_E_OPTION, "unknown word \"%s\"%s%s%s", word,
-                     nearest ? ": did you mean \"" : "", nearest ? nearest : "",
-                     nearest ? "\"?" : "");
+    if (nearest)
+        return s24i_fail(S24_E_OPTION, "unknown word \"%s%.*s\": did you mean \"%s%.*s\"? %s", word,
+                         rest, in->at, nearest, rest, in->at, terms);
+    return s24i_fail(S24_E_OPTION, "unknown word \"%s%.*s\"; %s", word, rest, in->at, terms);
+}
+
+/* "int4+g128", and "sparse". */
+static s24_status unknown_term(const reader *in, const char *word)
+{
+    if (strcmp(word, "g") && s24i_grid_scheme(word) < 0)
+        return unknown_word(in, word);
+    return s24i_fail(S24_E_OPTION,
+                     "\"%s\" is no term of its own, it follows a grid without \"+\"; %s", word,
+                     terms);
+}
+
+/* "50" and "0.5": a sparsity that lacks its sign. */
+static s24_status bare_number(const reader *in, const char *number, int32_t scope)
+{
+    char percent[S24I_NUMBER_SIZE];
+    const char *row = scope == S24I_SCOPE_ROW ? "row " : "";
+    double value;
+
+    if ((*in->at && *in->at != '+') || !s24i_number_read(number, &value) || value <= 0 ||
+        value >= 100)
+        return malformed(in, scope ? "\"%\"" : "\":\" or \"%\"");
+    snprintf(percent, sizeof percent, "%s", number);
+    if (value < 1)
+        write_percent(value, percent);
+    return s24i_fail(S24_E_OPTION, "\"%s%s\" is no term: did you mean \"%s%s%%\"? %s", row, number,
+                     row, percent, terms);
 }
 
 static s24_status read_integer(reader *in, const char *wanted, int64_t *value)
@@ -181,8 +231,11 @@ static s24_status read_grid_words(reader *in, s24i_grid_form *grid)
             status = read_integer(in, "a group size", &grid->group);
             if (!status && grid->group < 1)
                 status = s24i_fail(S24_E_OPTION, "g0: a group holds at least one input");
+        } else if (!strncmp(word, "group", 5) || !strcmp(word, "gs")) {
+            status = s24i_fail(S24_E_OPTION, "\"%s\": groups of 128 inputs are \"g128\"; %s", word,
+                               terms);
         } else if (s24i_grid_scheme(word) < 0) {
-            status = unknown_word(word);
+            status = unknown_word(in, word);
         } else if (scheme >= 0) {
             status = s24i_fail(S24_E_OPTION, "a second scheme, %s", word);
         } else {
@@ -235,7 +288,7 @@ static s24_status read_term(reader *in)
     if (!strcmp(word, "row") || !strcmp(word, "layer"))
         scope = *word == 'r' ? S24I_SCOPE_ROW : S24I_SCOPE_LAYER;
     else if (*word)
-        return unknown_word(word);
+        return unknown_term(in, word);
     take(in, is_digit, number);
     if (!*number)
         return malformed(in, "a number");
@@ -243,7 +296,7 @@ static s24_status read_term(reader *in)
         return read_pattern(in, number);
     if (skip(in, '%'))
         return read_sparsity(in, number, scope ? scope : S24I_SCOPE_LAYER);
-    return malformed(in, scope ? "\"%\"" : "\":\" or \"%\"");
+    return bare_number(in, number, scope);
 }
 
 static s24_status read_terms(reader *in)
@@ -275,24 +328,6 @@ s24_status s24i_constraints_parse(const char *text, int64_t cols, s24i_pattern *
 }
 
 /* ---- Writing ---- */
-
-/* 100 times a sparsity, by moving the point in its shortest spelling: 0.29 is "29", though 100 * 0.29 is not 29. */
-static void write_percent(double sparsity, char out[S24I_NUMBER_SIZE])
-{
-    char spelling[S24I_NUMBER_SIZE];
-
-    s24i_number_write(spelling, sparsity);
-    if (strncmp(spelling, "0.", 2) || strchr(spelling, 'e')) {
-        s24i_number_write(out, 100 * sparsity);
-        return;
-    }
-    const char *digits = spelling + 2;
-    size_t whole = strlen(digits) < 2 ? strlen(digits) : 2;
-    int percent = 0;
-    for (size_t i = 0; i < 2; i++)
-        percent = 10 * percent + (i < whole ? digits[i] - '0' : 0);
-    snprintf(out, S24I_NUMBER_SIZE, "%d%s%s", percent, digits[whole] ? "." : "", digits + whole);
-}
 
 void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I_CONSTRAINTS_TEXT])
 {
@@ -349,49 +384,59 @@ static void name_bits(uint32_t bits, const char *word, char out[128])
                 (size_t)snprintf(out + used, 128 - used, "%s%s", used ? word : "", bit_name(bit));
 }
 
-static bool fits(const s24i_solver_class *class, uint32_t bits)
+static const uint32_t choices = S24I_HAS_PATTERN | S24I_HAS_SPARSITY;
+
+/* A mask says which weights are kept, and so does each of the two others. */
+static bool has_two_supports(uint32_t bits)
 {
-    return !(bits & ~class->honours) && (!class->needs || bits & class->needs);
+    return bits & S24I_HAS_MASK && bits & choices;
 }
 
-/* The solvers that may take a problem with these constraints, or with the one of them that `class` lacks. */
-static s24_status refuse(const s24i_solver_class *class, uint32_t bits)
+/* Whether the solver takes a problem with all of these constraints. */
+static bool takes(const s24i_solver_class *class, uint32_t bits)
 {
-    uint32_t lacks = bits & ~class->honours;
-    char names[256] = "", what[128];
+    return !(bits & ~class->honours) && (!class->needs || bits & class->needs) &&
+           (class->combines || !has_two_supports(bits));
+}
+
+/* The way out: the solvers that take the whole problem, not a part of it. */
+static s24_status refuse(const s24i_solver_class *class, uint32_t bits, const char *reason)
+{
+    char names[256] = "";
     size_t used = 0;
 
-    lacks &= ~lacks + 1;
     for (int i = 0; s24i_solvers[i] && used < sizeof names; i++)
-        if (lacks ? s24i_solvers[i]->honours & lacks : fits(s24i_solvers[i], bits))
+        if (takes(s24i_solvers[i], bits))
             used += (size_t)snprintf(names + used, sizeof names - used, used ? ", %s" : "%s",
                                      s24i_solvers[i]->name);
-    name_bits(lacks ? lacks : class->needs, " or ", what);
-    return s24i_fail(S24_E_UNSUPPORTED, "solver %s %s %s; these can: %s", class->name,
-                     lacks ? "cannot honour" : "cannot do without", what, *names ? names : "none");
+    return s24i_fail(S24_E_UNSUPPORTED, "solver %s %s; these can: %s", class->name, reason,
+                     *names ? names : "none of this build");
 }
 
 s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
 {
-    const uint32_t choices = S24I_HAS_PATTERN | S24I_HAS_SPARSITY;
-    char names[128];
+    uint32_t lacks = bits & ~class->honours;
+    char names[128], reason[192];
 
     if (!bits && !class->unconstrained)
         return s24i_fail(S24_E_STATE, "the problem has no constraint: set a pattern, a sparsity, "
                                       "a mask, a grid or a rank");
-    if (bits & ~class->honours)
-        return refuse(class, bits);
     if ((bits & choices) == choices)
         return s24i_fail(
             S24_E_UNSUPPORTED,
             "an n:m pattern and a sparsity at once: no solver of this version honours both");
-    if (!fits(class, bits))
-        return refuse(class, bits);
-    if ((bits & S24I_HAS_MASK) && (bits & choices) && !class->combines) {
+    if (takes(class, bits))
+        return S24_OK;
+    if (lacks) {
+        name_bits(lacks & (~lacks + 1), "", names);
+        snprintf(reason, sizeof reason, "cannot honour %s", names);
+    } else if (class->needs && !(bits & class->needs)) {
+        name_bits(class->needs, " or ", names);
+        snprintf(reason, sizeof reason, "cannot do without %s", names);
+    } else {
         name_bits(bits & S24I_HAS_SUPPORT, " and ", names);
-        return s24i_fail(S24_E_UNSUPPORTED,
-                         "solver %s honours one support at a time, and the problem has %s",
-                         class->name, names);
+        snprintf(reason, sizeof reason, "honours one support at a time, and the problem has %s",
+                 names);
     }
-    return S24_OK;
+    return refuse(class, bits, reason);
 }

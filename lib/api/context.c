@@ -21,19 +21,27 @@ void s24i_ctx_retain(s24_ctx *ctx)
     atomic_fetch_add(&ctx->references, 1);
 }
 
+/* Ours or the host's. */
+static void drop_workers(s24_ctx *ctx)
+{
+    s24i_threads_stop(&ctx->threads);
+    if (ctx->threads.host)
+        s24i_blas_part(ctx->threads.host_workers);
+}
+
 void s24i_ctx_release(s24_ctx *ctx)
 {
     s24i_memory last;
 
     if (atomic_fetch_sub(&ctx->references, 1) != 1)
         return;
-    s24i_threads_stop(&ctx->threads);
+    drop_workers(ctx);
     s24i_lock_fini(&ctx->lock);
     s24i_memory_init(&last, ctx->memory.alloc, ctx->memory.free, ctx->memory.user);
     s24i_free(&last, ctx, sizeof *ctx);
 }
 
-void s24i_enter(s24_ctx *ctx)
+s24_status s24i_enter(s24_ctx *ctx)
 {
     s24i_ctx_retain(ctx);
     s24i_lock_take(&ctx->lock);
@@ -41,10 +49,13 @@ void s24i_enter(s24_ctx *ctx)
     s24i_lock_drop(&ctx->lock);
     if (ctx->values.hold_blas)
         s24i_blas_hold();
+    return s24i_inside_task() ? S24_OK : s24i_blas_join(1);
 }
 
 void s24i_leave(s24_ctx *ctx)
 {
+    if (!s24i_inside_task())
+        s24i_blas_part(1);
     if (ctx->values.hold_blas)
         s24i_blas_release();
     s24i_lock_take(&ctx->lock);
@@ -127,6 +138,8 @@ static s24_status set_up(s24_ctx *ctx)
         return status;
     ctx->threads.memory = &ctx->memory;
     ctx->threads.count = thread_count(&ctx->values);
+    ctx->threads.hire = s24i_blas_hire;
+    ctx->threads.part = s24i_blas_part;
     ctx->cpu = (s24i_device){.name = "cpu",
                              .memory = &ctx->memory,
                              .threads = &ctx->threads,
@@ -278,18 +291,22 @@ s24_status s24_ctx_get_str(const s24_ctx *ctx, const char *option, const char **
 
 static s24_status set_parallel(s24_ctx *ctx, s24_parallel_fn fn, void *user, int32_t max_workers)
 {
-    if (fn && (max_workers < 1 || max_workers > 1024))
-        return s24i_fail(S24_E_ARG, "max_workers is %d, but must be in 1 .. 1024",
-                         (int)max_workers);
+    if (fn && (max_workers < 1 || max_workers > S24I_MAX_WORKERS))
+        return s24i_fail(S24_E_ARG, "max_workers is %d, but must be in 1 .. %d", (int)max_workers,
+                         S24I_MAX_WORKERS);
     s24_status status = begin_change(ctx);
     if (status)
         return status;
-    s24i_threads_stop(&ctx->threads);
-    ctx->threads.host = fn;
-    ctx->threads.host_user = user;
-    ctx->threads.host_workers = max_workers;
+    if (fn && (status = s24i_blas_join(max_workers))) {
+        s24i_blas_part(max_workers);
+    } else {
+        drop_workers(ctx);
+        ctx->threads.host = fn;
+        ctx->threads.host_user = user;
+        ctx->threads.host_workers = max_workers;
+    }
     s24i_lock_drop(&ctx->lock);
-    return S24_OK;
+    return status;
 }
 
 s24_status s24_ctx_set_parallel(s24_ctx *ctx, s24_parallel_fn fn, void *user, int32_t max_workers)
@@ -309,8 +326,9 @@ s24_status s24_ctx_parallel(s24_ctx *ctx, s24_task_fn task, void *arg, int64_t c
         status = s24i_fail(S24_E_ARG, "count is %lld, but must not be negative", (long long)count);
     if (status)
         return s24i_done(__func__, status);
-    s24i_enter(ctx);
-    status = s24i_parallel(&ctx->threads, task, arg, count);
+    status = s24i_enter(ctx);
+    if (!status)
+        status = s24i_parallel(&ctx->threads, task, arg, count);
     s24i_leave(ctx);
     return s24i_done(__func__, status);
 }

@@ -104,8 +104,9 @@ static s24_status add(s24_cross *cross, const s24_mat *x, const s24_mat *t,
     if (status)
         return status;
     int64_t before = cross->sums.rows.next;
-    s24i_enter(ctx);
-    status = s24i_cross_add(&ctx->cpu, &cross->sums, x, t, row_weight);
+    status = s24i_enter(ctx);
+    if (!status)
+        status = s24i_cross_add(&ctx->cpu, &cross->sums, x, t, row_weight);
     s24i_leave(ctx);
     s24i_shared_changed(&cross->shared, status && cross->sums.rows.next != before);
     return status;
@@ -172,6 +173,18 @@ static s24_status check_half_arguments(const s24_cross *cross, int32_t half, con
     return status ? status : s24i_check_shape(c, "c", cross->sums.out, cross->sums.in);
 }
 
+static s24_status check_room(const s24i_cross *sums, int half, int32_t dtype)
+{
+    for (int64_t i = 0; i < sums->out * sums->in; i++)
+        if (!s24i_fits(sums->half[half][i], dtype))
+            return s24i_fail(S24_E_NONFINITE,
+                             "row %lld, column %lld is %g, which the type of c cannot hold: take "
+                             "S24_F64",
+                             (long long)(i / sums->in), (long long)(i % sums->in),
+                             sums->half[half][i]);
+    return S24_OK;
+}
+
 static s24_status export(s24_cross *cross, int32_t half, const s24_mat *c, double *norm2,
                          double *rows)
 {
@@ -184,7 +197,9 @@ static s24_status export(s24_cross *cross, int32_t half, const s24_mat *c, doubl
         return status;
     s24_mat view = half_view(cross, cross->sums.half[half - 1]);
     s24i_enter(ctx);
-    status = s24i_mat_copy(&ctx->cpu, &view, c);
+    status = check_room(&cross->sums, half - 1, c->dtype);
+    if (!status)
+        status = s24i_mat_copy(&ctx->cpu, &view, c);
     s24i_leave(ctx);
     if (!status && norm2)
         memcpy(norm2, cross->sums.norm2[half - 1], (size_t)cross->sums.out * sizeof *norm2);

@@ -108,7 +108,7 @@ s24_status s24_file_info(const s24_file *file, const char *name, int64_t *shape,
     if (rank)
         *rank = tensor->rank;
     if (type)
-        *type = tensor->element->name;
+        *type = tensor->type;
     return S24_OK;
 }
 
@@ -119,6 +119,31 @@ s24_status s24_file_get(const s24_file *file, const char *name, s24_mat *view)
     if (!status)
         status = s24i_check_pointer(view, "view");
     return s24i_done(__func__, status ? status : s24i_reader_view(file->reader, name, view));
+}
+
+s24_status s24_file_bytes(const s24_file *file, const char *name, const void **data, size_t *size)
+{
+    const s24i_tensor *tensor;
+    s24_status status = check_reader(file, name);
+
+    if (!status)
+        status = s24i_check_pointer(data, "data");
+    if (!status)
+        status = s24i_check_pointer(size, "size");
+    if (!status)
+        status = s24i_reader_find(file->reader, name, &tensor);
+    if (status)
+        return s24i_done(__func__, status);
+    *data = tensor->data;
+    *size = tensor->size;
+    return S24_OK;
+}
+
+s24_status s24_file_check_source(const s24_file *file)
+{
+    s24_status status = check_reader(file, "");
+
+    return s24i_done(__func__, status ? status : s24i_reader_check_sources(file->reader));
 }
 
 /* ---- Block types are decoded in strips of rows. ---- */
@@ -180,6 +205,13 @@ static s24_status read_tensor(const s24_file *file, const char *name, const s24_
     if (tensor->element->decode)
         return read_blocks(file->object.ctx, tensor, dst);
     status = s24i_reader_view(file->reader, name, &view);
+    if (!status && !s24i_is_float(view.dtype) && s24i_is_float(dst->dtype))
+        return s24i_fail(
+            S24_E_DTYPE, "tensor '%.100s': %s is not converted to floats%s", name, tensor->type,
+            view.dtype == S24_E4M3FN || view.dtype == S24_E5M2 || view.dtype == S24_I8
+                ? ": codes of a quantised model have no value without their scales, so "
+                  "take the model in F16, BF16 or F32"
+                : "");
     return status ? status : s24i_copy_mat(file->object.ctx, &view, dst);
 }
 
@@ -234,8 +266,6 @@ s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value)
 
     if (!status)
         status = s24i_check_pointer(key, "key");
-    if (!status)
-        status = s24i_check_pointer(value, "value");
     return s24i_done(__func__, status ? status : s24i_writer_set_meta(file->writer, key, value));
 }
 
@@ -263,6 +293,16 @@ s24_status s24_file_copy_meta(s24_file *file, const s24_file *from)
     if (!status)
         status = check_reader(from, "");
     return s24i_done(__func__, status ? status : s24i_writer_copy_meta(file->writer, from->reader));
+}
+
+s24_status s24_file_check_copy(const s24_file *file, const s24_file *from)
+{
+    s24_status status = check_writer(file);
+
+    if (!status)
+        status = check_reader(from, "");
+    return s24i_done(__func__,
+                     status ? status : s24i_writer_check_copy(file->writer, from->reader));
 }
 
 s24_status s24_file_commit(s24_file *file)

@@ -91,8 +91,9 @@ static s24_status add(s24_gram *gram, const s24_mat *x, const s24_mat *row_weigh
     if (status)
         return status;
     int64_t before = gram->sums.rows.next;
-    s24i_enter(ctx);
-    status = s24i_gram_add(&ctx->cpu, &gram->sums, x, row_weight);
+    status = s24i_enter(ctx);
+    if (!status)
+        status = s24i_gram_add(&ctx->cpu, &gram->sums, x, row_weight);
     s24i_leave(ctx);
     s24i_shared_changed(&gram->shared, status && gram->sums.rows.next != before);
     return status;
@@ -122,6 +123,7 @@ static s24_status merge(s24_gram *dst, s24_gram *src)
             s24i_add_sums(dst->sums.half[half], src->sums.half[half],
                           s24i_gram_half_bytes(dim) / sizeof(double));
             dst->sums.rows.weight[half] += src->sums.rows.weight[half];
+            dst->sums.rows.count[half] += src->sums.rows.count[half];
         }
         s24i_shared_changed(&dst->shared, false);
     }
@@ -181,6 +183,20 @@ static s24_status check_half_arguments(const s24_gram *gram, int32_t half, const
     return status ? status : s24i_check_shape(h, "h", gram->sums.dim, gram->sums.dim);
 }
 
+/* No entry of a sum of squares is larger than the largest of its diagonal. */
+static s24_status check_room(const s24i_gram *sums, int half, int32_t dtype)
+{
+    for (int64_t j = 0; j < sums->dim; j++) {
+        double h = s24i_gram_row(sums, half, j)[j];
+        if (!s24i_fits(h, dtype))
+            return s24i_fail(S24_E_NONFINITE,
+                             "row %lld, column %lld is %g, which the type of h cannot hold: take "
+                             "S24_F64",
+                             (long long)j, (long long)j, h);
+    }
+    return S24_OK;
+}
+
 static s24_status export(s24_gram *gram, int32_t half, const s24_mat *h, double *rows)
 {
     s24_ctx *ctx = gram->shared.object.ctx;
@@ -191,7 +207,9 @@ static s24_status export(s24_gram *gram, int32_t half, const s24_mat *h, double 
     if (status)
         return status;
     s24i_enter(ctx);
-    status = write_half(ctx, &gram->sums, half - 1, h);
+    status = check_room(&gram->sums, half - 1, h->dtype);
+    if (!status)
+        status = write_half(ctx, &gram->sums, half - 1, h);
     s24i_leave(ctx);
     if (!status && rows)
         *rows = gram->sums.rows.weight[half - 1];
@@ -223,15 +241,29 @@ static s24_status take_lower(s24i_gram *sums, int64_t i, const double *row)
     return S24_OK;
 }
 
-/* The upper part of one row against the stored lower part; all rows below are stored already. */
-static s24_status compare_upper(const s24i_gram *sums, int64_t i, const double *row)
+/* By how much rounding to its type may take an entry over sqrt(h_ii h_jj); sums made in single precision come in doubles too. */
+static double excess(int32_t dtype)
+{
+    return dtype == S24_F16 ? 0x1p-10 : dtype == S24_BF16 ? 0x1p-7 : 1e-5;
+}
+
+/* The upper part of one row against the stored lower part; all rows below are stored already. Squares of inputs far below the others may
+ * have vanished where their products with others have not. */
+static s24_status compare_upper(const s24i_gram *sums, int64_t i, const double *row,
+                                double tolerance)
 {
     for (int64_t j = i + 1; j < sums->dim; j++) {
         const double *mirror = s24i_gram_row(sums, 0, j);
-        if (fabs(row[j] - mirror[i]) > 1e-6 * sqrt(row[i]) * sqrt(mirror[j]))
+        double most = sqrt(row[i]) * sqrt(mirror[j]);
+        if (fabs(row[j] - mirror[i]) > 1e-6 * most)
             return s24i_fail(S24_E_ARG,
                              "h is not symmetric: row %lld, column %lld is %g and its mirror is %g",
                              (long long)i, (long long)j, row[j], mirror[i]);
+        if (fabs(row[j]) > (1 + tolerance) * most + 1e-12 * fmax(row[i], mirror[j]))
+            return s24i_fail(S24_E_ARG,
+                             "h: row %lld, column %lld is %g: sums over rows with squares of %g "
+                             "and %g are at most %g",
+                             (long long)i, (long long)j, row[j], row[i], mirror[j], most);
     }
     return S24_OK;
 }
@@ -248,7 +280,7 @@ static s24_status read_rows(s24_ctx *ctx, s24i_gram *sums, const s24_mat *h, dou
         for (int64_t i = 0; !status && i < count; i++)
             status = take_lower(sums, first + i, rows + i * dim);
         for (int64_t i = 0; !status && i < count; i++)
-            status = compare_upper(sums, first + i, rows + i * dim);
+            status = compare_upper(sums, first + i, rows + i * dim, excess(h->dtype));
     }
     return status;
 }
@@ -299,7 +331,7 @@ static s24_status import(s24_gram *gram, int32_t half, const s24_mat *h, double 
         gram->sums.half[half - 1] = made.half[0];
         made.half[0] = old;
         gram->sums.rows.filled[half - 1] = 0;
-        gram->sums.rows.weight[half - 1] = rows;
+        gram->sums.rows.weight[half - 1] = gram->sums.rows.count[half - 1] = rows;
         s24i_shared_changed(&gram->shared, false);
     }
     s24i_free(&ctx->memory, made.half[0], size);

@@ -1,9 +1,13 @@
 #include "api.h"
 #include <math.h>
+#include <stdio.h>
+
+#define LEAST_SQUARE 1e-290 /* of a gram: products with it keep their digits */
+#define DEAD 1e-12          /* of the largest, as in ops/prepare.c */
 
 double s24i_relative(double loss, double norm)
 {
-    return norm > 0 ? loss / norm : loss > 0 ? INFINITY : 0;
+    return loss == 0 && norm == 0 ? 0 : loss / norm;
 }
 
 /* ---- The sums that a problem refers to, while something reads them ---- */
@@ -50,10 +54,104 @@ void s24i_reading_close(s24i_reading *reading)
     reading->gram = NULL;
 }
 
+/* The largest of the diagonal, and where. */
+static double largest_square(const s24i_gram *sums, int64_t *at)
+{
+    double largest = 0;
+
+    *at = 0;
+    for (int64_t j = 0; j < sums->dim; j++) {
+        double h = s24i_gram_diagonal(sums, S24I_BOTH, j);
+        if (h > largest) {
+            largest = h;
+            *at = j;
+        }
+    }
+    return largest;
+}
+
+static s24_status check_range(const s24i_gram *sums)
+{
+    int64_t at;
+    double largest = largest_square(sums, &at);
+
+    if (largest == 0 || (largest > LEAST_SQUARE && isfinite(largest)))
+        return S24_OK;
+    return s24i_fail(S24_E_NUMERIC,
+                     "the problem's gram: its largest diagonal entry, that of input %lld, is %g, "
+                     "but must be between %g and 1.8e308: multiply the inputs by a power of two",
+                     (long long)at, largest, LEAST_SQUARE);
+}
+
+/* Are all rows multiples of one: |h_kj|^2 = h_kk h_jj for the largest input k and every other that is not dead? */
+static bool one_direction(const s24i_gram *sums)
+{
+    int64_t k, alive = 0;
+    double most = largest_square(sums, &k);
+
+    for (int64_t j = 0; j < sums->dim; j++) {
+        double h = s24i_gram_diagonal(sums, S24I_BOTH, j), shared = 0;
+        for (int half = 0; half < 2; half++)
+            shared += j < k ? s24i_gram_row(sums, half, k)[j] : s24i_gram_row(sums, half, j)[k];
+        if (h <= DEAD * most)
+            continue;
+        if (fabs(shared) < (1 - 1e-5) * sqrt(most) * sqrt(h))
+            return false;
+        alive++;
+    }
+    return alive > 1;
+}
+
+s24_status s24i_reading_warn(const s24i_reading *reading, char text[S24I_WARNING_TEXT])
+{
+    const s24i_gram *sums = reading->gram ? &reading->gram->sums : NULL;
+    double rows = sums ? sums->rows.count[0] + sums->rows.count[1] : 0;
+    int64_t at;
+
+    *text = 0;
+    if (!sums)
+        return S24_OK;
+    if (largest_square(sums, &at) == 0)
+        return s24i_fail(S24_E_NUMERIC,
+                         "the problem's gram is all zero: every input was 0 in all %g rows, so "
+                         "that nothing is known about the layer",
+                         rows);
+    if (one_direction(sums))
+        snprintf(text, S24I_WARNING_TEXT,
+                 "all %g calibration rows are multiples of one row: the weights fit this row only",
+                 rows);
+    else if (rows < (double)sums->dim)
+        snprintf(text, S24I_WARNING_TEXT,
+                 "%g calibration rows for %lld inputs: the weights may fit these rows only; give "
+                 "at least as many rows as inputs",
+                 rows, (long long)sums->dim);
+    return S24_OK;
+}
+
+/* Cauchy and Schwarz: |c_ij|^2 <= |t_i|^2 h_jj in sums over the same rows; what comes in 16 bits is rounded. */
+static s24_status check_cross(const s24i_gram *gram, const s24i_cross *cross, int half)
+{
+    for (int64_t i = 0; i < cross->out * cross->in; i++) {
+        double t = cross->norm2[half][i / cross->in];
+        double h = s24i_gram_row(gram, half, i % cross->in)[i % cross->in];
+        double most = sqrt(t) * sqrt(h);
+        if (fabs(cross->half[half][i]) > 1.01 * most + 1e-12 * fmax(t, h))
+            return s24i_fail(S24_E_STATE,
+                             "half %d of the target: row %lld, column %lld is %g: sums over rows "
+                             "with squares of %g and %g are at most %g",
+                             half + 1, (long long)(i / cross->in), (long long)(i % cross->in),
+                             cross->half[half][i], t, h, most);
+    }
+    return S24_OK;
+}
+
 s24_status s24i_reading_check(const s24i_reading *reading)
 {
     if (reading->gram && s24i_rows_weight(&reading->gram->sums.rows) == 0)
         return s24i_fail(S24_E_STATE, "the problem's gram has no rows yet: s24_gram_add() first");
+    s24_status status = reading->gram ? check_range(&reading->gram->sums) : S24_OK;
+    if (status)
+        return status;
     for (int half = 0; reading->cross && half < 2; half++) {
         double rows = reading->gram->sums.rows.weight[half];
         double target_rows = reading->cross->sums.rows.weight[half];
@@ -63,6 +161,8 @@ s24_status s24i_reading_check(const s24i_reading *reading)
                 "half %d of the gram holds %g rows and that of the target %g: both must see "
                 "the same rows",
                 half + 1, rows, target_rows);
+        if ((status = check_cross(&reading->gram->sums, &reading->cross->sums, half)))
+            return status;
     }
     return S24_OK;
 }
@@ -154,8 +254,9 @@ static s24_status evaluate(const s24_problem *problem, const s24_mat *candidate,
         status = s24i_reading_open(&e.reading, problem, target);
     if (status)
         return status;
-    s24i_enter(ctx);
-    status = s24i_reading_check(&e.reading);
+    status = s24i_enter(ctx);
+    if (!status)
+        status = s24i_reading_check(&e.reading);
     if (!status)
         status = s24i_check_values(ctx, &problem->w, "w", false);
     if (!status)

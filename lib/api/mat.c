@@ -159,6 +159,69 @@ s24_status s24i_check_values(s24_ctx *ctx, const s24_mat *mat, const char *what,
     return status;
 }
 
+/* ---- Results beside operands ---- */
+
+/* Bytes from the first element to behind the last. */
+static uintptr_t extent_of(const s24_mat *mat)
+{
+    int64_t last = (mat->rows > 1 ? (mat->rows - 1) * mat->row_stride : 0) +
+                   (mat->cols > 1 ? (mat->cols - 1) * mat->col_stride : 0);
+
+    return mat->rows && mat->cols ? (uintptr_t)(last + 1) * (uintptr_t)s24i_dtype_size(mat->dtype)
+                                  : 0;
+}
+
+static bool ranges_meet(const s24_mat *a, const s24_mat *b)
+{
+    uintptr_t first = (uintptr_t)a->data, other = (uintptr_t)b->data;
+
+    return extent_of(a) && extent_of(b) && first < other + extent_of(b) &&
+           other < first + extent_of(a);
+}
+
+static bool same_strides(const s24_mat *a, const s24_mat *b)
+{
+    return a->dtype == b->dtype &&
+           (a->rows <= 1 || b->rows <= 1 || a->row_stride == b->row_stride) &&
+           (a->cols <= 1 || b->cols <= 1 || a->col_stride == b->col_stride);
+}
+
+/* Of two with the same strides, `steps` rows apart and on: is any element of one an element of the other? Blocks of columns of one matrix
+ * lie in each other's range and have none in common. */
+static bool elements_meet(const s24_mat *a, const s24_mat *b, int64_t steps)
+{
+    const s24_mat *tall = a->rows > 1 ? a : b, *wide = a->cols > 1 ? a : b;
+    int64_t row_stride = tall->rows > 1 ? tall->row_stride : 1;
+    int64_t col_stride = wide->cols > 1 ? wide->col_stride : 1;
+    int64_t between = ((const char *)b->data - (const char *)a->data) / s24i_dtype_size(a->dtype);
+
+    for (; steps < b->rows; steps++) {
+        int64_t rest = -between - steps * row_stride, cols = rest / col_stride;
+        if (cols <= -a->cols)
+            return false;
+        if (rest % col_stride == 0 && cols < b->cols)
+            return true;
+    }
+    return false;
+}
+
+s24_status s24i_check_apart(const s24_mat *out, const char *out_name, const s24_mat *in,
+                            const char *in_name, bool in_place)
+{
+    if (elements_meet(out, out, 1))
+        return s24i_fail(S24_E_ARG,
+                         "%s has strides %lld and %lld, with which elements of its %lld x %lld lie "
+                         "on each other",
+                         out_name, (long long)out->row_stride, (long long)out->col_stride,
+                         (long long)out->rows, (long long)out->cols);
+    if (!ranges_meet(out, in) || (in_place && out->data == in->data && same_strides(out, in)) ||
+        (same_strides(out, in) && !elements_meet(out, in, 1 - out->rows)))
+        return S24_OK;
+    return s24i_fail(S24_E_ARG, "%s lies where %s lies: %s", out_name, in_name,
+                     in_place ? "in place means the same matrix"
+                              : "the result may not overlap an operand");
+}
+
 /* ---- Public ---- */
 
 static s24_status rowmajor(s24_mat *mat, void *data, int64_t rows, int64_t cols, int32_t dtype)
@@ -187,6 +250,8 @@ s24_status s24i_copy_mat(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst)
         status = s24i_check_mat(dst, "dst", S24I_ANY_TYPE);
     if (!status)
         status = s24i_check_shape(dst, "dst", src->rows, src->cols);
+    if (!status)
+        status = s24i_check_apart(dst, "dst", src, "src", true);
     if (status)
         return status;
     if (src->dtype != dst->dtype && !(s24i_is_float(src->dtype) && s24i_is_float(dst->dtype)))
@@ -219,10 +284,9 @@ static s24_status check_product(const s24_mat *x, const s24_mat *w, const s24_ma
         status = s24i_check_shape(w, "w", w->rows, x->cols);
     if (!status)
         status = s24i_check_shape(y, "y", x->rows, w->rows);
-    if (!status && y->data && (y->data == x->data || y->data == w->data))
-        status = s24i_fail(S24_E_ARG, "y lies where %s lies: the result may not overlap an operand",
-                           y->data == x->data ? "x" : "w");
-    return status;
+    if (!status)
+        status = s24i_check_apart(y, "y", x, "x", false);
+    return status ? status : s24i_check_apart(y, "y", w, "w", false);
 }
 
 s24_status s24_mat_multiply(s24_ctx *ctx, const s24_mat *x, const s24_mat *w, const s24_mat *y)
@@ -233,8 +297,9 @@ s24_status s24_mat_multiply(s24_ctx *ctx, const s24_mat *x, const s24_mat *w, co
         status = check_product(x, w, y);
     if (status)
         return s24i_done(__func__, status);
-    s24i_enter(ctx);
-    status = s24i_mat_multiply(&ctx->cpu, x, w, y);
+    status = s24i_enter(ctx);
+    if (!status)
+        status = s24i_mat_multiply(&ctx->cpu, x, w, y);
     s24i_leave(ctx);
     return s24i_done(__func__, status);
 }

@@ -24,20 +24,6 @@ static s24_status check_single_or_double(const s24_mat *mat, const char *what)
     return status;
 }
 
-/* One result, or one that reads what another has written: nothing between. */
-static s24_status check_apart(const s24_mat *z, const s24_mat *w)
-{
-    if (!z->data || w->data != z->data ||
-        ((z->rows <= 1 || z->row_stride == w->row_stride) &&
-         (z->cols <= 1 || z->col_stride == w->col_stride)))
-        return S24_OK;
-    return s24i_fail(S24_E_ARG,
-                     "w lies where z lies but has other strides (%lld and %lld, not "
-                     "%lld and %lld): in place means the same matrix",
-                     (long long)w->row_stride, (long long)w->col_stride, (long long)z->row_stride,
-                     (long long)z->col_stride);
-}
-
 static s24_status check_pair(const s24_mat *z, const s24_mat *w)
 {
     s24_status status = check_single_or_double(z, "z");
@@ -50,7 +36,7 @@ static s24_status check_pair(const s24_mat *z, const s24_mat *w)
                            z->dtype == S24_F32 ? "S24_F32" : "S24_F64");
     if (!status)
         status = s24i_check_shape(w, "w", z->rows, z->cols);
-    return status ? status : check_apart(z, w);
+    return status ? status : s24i_check_apart(w, "w", z, "z", true);
 }
 
 static s24_status check_lambda(double lambda)
@@ -140,8 +126,8 @@ static s24_status project_nm(s24_ctx *ctx, const s24_mat *z, int32_t n, int32_t 
         status = s24i_check_mat(mask, "mask", S24I_MASK_TYPE);
     if (!status)
         status = s24i_check_shape(mask, "mask", z->rows, z->cols);
-    if (!status && z->data && z->data == mask->data)
-        status = s24i_fail(S24_E_ARG, "mask lies where z lies: the result may not overlap it");
+    if (!status)
+        status = s24i_check_apart(mask, "mask", z, "z", false);
     if (!status)
         status = check_groups(z, n, m);
     if (status)

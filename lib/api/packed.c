@@ -312,7 +312,7 @@ s24_status s24_packed_part(const s24_packed *packed, int32_t index, const char *
     return S24_OK;
 }
 
-static s24_status find_part(const s24i_packing *p, const char *name, s24_mat *view)
+static s24_status find_part(const s24i_packing *p, const char *name, const s24i_packed_part **out)
 {
     const char *names[S24I_MAX_PARTS];
 
@@ -321,23 +321,51 @@ static s24_status find_part(const s24i_packing *p, const char *name, s24_mat *vi
         names[i] = part->name;
         if (strcmp(name, part->name))
             continue;
-        *view = s24i_mat_plain(part->data, part->rows, part->cols, part->dtype);
+        *out = part;
         return S24_OK;
     }
-    const char *nearest = s24i_nearest(name, names, p->count);
-    return s24i_fail(S24_E_UNSUPPORTED, "layout %s has no part \"%.64s\"%s%s", p->layout->name,
-                     name, nearest ? "; nearest: " : "", nearest ? nearest : "");
+    s24i_fail(S24_E_UNSUPPORTED, "layout %s has no part \"%.64s\"", p->layout->name, name);
+    return s24i_fail_near(S24_E_UNSUPPORTED, name, names, p->count);
 }
 
-s24_status s24_packed_matrix(const s24_packed *packed, const char *name, s24_mat *view)
+static s24_status check_part(const s24_packed *packed, const char *name,
+                             const s24i_packed_part **part)
 {
     s24_status status = s24i_check_handle(packed, S24I_PACKED, "packed");
 
     if (!status)
         status = s24i_check_pointer(name, "name");
+    return status ? status : find_part(&packed->packing, name, part);
+}
+
+s24_status s24_packed_matrix(const s24_packed *packed, const char *name, s24_mat *view)
+{
+    const s24i_packed_part *part = NULL;
+    s24_status status = check_part(packed, name, &part);
+
     if (!status)
         status = s24i_check_pointer(view, "view");
-    return s24i_done(__func__, status ? status : find_part(&packed->packing, name, view));
+    if (!status)
+        *view = s24i_mat_plain(part->data, part->rows, part->cols, part->dtype);
+    return s24i_done(__func__, status);
+}
+
+s24_status s24_packed_shape(const s24_packed *packed, const char *name, int64_t *shape,
+                            int32_t *rank)
+{
+    const s24i_packed_part *part = NULL;
+    s24_status status = check_part(packed, name, &part);
+
+    if (!status)
+        status = s24i_check_pointer(shape, "shape");
+    if (!status)
+        status = s24i_check_pointer(rank, "rank");
+    if (status)
+        return s24i_done(__func__, status);
+    *rank = part->rank;
+    *shape = part->rows;
+    shape[part->rank - 1] = part->cols;
+    return S24_OK;
 }
 
 s24_status s24_packed_info(const s24_packed *packed, const char **layout, int64_t *rows,
@@ -446,8 +474,8 @@ static s24_status multiply(const s24_packed *packed, const s24_mat *x, const s24
         status = s24i_check_shape(x, "x", x->rows, p->cols);
     if (!status)
         status = s24i_check_shape(y, "y", x->rows, p->rows);
-    if (!status && y->data && y->data == x->data)
-        status = s24i_fail(S24_E_ARG, "y lies where x lies: the result may not overlap it");
+    if (!status)
+        status = s24i_check_apart(y, "y", x, "x", false);
     if (status || x->rows == 0)
         return status;
     s24i_enter(ctx);

@@ -33,9 +33,12 @@ static const struct fact {
     {"residual", S24_RESULT_FLOAT, offsetof(s24_result, residual), true},
     {"stop", S24_RESULT_STR, offsetof(s24_result, stop), true},
     {"flops", S24_RESULT_FLOAT, offsetof(s24_result, flops), true},
+    {"blas", S24_RESULT_STR, offsetof(s24_result, blas), true},
     {"seconds", S24_RESULT_FLOAT, offsetof(s24_result, seconds), true},
     {"peak_bytes", S24_RESULT_INT, offsetof(s24_result, peak_bytes), true},
     {"threads", S24_RESULT_INT, offsetof(s24_result, threads), true},
+    {"warning", S24_RESULT_STR, offsetof(s24_result, warning), true},
+    {"isa", S24_RESULT_STR, offsetof(s24_result, isa), true},
     {"record", S24_RESULT_STR, offsetof(s24_result, record), false},
 };
 
@@ -210,9 +213,8 @@ static s24_status unknown_name(const s24_result *result, const char *name)
 
     while ((names[known] = thing(result, known, &kind, &value)))
         known++;
-    const char *nearest = s24i_nearest(name, names, known);
-    return s24i_fail(S24_E_UNSUPPORTED, "this result has no \"%.64s\"%s%s", name,
-                     nearest ? "; nearest: " : "", nearest ? nearest : "");
+    return s24i_fail_near(s24i_fail(S24_E_UNSUPPORTED, "this result has no \"%.64s\"", name), name,
+                          names, known);
 }
 
 /* What has that name and kind ("zeros" is a count and may be a matrix). A float may be read from an integer: *found says what it is. */

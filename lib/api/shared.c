@@ -43,8 +43,9 @@ s24_status s24i_shared_open(s24i_shared *shared, s24i_flush_fn flush)
 
     s24i_lock_take(&shared->lock);
     if (!shared->lost && !shared->readers) {
-        s24i_enter(shared->object.ctx);
-        status = flush(shared);
+        status = s24i_enter(shared->object.ctx);
+        if (!status)
+            status = flush(shared);
         s24i_leave(shared->object.ctx);
     } else if (shared->lost) {
         status = refuse_lost(shared);

@@ -20,6 +20,7 @@ typedef struct solve {
     int64_t row_block;
     double loss, norm, target_loss, target_norm;
     double began;
+    char warning[S24I_WARNING_TEXT];
 } solve;
 
 static int64_t size_of(const solve *s)
@@ -237,11 +238,13 @@ static s24_status predict_within_limit(solve *s, scratch *bytes)
         return status;
     uint64_t limit = atomic_load(&s->ctx->memory.limit),
              used = atomic_load(&s->ctx->memory.current);
+    uint64_t wanted = wanted_bytes(s, *bytes);
     return s24i_fail(
         S24_E_MEMORY,
-        "solver %s needs %llu bytes for this problem; %llu of memory_limit %llu are in use",
-        s->solver->class->name, (unsigned long long)wanted_bytes(s, *bytes),
-        (unsigned long long)used, (unsigned long long)limit);
+        "solver %s needs %llu bytes for this problem; %llu of memory_limit %llu are in "
+        "use: a limit of %llu is enough",
+        s->solver->class->name, (unsigned long long)wanted, (unsigned long long)used,
+        (unsigned long long)limit, (unsigned long long)(used + wanted));
 }
 
 static s24_status take_mask(solve *s)
@@ -336,11 +339,17 @@ static s24_status fill(const solve *s)
     fill_numbers(s, r);
     r->solver = s->solver->class->name;
     r->stop = stop_name(s);
+    r->blas = s24i_blas_name();
+    r->isa = s->ctx->kernels.isa;
     s24i_constraints_text(&s->problem->pattern, s->problem->mask.data != NULL, r->constraints_text);
     r->constraints = r->constraints_text;
     if (s->job.damp_rule) {
         strncpy(r->damp_word, s->job.damp_rule, sizeof r->damp_word - 1);
         r->damp_rule = r->damp_word;
+    }
+    if (*s->warning) {
+        memcpy(r->warning_text, s->warning, sizeof r->warning_text);
+        r->warning = r->warning_text;
     }
     s24i_text_append(&r->options_text, "%s", "");
     s24i_options_text(&s->solver->options, &r->options_text);
@@ -358,10 +367,12 @@ static s24_status check_job(const s24_solver *solver, const s24_problem *problem
         solver->class, s24i_constraints_bits(&problem->pattern, problem->mask.data != NULL));
 }
 
-static s24_status check_inputs(const solve *s)
+static s24_status check_inputs(solve *s)
 {
     s24_status status = s24i_reading_check(&s->reading);
 
+    if (!status && !s->solver->class->blind)
+        status = s24i_reading_warn(&s->reading, s->warning);
     if (!status && s->problem->importance.data)
         status = s24i_check_values(s->ctx, &s->problem->importance, "importance", true);
     return status;
@@ -384,9 +395,13 @@ static s24_status run(s24_solver *solver, const s24_problem *problem, s24_result
 
     if (status)
         return status;
-    s24i_enter(s.ctx);
+    status = s24i_enter(s.ctx);
     s24i_warn_blas(s.ctx);
-    status = check_inputs(&s);
+    if (!status)
+        status = check_inputs(&s);
+    if (!status && *s.warning)
+        s24i_log(s.ctx, 1, "%s on %lld x %lld: %s", solver->class->name, (long long)problem->w.rows,
+                 (long long)problem->w.cols, s.warning);
     if (!status)
         status = work(&s);
     if (status == S24_E_CANCELLED)

@@ -50,9 +50,8 @@ static s24_status unknown_solver(const char *name)
 
     for (; s24i_solvers[count] && count < MOST_NAMES; count++)
         names[count] = s24i_solvers[count]->name;
-    const char *nearest = s24i_nearest(name, names, count);
-    return s24i_fail(S24_E_UNSUPPORTED, "this build has no solver \"%.64s\"%s%s", name,
-                     nearest ? "; nearest: " : "", nearest ? nearest : "");
+    return s24i_fail_near(s24i_fail(S24_E_UNSUPPORTED, "this build has no solver \"%.64s\"", name),
+                          name, names, count);
 }
 
 static s24_status create(s24_ctx *ctx, const char *name, s24_solver **out)

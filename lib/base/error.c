@@ -2,6 +2,7 @@
 #include "utf8.h"
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,6 +40,22 @@ s24_status(s24i_fail_in)(s24_status status, const char *prefix)
     return s24i_fail(status, "%s: %s", prefix, error_text);
 }
 
+s24_status(s24i_fail_near)(s24_status status, const char *name, const char *const *known,
+                           int64_t count)
+{
+    const char *nearest = s24i_nearest(name, known, count);
+    char all[TEXT] = "";
+    size_t used = 0;
+
+    for (int64_t i = 0; !nearest && i < count && used < sizeof all; i++)
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", known[i]);
+    return s24i_fail(status, "%s%s%s", error_text,
+                     nearest ? "; nearest: "
+                     : count ? "; there are: "
+                             : "",
+                     nearest ? nearest : all);
+}
+
 const char *s24i_error_text(void)
 {
     return error_text;
@@ -70,13 +87,21 @@ static int32_t smaller(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
+/* But for the case of ASCII letters. */
+static bool same(char a, char b)
+{
+    bool letter = (a | 0x20) >= 'a' && (a | 0x20) <= 'z';
+
+    return a == b || (letter && (a ^ b) == 0x20);
+}
+
 /* Damerau's distance by three rows of the usual table: before[], above[] and row[]. */
 int32_t s24i_distance(const char *a, const char *b)
 {
     int32_t rows[3][COMPARED + 1];
     int32_t *before = rows[0], *above = rows[1], *row = rows[2];
 
-    while (*a && *a == *b)
+    while (*a && same(*a, *b))
         a++, b++;
     int32_t na = (int32_t)strnlen(a, COMPARED), nb = (int32_t)strnlen(b, COMPARED);
     for (int32_t j = 0; j <= nb; j++)
@@ -88,9 +113,9 @@ int32_t s24i_distance(const char *a, const char *b)
         row = oldest;
         row[0] = i;
         for (int32_t j = 1; j <= nb; j++) {
-            row[j] =
-                smaller(above[j - 1] + (a[i - 1] != b[j - 1]), smaller(above[j], row[j - 1]) + 1);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+            row[j] = smaller(above[j - 1] + !same(a[i - 1], b[j - 1]),
+                             smaller(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]))
                 row[j] = smaller(row[j], before[j - 2] + 1);
         }
     }

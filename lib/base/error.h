@@ -9,6 +9,9 @@ s24_status s24i_fail(s24_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Put "prefix: " in front of the present text, for callers that know which object was at fault. Returns `status`. */
 s24_status s24i_fail_in(s24_status status, const char *prefix);
+/* Add to the present text, which says that there is no such `name`, the known one that is nearest, or all if none is near. */
+s24_status s24i_fail_near(s24_status status, const char *name, const char *const *known,
+                          int64_t count);
 #ifdef __clang_analyzer__ /* it sees one file at a time, and that these return `status` is what it has to know */
 static inline s24_status s24i_same(s24_status status, s24_status returned)
 {
@@ -17,6 +20,7 @@ static inline s24_status s24i_same(s24_status status, s24_status returned)
 }
 #define s24i_fail(status, ...) s24i_same(status, (s24i_fail)(status, __VA_ARGS__))
 #define s24i_fail_in(status, prefix) s24i_same(status, (s24i_fail_in)(status, prefix))
+#define s24i_fail_near(status, ...) s24i_same(status, (s24i_fail_near)(status, __VA_ARGS__))
 #endif
 const char *s24i_error_text(void);
 
@@ -34,7 +38,8 @@ void s24i_failure_keep(s24i_failure *failure, int64_t index, s24_status status);
 /* Make the kept text this thread's and return the kept status, or S24_OK. Only when no task is left that could keep another. */
 s24_status s24i_failure_raise(const s24i_failure *failure);
 
-/* Single-character edits (insert, delete, replace, swap of neighbours) from a to b, looking at no more than 128 bytes that differ. */
+/* Single-character edits (insert, delete, replace, swap of neighbours) from a to b, whose case is one, looking at no more than 128 bytes
+ * that differ. */
 int32_t s24i_distance(const char *a, const char *b);
 /* The known name with the smallest edit distance to `name`, or NULL if none is near. */
 const char *s24i_nearest(const char *name, const char *const *known, int64_t count);

@@ -69,6 +69,14 @@ static void *refuse_system(s24i_memory *memory, size_t size)
     return NULL;
 }
 
+static void *refuse_address(size_t size)
+{
+    s24i_fail(S24_E_MEMORY,
+              "memory: %zu bytes wanted at a multiple of %d, the allocator gave another address",
+              size, S24I_ALIGN);
+    return NULL;
+}
+
 void *s24i_alloc(s24i_memory *memory, size_t size)
 {
     size_t real = real_size(size);
@@ -82,6 +90,10 @@ void *s24i_alloc(s24i_memory *memory, size_t size)
     if (!block) {
         atomic_fetch_sub(&memory->current, real);
         return refuse_system(memory, size);
+    }
+    if ((uintptr_t)block % S24I_ALIGN) {
+        s24i_free(memory, block, size);
+        return refuse_address(size);
     }
     raise_peak(memory, used);
     return block;

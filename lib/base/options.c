@@ -59,9 +59,8 @@ static s24_status find(const s24i_option_set *set, const char *name, const s24i_
         if (count < S24I_MAX_OPTIONS)
             known[count++] = (*row)->name;
     }
-    const char *nearest = s24i_nearest(name, known, count);
-    return s24i_fail(S24_E_OPTION, "%s: unknown option '%.64s'%s%s", set->owner, name,
-                     nearest ? "; nearest: " : "", nearest ? nearest : "");
+    return s24i_fail_near(s24i_fail(S24_E_OPTION, "%s: unknown option '%.64s'", set->owner, name),
+                          name, known, count);
 }
 
 static const char *type_name(int32_t type)

@@ -55,6 +55,11 @@ int32_t s24i_workers(const s24i_threads *threads)
     return workers > 1 ? workers : 1;
 }
 
+bool s24i_inside_task(void)
+{
+    return inside_task;
+}
+
 static void pause_briefly(void)
 {
 #if defined __x86_64__
@@ -113,19 +118,40 @@ static void *help(void *arg)
     return NULL;
 }
 
+static void dismiss(s24i_threads *threads, int32_t helpers)
+{
+    if (threads->part)
+        threads->part(helpers);
+}
+
+/* Its stack has the size that docs/embedding.md asks of callers too: the default may be anything. */
+static bool start_helper(helper *h)
+{
+    pthread_attr_t how;
+
+    if (pthread_attr_init(&how))
+        return false;
+    bool started =
+        !pthread_attr_setstacksize(&how, S24I_STACK) && !pthread_create(&h->thread, &how, help, h);
+    pthread_attr_destroy(&how);
+    return started;
+}
+
 /* Fewer threads than wanted are no error. Signals are for the host's threads. */
-static void start_helpers(s24i_pool *pool)
+static void start_helpers(s24i_threads *threads, s24i_pool *pool)
 {
     sigset_t all, before;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (pool->helpers < pool->room) {
+    while (pool->helpers < pool->room && (!threads->hire || threads->hire())) {
         helper *h = &pool->helper[pool->helpers];
         h->pool = pool;
         h->worker = pool->helpers + 1;
-        if (pthread_create(&h->thread, NULL, help, h))
+        if (!start_helper(h)) {
+            dismiss(threads, 1);
             break;
+        }
         pool->helpers++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -184,7 +210,7 @@ static s24i_pool *make_pool(s24i_threads *threads, s24i_pool *previous)
     return pool;
 }
 
-static void free_pool(s24i_pool *pool)
+static void free_pool(s24i_threads *threads, s24i_pool *pool)
 {
     /* What fork() copied may be locked or waited on by threads that are not here. */
     if (pool->pid == getpid()) {
@@ -193,6 +219,7 @@ static void free_pool(s24i_pool *pool)
         pthread_mutex_destroy(&pool->lock);
         pthread_mutex_destroy(&pool->busy);
     }
+    dismiss(threads, pool->helpers);
     s24i_free(pool->memory, pool, pool_size(pool->room));
 }
 
@@ -215,7 +242,7 @@ void s24i_threads_stop(s24i_threads *threads)
         s24i_pool *previous = pool->previous;
         if (pool->pid == getpid())
             stop_helpers(pool);
-        free_pool(pool);
+        free_pool(threads, pool);
         pool = previous;
     }
 }
@@ -231,7 +258,7 @@ static s24i_pool *get_pool(s24i_threads *threads)
             return NULL;
         if (atomic_compare_exchange_strong(&threads->pool, &pool, made))
             return made;
-        free_pool(made);
+        free_pool(threads, made);
     }
     return pool;
 }
@@ -246,10 +273,11 @@ static void run_serially(s24_task_fn task, void *arg, int64_t count)
     inside_task = outer;
 }
 
-static void run_on_pool(s24i_pool *pool, s24_task_fn task, void *arg, int64_t count)
+static void run_on_pool(s24i_threads *threads, s24i_pool *pool, s24_task_fn task, void *arg,
+                        int64_t count)
 {
     if (!pool->started)
-        start_helpers(pool);
+        start_helpers(threads, pool);
     post_job(pool, task, arg, count);
     inside_task = true;
     drain(pool, 0);
@@ -264,8 +292,29 @@ typedef struct host_loop {
     int64_t count;
     int32_t workers;
     _Atomic int64_t ran;
-    _Atomic bool strayed;
+    _Atomic uint64_t sum; /* of mixed(index) over those */
+    _Atomic bool strayed, shared;
+    _Atomic bool busy[S24I_MAX_WORKERS]; /* the worker is in a task */
 } host_loop;
+
+/* Far from linear (Steele et al. 2014, SplitMix64), so that sums over equally many indices differ unless the indices are the same. */
+static uint64_t mixed(int64_t index)
+{
+    uint64_t z = (uint64_t)index + 0x9e3779b97f4a7c15;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+static bool ran_each_once(const host_loop *loop)
+{
+    uint64_t sum = 0;
+
+    for (int64_t i = 0; i < loop->count; i++)
+        sum += mixed(i);
+    return atomic_load(&loop->ran) == loop->count && atomic_load(&loop->sum) == sum;
+}
 
 static void host_task(void *arg, int64_t index, int32_t worker)
 {
@@ -276,10 +325,16 @@ static void host_task(void *arg, int64_t index, int32_t worker)
         atomic_store(&loop->strayed, true);
         return;
     }
+    if (atomic_exchange(&loop->busy[worker], true)) {
+        atomic_store(&loop->shared, true);
+        return;
+    }
     inside_task = true;
     loop->task(loop->arg, index, worker);
     inside_task = outer;
+    atomic_store(&loop->busy[worker], false);
     atomic_fetch_add(&loop->ran, 1);
+    atomic_fetch_add(&loop->sum, mixed(index));
 }
 
 static s24_status run_on_host(s24i_threads *threads, s24_task_fn task, void *arg, int64_t count)
@@ -297,8 +352,13 @@ static s24_status run_on_host(s24i_threads *threads, s24_task_fn task, void *arg
                          "the host's parallel runner used an index outside 0 .. %lld or a worker "
                          "outside 0 .. %d",
                          (long long)count - 1, (int)loop.workers - 1);
-    if (atomic_load(&loop.ran) != count)
-        return s24i_fail(S24_E_BACKEND, "the host's parallel runner ran %lld tasks of %lld",
+    if (atomic_load(&loop.shared))
+        return s24i_fail(S24_E_BACKEND,
+                         "the host's parallel runner ran two tasks at once with one worker number");
+    if (!ran_each_once(&loop))
+        return s24i_fail(S24_E_BACKEND,
+                         "the host's parallel runner ran %lld tasks of %lld, or some twice and "
+                         "others never",
                          (long long)atomic_load(&loop.ran), (long long)count);
     return S24_OK;
 }
@@ -318,7 +378,7 @@ s24_status s24i_parallel(s24i_threads *threads, s24_task_fn task, void *arg, int
         run_serially(task, arg, count);
         return S24_OK;
     }
-    run_on_pool(pool, task, arg, count);
+    run_on_pool(threads, pool, task, arg, count);
     pthread_mutex_unlock(&pool->busy);
     return S24_OK;
 }

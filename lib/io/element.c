@@ -19,6 +19,8 @@ static const s24i_element elements[] = {
     {"BOOL", 8, 1, S24_BOOL, true, -1},
     {"F8_E4M3", 8, 1, S24_E4M3FN, true, -1},
     {"F8_E5M2", 8, 1, S24_E5M2, true, -1},
+    {"F8_E4M3FNUZ", 8, 1, 0, true, -1},
+    {"F8_E5M2FNUZ", 8, 1, 0, true, -1},
     {"F8_E8M0", 8, 1, 0, true, -1},
     {"F6_E2M3", 6, 1, 0, true, -1},
     {"F6_E3M2", 6, 1, 0, true, -1},
@@ -45,11 +47,21 @@ static const s24i_element elements[] = {
     {"IQ2_S", 82 * 8, 256, 0, false, 22},
     {"IQ4_XS", 136 * 8, 256, 0, false, 23},
     {"IQ1_M", 56 * 8, 256, 0, false, 29},
+    {"Q4_0_4_4", 18 * 8, 32, 0, false, 31},
+    {"Q4_0_4_8", 18 * 8, 32, 0, false, 32},
+    {"Q4_0_8_8", 18 * 8, 32, 0, false, 33},
     {"TQ1_0", 54 * 8, 256, 0, false, 34},
     {"TQ2_0", 66 * 8, 256, 0, false, 35},
+    {"IQ4_NL_4_4", 18 * 8, 32, 0, false, 36},
+    {"IQ4_NL_4_8", 18 * 8, 32, 0, false, 37},
+    {"IQ4_NL_8_8", 18 * 8, 32, 0, false, 38},
     {"MXFP4", 17 * 8, 32, 0, false, 39},
     {"NVFP4", 36 * 8, 64, 0, false, 40},
+    {"Q1_0", 18 * 8, 128, 0, false, 41},
 };
+
+const s24i_element s24i_element_of_safetensors = {"unknown", 0, 1, 0, true, -1};
+const s24i_element s24i_element_of_gguf = {"unknown", 0, 1, 0, false, INT32_MAX};
 
 enum { ELEMENTS = sizeof elements / sizeof *elements };
 

@@ -12,7 +12,7 @@ typedef bool (*s24i_encode_fn)(const float values[S24I_GGUF_BLOCK], unsigned cha
 
 typedef struct s24i_element {
     const char *name;      /* "BF16", "Q4_1" */
-    int32_t bits;          /* of a block */
+    int32_t bits;          /* of a block; 0: not known */
     int32_t block;         /* elements that a block holds: 1 unless they share scales */
     int32_t dtype;         /* S24_BF16; 0: no code for it */
     bool safetensors;      /* that format has it */
@@ -20,6 +20,9 @@ typedef struct s24i_element {
     s24i_decode_fn decode; /* NULL: none */
     s24i_encode_fn encode;
 } s24i_element;
+
+/* A type that is not in the table: its tensors can be listed and copied. `safetensors` or `gguf` says whose it is. */
+extern const s24i_element s24i_element_of_safetensors, s24i_element_of_gguf;
 
 const s24i_element *s24i_element_by_name(const char *name); /* NULL if unknown */
 const s24i_element *s24i_element_by_dtype(int32_t dtype);

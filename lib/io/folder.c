@@ -1,9 +1,10 @@
 #include "folder.h"
 #include "base/error.h"
-#include "base/json.h"
 #include "base/sort.h"
+#include "gguf.h"
 #include "list.h"
 #include "os.h"
+#include "sniff.h"
 #include <string.h>
 
 enum { MAX_JSON = 1 << 28, MAX_DEPTH = 16, MAX_VALUES = 1 << 22 };
@@ -73,6 +74,18 @@ s24_status s24i_folder_map(s24i_memory *memory, const char *folder, const char *
     return status;
 }
 
+/* The same, and noted as read. */
+static s24_status map_noted(model_folder *f, const char *name, const void **data, uint64_t *size)
+{
+    s24i_memory *memory = f->reader.memory;
+    char *path = s24i_folder_path(memory, f->path, name);
+    s24_status status =
+        path ? s24i_reader_note(&f->reader, path, s24i_os_stamp_of(path)) : S24_E_MEMORY;
+
+    s24i_strfree(memory, path);
+    return status ? status : s24i_folder_map(memory, f->path, name, data, size);
+}
+
 static s24_status look_for(model_folder *f, const char *name, bool *found)
 {
     char *path = s24i_folder_path(f->reader.memory, f->path, name);
@@ -93,7 +106,7 @@ static s24_status open_shard(model_folder *f, const char *name)
     s24_status status = s24i_list_reserve(memory, &f->shards, sizeof shard);
 
     if (!status)
-        status = s24i_folder_map(memory, f->path, name, &map, &size);
+        status = map_noted(f, name, &map, &size);
     if (status)
         return status;
     status = s24i_safetensors_read(memory, map, size, &shard);
@@ -109,7 +122,7 @@ static s24_status parse_file(model_folder *f, const char *name, s24i_json_doc **
 {
     const void *map;
     uint64_t size;
-    s24_status status = s24i_folder_map(f->reader.memory, f->path, name, &map, &size);
+    s24_status status = map_noted(f, name, &map, &size);
 
     if (status)
         return status;
@@ -119,6 +132,9 @@ static s24_status parse_file(model_folder *f, const char *name, s24i_json_doc **
     else
         status =
             s24i_json_parse(f->reader.memory, size ? map : "", size, MAX_DEPTH, MAX_VALUES, doc);
+    const char *what = status == S24_E_FORMAT && size <= MAX_JSON ? s24i_sniff(map, size) : NULL;
+    if (what && strncmp(what, "JSON", 4) && strncmp(what, "a text", 6))
+        status = s24i_fail(S24_E_FORMAT, "this is %s", what);
     s24i_os_unmap(map, size);
     if (!status && s24i_json_root(*doc)->kind != S24I_JSON_OBJECT)
         status = s24i_fail(S24_E_FORMAT, "not an object");
@@ -158,22 +174,28 @@ static s24_status read_index(model_folder *f)
     return S24_OK;
 }
 
-/* The shard must hold what the index says of it, and nothing else. */
+/* The shard must hold what the index says of it. */
 static s24_status check_shard(const s24i_reader *shard, const void **items, int64_t count)
 {
     const s24i_tensor *t;
-    const char *name = ((const s24i_json *)items[0])->string;
 
     for (int64_t i = 0; i < count; i++) {
         const s24i_json *item = items[i];
         if (s24i_reader_find(shard, item->key, &t))
             return s24i_fail(S24_E_FORMAT, S24I_FOLDER_INDEX ": '%.100s' is not in %.100s",
-                             item->key, name);
+                             item->key, item->string);
     }
-    if (shard->count != count)
-        return s24i_fail(S24_E_FORMAT, "%.100s has %lld tensors, the index names %lld of them",
-                         name, (long long)shard->count, (long long)count);
     return S24_OK;
+}
+
+/* Behind the last of the items that name the same shard as this one. */
+static int64_t next_shard(const model_folder *f, int64_t item)
+{
+    const char *name = ((const s24i_json *)f->items[item])->string;
+
+    while (++item < f->item_count && !strcmp(((const s24i_json *)f->items[item])->string, name))
+        ;
+    return item;
 }
 
 static s24_status open_shards(model_folder *f)
@@ -181,12 +203,8 @@ static s24_status open_shards(model_folder *f)
     s24_status status = read_index(f);
 
     for (int64_t i = 0, next; !status && i < f->item_count; i = next) {
-        const char *name = ((const s24i_json *)f->items[i])->string;
-        for (next = i + 1; next < f->item_count; next++) {
-            if (strcmp(((const s24i_json *)f->items[next])->string, name))
-                break;
-        }
-        status = open_shard(f, name);
+        next = next_shard(f, i);
+        status = open_shard(f, ((const s24i_json *)f->items[i])->string);
         if (!status) {
             s24i_reader *const *shards = f->shards.items;
             status = check_shard(shards[f->shards.count - 1], f->items + i, next - i);
@@ -195,18 +213,29 @@ static s24_status open_shards(model_folder *f)
     return status;
 }
 
+static const char *key_at(const void *sorted, int64_t index)
+{
+    return ((const s24i_json *)((const void *const *)sorted)[index])->key;
+}
+
+/* The index is the authority: a tensor that a shard holds beyond it is another's, or no part of the model. */
 static s24_status gather_tensors(model_folder *f)
 {
     s24i_reader *const *shards = f->shards.items;
-    int64_t count = 0;
-
-    for (int64_t i = 0; i < f->shards.count; i++)
-        count += shards[i]->count;
-    s24_status status = s24i_reader_reserve(&f->reader, count);
+    bool wanted = true;
+    s24_status status =
+        s24i_reader_reserve(&f->reader, f->index ? f->item_count : shards[0]->count);
     s24i_tensor *t = f->reader.tensors;
-    for (int64_t i = 0; !status && i < f->shards.count; i++) {
-        for (int64_t j = 0; j < shards[i]->count; j++)
-            *t++ = *s24i_reader_at(shards[i], j);
+
+    for (int64_t i = 0, first = 0, end; !status && i < f->shards.count; i++, first = end) {
+        end = f->index ? next_shard(f, first) : 0;
+        for (int64_t j = 0; j < shards[i]->count; j++) {
+            const s24i_tensor *held = s24i_reader_at(shards[i], j);
+            if (f->index)
+                s24i_search(f->items + first, end - first, key_at, held->name, &wanted);
+            if (wanted)
+                *t++ = *held;
+        }
     }
     return status ? status : s24i_reader_index(&f->reader);
 }
@@ -251,38 +280,6 @@ static s24_status add_meta(model_folder *f, const char *key, s24i_text *value)
     return S24_E_MEMORY;
 }
 
-/* A value inside an array, as JSON. */
-static void append_json(s24i_text *text, const s24i_json *value)
-{
-    bool object = value->kind == S24I_JSON_OBJECT;
-
-    switch (value->kind) {
-    case S24I_JSON_NULL:
-        s24i_text_append(text, "null");
-        break;
-    case S24I_JSON_BOOL:
-        s24i_text_append(text, value->number != 0 ? "true" : "false");
-        break;
-    case S24I_JSON_NUMBER:
-        s24i_text_append(text, "%s", value->string);
-        break;
-    case S24I_JSON_STRING:
-        s24i_text_json_string(text, value->string);
-        break;
-    default:
-        s24i_text_append(text, object ? "{" : "[");
-        for (const s24i_json *item = value->first; item; item = item->next) {
-            if (object) {
-                s24i_text_json_string(text, item->key);
-                s24i_text_append(text, ":");
-            }
-            append_json(text, item);
-            s24i_text_append(text, "%s", item->next ? "," : "");
-        }
-        s24i_text_append(text, object ? "}" : "]");
-    }
-}
-
 /* Everything below `value`, whose own key is `path`. */
 static s24_status add_config(model_folder *f, const char *path, const s24i_json *value)
 {
@@ -292,7 +289,7 @@ static s24_status add_config(model_folder *f, const char *path, const s24i_json 
     if (value->kind == S24I_JSON_STRING)
         s24i_text_append(&text, "%s", value->string);
     else if (value->kind != S24I_JSON_OBJECT)
-        append_json(&text, value);
+        s24i_config_value(&text, value);
     if (value->kind != S24I_JSON_OBJECT)
         return add_meta(f, path, &text);
     for (const s24i_json *item = value->first; item && !status; item = item->next) {
@@ -340,7 +337,7 @@ static s24_status gather_meta(model_folder *f)
     return status;
 }
 
-/* ---- Opening and closing. ---- */
+/* ---- Closing, and the weights. ---- */
 
 static void close_folder(s24i_reader *reader)
 {
@@ -372,21 +369,90 @@ const char *s24i_folder_of(const s24i_reader *reader)
 }
 
 /* The single file comes first, as the format's own library has it. */
-static s24_status open_weights(model_folder *f)
+static s24_status open_weights(model_folder *f, bool *found)
 {
-    bool single = false, index = false;
-    s24_status status = look_for(f, S24I_FOLDER_SINGLE, &single);
+    bool index = false;
+    s24_status status = look_for(f, S24I_FOLDER_SINGLE, found);
 
     if (!status)
         status = look_for(f, S24I_FOLDER_INDEX, &index);
     if (status)
         return status;
-    if (single)
+    if (*found)
         return open_shard(f, S24I_FOLDER_SINGLE);
-    return index ? open_shards(f)
-                 : s24i_fail(S24_E_FORMAT,
-                             "has neither " S24I_FOLDER_SINGLE " nor " S24I_FOLDER_INDEX);
+    *found = index;
+    return index ? open_shards(f) : S24_OK;
 }
+
+/* ---- A folder that holds one GGUF model. ---- */
+
+typedef struct search {
+    s24i_memory *memory;
+    const char *folder;
+    char *gguf;  /* a file of the model */
+    char *other; /* a file that looks like weights of another kind */
+} search;
+
+static bool ends_with(const char *name, const char *ending)
+{
+    size_t length = strlen(name), size = strlen(ending);
+
+    return length > size && !strcmp(name + length - size, ending);
+}
+
+static s24_status keep(search *s, char **kept, const char *name)
+{
+    if (!*kept)
+        *kept = s24i_strdup(s->memory, name);
+    return *kept ? S24_OK : S24_E_MEMORY;
+}
+
+static s24_status look_at(void *arg, const char *name)
+{
+    static const char *const others[] = {".safetensors", ".bin", ".pt",  ".pth",
+                                         ".ckpt",        ".h5",  ".onnx"};
+    search *s = arg;
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (ends_with(name, others[i]))
+            return keep(s, &s->other, name);
+    }
+    if (*name == '.' || !ends_with(name, ".gguf"))
+        return S24_OK;
+    size_t stem = s24i_gguf_stem(name);
+    if (s->gguf && (stem != s24i_gguf_stem(s->gguf) || memcmp(name, s->gguf, stem)))
+        return s24i_fail(S24_E_FORMAT,
+                         "holds more than one GGUF model, '%.100s' and '%.100s': name one of them",
+                         s->gguf, name);
+    char *path = s24i_folder_path(s->memory, s->folder, name);
+    s24_status status = path ? check_place(s->memory, s->folder, path) : S24_E_MEMORY;
+    s24i_strfree(s->memory, path);
+    return status ? status : keep(s, &s->gguf, name);
+}
+
+static s24_status open_gguf(s24i_memory *memory, const char *folder, s24i_reader **out)
+{
+    search s = {.memory = memory, .folder = folder};
+    s24_status status = s24i_os_list(folder, look_at, &s);
+    char *path = s.gguf ? s24i_folder_path(memory, folder, s.gguf) : NULL;
+
+    if (!status && path)
+        status = s24i_reader_open(memory, path, out);
+    else if (!status && s.gguf)
+        status = S24_E_MEMORY;
+    else if (!status)
+        status = s24i_fail(S24_E_FORMAT,
+                           "has neither " S24I_FOLDER_SINGLE " nor " S24I_FOLDER_INDEX
+                           " nor a GGUF model%s%.100s%s",
+                           s.other ? ", but '" : "", s.other ? s.other : "",
+                           s.other ? "': name that file itself to see what it is" : "");
+    s24i_strfree(memory, path);
+    s24i_strfree(memory, s.gguf);
+    s24i_strfree(memory, s.other);
+    return status;
+}
+
+/* ---- Opening. ---- */
 
 s24_status s24i_folder_open(s24i_memory *memory, const char *path, s24i_reader **out)
 {
@@ -397,14 +463,15 @@ s24_status s24i_folder_open(s24i_memory *memory, const char *path, s24i_reader *
     f->reader.class = &folder_class;
     f->reader.memory = memory;
     f->path = s24i_strdup(memory, path);
-    s24_status status = f->path ? open_weights(f) : S24_E_MEMORY;
-    if (!status)
+    bool found = false;
+    s24_status status = f->path ? open_weights(f, &found) : S24_E_MEMORY;
+    if (!status && found)
         status = gather_tensors(f);
-    if (!status)
+    if (!status && found)
         status = gather_meta(f);
-    if (status)
+    if (status || !found)
         close_folder(&f->reader);
     else
         *out = &f->reader;
-    return status;
+    return status || found ? status : open_gguf(memory, path, out);
 }

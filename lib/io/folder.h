@@ -1,6 +1,7 @@
 /* A model's folder as Hugging Face has it: names in it, and what may be opened. Knows safetensors files as readers. */
 #ifndef S24I_FOLDER_H
 #define S24I_FOLDER_H
+#include "base/json.h"
 #include "reader.h"
 
 #define S24I_FOLDER_SINGLE "model.safetensors"
@@ -15,5 +16,14 @@ s24_status s24i_folder_map(s24i_memory *memory, const char *folder, const char *
 char *s24i_folder_path(s24i_memory *memory, const char *folder, const char *name);
 /* The folder that a reader has open, or NULL if it is none. */
 const char *s24i_folder_of(const s24i_reader *reader);
+
+/* ---- folder_config.c ---- */
+
+/* The value as JSON without white space. */
+void s24i_config_value(s24i_text *text, const s24i_json *value);
+/* config.json with one key ("a", or "a.b" for b in the object a) set or, value NULL, removed, indented as Hugging Face's library has it.
+ * A key that is there keeps its kind, a new one is a string. S24_E_ARG, S24_E_FORMAT. */
+s24_status s24i_config_edit(s24i_memory *memory, const char *json, uint64_t size, const char *key,
+                            const char *value, s24i_text *out);
 
 #endif

@@ -1,11 +1,15 @@
 #include "base/error.h"
-#include "base/json.h"
 #include "base/sort.h"
 #include "folder.h"
 #include "os.h"
 #include "spool.h"
+#include "temporary.h"
 #include <stdio.h>
 #include <string.h>
+
+#define CONFIG "config."
+
+enum { MAX_SIDE = 1 << 30 }; /* bytes of a file that is carried over: they wait in memory */
 
 /* A file carried over from another folder. */
 typedef struct carried {
@@ -24,7 +28,7 @@ typedef struct folder_writer {
     s24i_writer writer;
     uint64_t shard_bytes, total;
     s24i_list shards; /* s24i_spool *: tensors go to the last one */
-    s24i_list places; /* place, sorted by name */
+    s24i_names names; /* of all tensors */
     s24i_list files;  /* carried */
 } folder_writer;
 
@@ -66,35 +70,19 @@ static s24_status choose_shard(folder_writer *w, uint64_t size, s24i_spool **sha
     return status;
 }
 
-static const char *name_at(const void *sorted, int64_t index)
-{
-    return ((const place *)sorted)[index].name;
-}
-
-static int64_t place_of(const folder_writer *w, const char *name, bool *found)
-{
-    return s24i_search(w->places.items, w->places.count, name_at, name, found);
-}
-
 /* Before a tensor of that name goes to a shard: it is new and there is room to note it. */
 static s24_status check_new(folder_writer *w, const char *name)
 {
-    bool taken = false;
-
-    if (name)
-        place_of(w, name, &taken);
-    if (taken)
+    if (name && s24i_names_hold(&w->names, name))
         return s24i_fail(S24_E_ARG, "tensor name '%.100s': already in the folder", name);
-    return s24i_list_reserve(w->writer.memory, &w->places, sizeof(place));
+    return s24i_names_reserve(w->writer.memory, &w->names);
 }
 
 static void note(folder_writer *w, const s24i_spool *shard)
 {
     const s24i_entry *e = (const s24i_entry *)shard->entries.items + shard->entries.count - 1;
-    place made = {e->name, w->shards.count - 1};
-    bool taken;
 
-    s24i_list_insert(&w->places, place_of(w, e->name, &taken), &made, sizeof made);
+    s24i_names_add(&w->names, e->name);
     w->total += e->size;
 }
 
@@ -134,22 +122,16 @@ static s24_status put_stored(s24i_writer *writer, const s24i_tensor *tensor)
     return status;
 }
 
+static s24_status check_stored(s24i_writer *writer, const s24i_tensor *tensor)
+{
+    return s24i_spool_check_stored(&shard_at((folder_writer *)writer, 0)->writer, tensor);
+}
+
 /* ---- Metadata, and files beside the weights. ---- */
 
 static bool is_config(const char *key)
 {
-    return !strncmp(key, "config.", 7);
-}
-
-static s24_status set_meta(s24i_writer *writer, const char *key, const char *value)
-{
-    folder_writer *w = (folder_writer *)writer;
-
-    if (key && is_config(key))
-        return s24i_fail(S24_E_UNSUPPORTED,
-                         "key '%.100s': " S24I_FOLDER_CONFIG " can only be carried over whole",
-                         key);
-    return s24i_writer_set_meta(&shard_at(w, 0)->writer, key, value);
+    return !strncmp(key, CONFIG, sizeof CONFIG - 1);
 }
 
 static bool ends_with(const char *name, const char *ending)
@@ -185,6 +167,21 @@ static carried *find_file(const folder_writer *w, const char *name)
     return NULL;
 }
 
+/* Mapped, if it may be carried over. */
+static s24_status map_side(const folder_writer *w, const char *folder, const char *name,
+                           const void **data, uint64_t *size)
+{
+    s24_status status = s24i_folder_map(w->writer.memory, folder, name, data, size);
+
+    if (status || *size <= MAX_SIDE)
+        return status;
+    s24i_os_unmap(*data, *size);
+    return s24i_fail(S24_E_UNSUPPORTED,
+                     "%.200s/%.100s has %llu bytes: of a file beside the weights at most %d are "
+                     "carried over, so move it elsewhere",
+                     folder, name, (unsigned long long)*size, MAX_SIDE);
+}
+
 /* The bytes are copied now. */
 static s24_status carry(folder_writer *w, const char *folder, const char *name)
 {
@@ -194,7 +191,7 @@ static s24_status carry(folder_writer *w, const char *folder, const char *name)
     s24_status status = there ? S24_OK : s24i_list_reserve(memory, &w->files, sizeof made);
 
     if (!status)
-        status = s24i_folder_map(memory, folder, name, &data, &made.size);
+        status = map_side(w, folder, name, &data, &made.size);
     if (status)
         return status;
     made.bytes = s24i_alloc(memory, made.size);
@@ -216,6 +213,38 @@ static s24_status carry(folder_writer *w, const char *folder, const char *name)
     return S24_OK;
 }
 
+/* config.json is changed where it was carried over to. */
+static s24_status set_config(folder_writer *w, const char *key, const char *value)
+{
+    s24i_memory *memory = w->writer.memory;
+    carried *config = find_file(w, S24I_FOLDER_CONFIG);
+    s24i_text text = {.memory = memory};
+
+    if (!config)
+        return s24i_fail(S24_E_STATE, "key '%.100s': no " S24I_FOLDER_CONFIG " was carried over",
+                         key);
+    s24_status status = s24i_config_edit(memory, (const char *)config->bytes, config->size,
+                                         key + sizeof CONFIG - 1, value, &text);
+    unsigned char *bytes = status ? NULL : s24i_alloc(memory, text.size);
+    if (bytes) {
+        s24i_free(memory, config->bytes, config->size);
+        config->bytes = memcpy(bytes, text.data, text.size);
+        config->size = text.size;
+    } else if (!status) {
+        status = S24_E_MEMORY;
+    }
+    s24i_text_free(&text);
+    return status;
+}
+
+static s24_status set_meta(s24i_writer *writer, const char *key, const char *value)
+{
+    folder_writer *w = (folder_writer *)writer;
+
+    return key && is_config(key) ? set_config(w, key, value)
+                                 : s24i_writer_set_meta(&shard_at(w, 0)->writer, key, value);
+}
+
 typedef struct carrying {
     folder_writer *w;
     const char *folder;
@@ -226,6 +255,26 @@ static s24_status carry_if_ours(void *arg, const char *name)
     const carrying *job = arg;
 
     return is_carried(name) ? carry(job->w, job->folder, name) : S24_OK;
+}
+
+static s24_status check_if_ours(void *arg, const char *name)
+{
+    const carrying *job = arg;
+    const void *data;
+    uint64_t size;
+    s24_status status =
+        is_carried(name) ? map_side(job->w, job->folder, name, &data, &size) : S24_OK;
+
+    if (is_carried(name) && !status)
+        s24i_os_unmap(data, size);
+    return status;
+}
+
+static s24_status check_meta(s24i_writer *writer, s24i_reader *from)
+{
+    carrying job = {(folder_writer *)writer, s24i_folder_of(from)};
+
+    return s24i_os_list(job.folder, check_if_ours, &job);
 }
 
 static s24_status copy_meta(s24i_writer *writer, s24i_reader *from)
@@ -262,19 +311,39 @@ static void shard_name(int64_t index, int64_t count, char name[64])
                  (long long)count);
 }
 
-/* The index of the shards, as text. */
-static void append_index(const folder_writer *w, s24i_text *text)
+static int by_name(const void *a, const void *b)
 {
-    const place *places = w->places.items;
+    return strcmp(((const place *)a)->name, ((const place *)b)->name);
+}
+
+/* Where every tensor is, by name. `places` and `sorted` have room for all. */
+static void sort_places(const folder_writer *w, place *places, const void **sorted)
+{
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < w->shards.count; i++) {
+        const s24i_list *entries = &shard_at(w, i)->entries;
+        for (int64_t j = 0; j < entries->count; j++, n++) {
+            places[n] = (place){((const s24i_entry *)entries->items)[j].name, i};
+            sorted[n] = &places[n];
+        }
+    }
+    s24i_sort(sorted, n, by_name);
+}
+
+/* The index of the shards, as text. */
+static void append_index(const folder_writer *w, const void **places, s24i_text *text)
+{
     char name[64];
 
     s24i_text_append(text, "{\n  \"metadata\": {\n    \"total_size\": %llu\n  },\n",
                      (unsigned long long)w->total);
     s24i_text_append(text, "  \"weight_map\": {");
-    for (int64_t i = 0; i < w->places.count; i++) {
-        shard_name(places[i].shard, count_shards(w), name);
+    for (int64_t i = 0; i < w->names.list.count; i++) {
+        const place *p = places[i];
+        shard_name(p->shard, count_shards(w), name);
         s24i_text_append(text, "%s\n    ", i ? "," : "");
-        s24i_text_json_string(text, places[i].name);
+        s24i_text_json_string(text, p->name);
         s24i_text_append(text, ": \"%s\"", name);
     }
     s24i_text_append(text, "\n  }\n}\n");
@@ -303,12 +372,22 @@ static s24_status write_shard(const folder_writer *w, const char *folder, int64_
 
 static s24_status write_index(const folder_writer *w, const char *folder)
 {
-    s24i_text text = {.memory = w->writer.memory};
+    s24i_memory *memory = w->writer.memory;
+    s24i_text text = {.memory = memory};
+    size_t count = (size_t)w->names.list.count;
+    place *places = s24i_alloc(memory, count * sizeof *places);
+    const void **sorted = places ? s24i_alloc(memory, count * sizeof *sorted) : NULL;
+    s24_status status = sorted ? S24_OK : S24_E_MEMORY;
 
-    append_index(w, &text);
-    s24_status status =
-        text.failed ? S24_E_MEMORY : write_file(w, folder, S24I_FOLDER_INDEX, text.data, text.size);
+    if (!status) {
+        sort_places(w, places, sorted);
+        append_index(w, sorted, &text);
+        status = text.failed ? S24_E_MEMORY
+                             : write_file(w, folder, S24I_FOLDER_INDEX, text.data, text.size);
+    }
     s24i_text_free(&text);
+    s24i_free(memory, sorted, count * sizeof *sorted);
+    s24i_free(memory, places, count * sizeof *places);
     return status;
 }
 
@@ -324,22 +403,20 @@ static s24_status fill(const folder_writer *w, const char *folder)
         status = write_index(w, folder);
     for (int64_t i = 0; !status && i < w->files.count; i++)
         status = write_file(w, folder, files[i].name, files[i].bytes, files[i].size);
-    return status ? status : s24i_os_sync_folder(folder);
+    return status;
 }
 
 static s24_status appear(s24i_writer *writer)
 {
-    char *name;
-    s24_status status = s24i_os_folder_beside(writer->memory, writer->path, &name);
+    s24i_temporary t;
+    s24_status status = s24i_temporary_folder(writer->memory, writer->path, &t);
 
     if (status)
         return status;
-    status = fill((folder_writer *)writer, name);
+    status = fill((folder_writer *)writer, t.name);
     if (!status)
-        status = s24i_os_replace(name, writer->path);
-    if (status)
-        s24i_os_remove_folder(name);
-    s24i_strfree(writer->memory, name);
+        status = s24i_temporary_publish(&t, writer->path);
+    s24i_temporary_drop(&t);
     return status;
 }
 
@@ -356,14 +433,14 @@ static void discard(s24i_writer *writer)
     for (int64_t i = 0; i < w->shards.count; i++)
         s24i_writer_discard(&shard_at(w, i)->writer);
     s24i_list_free(memory, &w->files, sizeof(carried));
-    s24i_list_free(memory, &w->places, sizeof(place));
+    s24i_names_free(memory, &w->names);
     s24i_list_free(memory, &w->shards, sizeof(s24i_spool *));
     s24i_strfree(memory, writer->path);
     s24i_free(memory, w, sizeof *w);
 }
 
-static const s24i_writer_class class = {"folder",  put,    put_stored, set_meta,
-                                        copy_meta, appear, discard};
+static const s24i_writer_class class = {"folder",  put,        put_stored, check_stored, set_meta,
+                                        copy_meta, check_meta, appear,     discard};
 
 s24_status s24i_folder_create(s24i_memory *memory, const char *path, uint64_t shard_bytes,
                               s24i_writer **out)

@@ -18,9 +18,11 @@ typedef struct item {
 
 typedef struct gguf {
     s24i_reader reader;
-    int64_t item_count;
+    int64_t item_count, item_room;
     item *items;
     const void **by_key; /* item */
+    int64_t part_count;  /* 0: one file */
+    s24i_reader **parts;
 } gguf;
 
 /* ---- Reading. ---- */
@@ -60,6 +62,13 @@ static int by_key(const void *a, const void *b)
     return strcmp(((const item *)a)->key, ((const item *)b)->key);
 }
 
+static void index_items(gguf *file)
+{
+    for (int64_t i = 0; i < file->item_count; i++)
+        file->by_key[i] = &file->items[i];
+    s24i_sort(file->by_key, file->item_count, by_key);
+}
+
 static s24_status read_items(gguf *file, s24i_cursor *cursor)
 {
     for (int64_t i = 0; i < file->item_count; i++) {
@@ -71,9 +80,8 @@ static s24_status read_items(gguf *file, s24i_cursor *cursor)
             return it->key ? s24i_fail(status, "key '%.100s': %s", it->key, s24i_error_text())
                            : status;
         it->text.memory = file->reader.memory;
-        file->by_key[i] = it;
     }
-    s24i_sort(file->by_key, file->item_count, by_key);
+    index_items(file);
     for (int64_t i = 1; i < file->item_count; i++) {
         if (!by_key(file->by_key[i - 1], file->by_key[i]))
             return s24i_fail(S24_E_FORMAT, "key '%.100s' is there twice",
@@ -135,6 +143,24 @@ static s24_status take_shape(s24i_cursor *cursor, s24i_tensor *t)
     return status;
 }
 
+/* One that is not known is called by its number. */
+static s24_status take_type(gguf *file, s24i_tensor *t, uint32_t number)
+{
+    s24i_text name = {.memory = file->reader.memory};
+
+    t->element = s24i_element_by_gguf(number);
+    t->number = number;
+    if (t->element) {
+        t->type = t->element->name;
+        return S24_OK;
+    }
+    t->element = &s24i_element_of_gguf;
+    s24i_text_append(&name, "type %u", (unsigned)number);
+    t->type = name.data ? s24i_strdup(name.memory, name.data) : NULL;
+    s24i_text_free(&name);
+    return t->type ? S24_OK : S24_E_MEMORY;
+}
+
 /* `begin` is from the start of the data. */
 static s24_status take_tensor(gguf *file, s24i_cursor *cursor, s24i_tensor *t, uint64_t *begin)
 {
@@ -152,11 +178,8 @@ static s24_status take_tensor(gguf *file, s24i_cursor *cursor, s24i_tensor *t, u
         status = s24i_take_u64(cursor, begin);
     if (status)
         return status;
-    t->element = s24i_element_by_gguf(type);
-    if (!t->element)
-        return s24i_fail(S24_E_UNSUPPORTED, "tensor '%.100s': no type is known by the number %u",
-                         t->name, (unsigned)type);
-    return s24i_tensor_measure(t, &t->size);
+    status = take_type(file, t, type);
+    return status ? status : s24i_tensor_measure(t, &t->size);
 }
 
 static s24_status place_tensor(const gguf *file, s24i_tensor *t, uint64_t data, uint64_t begin,
@@ -168,13 +191,55 @@ static s24_status place_tensor(const gguf *file, s24i_tensor *t, uint64_t data, 
         return s24i_fail(S24_E_FORMAT, "tensor '%.100s': offset %llu is no multiple of %llu",
                          t->name, (unsigned long long)begin, (unsigned long long)alignment);
     if (begin > size || t->size > size - begin)
-        return s24i_fail(S24_E_FORMAT,
-                         "tensor '%.100s': %llu bytes at %llu do not lie in the %llu of data",
-                         t->name, (unsigned long long)t->size, (unsigned long long)begin,
-                         (unsigned long long)size);
+        return s24i_fail(
+            S24_E_FORMAT,
+            "tensor '%.100s': %llu bytes at %llu do not lie in the %llu of data: is the "
+            "file whole?",
+            t->name, (unsigned long long)t->size, (unsigned long long)begin,
+            (unsigned long long)size);
     t->data =
         (const unsigned char *)file->reader.map + (size ? data : file->reader.map_size) + begin;
     return S24_OK;
+}
+
+static int by_begin(const void *a, const void *b)
+{
+    uint64_t s = *(const uint64_t *)a, t = *(const uint64_t *)b;
+
+    return s < t ? -1 : s > t;
+}
+
+/* The least of the sorted beginnings beyond `begin`, or `end`. */
+static uint64_t next_begin(const void **sorted, int64_t count, uint64_t begin, uint64_t end)
+{
+    int64_t low = 0, high = count;
+
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (*(const uint64_t *)sorted[middle] > begin)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low < count && *(const uint64_t *)sorted[low] < end ? *(const uint64_t *)sorted[low]
+                                                               : end;
+}
+
+/* A tensor whose type is not known reaches to the next one, or to the end of the data. */
+static void measure_unknown(gguf *file, const uint64_t *begins, uint64_t data)
+{
+    s24i_reader *reader = &file->reader;
+    const void **sorted = reader->by_place; /* not in use yet */
+    uint64_t end = data < reader->map_size ? reader->map_size - data : 0;
+
+    for (int64_t i = 0; i < reader->count; i++)
+        sorted[i] = &begins[i];
+    s24i_sort(sorted, reader->count, by_begin);
+    for (int64_t i = 0; i < reader->count; i++) {
+        s24i_tensor *t = &reader->tensors[i];
+        if (!t->element->bits && begins[i] < end)
+            t->size = next_begin(sorted, reader->count, begins[i], end) - begins[i];
+    }
 }
 
 static s24_status read_tensors(gguf *file, s24i_cursor *cursor, uint64_t *begins)
@@ -189,6 +254,7 @@ static s24_status read_tensors(gguf *file, s24i_cursor *cursor, uint64_t *begins
         return status;
     uint64_t header = (uint64_t)(cursor->at - cursor->start);
     uint64_t data = (header + alignment - 1) / alignment * alignment;
+    measure_unknown(file, begins, data);
     for (int64_t i = 0; !status && i < reader->count; i++)
         status = place_tensor(file, &reader->tensors[i], data, begins[i], alignment);
     return status ? status : s24i_reader_index_places(reader);
@@ -238,7 +304,7 @@ static s24_status read_map(gguf *file)
         status = read_counts(&cursor, &tensors, &items);
     if (status)
         return status;
-    file->item_count = (int64_t)items;
+    file->item_count = file->item_room = (int64_t)items;
     file->items = s24i_alloc_zero(memory, s24i_mul(items, sizeof *file->items));
     file->by_key = s24i_alloc(memory, s24i_mul(items, sizeof(void *)));
     uint64_t *begins = s24i_alloc(memory, s24i_mul(tensors, sizeof *begins));
@@ -253,21 +319,32 @@ static s24_status read_map(gguf *file)
     return status;
 }
 
+static void free_item(s24i_memory *memory, item *it)
+{
+    s24i_strfree(memory, it->key);
+    s24i_text_free(&it->text);
+}
+
 static void close_gguf(s24i_reader *reader)
 {
     gguf *file = (gguf *)reader;
     s24i_memory *memory = reader->memory;
-    size_t n = (size_t)file->item_count;
+    size_t n = (size_t)file->item_room;
 
-    for (size_t i = 0; i < n && file->items; i++) {
-        s24i_strfree(memory, file->items[i].key);
-        s24i_text_free(&file->items[i].text);
+    for (int64_t i = 0; i < file->item_count && file->items; i++)
+        free_item(memory, &file->items[i]);
+    for (int64_t i = 0; i < reader->count && reader->tensors && !file->parts; i++) {
+        const s24i_tensor *t = &reader->tensors[i];
+        s24i_strfree(memory, (char *)(uintptr_t)t->name);
+        if (t->element && !t->element->bits)
+            s24i_strfree(memory, (char *)(uintptr_t)t->type);
     }
-    for (int64_t i = 0; i < reader->count && reader->tensors; i++)
-        s24i_strfree(memory, (char *)(uintptr_t)reader->tensors[i].name);
     s24i_free(memory, file->by_key, s24i_mul(n, sizeof(void *)));
     s24i_free(memory, file->items, s24i_mul(n, sizeof *file->items));
     s24i_reader_release(reader);
+    for (int64_t i = 0; i < file->part_count; i++)
+        s24i_reader_close(file->parts[i]);
+    s24i_free(memory, file->parts, (size_t)file->part_count * sizeof *file->parts);
     s24i_free(memory, file, sizeof *file);
 }
 
@@ -305,6 +382,72 @@ const char *s24i_gguf_value_at(const s24i_reader *reader, int64_t index, s24i_gg
 
     *value = file->items[index].value;
     return file->items[index].key;
+}
+
+bool s24i_gguf_value_of(const s24i_reader *reader, const char *key, s24i_gguf_value *value)
+{
+    const item *it = find_item((const gguf *)reader, key);
+
+    if (it)
+        *value = it->value;
+    return it != NULL;
+}
+
+/* ---- Of several files. ---- */
+
+/* The metadata of the first part, but those that say which part it is. */
+static void take_items(gguf *file, gguf *first)
+{
+    file->items = first->items;
+    file->by_key = first->by_key;
+    file->item_room = first->item_room;
+    for (int64_t i = 0; i < first->item_count; i++) {
+        if (strncmp(first->items[i].key, S24I_GGUF_SPLIT, sizeof S24I_GGUF_SPLIT - 1))
+            file->items[file->item_count++] = first->items[i];
+        else
+            free_item(file->reader.memory, &first->items[i]);
+    }
+    first->items = NULL;
+    first->by_key = NULL;
+    first->item_count = first->item_room = 0;
+    index_items(file);
+}
+
+static s24_status gather_parts(s24i_reader *whole, s24i_reader **parts, int64_t count)
+{
+    int64_t tensors = 0, n = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        tensors += parts[i]->count;
+    s24_status status = s24i_reader_reserve(whole, tensors);
+    for (int64_t i = 0; !status && i < count; i++) {
+        const s24i_source *source = parts[i]->sources.items;
+        for (int64_t j = 0; j < parts[i]->count; j++)
+            whole->tensors[n++] = *s24i_reader_at(parts[i], j);
+        status = s24i_reader_note(whole, source->path, source->stamp);
+    }
+    return status ? status : s24i_reader_index(whole);
+}
+
+s24_status s24i_gguf_join(s24i_memory *memory, s24i_reader **parts, int64_t count,
+                          s24i_reader **out)
+{
+    gguf *file = s24i_alloc_zero(memory, sizeof *file);
+
+    if (!file)
+        return S24_E_MEMORY;
+    file->reader = (s24i_reader){.class = &gguf_class, .memory = memory};
+    file->parts = parts;
+    s24_status status = gather_parts(&file->reader, parts, count);
+    if (status) {
+        s24i_reader_release(&file->reader);
+        s24i_free(memory, file, sizeof *file);
+        return status;
+    }
+    file->part_count = count;
+    take_items(file, (gguf *)parts[0]);
+    *out = &file->reader;
+    return S24_OK;
 }
 
 s24_status s24i_gguf_read(s24i_memory *memory, const void *map, uint64_t size, s24i_reader **out)

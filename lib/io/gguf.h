@@ -52,7 +52,23 @@ bool s24i_gguf_alignment_fits(uint64_t alignment);
 
 /* ---- For the writer: what a reader that is a GGUF file holds. ---- */
 
+/* Metadata of a reader of that class, -1 for another. */
 int64_t s24i_gguf_value_count(const s24i_reader *reader);
 const char *s24i_gguf_value_at(const s24i_reader *reader, int64_t index, s24i_gguf_value *value);
+/* The value of a key, if there is one. */
+bool s24i_gguf_value_of(const s24i_reader *reader, const char *key, s24i_gguf_value *value);
+
+/* ---- gguf_split.c: models in several files. ---- */
+
+#define S24I_GGUF_SPLIT "split." /* what the keys begin with that only parts have */
+
+/* Length of the name without "-00002-of-00003.gguf", if it ends so. */
+size_t s24i_gguf_stem(const char *name);
+/* A reader of one part becomes one of all parts, whose names follow from its path. Another reader stays as it is, and so it does on failure. */
+s24_status s24i_gguf_whole(s24i_memory *memory, const char *path, s24i_reader **reader);
+/* One reader over all tensors of the parts, with the metadata of the first but those of the split. On success the array and the parts are
+ * its own. */
+s24_status s24i_gguf_join(s24i_memory *memory, s24i_reader **parts, int64_t count,
+                          s24i_reader **out);
 
 #endif

@@ -60,6 +60,13 @@ static s24_status set_item(gguf *w, const char *key, uint32_t type, const void *
     return S24_OK;
 }
 
+static void remove_item(gguf *w, item *it)
+{
+    s24i_strfree(w->spool.writer.memory, it->key);
+    s24i_free(w->spool.writer.memory, it->bytes, it->size);
+    s24i_list_remove(&w->items, it - (item *)w->items.items, sizeof *it);
+}
+
 static s24_status set_string(gguf *w, const char *key, const char *value)
 {
     s24i_text text = {.memory = w->spool.writer.memory};
@@ -123,24 +130,29 @@ static s24_status set_scalar(gguf *w, const char *key, const char *value, uint32
     return set_item(w, key, type, bytes, size);
 }
 
-/* A key that is there keeps its type, a new one is a string; but the alignment is always u32. */
+/* A key that is there keeps its type, a new one is a string; but the alignment and the file type are u32. */
 static s24_status set_meta(s24i_writer *writer, const char *key, const char *value)
 {
     gguf *w = (gguf *)writer;
 
-    if (!key || !*key || !value || !s24i_utf8_valid(key) || !s24i_utf8_valid(value) ||
+    if (!key || !*key || !s24i_utf8_valid(key) || (value && !s24i_utf8_valid(value)) ||
         strlen(key) > MAX_KEY)
         return s24i_fail(S24_E_ARG, "metadata wants a key and a value, both UTF-8");
     for (const char *c = key; *c; c++) {
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             return s24i_fail(S24_E_ARG, "key '%.100s' has control characters", key);
     }
-    const item *there = find_item(w, key);
+    item *there = find_item(w, key);
+    if (!value) {
+        if (there)
+            remove_item(w, there);
+        return S24_OK;
+    }
     if (there && there->type == S24I_GGUF_ARRAY)
         return s24i_fail(S24_E_ARG, "key '%.100s' is an array: it can only be copied", key);
     if (there && there->type != S24I_GGUF_STRING)
         return set_scalar(w, key, value, there->type, (uint32_t)there->size);
-    if (!strcmp(key, S24I_GGUF_ALIGNMENT_KEY))
+    if (!strcmp(key, S24I_GGUF_ALIGNMENT_KEY) || !strcmp(key, "general.file_type"))
         return set_scalar(w, key, value, S24I_GGUF_U32, 4);
     return set_string(w, key, value);
 }
@@ -196,7 +208,7 @@ static void append_entry(const s24i_entry *e, uint64_t offset, s24i_text *text)
     append_u32(text, (uint32_t)e->rank);
     for (int32_t i = e->rank; i-- > 0;)
         append_u64(text, (uint64_t)e->shape[i]);
-    append_u32(text, (uint32_t)e->element->gguf);
+    append_u32(text, e->type ? e->number : (uint32_t)e->element->gguf);
     append_u64(text, offset);
 }
 
@@ -244,8 +256,8 @@ static void discard(s24i_writer *writer)
 }
 
 static const s24i_spool_class class = {
-    {"gguf", s24i_spool_put, s24i_spool_put_stored, set_meta, copy_meta, s24i_spool_appear,
-     discard},
+    {"gguf", s24i_spool_put, s24i_spool_put_stored, s24i_spool_check_stored, set_meta, copy_meta,
+     NULL, s24i_spool_appear, discard},
     .max_rank = S24I_GGUF_MAX_RANK,
     .max_name = MAX_NAME,
     .takes = takes,

@@ -26,6 +26,13 @@ void s24i_list_insert(s24i_list *l, int64_t at, const void *item, size_t size)
     l->count++;
 }
 
+void s24i_list_remove(s24i_list *l, int64_t at, size_t size)
+{
+    char *place = (char *)l->items + (size_t)at * size;
+
+    memmove(place, place + size, (size_t)(--l->count - at) * size);
+}
+
 void s24i_list_free(s24i_memory *memory, s24i_list *l, size_t size)
 {
     s24i_free(memory, l->items, (size_t)l->room * size);

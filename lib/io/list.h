@@ -12,6 +12,7 @@ typedef struct s24i_list {
 s24_status s24i_list_reserve(s24i_memory *memory, s24i_list *list, size_t size);
 /* Insert at `at`, for which there is room. */
 void s24i_list_insert(s24i_list *list, int64_t at, const void *item, size_t size);
+void s24i_list_remove(s24i_list *list, int64_t at, size_t size);
 void s24i_list_free(s24i_memory *memory, s24i_list *list, size_t size);
 
 #endif

@@ -4,9 +4,21 @@
 #define S24I_OS_H
 #include "base/memory.h"
 
+/* S24_E_IO, errno's reason. */
+s24_status s24i_os_refused(const char *path, const char *operation);
+
 /* Map a regular file read-only. An empty one gives data NULL. */
 s24_status s24i_os_map(const char *path, const void **data, uint64_t *size);
 void s24i_os_unmap(const void *data, uint64_t size);
+
+/* What tells two states of a file apart. */
+typedef struct s24i_os_stamp {
+    uint64_t size;
+    int64_t seconds, nanoseconds; /* of the last change of its bytes */
+} s24i_os_stamp;
+
+/* All 0 if there is no such file. */
+s24i_os_stamp s24i_os_stamp_of(const char *path);
 
 bool s24i_os_exists(const char *path); /* a link is not followed */
 bool s24i_os_is_directory(const char *path);
@@ -18,12 +30,7 @@ bool s24i_os_is_below(const char *path, const char *directory);
 s24_status s24i_os_check_target(const char *path);
 /* S24_E_IO unless nothing is at `path`, or an empty directory: only such a one can be replaced by another in one step. */
 s24_status s24i_os_check_folder(const char *path);
-/* A file for reading and writing on the file system of `target`, without a name: it is gone with its descriptor. */
-s24_status s24i_os_spool(s24i_memory *memory, const char *target, int *fd);
-/* A new file in the directory of `target`; *name is for s24i_os_unlink() or s24i_os_replace(), then s24i_strfree(). */
-s24_status s24i_os_beside(s24i_memory *memory, const char *target, int *fd, char **name);
-/* A new directory in the directory of `target`, named as above; it can be removed with all files in it (and no directory). */
-s24_status s24i_os_folder_beside(s24i_memory *memory, const char *target, char **name);
+/* A directory with all files in it, and no directory, without a word. */
 void s24i_os_remove_folder(const char *path);
 /* The directory that holds `target`, for s24i_os_sync(). */
 s24_status s24i_os_directory(s24i_memory *memory, const char *target, int *fd);
@@ -38,10 +45,9 @@ s24_status s24i_os_extend(int fd, const char *path, uint64_t size);
 s24_status s24i_os_sync(int fd, const char *path);
 /* The descriptor is gone also when this fails (a late write error). */
 s24_status s24i_os_close(int fd, const char *path);
-/* Close and unlink without a word, as after a failure whose text must stay. fd -1, name NULL: not that. */
-void s24i_os_discard(int fd, const char *name);
+/* Close without a word, as after a failure whose text must stay. -1: not that. */
+void s24i_os_discard(int fd);
 
-s24_status s24i_os_sync_folder(const char *path);
 /* A new file with these bytes, on disk. */
 s24_status s24i_os_make(const char *path, const void *data, uint64_t size);
 /* visit(arg, name) for every name in the directory but "." and "..", until one fails. */

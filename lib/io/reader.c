@@ -1,32 +1,62 @@
 #include "reader.h"
 #include "base/error.h"
 #include "base/sort.h"
+#include "gguf.h"
 #include "os.h"
 #include <string.h>
 
-enum { NEAREST = 3, MAGIC = 4 };
+enum { NEAREST = 3, MAGIC = 4, MANY = 256 };
 
-s24_status s24i_reader_open(s24i_memory *memory, const char *path, s24i_reader **out)
+/* As the length of a safetensors header these four bytes would be beyond what that format allows. */
+static bool is_gguf(const void *map, uint64_t size)
+{
+    return size >= MAGIC && !memcmp(map, "GGUF", MAGIC);
+}
+
+s24_status s24i_reader_open_file(s24i_memory *memory, const char *path, s24i_reader **out)
 {
     const void *map;
     uint64_t size;
+    s24i_reader *reader;
+    s24i_os_stamp stamp = s24i_os_stamp_of(path);
+    s24_status status = s24i_os_map(path, &map, &size);
+
+    if (status)
+        return status;
+    status = is_gguf(map, size) ? s24i_gguf_read(memory, map, size, &reader)
+                                : s24i_safetensors_read(memory, map, size, &reader);
+    if (status == S24_E_FORMAT || status == S24_E_UNSUPPORTED)
+        s24i_fail(status, "%.200s: %s", path, s24i_error_text());
+    if (status) {
+        s24i_os_unmap(map, size);
+        return status;
+    }
+    status = s24i_reader_note(reader, path, stamp);
+    if (status)
+        s24i_reader_close(reader);
+    else
+        *out = reader;
+    return status;
+}
+
+s24_status s24i_reader_open(s24i_memory *memory, const char *path, s24i_reader **out)
+{
+    s24i_reader *reader;
+    s24_status status;
 
     if (s24i_os_is_directory(path)) {
-        s24_status status = s24i_folder_open(memory, path, out);
+        status = s24i_folder_open(memory, path, out);
         return status == S24_E_FORMAT ? s24i_fail(status, "%.200s: %s", path, s24i_error_text())
                                       : status;
     }
-    s24_status status = s24i_os_map(path, &map, &size);
+    status = s24i_reader_open_file(memory, path, &reader);
     if (status)
         return status;
-    /* As the length of a safetensors header these four bytes would be beyond what that format allows. */
-    bool gguf = size >= MAGIC && !memcmp(map, "GGUF", MAGIC);
-    status = gguf ? s24i_gguf_read(memory, map, size, out)
-                  : s24i_safetensors_read(memory, map, size, out);
-    if (status == S24_E_FORMAT || status == S24_E_UNSUPPORTED)
-        s24i_fail(status, "%.200s: %s", path, s24i_error_text());
+    status = s24i_gguf_whole(memory, path, &reader);
     if (status)
-        s24i_os_unmap(map, size);
+        s24i_reader_close(reader);
+    else
+        *out = reader;
     return status;
 }
 
@@ -45,13 +75,14 @@ const s24i_tensor *s24i_reader_at(const s24i_reader *reader, int64_t index)
     return index >= 0 && index < reader->count ? reader->by_place[index] : NULL;
 }
 
-/* Names that contain what was asked for come first, then those that are few edits away. */
-static void tell_unknown(const s24i_reader *reader, const char *name)
+/* Names that contain what was asked for come first, then those that are few edits away; of very many only those around its place. */
+static void tell_unknown(const s24i_reader *reader, const char *name, int64_t at_name)
 {
     const char *near[NEAREST + 1] = {0};
     int32_t far[NEAREST + 1] = {0}, n = 0;
+    int64_t first = at_name > MANY ? at_name - MANY : 0;
 
-    for (int64_t i = 0; i < reader->count; i++) {
+    for (int64_t i = first; i < reader->count && i < first + 2 * MANY; i++) {
         const char *known = ((const s24i_tensor *)reader->by_name[i])->name;
         int32_t distance = strstr(known, name) ? 0 : s24i_distance(name, known), at = n;
         for (; at > 0 && distance < far[at - 1]; at--) {
@@ -79,7 +110,7 @@ static s24i_tensor *find(const s24i_reader *reader, const char *name)
     int64_t at = s24i_search(reader->by_name, reader->count, name_at, name, &found);
 
     if (!found)
-        tell_unknown(reader, name);
+        tell_unknown(reader, name, at);
     return found ? &reader->tensors[(const s24i_tensor *)reader->by_name[at] - reader->tensors]
                  : NULL;
 }
@@ -115,6 +146,18 @@ static const void *aligned_data(s24i_reader *reader, s24i_tensor *t)
     return t->aligned;
 }
 
+/* What can be done with a tensor that cannot be viewed. */
+static const char *way_out(const s24i_element *e)
+{
+    if (e->decode)
+        return "cannot be used where they lie, only be read";
+    if (e->block > 1)
+        return "are not decoded, only Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0: take the model as F16, BF16 "
+               "or "
+               "Q8_0, or make that: llama-quantize --allow-requantize IN OUT Q8_0";
+    return "are listed and copied, but not used as numbers: convert the model to F16, BF16 or F32";
+}
+
 s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view)
 {
     s24i_tensor *t = find(reader, name);
@@ -123,9 +166,8 @@ s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view
     if (!t)
         return S24_E_ARG;
     if (!t->element->dtype)
-        return s24i_fail(S24_E_DTYPE, "tensor '%.100s': elements of type %s cannot be used %s",
-                         t->name, t->element->name,
-                         t->element->decode ? "where they lie, only be read" : "here");
+        return s24i_fail(S24_E_DTYPE, "tensor '%.100s': elements of type %.32s %s", t->name,
+                         t->type, way_out(t->element));
     const void *data = aligned_data(reader, t);
     if (!data)
         return S24_E_MEMORY;
@@ -150,7 +192,34 @@ const char *s24i_reader_meta_key(const s24i_reader *reader, int64_t index)
     return reader->class->meta_key(reader, index);
 }
 
+s24_status s24i_reader_check_sources(const s24i_reader *reader)
+{
+    const s24i_source *sources = reader->sources.items;
+
+    for (int64_t i = 0; i < reader->sources.count; i++) {
+        s24i_os_stamp then = sources[i].stamp, now = s24i_os_stamp_of(sources[i].path);
+        if (memcmp(&then, &now, sizeof now))
+            return s24i_fail(S24_E_STATE, "%.300s was changed or removed after it was opened",
+                             sources[i].path);
+    }
+    return S24_OK;
+}
+
 /* ---- For the formats. ---- */
+
+s24_status s24i_reader_note(s24i_reader *reader, const char *path, s24i_os_stamp stamp)
+{
+    s24i_source source = {.stamp = stamp};
+    s24_status status = s24i_list_reserve(reader->memory, &reader->sources, sizeof source);
+
+    if (status)
+        return status;
+    source.path = s24i_strdup(reader->memory, path);
+    if (!source.path)
+        return S24_E_MEMORY;
+    s24i_list_insert(&reader->sources, reader->sources.count, &source, sizeof source);
+    return S24_OK;
+}
 
 s24_status s24i_bad_tensor(const s24i_tensor *t, const char *what)
 {
@@ -171,7 +240,11 @@ s24_status s24i_reader_reserve(s24i_reader *reader, int64_t count)
 void s24i_reader_release(s24i_reader *reader)
 {
     size_t n = (size_t)reader->count;
+    s24i_source *sources = reader->sources.items;
 
+    for (int64_t i = 0; i < reader->sources.count; i++)
+        s24i_strfree(reader->memory, sources[i].path);
+    s24i_list_free(reader->memory, &reader->sources, sizeof *sources);
     for (size_t i = 0; i < n && reader->tensors; i++)
         s24i_free(reader->memory, reader->tensors[i].aligned, reader->tensors[i].size);
     s24i_free(reader->memory, reader->by_name, s24i_mul(n, sizeof(void *)));

@@ -2,18 +2,28 @@
 #ifndef S24I_READER_H
 #define S24I_READER_H
 #include "element.h"
+#include "list.h"
+#include "os.h"
 
 #define S24I_MAX_RANK 8
 
 typedef struct s24i_tensor {
     const char *name;
     const s24i_element *element;
+    const char *type; /* the element's name, also of one that is not known */
+    uint32_t number;  /* of such a one in GGUF */
     int32_t rank;
     int64_t shape[S24I_MAX_RANK]; /* row-major: the last extent is contiguous */
     const unsigned char *data;    /* in a mapping */
     uint64_t size;                /* bytes */
     void *aligned; /* private copy of one that lies misaligned in the file, once it was viewed */
 } s24i_tensor;
+
+/* A file that was read, as it was then. */
+typedef struct s24i_source {
+    char *path;
+    s24i_os_stamp stamp;
+} s24i_source;
 
 /* A reader never changes after opening, except for copies that a view makes and texts of metadata: one thread at a time. Each format's
  * own struct begins with this one. */
@@ -32,6 +42,7 @@ struct s24i_reader {
     s24i_memory *memory;
     const void *map; /* of the one file that is read, or NULL */
     uint64_t map_size;
+    s24i_list sources; /* s24i_source */
     int64_t count;
     s24i_tensor *tensors;
     const void **by_place, **by_name; /* s24i_tensor */
@@ -40,6 +51,8 @@ struct s24i_reader {
 /* A safetensors file, a GGUF file or a folder, by what is there. Everything is validated: S24_E_IO, S24_E_FORMAT (the text says where),
  * S24_E_UNSUPPORTED or S24_E_MEMORY. */
 s24_status s24i_reader_open(s24i_memory *memory, const char *path, s24i_reader **out);
+/* One file, also when it is but a part. */
+s24_status s24i_reader_open_file(s24i_memory *memory, const char *path, s24i_reader **out);
 void s24i_reader_close(s24i_reader *reader); /* NULL is allowed */
 
 /* In the order in which they lie. NULL outside [0, count). */
@@ -56,9 +69,13 @@ void s24i_tensor_extents(const s24i_tensor *tensor, int64_t *rows, int64_t *cols
 s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view);
 s24_status s24i_reader_meta(s24i_reader *reader, const char *key, const char **value);
 const char *s24i_reader_meta_key(const s24i_reader *reader, int64_t index);
+/* S24_E_STATE and the file's name if one that was read has been changed or is gone since. */
+s24_status s24i_reader_check_sources(const s24i_reader *reader);
 
 /* ---- For the formats. ---- */
 
+/* Note a file that is read, with a stamp from before that. */
+s24_status s24i_reader_note(s24i_reader *reader, const char *path, s24i_os_stamp stamp);
 /* Room for `count` tensors, zero. */
 s24_status s24i_reader_reserve(s24i_reader *reader, int64_t count);
 /* Bytes that element and shape want: S24_E_FORMAT when they are not whole or too many. A dimension of 0 does not excuse an overflow of

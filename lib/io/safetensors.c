@@ -1,13 +1,14 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "reader.h"
+#include "sniff.h"
 #include <string.h>
 
 enum {
     LENGTH = 8,             /* bytes of the header's length, before it */
     MAX_HEADER = 100000000, /* as the reference reader has it */
     MAX_DEPTH = 8,          /* 3 are used; more only below keys that are not ours */
-    MAX_VALUES = 1 << 22,   /* some 300000 tensors */
+    MAX_VALUES = 1 << 24,   /* two million tensors, which fill such a header */
 };
 
 typedef struct safetensors {
@@ -25,8 +26,8 @@ static s24_status read_type(s24i_tensor *t, const s24i_json *type)
         return s24i_bad_tensor(t, "no dtype");
     t->element = s24i_element_by_name(type->string);
     if (!t->element || !t->element->safetensors)
-        return s24i_fail(S24_E_FORMAT, "tensor '%.100s': unknown dtype '%.32s'", t->name,
-                         type->string);
+        t->element = &s24i_element_of_safetensors;
+    t->type = type->string;
     return S24_OK;
 }
 
@@ -52,22 +53,23 @@ static s24_status read_offsets(const safetensors *file, s24i_tensor *t, const s2
     if (!s24i_json_u63(offsets->first, &begin) || !s24i_json_u63(offsets->first->next, &end))
         return s24i_bad_tensor(t, "data_offsets are not integers in [0, 2^63)");
     if (begin > end || (uint64_t)end > file->data_size)
-        return s24i_fail(
-            S24_E_FORMAT,
-            "tensor '%.100s': data_offsets [%lld, %lld] do not lie in the %llu bytes of data",
-            t->name, (long long)begin, (long long)end, (unsigned long long)file->data_size);
+        return s24i_fail(S24_E_FORMAT,
+                         "tensor '%.100s': data_offsets [%lld, %lld] do not lie in the %llu bytes "
+                         "of data: is the file whole?",
+                         t->name, (long long)begin, (long long)end,
+                         (unsigned long long)file->data_size);
     t->data = file->data + begin;
     t->size = (uint64_t)(end - begin);
     return S24_OK;
 }
 
-/* The shape must need exactly the bytes given. */
+/* The shape must need exactly the bytes given, where the type says how many that are. */
 static s24_status check_size(const s24i_tensor *t)
 {
     uint64_t size;
     s24_status status = s24i_tensor_measure(t, &size);
 
-    if (!status && size != t->size)
+    if (!status && t->element->bits && size != t->size)
         status =
             s24i_fail(S24_E_FORMAT,
                       "tensor '%.100s': shape and dtype want %llu bytes, data_offsets give %llu",
@@ -143,9 +145,9 @@ static s24_status read_header(safetensors *file, const char *text, size_t size)
     if (status)
         return status;
     const s24i_json *root = s24i_json_root(file->doc), *meta = s24i_json_get(root, "__metadata__");
-    if (meta && meta->kind != S24I_JSON_OBJECT)
+    if (meta && meta->kind != S24I_JSON_OBJECT && meta->kind != S24I_JSON_NULL)
         return s24i_fail(S24_E_FORMAT, "__metadata__ is not an object");
-    file->meta_count = meta ? meta->count : 0;
+    file->meta_count = meta ? meta->count : 0; /* null has none */
     file->meta =
         s24i_alloc(file->reader.memory, s24i_mul((size_t)file->meta_count, sizeof(void *)));
     status = s24i_reader_reserve(&file->reader, root->count - (meta != NULL));
@@ -156,25 +158,40 @@ static s24_status read_header(safetensors *file, const char *text, size_t size)
     return status ? status : read_meta(file, meta);
 }
 
+/* A header must follow: says what the file is if it is something else. */
+static s24_status check_start(const unsigned char *bytes, uint64_t size, uint64_t length)
+{
+    uint64_t room = size < LENGTH ? 0 : size - LENGTH;
+    bool open = room && bytes[LENGTH] == '{';
+    const char *what = open && length <= MAX_HEADER ? NULL : s24i_sniff(bytes, size);
+
+    if (what)
+        return s24i_fail(S24_E_FORMAT, "this is %s", what);
+    if (size < LENGTH)
+        return s24i_fail(S24_E_FORMAT, "%llu bytes are too few for a safetensors file",
+                         (unsigned long long)size);
+    if (length > MAX_HEADER || length > room)
+        return s24i_fail(S24_E_FORMAT,
+                         "header of %llu bytes in a file of %llu (and no more than %d are "
+                         "allowed): %s",
+                         (unsigned long long)length, (unsigned long long)size, (int)MAX_HEADER,
+                         open && length <= MAX_HEADER ? "is the file whole?"
+                                                      : "this is no safetensors file");
+    return length && open ? S24_OK : s24i_fail(S24_E_FORMAT, "the header does not begin with '{'");
+}
+
 static s24_status read_map(safetensors *file)
 {
     const unsigned char *bytes = file->reader.map;
-    uint64_t length = 0;
+    uint64_t length = 0, size = file->reader.map_size;
 
-    if (file->reader.map_size < LENGTH)
-        return s24i_fail(S24_E_FORMAT, "%llu bytes are too few for a safetensors file",
-                         (unsigned long long)file->reader.map_size);
-    for (int i = 0; i < LENGTH; i++)
+    for (uint64_t i = 0; i < LENGTH && i < size; i++)
         length |= (uint64_t)bytes[i] << 8 * i;
-    if (length > MAX_HEADER || length > file->reader.map_size - LENGTH)
-        return s24i_fail(S24_E_FORMAT,
-                         "header of %llu bytes in a file of %llu (and no more than %d are allowed)",
-                         (unsigned long long)length, (unsigned long long)file->reader.map_size,
-                         (int)MAX_HEADER);
-    if (length == 0 || bytes[LENGTH] != '{')
-        return s24i_fail(S24_E_FORMAT, "the header does not begin with '{'");
+    s24_status status = check_start(bytes, size, length);
+    if (status)
+        return status;
     file->data = bytes + LENGTH + length;
-    file->data_size = file->reader.map_size - LENGTH - length;
+    file->data_size = size - LENGTH - length;
     return read_header(file, (const char *)bytes + LENGTH, length);
 }
 

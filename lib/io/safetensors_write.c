@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/sort.h"
 #include "base/utf8.h"
 #include "os.h"
 #include "spool.h"
@@ -17,15 +18,38 @@ typedef struct safetensors {
 
 /* ---- Metadata. ---- */
 
+static const char *key_at(const void *sorted, int64_t index)
+{
+    return ((const meta_item *)sorted)[index].key;
+}
+
+static void free_meta(s24i_memory *memory, const meta_item *item)
+{
+    s24i_strfree(memory, item->key);
+    s24i_strfree(memory, item->value);
+}
+
+static void remove_meta(safetensors *w, int64_t at)
+{
+    free_meta(w->spool.writer.memory, (const meta_item *)w->meta.items + at);
+    s24i_list_remove(&w->meta, at, sizeof(meta_item));
+}
+
 static s24_status set_meta(s24i_writer *writer, const char *key, const char *value)
 {
     safetensors *w = (safetensors *)writer;
     s24i_memory *memory = writer->memory;
-    meta_item item, *items;
-    int64_t at = 0;
+    meta_item item;
+    bool there;
 
-    if (!key || !*key || !value || !s24i_utf8_valid(key) || !s24i_utf8_valid(value))
+    if (!key || !*key || !s24i_utf8_valid(key) || (value && !s24i_utf8_valid(value)))
         return s24i_fail(S24_E_ARG, "metadata wants a key and a value, both UTF-8");
+    int64_t at = s24i_search(w->meta.items, w->meta.count, key_at, key, &there);
+    if (!value) {
+        if (there)
+            remove_meta(w, at);
+        return S24_OK;
+    }
     s24_status status = s24i_list_reserve(memory, &w->meta, sizeof item);
     if (status)
         return status;
@@ -35,15 +59,9 @@ static s24_status set_meta(s24i_writer *writer, const char *key, const char *val
         s24i_strfree(memory, item.key);
         return S24_E_MEMORY;
     }
-    for (items = w->meta.items; at < w->meta.count && strcmp(items[at].key, key) < 0; at++)
-        ;
-    if (at < w->meta.count && !strcmp(items[at].key, key)) {
-        s24i_strfree(memory, items[at].key);
-        s24i_strfree(memory, items[at].value);
-        items[at] = item;
-    } else {
-        s24i_list_insert(&w->meta, at, &item, sizeof item);
-    }
+    if (there)
+        remove_meta(w, at);
+    s24i_list_insert(&w->meta, at, &item, sizeof item);
     return S24_OK;
 }
 
@@ -90,7 +108,9 @@ static void append_meta(const safetensors *w, s24i_text *text)
 static void append_entry(const s24i_entry *e, s24i_text *text)
 {
     s24i_text_json_string(text, e->name);
-    s24i_text_append(text, ":{\"dtype\":\"%s\",\"shape\":[", e->element->name);
+    s24i_text_append(text, ":{\"dtype\":");
+    s24i_text_json_string(text, e->type ? e->type : e->element->name);
+    s24i_text_append(text, ",\"shape\":[");
     for (int32_t i = 0; i < e->rank; i++)
         s24i_text_append(text, "%s%lld", i ? "," : "", (long long)e->shape[i]);
     s24i_text_append(text, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)e->begin,
@@ -129,18 +149,16 @@ static void discard(s24i_writer *writer)
     s24i_memory *memory = writer->memory;
     meta_item *meta = w->meta.items;
 
-    for (int64_t i = 0; i < w->meta.count; i++) {
-        s24i_strfree(memory, meta[i].key);
-        s24i_strfree(memory, meta[i].value);
-    }
+    for (int64_t i = 0; i < w->meta.count; i++)
+        free_meta(memory, &meta[i]);
     s24i_list_free(memory, &w->meta, sizeof(meta_item));
     s24i_spool_close(&w->spool);
     s24i_free(memory, w, sizeof *w);
 }
 
 static const s24i_spool_class class = {
-    {"safetensors", s24i_spool_put, s24i_spool_put_stored, set_meta, copy_meta, s24i_spool_appear,
-     discard},
+    {"safetensors", s24i_spool_put, s24i_spool_put_stored, s24i_spool_check_stored, set_meta,
+     copy_meta, NULL, s24i_spool_appear, discard},
     .max_rank = S24I_MAX_RANK,
     .max_name = 1 << 20,
     .reserved = "__metadata__",

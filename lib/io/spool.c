@@ -1,7 +1,7 @@
 #include "spool.h"
 #include "base/error.h"
-#include "base/sort.h"
 #include "os.h"
+#include "temporary.h"
 #include <string.h>
 
 enum { CHUNK = 65536 };
@@ -24,7 +24,13 @@ s24_status s24i_spool_open(s24i_spool *s, const s24i_spool_class *class, s24i_me
     s->fd = -1;
     s->writer.path = s24i_strdup(memory, path);
     s->chunk = s->writer.path ? s24i_alloc(memory, CHUNK) : NULL;
-    return s->chunk ? s24i_os_spool(memory, path, &s->fd) : S24_E_MEMORY;
+    return s->chunk ? s24i_temporary_spool(memory, path, &s->fd) : S24_E_MEMORY;
+}
+
+static void free_entry(s24i_memory *memory, const s24i_entry *e)
+{
+    s24i_strfree(memory, e->name);
+    s24i_strfree(memory, e->type);
 }
 
 void s24i_spool_close(s24i_spool *s)
@@ -33,24 +39,16 @@ void s24i_spool_close(s24i_spool *s)
     s24i_entry *entries = s->entries.items;
 
     for (int64_t i = 0; i < s->entries.count; i++)
-        s24i_strfree(memory, entries[i].name);
+        free_entry(memory, &entries[i]);
     s24i_list_free(memory, &s->entries, sizeof(s24i_entry));
-    s24i_list_free(memory, &s->order, sizeof(int64_t));
+    s24i_names_free(memory, &s->names);
     if (s->fd >= 0)
-        s24i_os_discard(s->fd, NULL);
+        s24i_os_discard(s->fd);
     s24i_free(memory, s->chunk, CHUNK);
     s24i_strfree(memory, s->writer.path);
 }
 
 /* ---- Tensors. ---- */
-
-static const char *name_at(const void *sorted, int64_t index)
-{
-    const s24i_spool *s = sorted;
-    const int64_t *order = s->order.items;
-
-    return ((const s24i_entry *)s->entries.items)[order[index]].name;
-}
 
 /* Append the matrix to the spool, in row-major order and chunks. */
 static s24_status write_matrix(s24i_spool *s, const s24i_entry *e, const s24_mat *mat)
@@ -73,32 +71,32 @@ static s24_status write_matrix(s24i_spool *s, const s24i_entry *e, const s24_mat
     return status;
 }
 
-/* Write the data of an entry that is complete but for its name, and add it. `mat` or `bytes`. */
+/* Write the data of an entry that is complete but for its name, and add it: those of a matrix, or of a tensor as it is stored. */
 static s24_status add(s24i_spool *s, s24i_entry *e, const char *name, const s24_mat *mat,
-                      const void *bytes)
+                      const s24i_tensor *stored)
 {
     s24i_memory *memory = s->writer.memory;
-    bool taken;
-    int64_t at = s24i_search(s, s->order.count, name_at, name, &taken);
     s24_status status;
 
-    if (taken)
+    if (s24i_names_hold(&s->names, name))
         return s24i_fail(S24_E_ARG, "tensor name '%.100s': already in the file", name);
     if ((status = s24i_list_reserve(memory, &s->entries, sizeof *e)) ||
-        (status = s24i_list_reserve(memory, &s->order, sizeof(int64_t))))
+        (status = s24i_names_reserve(memory, &s->names)))
         return status;
     e->name = s24i_strdup(memory, name);
-    if (!e->name)
-        return S24_E_MEMORY;
+    e->type = stored && !stored->element->bits ? s24i_strdup(memory, stored->type) : NULL;
     e->begin = s->size;
-    status = mat ? write_matrix(s, e, mat)
-                 : s24i_os_write(s->fd, s->writer.path, bytes, e->size, e->begin);
+    if (!e->name || (stored && !stored->element->bits && !e->type))
+        status = S24_E_MEMORY;
+    else
+        status = mat ? write_matrix(s, e, mat)
+                     : s24i_os_write(s->fd, s->writer.path, stored->data, e->size, e->begin);
     if (status) {
-        s24i_strfree(memory, e->name);
+        free_entry(memory, e);
         return status;
     }
     s->size += e->size;
-    s24i_list_insert(&s->order, at, &s->entries.count, sizeof(int64_t));
+    s24i_names_add(&s->names, e->name);
     s24i_list_insert(&s->entries, s->entries.count, e, sizeof *e);
     return S24_OK;
 }
@@ -129,23 +127,30 @@ s24_status s24i_spool_put(s24i_writer *w, const char *name, const s24_mat *mat,
                : status;
 }
 
-s24_status s24i_spool_put_stored(s24i_writer *w, const s24i_tensor *t)
+s24_status s24i_spool_check_stored(s24i_writer *w, const s24i_tensor *t)
 {
-    s24i_spool *s = (s24i_spool *)w;
+    const s24i_spool *s = (const s24i_spool *)w;
     const s24i_spool_class *class = class_of(s);
-    s24i_entry e = {.element = t->element, .rank = t->rank, .size = t->size};
     s24_status status = check_name(s, t->name);
 
     if (status)
         return status;
     if (!class->takes(t->element))
         return s24i_fail(S24_E_DTYPE, "tensor '%.100s': format %s has no type %s", t->name,
-                         class->writer.format, t->element->name);
+                         class->writer.format, t->type);
     if (t->rank > class->max_rank)
         return s24i_fail(S24_E_SHAPE, "tensor '%.100s': rank %d is not in 0 .. %d", t->name,
                          (int)t->rank, (int)class->max_rank);
+    return S24_OK;
+}
+
+s24_status s24i_spool_put_stored(s24i_writer *w, const s24i_tensor *t)
+{
+    s24i_entry e = {.element = t->element, .number = t->number, .rank = t->rank, .size = t->size};
+    s24_status status = s24i_spool_check_stored(w, t);
+
     memcpy(e.shape, t->shape, sizeof e.shape);
-    return add(s, &e, t->name, NULL, t->data);
+    return status ? status : add((s24i_spool *)w, &e, t->name, NULL, t);
 }
 
 /* ---- Commit. ---- */
@@ -162,30 +167,21 @@ static s24_status write_temporary(const s24i_spool *s, const s24i_text *header, 
         status = s24i_os_copy(s->fd, fd, path, e->begin, e->size, at);
         at = s24i_align(at + e->size, alignment);
     }
-    if (!status)
-        status = s24i_os_extend(fd, path, at);
-    return status ? status : s24i_os_sync(fd, path);
+    return status ? status : s24i_os_extend(fd, path, at);
 }
 
 /* Make `path` appear, with all of its bytes or not at all. */
 static s24_status replace(const s24i_spool *s, const s24i_text *header, const char *path)
 {
-    char *name;
-    int fd;
-    s24_status status = s24i_os_beside(s->writer.memory, path, &fd, &name);
+    s24i_temporary t;
+    s24_status status = s24i_temporary_file(s->writer.memory, path, &t);
 
     if (status)
         return status;
-    status = write_temporary(s, header, path, fd);
-    if (!status) {
-        status = s24i_os_close(fd, path);
-        fd = -1;
-    }
+    status = write_temporary(s, header, path, t.fd);
     if (!status)
-        status = s24i_os_replace(name, path);
-    if (status)
-        s24i_os_discard(fd, name);
-    s24i_strfree(s->writer.memory, name);
+        status = s24i_temporary_publish(&t, path);
+    s24i_temporary_drop(&t);
     return status;
 }
 

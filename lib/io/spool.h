@@ -3,12 +3,14 @@
 #ifndef S24I_SPOOL_H
 #define S24I_SPOOL_H
 #include "base/json.h"
-#include "list.h"
+#include "names.h"
 #include "writer.h"
 
 typedef struct s24i_entry {
     char *name;
     const s24i_element *element;
+    char *type;      /* of one that is not known; else NULL */
+    uint32_t number; /* of such a one in GGUF */
     int32_t rank;
     int64_t shape[S24I_MAX_RANK];
     uint64_t begin, size; /* in the spool */
@@ -30,7 +32,7 @@ struct s24i_spool {
     int fd; /* all tensor bytes so far, in order; bytes after `size` are of no account */
     uint64_t size;
     s24i_list entries; /* s24i_entry, in the order of the calls */
-    s24i_list order;   /* int64_t: indices of entries, sorted by name */
+    s24i_names names;  /* of all of them */
     unsigned char *chunk;
 };
 
@@ -42,6 +44,7 @@ void s24i_spool_close(s24i_spool *spool);
 s24_status s24i_spool_put(s24i_writer *writer, const char *name, const s24_mat *mat,
                           const int64_t *shape, int32_t rank, const char *type);
 s24_status s24i_spool_put_stored(s24i_writer *writer, const s24i_tensor *tensor);
+s24_status s24i_spool_check_stored(s24i_writer *writer, const s24i_tensor *tensor);
 s24_status s24i_spool_appear(s24i_writer *writer);
 /* The file under another path than the writer's, which stays open. */
 s24_status s24i_spool_publish(const s24i_spool *spool, const char *path);

@@ -76,14 +76,30 @@ s24_status s24i_writer_set_meta(s24i_writer *w, const char *key, const char *val
     return status ? status : w->class->set_meta(w, key, value);
 }
 
-s24_status s24i_writer_copy_meta(s24i_writer *w, s24i_reader *from)
+static s24_status check_format(const s24i_writer *w, const s24i_reader *from)
 {
     s24_status status = check_open(w);
 
     if (!status && strcmp(w->class->format, from->class->format))
         status = s24i_fail(S24_E_UNSUPPORTED, "metadata of format %s cannot be carried over to %s",
                            from->class->format, w->class->format);
+    return status;
+}
+
+s24_status s24i_writer_copy_meta(s24i_writer *w, s24i_reader *from)
+{
+    s24_status status = check_format(w, from);
+
     return status ? status : w->class->copy_meta(w, from);
+}
+
+s24_status s24i_writer_check_copy(s24i_writer *w, s24i_reader *from)
+{
+    s24_status status = check_format(w, from);
+
+    for (int64_t i = 0; !status && i < from->count; i++)
+        status = w->class->check_stored(w, s24i_reader_at(from, i));
+    return status || !w->class->check_meta ? status : w->class->check_meta(w, from);
 }
 
 s24_status s24i_writer_commit(s24i_writer *w)
@@ -105,7 +121,7 @@ s24_status s24i_writer_commit(s24i_writer *w)
                              ? "the file is in place, but its directory may not be on disk"
                              : "the folder is in place, but its directory may not be on disk");
     }
-    s24i_os_discard(directory, NULL);
+    s24i_os_discard(directory);
     return status;
 }
 

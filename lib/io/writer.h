@@ -11,8 +11,10 @@ typedef struct s24i_writer_class {
     s24_status (*put)(s24i_writer *writer, const char *name, const s24_mat *mat,
                       const int64_t *shape, int32_t rank, const char *type);
     s24_status (*put_stored)(s24i_writer *writer, const s24i_tensor *tensor);
+    s24_status (*check_stored)(s24i_writer *writer, const s24i_tensor *tensor);
     s24_status (*set_meta)(s24i_writer *writer, const char *key, const char *value);
-    s24_status (*copy_meta)(s24i_writer *writer, s24i_reader *from); /* from the same format */
+    s24_status (*copy_meta)(s24i_writer *writer, s24i_reader *from);  /* from the same format */
+    s24_status (*check_meta)(s24i_writer *writer, s24i_reader *from); /* NULL: any can be copied */
     s24_status (*appear)(s24i_writer *writer); /* under its path, all of it or not at all */
     void (*discard)(s24i_writer *writer);
 } s24i_writer_class;
@@ -38,10 +40,13 @@ s24_status s24i_writer_put(s24i_writer *writer, const char *name, const s24_mat 
                            const int64_t *shape, int32_t rank, const char *type);
 /* The bytes of a tensor as they are. S24_E_DTYPE: the format has no such type. */
 s24_status s24i_writer_put_stored(s24i_writer *writer, const s24i_tensor *tensor);
-/* Setting a key again replaces its value. S24_E_ARG: empty key, or not UTF-8; S24_E_STATE after commit. */
+/* Setting a key again replaces its value, NULL removes it. S24_E_ARG: empty key, or not UTF-8; S24_E_STATE after commit. */
 s24_status s24i_writer_set_meta(s24i_writer *writer, const char *key, const char *value);
 /* All metadata of a file of the same format, byte for byte (S24_E_UNSUPPORTED from another); of a folder, the files beside the weights. */
 s24_status s24i_writer_copy_meta(s24i_writer *writer, s24i_reader *from);
+/* Whether all that is in `from` could be put and copied, before anything is: the first fault of a tensor's name, type or rank, of the format, of
+ * a file beside the weights. */
+s24_status s24i_writer_check_copy(s24i_writer *writer, s24i_reader *from);
 /*
  * Write everything to a temporary name, fsync it, rename it to `path`, fsync the directory. On failure what was at `path` is
  * untouched, nothing is left beside it, and commit may be tried again; only when the very last step, the directory's fsync, fails the

@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "base/watch.h"
 #include "kernels/kernels.h"
+#include <math.h>
 
 #define S24I_BLOCK 128 /* columns of one block of the sweep and of the factorisation */
 
@@ -51,6 +52,22 @@ static inline bool s24i_counting(const s24i_run *run)
     return run->arena->base == NULL;
 }
 
+#define S24I_TINY_WEIGHT 0x1p-100f /* beside weights near 1 */
+#define S24I_TINY_ENTRY 0x1p-62f   /* of S or R, beside a diagonal near 1 */
+/* 0 for what is nothing beside other numbers, before it costs the time of denormals or makes some. */
+static inline float s24i_drop_tiny(float x, float tiny)
+{
+    return fabsf(x) < tiny ? 0 : x;
+}
+
+/* The power of two that brings x > 0 to [1, 2), and 1 where x is not far from there: products of what is multiplied with it stay in the
+ * range of single precision, and nothing else changes. */
+static inline double s24i_unit_for(double x)
+{
+    bool usual = !(x > 0x1p-1000 && x < 0x1p1000) || (x > 0x1p-20 && x < 0x1p40);
+    return usual ? 1 : ldexp(1, -ilogb(x));
+}
+
 /* ---- Calibration sums ---- */
 
 #define S24I_RUN 128 /* consecutive rows that go to the same half */
@@ -69,6 +86,7 @@ typedef struct s24i_rows {
     int64_t filled[2];
     void *batch[2];   /* S24I_BATCH_ROWS x (x_cols + t_cols) */
     double weight[2]; /* sums of row weights */
+    double count[2];  /* rows of weight above 0 */
 } s24i_rows;
 
 /* Sum of x x^T in two halves: lower triangle in strips of S24I_STRIP rows, strip i of width min(dim, (i + 1) S24I_STRIP), double, zero
@@ -144,13 +162,16 @@ typedef struct s24i_layer {
 } s24i_layer;
 
 /*
- * The layer in unit-diagonal coordinates: scale_j = sqrt(H_jj + Delta_j), S = diag(1/scale) (H + Delta) diag(1/scale) with unit diagonal,
- * S = R R^T. Dead inputs (H_jj <= 1e-12 of the largest) have S_jj = 1, nothing beside it, scale 1.
+ * The layer in unit-diagonal coordinates: S = diag(inverse) (H + Delta) diag(inverse) with unit diagonal, S = R R^T, and W diag(scale), whose
+ * common unit keeps the largest of it (and of wanted outputs) in the range of single precision. Dead inputs (H_jj <= 1e-12 of the largest)
+ * have S_jj = 1, nothing beside it, scale 1 in that unit.
  */
 typedef struct s24i_prepared {
     int64_t dim;
-    float *scale;    /* dim */
-    double *inverse; /* dim: 1 / scale, 0 for dead inputs */
+    double unit;     /* a power of two, 1 unless numbers are far from it */
+    double plain;    /* another: plain scale_j is near 1 where unit scale_j need not be */
+    double *scale;   /* dim: unit sqrt(H_jj + Delta_j), its digits those of a float */
+    double *inverse; /* dim: 1 / sqrt(H_jj + Delta_j), 0 for dead inputs */
     float *share;    /* dim: Delta_j / (H_jj + Delta_j) */
     uint8_t *dead;   /* dim */
     float *s;        /* dim x dim */
@@ -159,6 +180,7 @@ typedef struct s24i_prepared {
     double damp;     /* what was used after the ladder */
     int32_t climbs;  /* times the damping was multiplied by ten */
     double heldout; /* relative error on the other half where the two-halves rule chose, else NAN */
+    double largest, wanted; /* of |W|, and |T| of one output: what the unit is chosen by */
 } s24i_prepared;
 
 /* What a step is to come near to: rows of the aim in unit-diagonal coordinates, under the constraints. */

@@ -47,7 +47,7 @@ static s24_status plan(s24i_packing *p, const s24i_pack_source *source)
     s24i_packing_part(p, "qweight", S24_I32, p->cols * bits / 32, p->rows);
     s24i_packing_part(p, "qzeros", S24_I32, groups, p->rows * bits / 32);
     s24i_packing_part(p, "scales", S24_F16, groups, p->rows);
-    s24i_packing_part(p, "g_idx", S24_I32, 1, p->cols);
+    s24i_packing_vector(p, "g_idx", S24_I32, p->cols);
     return S24_OK;
 }
 

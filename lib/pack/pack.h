@@ -18,10 +18,10 @@
 
 typedef struct s24i_layout s24i_layout;
 
-/* One byte array: a contiguous matrix of `dtype`. */
+/* One byte array: a contiguous matrix of `dtype`, or a vector, which is one row. */
 typedef struct s24i_packed_part {
-    const char *name; /* static storage */
-    int32_t dtype;
+    const char *name;    /* static storage */
+    int32_t dtype, rank; /* 2 or 1, as loaders of the layout have it */
     int64_t rows, cols;
     size_t size; /* bytes */
     void *data;
@@ -94,6 +94,7 @@ int32_t s24i_element_size(int32_t dtype);
 /* Add a part; its size follows. */
 void s24i_packing_part(s24i_packing *p, const char *name, int32_t dtype, int64_t rows,
                        int64_t cols);
+void s24i_packing_vector(s24i_packing *p, const char *name, int32_t dtype, int64_t count);
 /* Plan and fill. On success the parts' data belong to the caller: s24i_packing_free(). */
 s24_status s24i_packing_make(const s24i_pack_tools *tools, s24i_packing *p,
                              const s24i_pack_source *source);

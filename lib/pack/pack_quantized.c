@@ -57,7 +57,7 @@ static s24_status plan(s24i_packing *p, const s24i_pack_source *source)
         return status;
     s24i_packing_part(p, "weight_packed", S24_I32, p->rows, words(p->cols, p->own[0]));
     s24i_packing_part(p, "weight_scale", S24_F16, p->rows, p->own[1]);
-    s24i_packing_part(p, "weight_shape", S24_I64, 1, 2);
+    s24i_packing_vector(p, "weight_shape", S24_I64, 2);
     if (p->own[2])
         s24i_packing_part(p, "weight_zero_point", S24_I32, words(p->rows, p->own[0]), p->own[1]);
     return S24_OK;

@@ -16,9 +16,8 @@ s24_status s24i_layout_find(const char *name, const s24i_layout **out)
         *out = s24i_layouts[count];
         return S24_OK;
     }
-    const char *nearest = s24i_nearest(name, names, count);
-    return s24i_fail(S24_E_UNSUPPORTED, "there is no layout \"%.64s\"%s%s", name,
-                     nearest ? "; nearest: " : "", nearest ? nearest : "");
+    return s24i_fail_near(s24i_fail(S24_E_UNSUPPORTED, "there is no layout \"%.64s\"", name), name,
+                          names, count);
 }
 
 static const char *type_name(int32_t dtype)
@@ -109,9 +108,16 @@ void s24i_packing_part(s24i_packing *p, const char *name, int32_t dtype, int64_t
 
     part->name = name;
     part->dtype = dtype;
+    part->rank = 2;
     part->rows = rows;
     part->cols = cols;
     part->size = s24i_mul(s24i_mul((size_t)rows, (size_t)cols), (size_t)s24i_element_size(dtype));
+}
+
+void s24i_packing_vector(s24i_packing *p, const char *name, int32_t dtype, int64_t count)
+{
+    s24i_packing_part(p, name, dtype, 1, count);
+    p->part[p->count - 1].rank = 1;
 }
 
 static s24_status plan(s24i_packing *p, const s24i_pack_source *source)

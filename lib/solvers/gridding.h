@@ -2,6 +2,7 @@
 #ifndef S24I_GRIDDING_H
 #define S24I_GRIDDING_H
 #include "solver.h"
+#include <math.h>
 
 /* Rows for the fields `s24i_word grid, scales;` of struct values. The choices of grid are in the order of S24I_FIT_SEARCH and on. */
 #define S24I_GRID_OPTIONS(type)                                                                \
@@ -104,12 +105,15 @@ static inline s24_status s24i_gridding_fit(s24i_job *job, const s24i_prepared *p
     s24i_arena *arena = job->run->arena;
     size_t mark = arena->used;
     int64_t rows = job->layer.rows;
+    s24i_prepared near = *prepared;
     float *weight = s24i_arena_take(arena, (size_t)job->layer.cols, sizeof(float));
     s24_status status = s24i_input_weights(job->run, prepared, variance, S24I_WEIGHT_ERROR, weight);
     if (!status && w != job->v)
         status = s24i_copy(job->run, w, (size_t)s24i_job_size(job) * sizeof(float), job->v);
+    near.unit *= near.plain;
+    g->grid.shift = -ilogb(near.plain);
     if (!status)
-        status = s24i_unscale(job->run, prepared, job->v, rows);
+        status = s24i_unscale(job->run, &near, job->v, rows);
     for (int32_t rounds = g->outliers.count > 0 ? 3 : 0; !status; rounds--) {
         status = s24i_grid_fit(job->run, method, weight, job->v, job->mask, rows, &g->grid);
         if (status || rounds == 0)

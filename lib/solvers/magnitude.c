@@ -24,6 +24,7 @@ const s24i_solver_class s24i_solver_magnitude = {
     .paper = "the baseline of every pruning paper",
     .cost = "one pass over the weights",
     .honours = S24I_HAS_PATTERN | S24I_HAS_SPARSITY,
+    .blind = true,
     .options = options,
     .values_size = 0,
     .solve = solve,

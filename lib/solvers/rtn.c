@@ -1,4 +1,5 @@
 #include "gridding.h"
+#include <math.h>
 
 /*
  * Round to nearest: every weight on its own. preset=default fits each group's range to the least squares weighted by the inputs' energies;
@@ -16,6 +17,7 @@ static s24_status solve(s24i_job *job, const void *values)
     const struct values *o = values;
     const s24i_layer *layer = &job->layer;
     s24i_gridding g;
+    double unit = 1;
     s24i_gridding_take(job, o->scales, &g);
     float *energy = s24i_arena_take(job->run->arena, (size_t)layer->cols, sizeof(float));
     s24_status status = s24i_aim(job->run, layer, job->w);
@@ -23,6 +25,9 @@ static s24_status solve(s24i_job *job, const void *values)
         status = s24i_keep_given(job);
     if (!status)
         status = s24i_input_energies(job->run, layer->gram, layer->cols, energy);
+    if (!status)
+        status = s24i_bring_near(job->run, true, s24i_job_size(job), job->w, &unit);
+    g.grid.shift = ilogb(unit);
     if (!status)
         status =
             s24i_grid_fit(job->run, o->grid.index, energy, job->w, job->mask, layer->rows, &g.grid);

@@ -98,6 +98,7 @@ typedef struct s24i_solver_class {
     const char *title, *constraints, *paper, *cost; /* s24_solver_fact() */
     uint32_t honours;
     uint32_t needs;             /* at least one of these must be set; 0: any that it honours */
+    bool blind;                 /* never looks at the inputs */
     bool unconstrained;         /* may run without any: the support of w is what is kept */
     bool combines;              /* may a pattern or a sparsity come with a mask */
     const s24i_option *options; /* ended by name == NULL */

@@ -32,7 +32,9 @@ static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
     const s24i_layer *layer = &job->layer;
+    int64_t size = s24i_job_size(job);
     float *norm = NULL;
+    double unit;
     s24_status status = s24i_aim(job->run, layer, job->w);
     if (o->score.index == BY_INPUT && layer->gram) {
         norm = s24i_arena_take(job->run->arena, (size_t)layer->cols, sizeof(float));
@@ -40,9 +42,14 @@ static s24_status solve(s24i_job *job, const void *values)
             status = s24i_input_norms(job->run, layer->gram, norm);
     }
     if (!status)
+        status = s24i_bring_near(job->run, false, size, job->w,
+                                 &unit); /* and back: scores are in range */
+    if (!status)
         status = rank(job, o, norm);
     if (!status)
         status = s24i_apply_mask(job->run, job->w, job->mask, layer->rows, layer->cols, job->v);
+    if (!status)
+        status = s24i_scale_by(job->run, 1 / unit, size, job->v);
     if (!status && norm)
         status = s24i_drop_columns(job->run, norm, layer->rows, layer->cols, job->v);
     return status;

@@ -23,7 +23,8 @@ if [ "$(soname "$old")" != "$(soname "$today")" ]; then
 fi
 status=0
 for name in solvers examples; do
-    LD_PRELOAD=$today meson test -C "$work/build" --no-rebuild --suite "$name" >"$work/$name.log" 2>&1 || status=1
+    # Its tests had time-outs.
+    CK_TIMEOUT_MULTIPLIER=100 LD_PRELOAD=$today meson test -C "$work/build" --no-rebuild --timeout-multiplier 0 --suite "$name" >"$work/$name.log" 2>&1 || status=1
     tail -8 "$work/$name.log"
 done
 [ $status = 0 ] && echo "ok - programs of $commit run with today's library" || echo "not ok - programs of $commit fail with today's library"

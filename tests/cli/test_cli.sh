@@ -116,6 +116,31 @@ test_help()
     done
     run solve --weights x --help
     check 'help beats missing options' succeeded
+    run compress --help
+    cp "$tmp/out" "$tmp/help"
+    for words in 'help compress' 'compress -h'; do
+        # shellcheck disable=SC2086 # two words
+        run $words
+        check "$words" succeeded
+        check "$words: as compress --help" cmp "$tmp/out" "$tmp/help"
+    done
+    for command in solve compare compress check; do
+        run "$command" --help
+        for term in '2:4' 'row 70%' 'int4' 'g128' 'sym' 'real' 'rank 64'; do
+            check "$command --help: term $term" grep -q "^  .*$term" "$tmp/out"
+        done
+    done
+    run --help
+    for command in $(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\)  *.*/\1/p' "$tmp/out"); do
+        run "$command" --help
+        check "$command --help: an example" says "^  sparse24 $command "
+    done
+    run eval --help
+    check 'eval --help: rows of its own option' says 'rows of --tokens'
+    run -h
+    check '-h' succeeded
+    run -V
+    check '-V' says '^sparse24 [0-9.]* (interface'
 }
 
 test_info()
@@ -158,16 +183,27 @@ test_solve()
     check 'solve: held-out error' says '^held out  *0\.[0-9]* relative error on 512 rows$'
     check 'solve: zeros' says '192 x 576, 55296 zeros (50.00 %)'
     check 'solve: where' says "^written  *$out\$"
-    run info "$out"
+    run info --all "$out"
     check 'solve --out: weights' says '^weights  *F32  *192 x 576 '
     check 'solve --out: mask' says '^mask  *U8  *192 x 576 '
     check 'solve --out: record' says '^sparse24\.record: {.*"solver": *"sparsegpt"'
-    count_volatile=$(grep -c -e '"seconds"' -e '"peak_bytes"' -e '"threads"' "$tmp/out")
+    count_volatile=$(grep -c -e '"seconds"' -e '"peak_bytes"' -e '"threads"' -e '"isa"' "$tmp/out")
     check 'solve --out: nothing volatile' [ "$count_volatile" -eq 0 ]
     sed -n 's/^sparse24\.record: //p' "$tmp/out" >"$tmp/record"
     check 'solve --out: the record is JSON' is_json "$tmp/record"
     run solve --weights="$out:weights" --calib="$layers:x.attn" --constraints=2:4 --solver=magnitude --json
     check 'weights that obey already keep loss 0' is "$(number relative_loss)" '== 0'
+}
+
+# Without --solver the constraints choose.
+test_default_solver()
+{
+    for case in '2:4|alps' 'row 60%|alps' 'int4|quantease' '2:4+int4 g64|quantease' '2:4+rank 2|hassle'; do
+        run solve --weights "$layers:w.k" --calib "$layers:x.attn" --constraints "${case%|*}" \
+            --options preset=fast
+        check "solve ${case%|*}: the default solver" succeeded
+        check "solve ${case%|*}: the default solver is ${case#*|}" says "^solver  *${case#*|}\$"
+    done
 }
 
 test_solve_json()
@@ -206,11 +242,13 @@ test_constraints()
     run solve --weights "$layers:w.k" --calib "$layers:x.attn" --mask "$tmp/mask.safetensors:mask" \
         --solver refit --json
     check 'a mask alone is a constraint' succeeded
+    run solve --weights "$layers:w.k" --calib "$layers:x.attn" --mask "$tmp/mask.safetensors" --solver refit --json
+    check '--mask FILE: the mask that solve has written' succeeded
     check 'refit on it: JSON' is_json "$tmp/out"
     run solve --weights "$layers:w.k" --calib "$layers:x.attn" --constraints 'row 70%' --solver wanda
     check 'row 70%' succeeded
     matrix "$tmp/w.safetensors" w 2 4 1 2 3 -1 2 1 1 2
-    matrix "$tmp/x.safetensors" x 3 4 1 2 1 -1 2 1 1 2 1 -1 2 1
+    matrix "$tmp/x.safetensors" x 5 4 1 2 1 -1 2 1 1 2 1 -1 2 1 0 1 0 2 3 1 2 0
     matrix "$tmp/scores.safetensors" s 2 4 3 2 1 0 1 2 1 2
     run solve --weights "$tmp/w.safetensors" --calib "$tmp/x.safetensors" --constraints 2:4 \
         --solver wanda --options score=importance --importance "$tmp/scores.safetensors" --json
@@ -255,7 +293,7 @@ test_compare_out()
     check 'compare --json' succeeded
     check 'compare --json: one line each' lines out 3
     check 'compare --json: JSON' is_json "$tmp/out"
-    run info "$best"
+    run info --all "$best"
     check 'compare --out: the best' says '^sparse24\.record: .*"solver": *"sparsegpt"'
     run check "$best" --constraints 2:4
     check 'compare --out: obeys' succeeded
@@ -347,7 +385,7 @@ test_pack_codes()
         [ "$layout" = pack-quantized ] && solver=quantease
         run solve --weights "$layers:w.k" --calib "$layers:x.attn" --constraints "$grid" --solver $solver --options scales=f16 --out "$tmp/q.safetensors"
         check "pack $layout: solve" succeeded
-        run pack "$tmp/q.safetensors:weights" --layout "$layout" --out "$tmp/p.safetensors"
+        run pack "$tmp/q.safetensors" --layout "$layout" --out "$tmp/p.safetensors"
         check "pack $layout" succeeded
         run unpack "$tmp/p.safetensors" --out "$tmp/c.safetensors"
         check "unpack $layout" succeeded
@@ -358,13 +396,35 @@ test_pack_codes()
     refused 'pack: f32 scales' 1 'solve with scales=f16' pack "$tmp/f32.safetensors:weights" --layout gptq-v2 --out "$tmp/none.safetensors"
 }
 
+# The codes of a model lie in parts.safetensors beside it.
+test_pack_model()
+{
+    tiny llama
+    run compress "$tmp/llama.model" --calib "$tmp/tokens.safetensors:rows" --constraints 'int4 sym g8' \
+        --options scales=f16,preset=fast --out "$tmp/coded"
+    check 'compress int4' [ "$status" -eq 0 ]
+    tensor=model.layers.1.mlp.up_proj.weight
+    for layout in gptq-v2 pack-quantized; do
+        run pack "$tmp/coded/llama.model:$tensor" --layout $layout --out "$tmp/pc.safetensors"
+        check "pack MODEL:NAME $layout" succeeded
+        run unpack "$tmp/pc.safetensors" --out "$tmp/uc.safetensors"
+        run check "$tmp/uc.safetensors" --constraints 'int4 sym g8'
+        check "pack MODEL:NAME $layout: what comes back obeys" succeeded
+    done
+    refused 'pack: codes of a model alone' 1 'name the weights that they belong to' \
+        pack "$tmp/coded/parts.safetensors:$tensor.codes" --layout gptq-v2 --out "$tmp/refused.safetensors"
+}
+
 test_pack_refuses()
 {
     o="--out $tmp/refused.safetensors"
     # shellcheck disable=SC2086 # two words
     {
         refused 'pack: a dense matrix' 1 'row 0, group 0 .* keeps 4' pack "$layers:w.k" --layout nibble $o
-        refused 'pack: unknown layout' 1 'nearest: ri16x32' pack "$layers:w.k" --layout ri16x23 $o
+        refused 'pack: unknown layout' 1 'nearest: ri16x32$' pack "$layers:w.k" --layout ri16x23 $o
+        refused 'pack: unknown layout, none near' 1 'there are: nibble, .*q8_0$' pack "$layers:w.k" --layout foo $o
+        refused 'pack: a layout of codes without codes' 1 'codes lie beside weights' pack "$layers:w.k" --layout gptq-v2 $o
+        refused 'pack: codes alone' 1 'packed together' pack "$tmp/q.safetensors:codes" --layout gptq-v2 $o
         refused 'pack: a shape that does not fit' 1 'multiples of 32 x 32' pack "$tmp/bad.safetensors" --layout cutlass-sm80 $o
         refused 'pack: no layout' 2 '--layout .* is required' pack "$layers:w.k" $o
         refused 'pack: no output' 2 '--out .* is required' pack "$layers:w.k" --layout nibble
@@ -483,22 +543,28 @@ test_wrong_usage()
 {
     run
     check 'no command' [ "$status" -eq 2 ]
-    refused 'unknown command' 2 'unknown command frobnicate' frobnicate
-    refused 'unknown option' 2 'unknown option --frobnicate' solve --frobnicate
+    refused 'unknown command' 2 'unknown command frobnicate, the commands are solve, .*, version$' frobnicate
+    refused 'unknown command: the nearest' 2 'unknown command Compres, did you mean compress$' Compres
+    refused 'help of an unknown command' 2 'unknown command chek, did you mean check$' help chek
+    refused 'unknown option' 2 'unknown option --frobnicate$' solve --frobnicate
+    refused 'unknown option: the nearest' 2 'unknown option --constraint, did you mean --constraints$' \
+        check x --constraint 2:4
+    refused 'unknown option: the nearest, with a value' 2 'did you mean --Threads\|--threads$' solve --thread=3
+    refused 'unknown option: of other commands' 2 '--verbose, which other commands have' solve --verbose
+    refused 'unknown short option' 2 'unknown option -x' solve -x
     refused 'option of another command' 2 'unknown option --solvers' solve --solvers wanda
     refused 'missing value' 2 '--weights needs a value' solve --weights
     refused 'option instead of a value' 2 '--weights needs a value' solve --weights --json
     refused 'flag with a value' 2 '--json takes no value' solve --json=1
     refused 'option given twice' 2 'given twice' solve --solver wanda --solver wanda
     refused 'missing --weights' 2 '--weights .* is required' solve --calib x --solver wanda
-    refused 'missing --solver' 2 '--solver .* is required' solve --weights x --calib x
     refused 'missing constraints' 2 '--constraints or --mask' solve --weights x --calib x --solver wanda
     refused 'missing constraints of check' 2 '--constraints .* is required' check x
     refused 'missing file of check' 2 'FILE.* is required' check --constraints 2:4
     refused 'argument too many' 2 'unexpected argument' version now
-    refused 'threads: no number' 2 '--threads two' solve --threads two
-    refused 'threads: negative' 2 '--threads -1' solve --threads -1
-    refused 'memory limit: bad suffix' 2 '--memory-limit 5X' solve --memory-limit 5X
+    refused 'threads: no number' 2 '--threads two: expected a whole number' solve --threads two
+    refused 'threads: negative' 2 '--threads -1: expected a whole number, 0 or more' solve --threads -1
+    refused 'memory limit: bad suffix' 2 '--memory-limit 5X: expected a number of bytes' solve --memory-limit 5X
     refused 'unknown store' 2 '--store f8' solve --store f8
     refused 'options --markdown NAME' 2 'without a name' options wanda --markdown
     for list in 'wanda[' 'wanda]' ',wanda' 'wanda,' 'a[b]c' 'a[[b]]' ''; do
@@ -554,7 +620,17 @@ test_bad_values()
 {
     matrix "$tmp/w6.safetensors" w 2 6 1 2 1 -1 2 1 1 2 1 -1 2 1
     matrix "$tmp/x6.safetensors" x 2 6 1 2 1 -1 2 1 1 2 1 -1 2 1
-    refused_solve 'unknown solver' 'sparsegtp' solver sparsegtp
+    refused_solve 'unknown solver' 'sparsegtp.*nearest: sparsegpt' solver sparsegtp
+    refused_solve 'solver in capitals' 'nearest: alps' solver ALPS
+    refused_solve 'unknown solver: the list' 'there are: magnitude, .*hassle' solver best
+    refused_solve 'unknown solver option: the list' 'there are: preset, ' --options quux=1
+    refused_solve 'grid by a solver without: who can' 'these can: rtn, gptq, quantease$' constraints int4 solver alps
+    refused_solve 'constraints: a bare number' 'did you mean "50%"' constraints 50
+    refused_solve 'constraints: a share' 'did you mean "50%"' constraints 0.5
+    refused_solve 'constraints: capitals' 'did you mean "int4"?.*terms are' constraints INT4
+    refused_solve 'constraints: of another tool' '"w4a16".*terms are' constraints w4a16
+    refused_solve 'constraints: a group as a term' 'follows a grid' constraints int4+g128
+    refused_solve 'constraints: a group in words' '"g128"' constraints 'int4 group=128'
     refused_solve 'unknown solver option' 'dump' --options dump=1
     refused_solve 'solver option out of range' 'damp' --options damp=-1
     refused_solve 'solver option of a wrong type' 'damp' --options damp=much
@@ -566,7 +642,9 @@ test_bad_values()
     refused_solve 'activations of another width' '1536' calib "$layers:x.down"
     refused_solve 'held-out rows of another width' '--test.*1536' --test "$layers:x_test.down"
     refused_solve 'refit without a mask' 'refit' solver refit
-    refused_solve 'memory limit too small' 'memory' --memory-limit 100K
+    refused_solve 'memory limit too small' 'memory' --memory-limit 100k
+    refused_solve 'memory limit too small for the solver: what is enough' 'a limit of [0-9]* is enough' \
+        --threads 1 --memory-limit 16500K
     refused 'options: unknown solver' 1 'sparsegtp' options sparsegtp
     refused 'check: unknown constraint' 1 'three' check "$layers:w.k" --constraints three
     refused 'compare: unknown solver' 1 'sparsegtp' compare --weights "$layers:w.k" \
@@ -640,6 +718,7 @@ test_help
 test_info
 test_options
 test_solve
+test_default_solver
 test_solve_json
 test_store
 test_constraints
@@ -650,6 +729,7 @@ test_check
 test_models
 test_pack
 test_pack_codes
+test_pack_model
 test_pack_refuses
 test_names
 test_eval

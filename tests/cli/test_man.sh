@@ -26,6 +26,12 @@ for command in $commands; do
         has "$command: $option" "\(^\| \)${option}\([ ,]\|\$\)"
     done
 done
+for layout in $("$cli" info | sed -n 's/^layouts  *//p' | tr ',' ' '); do
+    has "layout $layout" "^$layout\( \|,\|\$\)"
+done
+for term in 2:4 70% 'row 70%' int4 'int4 g128' 'int4 sym' 'int4 real' 'rank 64'; do
+    has "constraints: $term" "^$term\$"
+done
 if command -v man >/dev/null 2>&1; then
     warnings=$(LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
     if [ -z "$warnings" ]; then

@@ -368,7 +368,6 @@ int main(void)
     Suite *suite = suite_create("faults");
     TCase *all = tcase_create("all");
 
-    tcase_set_timeout(all, 300);
     tcase_add_checked_fixture(all, begin, end);
     tcase_add_test(all, plain_stories);
     tcase_add_test(all, stories_of_packings);

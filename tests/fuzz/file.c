@@ -34,6 +34,11 @@ static void read_tensor(const s24_file *file, const char *name, unsigned *sum)
         CLAIM(view.rows * view.cols == count && view.rows >= 0 && view.cols >= 0);
         *sum += sum_bytes(&view);
     }
+    const void *data;
+    size_t size;
+    CLAIM(!s24_file_bytes(file, name, &data, &size));
+    for (size_t i = 0; i < size; i++)
+        *sum += ((const unsigned char *)data)[i];
     if (count <= 0 || count > 10000)
         return;
     int64_t cols = rank ? shape[rank - 1] : 1;

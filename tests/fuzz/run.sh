@@ -27,7 +27,7 @@ for target in $targets; do
         rm -r "$work/small"
         continue
     fi
-    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 nice "$program" -max_total_time="$seconds" -print_final_stats=1 -timeout=20 \
+    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 nice "$program" -max_total_time="$seconds" -print_final_stats=1 \
         -max_len=4096 -artifact_prefix="$work/findings/$target/" -close_fd_mask=1 \
         "$work/corpus/$target" "$kept" >"$work/$target.log" 2>&1 || status=1
     printf '%-12s %10s executions, %6s inputs, %s findings\n' "$target" \

@@ -35,6 +35,15 @@ typedef struct {
 
 static table published, ours, bits, ours_now, bits_now;
 static char blas_then[128]; /* that ours.csv was written with */
+static char **chosen;       /* matrices; NULL: all */
+
+static bool is_chosen(const char *matrix)
+{
+    for (char **word = chosen; word && *word; word++)
+        if (!strcmp(*word, matrix))
+            return true;
+    return !chosen;
+}
 
 /* ---- tables ---- */
 
@@ -62,16 +71,17 @@ static void read_table(const char *name, bool options, int numbers, table *t)
             r.loss = strtod(rest ? rest : "", &rest);
         if (numbers > 1)
             r.test_loss = strtod(rest && *rest ? rest + 1 : "", NULL);
-        t->row[t->count++] = r;
+        if (is_chosen(r.matrix))
+            t->row[t->count++] = r;
     }
     if (file)
         fclose(file);
 }
 
-static FILE *rewrite(const char *name, const char *columns)
+static FILE *rewrite(const char *folder, const char *name, const char *columns)
 {
     char path[1024];
-    snprintf(path, sizeof path, "%s/%s", GOLDEN, name);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "w");
     if (!file) {
         perror(path);
@@ -82,15 +92,16 @@ static FILE *rewrite(const char *name, const char *columns)
     return file;
 }
 
-static int update(void)
+static int update(const char *folder)
 {
-    FILE *file = rewrite("ours.csv",
+    FILE *file = rewrite(folder, "ours.csv",
                          "matrix,solver,options,constraints,relative_loss,heldout_relative_loss");
     for (const row *r = ours_now.row; r < ours_now.row + ours_now.count; r++)
         fprintf(file, "%s,%s,%s,%s,%.8g,%.8g\n", r->matrix, r->solver, r->options, r->constraints,
                 r->loss, r->test_loss);
     int failed = fclose(file);
-    file = rewrite("bits.csv", "matrix,solver,options,constraints,fnv64_of_mask_and_weights");
+    file =
+        rewrite(folder, "bits.csv", "matrix,solver,options,constraints,fnv64_of_mask_and_weights");
     for (const row *r = bits_now.row; r < bits_now.row + bits_now.count; r++)
         fprintf(file, "%s,%s,%s,%s,%016llx\n", r->matrix, r->solver, r->options, r->constraints,
                 r->hash);
@@ -285,6 +296,8 @@ static void run_all(void)
     for (size_t m = 0; m < sizeof matrices / sizeof *matrices; m++) {
         char name[64];
         l.matrix = matrices[m].matrix;
+        if (!is_chosen(l.matrix))
+            continue;
         snprintf(name, sizeof name, "w.%s", l.matrix);
         MUST(s24_file_get(l.file, name, &l.w));
         l.gram = sum_rows(&l, "x", matrices[m].input);
@@ -320,9 +333,9 @@ static void check_parity(const char *method, const char *options, double median,
         ck_assert_msg(deviation[count - 1] <= worst, "%s %s on %s: %.6g, published %.6g", method,
                       r->constraints, r->matrix, mine->loss, r->loss);
     }
-    ck_assert_int_ge(count, 4);
+    ck_assert_int_gt(count, 0);
     qsort(deviation, (size_t)count, sizeof *deviation, compare);
-    ck_assert_double_le(deviation[count / 2], median);
+    ck_assert(count < 4 || deviation[count / 2] <= median); /* of fewer the worst says it */
 }
 
 START_TEST(sparsegpt_is_the_published_one)
@@ -358,25 +371,55 @@ START_TEST(magnitude_is_the_published_one)
 }
 END_TEST
 
-/* With another BLAS core the last bits differ, and where two scores nearly tie a mask does: up to 5e-4 of the loss was seen, and of alps
- * up to 4e-3 on the held-out rows. */
-static bool near(double a, double b, double elsewhere)
+/*
+ * How far a loss goes where BLAS rounds its sums in another way. LAID: what is kept depends on no earlier choice. CHOSEN: one by one, each
+ * after the errors of those before; where two scores nearly tie, or a weight lies between two codes, rounding decides, and a row goes another
+ * way. SHARED: all rows turn with one product of low rank. On OpenBLAS's cores from Prescott to SkylakeX were seen at most 3e-7, 2e-3 and
+ * 1.7e-2 on the rows of the solve, 1e-6, 5e-3 and 2.7e-2 on others, and 6e-8, 4e-5 and 3e-3 in the mean of a kind, which a worse method
+ * cannot hide from.
+ */
+enum { LAID, CHOSEN, SHARED, KINDS };
+static const struct {
+    const char *name;
+    double loss, test_loss, mean;
+} elsewhere[KINDS] = {
+    {"laid", 1e-5, 1e-5, 1e-6}, {"chosen", 5e-3, 1.2e-2, 2e-4}, {"shared", 4e-2, 6e-2, 8e-3}};
+
+static int kind_of(const row *r)
 {
-    double error = strcmp(blas_then, s24_build_info("blas")) ? elsewhere : 1e-5;
+    static const char *const laid[] = {"magnitude", "wanda", "rtn", "refit"};
+    for (size_t i = 0; i < sizeof laid / sizeof *laid; i++)
+        if (!strcmp(r->solver, laid[i]))
+            return LAID;
+    return strstr(r->constraints, "rank") ? SHARED : CHOSEN;
+}
+
+static bool near(double a, double b, double error)
+{
     return fabs(a - b) <= error * fabs(b);
 }
 
 START_TEST(our_losses_are_those_of_the_table)
 {
+    double drift[KINDS] = {0};
+    int count[KINDS] = {0};
+    bool same = !strcmp(blas_then, s24_build_info("blas"));
     for (const row *r = ours_now.row; r < ours_now.row + ours_now.count; r++) {
         const row *known = find(&ours, r->matrix, r->solver, r->options, r->constraints);
-        ck_assert_msg(known && near(r->loss, known->loss, 5e-3) &&
-                          near(r->test_loss, known->test_loss, 2e-2),
-                      "%s %s %s on %s: %.8g and %.8g, ours.csv says %.8g and %.8g", r->solver,
-                      r->options, r->constraints, r->matrix, r->loss, r->test_loss,
-                      known ? known->loss : NAN, known ? known->test_loss : NAN);
+        int k = kind_of(r);
+        ck_assert_msg(
+            known && near(r->loss, known->loss, same ? 1e-5 : elsewhere[k].loss) &&
+                near(r->test_loss, known->test_loss, same ? 1e-5 : elsewhere[k].test_loss),
+            "%s %s %s on %s: %.8g and %.8g, ours.csv says %.8g and %.8g", r->solver, r->options,
+            r->constraints, r->matrix, r->loss, r->test_loss, known ? known->loss : NAN,
+            known ? known->test_loss : NAN);
+        drift[k] += log(r->loss / known->loss);
+        count[k]++;
     }
     ck_assert_int_eq(ours_now.count, ours.count);
+    for (int k = 0; k < KINDS; k++)
+        ck_assert_msg(fabs(drift[k]) <= elsewhere[k].mean * count[k], "%s: %g in the mean of %d",
+                      elsewhere[k].name, drift[k] / count[k], count[k]);
 }
 END_TEST
 
@@ -392,25 +435,45 @@ START_TEST(bits_are_those_of_the_table)
 }
 END_TEST
 
+/* On each constraint that both know; a rank beside it only helps. */
+static void check_better(const char *solver, const char *options, const char *other,
+                         const char *others)
+{
+    int pairs = 0;
+    for (const row *r = ours_now.row; r < ours_now.row + ours_now.count; r++) {
+        char limit[sizeof r->constraints];
+        const char *rank = strstr(r->constraints, "+rank");
+        int size = rank ? (int)(rank - r->constraints) : (int)strlen(r->constraints);
+        snprintf(limit, sizeof limit, "%.*s", size, r->constraints);
+        const row *worse = find(&ours_now, r->matrix, other, others, limit);
+        if (strcmp(r->solver, solver) || strcmp(r->options, options) || !worse)
+            continue;
+        ck_assert_msg(r->loss < worse->loss, "%s %s on %s: %g, %s %g", solver, r->constraints,
+                      r->matrix, r->loss, other, worse->loss);
+        pairs++;
+    }
+    ck_assert_int_gt(pairs, 0);
+}
+
 /* What the methods are for: better than the one before on the rows they saw. */
 START_TEST(methods_are_in_order)
 {
-    for (const row *r = ours_now.row; r < ours_now.row + ours_now.count; r++) {
-        if (strcmp(r->solver, "sparsegpt") || strcmp(r->options, "preset=paper") ||
-            strstr(r->constraints, "int")) /* the others know no grid */
-            continue;
-        const row *wanda = find(&ours_now, r->matrix, "wanda", "preset=paper", r->constraints);
-        const row *magnitude = find(&ours_now, r->matrix, "magnitude", "", r->constraints);
-        ck_assert(r->loss < wanda->loss && wanda->loss < magnitude->loss);
-    }
+    check_better("wanda", "preset=paper", "magnitude", "");
+    check_better("sparsegpt", "preset=paper", "wanda", "preset=paper");
+    check_better("refit", "preset=default", "wanda", "preset=paper"); /* on its support */
+    check_better("alps", "preset=default", "sparsegpt", "preset=paper");
+    check_better("gptq", "preset=paper", "rtn", "preset=paper");
+    check_better("hassle", "preset=default", "alps", "preset=default");
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
+    bool updates = argc > 1 && !strcmp(argv[1], "--update");
+    chosen = argc > 1 && !updates ? argv + 1 : NULL;
     run_all();
-    if (argc > 1)
-        return strcmp(argv[1], "--update") ? 2 : update();
+    if (updates)
+        return update(argc > 2 ? argv[2] : GOLDEN);
     read_table("published.csv", false, 1, &published);
     read_table("ours.csv", true, 2, &ours);
     read_table("bits.csv", true, 0, &bits);

@@ -24,7 +24,7 @@ names()
 }
 
 [ -f "$bare/build.ninja" ] ||
-    meson setup "$bare" "$source" --buildtype=debug -Dtests=false -Dbench=false -Dcli=false -Dexamples=false >"$log" 2>&1
+    meson setup "$bare" "$source" --buildtype=debug -Dtests=disabled -Dbench=false -Dcli=false -Dexamples=false -Dpython=false >"$log" 2>&1
 ninja -C "$bare" >"$log" 2>&1
 says 'the core builds alone' $?
 find "$bare" -type f -perm -u+x -not -name 'libsparse24.so.*' -not -path '*/meson-*' >"$log"
@@ -34,4 +34,15 @@ names "$full" >"$bare.full"
 names "$bare" >"$bare.names"
 [ -s "$bare.names" ] && diff "$bare.full" "$bare.names" >"$log"
 says 'it exports the same names' $?
+
+# A machine without Check: no switch is needed.
+mkdir -p "$bare.pc"
+for folder in $(pkg-config --variable=pc_path pkg-config | tr : ' '); do
+    ln -sf "$folder"/*.pc "$bare.pc" 2>/dev/null
+done
+rm -f "$bare.pc/check.pc" "$bare.pc/*.pc"
+rm -rf "$bare.auto"
+env -u PKG_CONFIG_PATH PKG_CONFIG_LIBDIR="$bare.pc" meson setup "$bare.auto" "$source" >"$log" 2>&1 &&
+    grep -q 'Message: no tests: they need Check' "$log"
+says 'without Check there are no tests' $?
 exit $failed

@@ -33,18 +33,38 @@ without_shared()
     ! ldd "$1" | grep sparse24
 }
 
+needs_nothing()
+{
+    ! ldd "$1"
+}
+
+has_wrapper()
+{
+    printf '#include <sparse24/sparse24.hpp>\nint main() { sparse24::Context context; }\n' >"$scratch/wrapper.cpp"
+    # shellcheck disable=SC2086 # words
+    c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror "$scratch/wrapper.cpp" -o "$scratch/wrapper" $flags && "$scratch/wrapper"
+}
+
 flags=$(pkg-config --cflags --libs sparse24)
-static=$(pkg-config --static --libs sparse24 | sed "s|-lsparse24|$LD_LIBRARY_PATH/libsparse24.a|")
 # shellcheck disable=SC2086,SC2046 # words
 {
     check 'C program builds' cc "$examples/01_compress_layer.c" -o "$scratch/c" $flags
     check 'C program runs' "$scratch/c" "$layers"
     check 'C++ program builds' c++ -std=c++11 "$examples/05_cplusplus.cpp" -o "$scratch/cpp" $flags
     check 'C++ program runs' "$scratch/cpp" "$layers"
+    check 'the C++ wrapper is installed' has_wrapper
     check 'static program builds' cc "$examples/01_compress_layer.c" -o "$scratch/static" \
-        $(pkg-config --cflags sparse24) $static
+        $(pkg-config --cflags --libs sparse24-static)
     check 'static program does without the shared library' without_shared "$scratch/static"
     check 'static program runs' "$scratch/static" "$layers"
+    check 'pkg-config --static: builds' cc "$examples/01_compress_layer.c" -o "$scratch/more" \
+        $(pkg-config --static --cflags --libs sparse24)
+    check 'pkg-config --static: runs' "$scratch/more" "$layers"
+    check 'wholly static program builds' cc -static "$examples/01_compress_layer.c" -o "$scratch/whole" \
+        $(pkg-config --static --cflags --libs sparse24)
+    check 'wholly static program needs no library' needs_nothing "$scratch/whole"
+    check 'wholly static program runs' env -u LD_LIBRARY_PATH "$scratch/whole" "$layers"
+    check 'clients see the headers of this library alone' test "$(pkg-config --cflags sparse24 | wc -w)" -eq 1
 }
 mkdir -p "$scratch/user/consumer"
 cp "$examples/01_compress_layer.c" "$examples/05_cplusplus.cpp" "$scratch/user"
@@ -81,7 +101,17 @@ check 'CMake: a newer version is not' refuses '99.0 REQUIRED'
 check 'CMake: an older minor version is not' refuses '0.0 REQUIRED'
 check 'CMake: an unknown component is not' refuses 'REQUIRED COMPONENTS cuda'
 
-check 'the program is installed' "$prefix/bin/sparse24" version
+check 'the program is installed' env -u LD_LIBRARY_PATH "$prefix/bin/sparse24" version
+check 'the program starts where the prefix was moved' env -u LD_LIBRARY_PATH "$scratch/moved/bin/sparse24" version
+python() # folder with sparse24.py
+{
+    (cd / && env -u LD_LIBRARY_PATH -u SPARSE24_LIBRARY PYTHONPATH="$1" python3 -c \
+        'import os, sys, sparse24; sparse24.load(); sys.exit(not os.path.realpath(sparse24._path).startswith(os.path.realpath(sys.argv[1])))' "$2")
+}
+module=$(pkg-config --variable=pythondir sparse24)
+check 'the Python module finds its library' python "$module" "$prefix"
+check 'the Python module finds its library where the prefix was moved' python "$scratch/moved/${module#"$prefix"}" "$scratch/moved"
+python3 "$(dirname -- "$0")/check_readme.py" "$prefix" "$scratch/readme" || failed=1
 check 'its manual page is installed' test -f "$prefix/share/man/man1/sparse24.1"
 check 'only the interface version names the shared library' test -e "$LD_LIBRARY_PATH/libsparse24.so.0.0"
 exit $failed

@@ -190,7 +190,6 @@ int main(void)
     TCase *all = tcase_create("blocks");
     enum { TYPES = sizeof block_types / sizeof *block_types };
 
-    tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, blocks_decode, 0, TYPES);
     tcase_add_loop_test(all, values_encode_as_the_reference_does, 0, TYPES);
     tcase_add_loop_test(all, values_on_a_grid_come_back, 0, TYPES);

@@ -116,6 +116,9 @@ START_TEST(typed_metadata_stays_typed)
     ck_assert_int_eq(s24i_writer_set_meta(w, "flag", "yes"), S24_E_ARG);
     ck_assert_int_eq(s24i_writer_set_meta(w, "tokens", "[]"), S24_E_ARG);
     unit_check_text("is an array");
+    ck_assert_int_eq(s24i_writer_set_meta(w, "gone", "soon"), S24_OK);
+    ck_assert_int_eq(s24i_writer_set_meta(w, "gone", NULL), S24_OK);
+    ck_assert_int_eq(s24i_writer_set_meta(w, "gone", NULL), S24_OK);
     ck_assert_int_eq(s24i_writer_set_meta(w, "general.alignment", "-1"), S24_E_ARG);
     ck_assert_int_eq(s24i_writer_set_meta(w, "general.alignment", "4294967296"), S24_E_ARG);
     ck_assert_int_eq(s24i_writer_set_meta(w, "general.alignment", "48"), S24_E_ARG);
@@ -127,6 +130,7 @@ START_TEST(typed_metadata_stays_typed)
     ck_assert_str_eq(meta_of(file, "general.alignment"), "128");
     ck_assert_str_eq(s24i_reader_meta_key(file, 0), "general.architecture");
     ck_assert_str_eq(meta_of(file, "general.architecture"), "other");
+    ck_assert_ptr_null(meta_of(file, "gone"));
     s24i_reader_close(file);
 }
 END_TEST
@@ -204,6 +208,7 @@ START_TEST(refusals)
     s24i_tensor other = *s24i_reader_at(file, 0);
     other.name = "q";
     other.element = s24i_element_by_name("Q4_0");
+    other.type = other.element->name;
     ck_assert_int_eq(s24i_writer_put_stored(plain, &other), S24_E_DTYPE);
     unit_check_text("format safetensors has no type Q4_0");
     s24i_writer_discard(plain);

@@ -92,4 +92,19 @@ with tempfile.TemporaryDirectory() as scratch:
     assert done.returncode == 1 and "(gpt2, llama-bpe) is not the byte-level BPE" in done.stderr, done.stderr
     done = run(text, text, "--out", out, "--with", "builtin")
     assert done.returncode == 1 and "not a GGUF file" in done.stderr, done.stderr
+    # Mistakes are one line, not a traceback.
+    empty, latin = os.path.join(scratch, "empty"), os.path.join(scratch, "latin.txt")
+    os.mkdir(empty)
+    with open(latin, "wb") as file:
+        file.write(b"caf\xe9")
+    model = folder(scratch, True)
+    for arguments, told in (([empty, text, "--out", out], "tokenizer.json"), ([model, empty, "--out", out], "no text in UTF-8"),
+                            ([model, latin, "--out", out], "no text in UTF-8"), ([model, os.path.join(scratch, "none"), "--out", out], "no text in UTF-8"),
+                            ([model, text, "--out", os.path.join(scratch, "no", "out"), "--length", "2"], "cannot be written")):
+        done = run(*arguments)
+        assert done.returncode == 1 and told in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    compress_gguf = os.path.join(os.path.dirname(script), "compress_gguf.py")
+    done = subprocess.run([sys.executable, "-S", compress_gguf, "--help"], capture_output=True, text=True)
+    assert done.returncode == 1 and "MODEL.gguf --text" in done.stdout, done.stdout
+    assert "pip install" in done.stderr and done.stderr.count("\n") == 1, done.stderr
 print("ok")

@@ -142,6 +142,5 @@ TCase *conversion_tests(void)
     tcase_add_test(test, every_half_widens);
     tcase_add_test(test, floats_narrow_to_the_nearest);
     tcase_add_test(test, ties_go_to_even);
-    tcase_set_timeout(test, 600);
     return test;
 }

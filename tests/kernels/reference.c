@@ -221,6 +221,5 @@ TCase *reference_tests(void)
     tcase_add_test(test, a_dropped_weight_is_plus_zero);
     tcase_add_test(test, sums_have_one_order);
     tcase_add_test(test, a_product_is_fused_into_its_sum);
-    tcase_set_timeout(test, 600);
     return test;
 }

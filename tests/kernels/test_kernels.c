@@ -557,10 +557,13 @@ static const struct row {
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
+/* ref with itself where there is nothing else: it still must not read beyond its arrays. */
 START_TEST(agrees)
 {
     for (int isa = 0; s24i_kernels_isa(isa); ++isa) {
         s24i_kernels fast;
+        if (isa > 0 && !strcmp(s24i_kernels_isa(isa), "ref"))
+            continue;
         ck_assert_int_eq(s24i_kernels_dispatch(&fast, s24i_kernels_isa(isa)), 1);
         ck_assert_str_eq(fast.isa, s24i_kernels_isa(isa));
         rows[_i].check(&fast);
@@ -574,7 +577,6 @@ int main(void)
     for (int row = 0; row < ROWS; ++row) {
         TCase *test = tcase_create(rows[row].name);
         tcase_add_loop_test(test, agrees, row, row + 1);
-        tcase_set_timeout(test, 600);
         suite_add_tcase(suite, test);
     }
     suite_add_tcase(suite, reference_tests());

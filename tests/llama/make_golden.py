@@ -18,6 +18,8 @@ def rope(theta=10000.0, **more):
 
 
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8)
+LONGROPE = dict(rope_type="longrope", factor=4.0, original_max_position_embeddings=8,
+                short_factor=[1 + i / 8 for i in range(8)], long_factor=[2 + i / 4 for i in range(8)])
 MODELS = {
     "llama": (LlamaConfig, LlamaForCausalLM, dict(tie_word_embeddings=True, rope_parameters=rope())),
     "llama_bias": (LlamaConfig, LlamaForCausalLM, dict(attention_bias=True, mlp_bias=True, rope_parameters=rope())),
@@ -26,6 +28,11 @@ MODELS = {
     "mistral": (MistralConfig, MistralForCausalLM, dict(sliding_window=7, rope_parameters=rope())),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, dict(tie_word_embeddings=True, rope_parameters=rope())),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, dict(head_dim=32, rms_norm_eps=1e-6, rope_parameters=rope(1e6))),
+    "yarn": (Qwen2Config, Qwen2ForCausalLM, dict(rope_parameters=rope(rope_type="yarn", factor=4.0, original_max_position_embeddings=4096))),
+    "dynamic": (LlamaConfig, LlamaForCausalLM, dict(max_position_embeddings=8, rope_parameters=rope(rope_type="dynamic", factor=2.0))),
+    "longrope": (LlamaConfig, LlamaForCausalLM, dict(rope_parameters=rope(**LONGROPE))),
+    "layers": (Qwen3Config, Qwen3ForCausalLM, dict(use_sliding_window=True, sliding_window=5, rope_parameters=rope(),
+                                                   layer_types=["sliding_attention", "full_attention"])),
 }
 
 

@@ -1,4 +1,4 @@
-/* Write a tiny model and token ids for it, for tests that run programs. Usage: make_tiny NAME[-gguf] MODEL TOKENS */
+/* Write a tiny model and token ids for it, for tests that run programs. Usage: make_tiny NAME[-gguf] MODEL TOKENS [TYPE] */
 #include "tiny.h"
 #include <sys/stat.h>
 
@@ -33,6 +33,10 @@ static void write_tokens(s24_ctx *ctx, const char *path, const tiny_model *m)
         tiny_must(s24_mat_rowmajor(&view, ids, ROWS, LENGTH, S24_I32));
         tiny_must(s24_file_put(file, bad ? "negative" : "large", &view, NULL, 0, NULL));
     }
+    for (int64_t i = 0; i < ROWS * LENGTH; i++)
+        ids[i] = 7;
+    tiny_must(s24_mat_rowmajor(&view, ids, ROWS, LENGTH, S24_I32));
+    tiny_must(s24_file_put(file, "same", &view, NULL, 0, NULL));
     float *words = tiny_tensor("words", ROWS * LENGTH);
     tiny_must(s24_mat_rowmajor(&view, words, ROWS, LENGTH, S24_F32));
     tiny_must(s24_file_put(file, "floats", &view, NULL, 0, NULL));
@@ -44,7 +48,7 @@ static void write_tokens(s24_ctx *ctx, const char *path, const tiny_model *m)
 int main(int argc, char **argv)
 {
     s24_ctx *ctx;
-    if (argc != 4)
+    if (argc < 4 || argc > 5)
         return 2;
     char *gguf = strstr(argv[1], "-gguf");
     if (gguf)
@@ -54,6 +58,7 @@ int main(int argc, char **argv)
         if (strcmp(m.name, argv[1]))
             continue;
         m.gguf = gguf != NULL;
+        m.type = argc > 4 ? argv[4] : NULL;
         tiny_must(s24_ctx_create(&ctx));
         struct stat s;
         if (!stat(argv[2], &s) && S_ISDIR(s.st_mode))

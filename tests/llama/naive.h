@@ -35,34 +35,70 @@ static inline void naive_norm(const char *prefix, double eps, int64_t size, cons
     free(gain);
 }
 
-/* Complex rotation of the pairs (i, i + half). */
-static inline void naive_rope(const tiny_model *m, double *head, int64_t position)
+/* Yarn: how much of pair i's frequency is kept. Pairs are counted down from those that turn 32 times in the context to those that turn once. */
+static inline double naive_yarn(const tiny_model *m, int64_t i)
 {
-    int64_t half = m->head_dim / 2;
+    double turns = 4096 / (2 * acos(-1.0)), step = pow(m->base, -2.0 / (double)m->head_dim);
+    double low = 0, high = 0;
+    while (turns * pow(step, low + 1) >= 32)
+        low++;
+    while (turns * pow(step, high) > 1)
+        high++;
+    return (double)i <= low ? 1 : (double)i >= high ? 0 : (high - (double)i) / (high - low);
+}
+
+/* Angle of pair i of one position. */
+static inline double naive_frequency(const tiny_model *m, int64_t i, int64_t length)
+{
+    double size = (double)(m->rotary ? m->rotary : m->head_dim), base = m->base;
+    if (m->dynamic && length > 8)
+        base *= pow(m->dynamic * (double)length / 8 - (m->dynamic - 1), size / (size - 2));
+    double frequency = pow(base, -2.0 * (double)i / size);
+    if (m->linear)
+        return frequency / m->linear;
+    if (m->llama3)
+        return frequency / tiny_stretch(m, i);
+    if (m->longrope)
+        return frequency / tiny_divisor(i, length > 8);
+    if (m->yarn)
+        return frequency * naive_yarn(m, i) + frequency / m->yarn * (1 - naive_yarn(m, i));
+    return frequency;
+}
+
+/* What scaled angles multiply cosines and sines by. */
+static inline double naive_strength(const tiny_model *m)
+{
+    return m->yarn ? 1 + 0.1 * log(m->yarn) : m->longrope ? sqrt(1 + log(m->longrope) / log(8)) : 1;
+}
+
+/* Complex rotation of the pairs (i, i + half). */
+static inline void naive_rope(const tiny_model *m, double *head, int64_t position, int64_t length)
+{
+    int64_t half = (m->rotary ? m->rotary : m->head_dim) / 2;
     for (int64_t i = 0; i < half; i++) {
-        double angle = (double)position * pow(m->base, -(double)i / (double)half);
+        double angle = (double)position * naive_frequency(m, i, length), r = naive_strength(m);
         double a = head[i], b = head[i + half];
-        angle /= m->linear ? m->linear : m->llama3 ? tiny_stretch(m, i) : 1;
-        head[i] = a * cos(angle) - b * sin(angle);
-        head[i + half] = b * cos(angle) + a * sin(angle);
+        head[i] = r * (a * cos(angle) - b * sin(angle));
+        head[i + half] = r * (b * cos(angle) + a * sin(angle));
     }
 }
 
 /* Norm and rotation of every head of one token. */
 static inline void naive_heads(const tiny_model *m, const char *norm, int64_t heads,
-                               int64_t position, double *x)
+                               int64_t position, int64_t length, double *x)
 {
     for (int64_t h = 0; h < heads; h++) {
         double *head = x + h * m->head_dim;
         if (!strcmp(m->architecture, "qwen3"))
             naive_norm(norm, m->eps, m->head_dim, head, head);
-        naive_rope(m, head, position);
+        naive_rope(m, head, position, length);
     }
 }
 
 /* One query head over keys and values, (position + 1, kv_heads * head_dim). */
 static inline void naive_attend(const tiny_model *m, const double *q, const double *k,
-                                const double *v, int64_t head, int64_t position, double *out)
+                                const double *v, int64_t head, int64_t position, int64_t window,
+                                double *out)
 {
     int64_t size = m->head_dim, width = m->kv_heads * size;
     int64_t shared = head * m->kv_heads / m->heads;
@@ -71,7 +107,7 @@ static inline void naive_attend(const tiny_model *m, const double *q, const doub
         out[d] = 0;
     for (int64_t t = 0; t <= position; t++) {
         double score = 0;
-        if (m->window && position - t >= m->window)
+        if (window && position - t >= window)
             continue;
         for (int64_t d = 0; d < size; d++)
             score += q[d] * k[t * width + shared * size + d];
@@ -109,6 +145,7 @@ static inline void naive_attention(const tiny_model *m, int64_t layer, int64_t l
     char name[80], norm[2][80];
     bool bias = m->attention_bias || !strcmp(m->architecture, "qwen2");
     int64_t q_size = m->heads * m->head_dim, kv_size = m->kv_heads * m->head_dim;
+    int64_t window = !m->windowed || m->windowed >> layer & 1 ? m->window : 0;
     double *x = malloc((size_t)m->hidden * sizeof *x), *q = malloc((size_t)q_size * sizeof *q);
     double *o = malloc((size_t)q_size * sizeof *o);
     double *k = malloc((size_t)(length * kv_size) * sizeof *k);
@@ -120,10 +157,10 @@ static inline void naive_attention(const tiny_model *m, int64_t layer, int64_t l
         naive_linear(NAMED("self_attn.q_proj"), bias, x, m->hidden, q_size, q);
         naive_linear(NAMED("self_attn.k_proj"), bias, x, m->hidden, kv_size, k + t * kv_size);
         naive_linear(NAMED("self_attn.v_proj"), bias, x, m->hidden, kv_size, v + t * kv_size);
-        naive_heads(m, norm[0], m->heads, t, q);
-        naive_heads(m, norm[1], m->kv_heads, t, k + t * kv_size);
+        naive_heads(m, norm[0], m->heads, t, length, q);
+        naive_heads(m, norm[1], m->kv_heads, t, length, k + t * kv_size);
         for (int64_t n = 0; n < m->heads; n++)
-            naive_attend(m, q + n * m->head_dim, k, v, n, t, o + n * m->head_dim);
+            naive_attend(m, q + n * m->head_dim, k, v, n, t, window, o + n * m->head_dim);
         naive_linear(NAMED("self_attn.o_proj"), m->attention_bias, o, q_size, m->hidden, x);
         for (int64_t i = 0; i < m->hidden; i++)
             h[t * m->hidden + i] += x[i];

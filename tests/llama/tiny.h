@@ -9,18 +9,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { TINY_SET = 4 };
+
 typedef struct tiny_model {
     const char *name, *architecture;
     int64_t layers, hidden, ffn, heads, kv_heads, head_dim, vocab;
     double eps, base;
     bool tied, attention_bias, mlp_bias;
     int64_t window; /* 0 = none */
-    double linear;  /* rope factor, 0 = none */
-    double llama3;  /* rope factor of Llama 3's rule for a context of 8, low 1, high 4; 0 = none */
-    bool gguf;      /* names, metadata and order of q and k as in GGUF files */
-    const char *type;        /* of the stored matrices, NULL = F32 */
-    const char *omit;        /* a tensor that is left out */
-    const char *key, *value; /* metadata set otherwise; value NULL = left out */
+    int windowed;   /* bit i: layer i has it; 0 = all */
+    int64_t rotary; /* elements of a head that are turned, 0 = all */
+    /* Rope factors, 0 = none: Llama 3's rule for a context of 8, low 1, high 4; yarn for one of 4096; dynamic and longrope for one of 8. */
+    double linear, llama3, yarn, dynamic, longrope;
+    bool gguf;         /* names, metadata and order of q and k as in GGUF files */
+    const char *type;  /* of the stored matrices, NULL = F32 */
+    const char *omit;  /* a tensor that is left out */
+    const char *extra; /* one of a single byte that is put in */
+    const char *nan;   /* one whose element 2 of row 1, or of the vector, is NaN */
+    struct {
+        const char *key, *value; /* metadata set otherwise, or more of it; value NULL = left out */
+    } set[TINY_SET];
 } tiny_model;
 
 #define TINY_SIZES                                                                                \
@@ -37,6 +45,11 @@ static const tiny_model tiny_models[] = {
     {"qwen2", "qwen2", TINY_SIZES, .tied = true},
     {"qwen3", "qwen3", .layers = 2, .hidden = 64, .ffn = 96, .heads = 4, .kv_heads = 2,
      .head_dim = 32, .vocab = 96, .eps = 1e-6, .base = 1e6},
+    {"yarn", "qwen2", TINY_SIZES, .yarn = 4},
+    {"dynamic", "llama", TINY_SIZES, .dynamic = 2},
+    {"longrope", "llama", TINY_SIZES, .longrope = 4},
+    {"layers", "qwen3", TINY_SIZES, .window = 5, .windowed = 1},
+    {"partial", "llama", TINY_SIZES, .rotary = 4},
 };
 enum { TINY_MODELS = sizeof tiny_models / sizeof *tiny_models };
 
@@ -88,6 +101,12 @@ static inline double tiny_stretch(const tiny_model *m, int64_t i)
     return 1 / ((1 - smooth) / m->llama3 + smooth);
 }
 
+/* What longrope divides the frequency of pair i by, in rows up to its context or in longer ones. */
+static inline double tiny_divisor(int64_t i, bool longer)
+{
+    return longer ? 2 + 0.25 * (double)i : 1 + 0.125 * (double)i;
+}
+
 /* ---- Writing ---- */
 
 typedef struct tiny_writer {
@@ -96,14 +115,15 @@ typedef struct tiny_writer {
     FILE *json;         /* config.json instead of metadata: what is directly below `object` */
     const char *object; /* "config.", "config.rope_parameters.", ... */
     int members;
+    int was_set; /* bit i: model->set[i] was written */
 } tiny_writer;
 
 /* A member of the JSON object that is being written, if it belongs there. */
 static inline void tiny_member(tiny_writer *w, const char *key, const char *value)
 {
     size_t length = strlen(w->object);
-    bool bare = strspn(value, "0123456789.e+-") == strlen(value) || !strcmp(value, "true") ||
-                !strcmp(value, "false");
+    bool bare = strspn(value, "0123456789.e+-") == strlen(value) || *value == '[' ||
+                !strcmp(value, "true") || !strcmp(value, "false") || !strcmp(value, "null");
     if (!strncmp(key, w->object, length) && !strchr(key + length, '.'))
         fprintf(w->json, bare ? "%s\"%s\": %s" : "%s\"%s\": \"%s\"", w->members++ ? ", " : "",
                 key + length, value);
@@ -112,12 +132,24 @@ static inline void tiny_member(tiny_writer *w, const char *key, const char *valu
 static inline void tiny_meta(tiny_writer *w, const char *key, const char *value)
 {
     const tiny_model *m = w->model;
-    if (m->key && !strcmp(m->key, key))
-        value = m->value;
+    for (int i = 0; i < TINY_SET && m->set[i].key; i++)
+        if (!strcmp(m->set[i].key, key)) {
+            value = w->was_set >> i & 1 ? NULL : m->set[i].value;
+            w->was_set |= 1 << i;
+        }
     if (value && w->json)
         tiny_member(w, key, value);
     else if (value)
         tiny_must(s24_file_set_meta(w->file, key, value));
+}
+
+/* What was set and is no key of the model anyway. */
+static inline void tiny_write_set(tiny_writer *w)
+{
+    for (int i = 0; i < TINY_SET && w->model->set[i].key; i++)
+        if (!(w->was_set >> i & 1))
+            tiny_meta(w, w->model->set[i].key, NULL);
+    w->was_set = 0;
 }
 
 /* "prefix.key", a number. */
@@ -130,6 +162,60 @@ static inline void tiny_number(tiny_writer *w, const char *key, double value)
     snprintf(full, sizeof full, "%s.%s", prefix, key);
     snprintf(text, sizeof text, "%.17g", value);
     tiny_meta(w, full, text);
+}
+
+/* A list as JSON: longrope's short (0) or long (1) divisors, or the layers' kinds of attention in words (2) or as truths (3). */
+static inline void tiny_list(tiny_writer *w, const char *key, int64_t count, int what)
+{
+    char text[400] = "[";
+    for (int64_t i = 0, used = 1; i < count; i++) {
+        bool windowed = w->model->windowed >> i & 1;
+        if (what < 2)
+            snprintf(text + used, sizeof text - (size_t)used, "%.17g", tiny_divisor(i, what));
+        else if (what == 2)
+            snprintf(text + used, sizeof text - (size_t)used, "\"%s_attention\"",
+                     windowed ? "sliding" : "full");
+        else
+            strcpy(text + used, windowed ? "true" : "false");
+        strcat(text, i + 1 < count ? ", " : "]");
+        used = (int64_t)strlen(text);
+    }
+    tiny_meta(w, key, text);
+}
+
+/* The rope settings of a config.json. */
+static inline void tiny_write_rope(tiny_writer *w)
+{
+    const tiny_model *m = w->model;
+    if (m->linear) {
+        tiny_meta(w, "config.rope_scaling.type", "linear");
+        tiny_number(w, "rope_scaling.factor", m->linear);
+    }
+    if (m->llama3) {
+        tiny_meta(w, "config.rope_parameters.rope_type", "llama3");
+        tiny_number(w, "rope_parameters.factor", m->llama3);
+        tiny_number(w, "rope_parameters.low_freq_factor", 1);
+        tiny_number(w, "rope_parameters.high_freq_factor", 4);
+        tiny_number(w, "rope_parameters.original_max_position_embeddings", 8);
+    }
+    if (m->yarn) {
+        tiny_meta(w, "config.rope_scaling.rope_type", "yarn");
+        tiny_number(w, "rope_scaling.factor", m->yarn);
+        tiny_number(w, "rope_scaling.original_max_position_embeddings", 4096);
+    }
+    if (m->dynamic) {
+        tiny_meta(w, "config.rope_scaling.rope_type", "dynamic");
+        tiny_number(w, "rope_scaling.factor", m->dynamic);
+    }
+    if (m->longrope) {
+        tiny_meta(w, "config.rope_scaling.rope_type", "longrope");
+        tiny_number(w, "rope_scaling.factor", m->longrope);
+        tiny_number(w, "rope_scaling.original_max_position_embeddings", 8);
+        tiny_list(w, "config.rope_scaling.short_factor", m->head_dim / 2, 0);
+        tiny_list(w, "config.rope_scaling.long_factor", m->head_dim / 2, 1);
+    }
+    if (m->rotary)
+        tiny_number(w, "partial_rotary_factor", (double)m->rotary / (double)m->head_dim);
 }
 
 static inline void tiny_write_config(tiny_writer *w)
@@ -147,22 +233,17 @@ static inline void tiny_write_config(tiny_writer *w)
     tiny_number(w, "num_key_value_heads", (double)m->kv_heads);
     tiny_number(w, "head_dim", (double)m->head_dim);
     tiny_number(w, "vocab_size", (double)m->vocab);
-    tiny_number(w, "max_position_embeddings", 1024);
+    tiny_number(w, "max_position_embeddings", m->dynamic ? 8 : 1024);
     tiny_number(w, "rms_norm_eps", m->eps);
     tiny_number(w, "rope_theta", m->base);
     if (m->window)
         tiny_number(w, "sliding_window", (double)m->window);
-    if (m->linear) {
-        tiny_meta(w, "config.rope_scaling.type", "linear");
-        tiny_number(w, "rope_scaling.factor", m->linear);
+    if (m->windowed) {
+        tiny_meta(w, "config.use_sliding_window", "true");
+        tiny_list(w, "config.layer_types", m->layers, 2);
     }
-    if (m->llama3) {
-        tiny_meta(w, "config.rope_parameters.rope_type", "llama3");
-        tiny_number(w, "rope_parameters.factor", m->llama3);
-        tiny_number(w, "rope_parameters.low_freq_factor", 1);
-        tiny_number(w, "rope_parameters.high_freq_factor", 4);
-        tiny_number(w, "rope_parameters.original_max_position_embeddings", 8);
-    }
+    tiny_write_rope(w);
+    tiny_write_set(w);
 }
 
 static inline void tiny_write_gguf_meta(tiny_writer *w)
@@ -177,7 +258,7 @@ static inline void tiny_write_gguf_meta(tiny_writer *w)
     tiny_number(w, "attention.head_count_kv", (double)m->kv_heads);
     tiny_number(w, "attention.key_length", (double)m->head_dim);
     tiny_number(w, "attention.value_length", (double)m->head_dim);
-    tiny_number(w, "rope.dimension_count", (double)m->head_dim);
+    tiny_number(w, "rope.dimension_count", (double)(m->rotary ? m->rotary : m->head_dim));
     tiny_number(w, "context_length", 1024);
     tiny_number(w, "attention.layer_norm_rms_epsilon", m->eps);
     tiny_number(w, "rope.freq_base", m->base);
@@ -187,6 +268,19 @@ static inline void tiny_write_gguf_meta(tiny_writer *w)
         tiny_meta(w, "llama.rope.scaling.type", "linear");
         tiny_number(w, "rope.scaling.factor", m->linear);
     }
+    if (m->yarn) {
+        tiny_meta(w, "qwen2.rope.scaling.type", "yarn");
+        tiny_number(w, "rope.scaling.factor", m->yarn);
+        tiny_number(w, "rope.scaling.original_context_length", 4096);
+    }
+    if (m->longrope) {
+        tiny_meta(w, "llama.rope.scaling.type", "longrope");
+        tiny_number(w, "rope.scaling.attn_factor", sqrt(1 + log(m->longrope) / log(8)));
+        tiny_number(w, "rope.scaling.original_context_length", 8);
+    }
+    if (m->windowed)
+        tiny_list(w, "qwen3.attention.sliding_window_pattern", m->layers, 3);
+    tiny_write_set(w);
 }
 
 static inline void tiny_put(const tiny_writer *w, const char *name, float *values, int64_t rows,
@@ -194,6 +288,8 @@ static inline void tiny_put(const tiny_writer *w, const char *name, float *value
 {
     int64_t shape[] = {rows, cols};
     s24_mat view;
+    if (w->model->nan && !strcmp(w->model->nan, name))
+        values[cols + 2] = NAN;
     if (!w->model->omit || strcmp(w->model->omit, name)) {
         tiny_must(s24_mat_rowmajor(&view, values, cols ? rows : 1, cols ? cols : rows, S24_F32));
         tiny_must(
@@ -202,15 +298,16 @@ static inline void tiny_put(const tiny_writer *w, const char *name, float *value
     free(values);
 }
 
-/* Rotary pairs beside each other: row 2i + s of a head was row s head_dim / 2 + i. */
-static inline void tiny_interleave(float *values, int64_t heads, int64_t head_dim, int64_t cols)
+/* Rotary pairs beside each other: row 2i + s of the first `turned` of a head was row s turned / 2 + i. */
+static inline void tiny_interleave(float *values, int64_t heads, int64_t head_dim, int64_t turned,
+                                   int64_t cols)
 {
     int64_t size = head_dim * cols;
     float *old = malloc((size_t)size * sizeof *old);
     for (int64_t h = 0; h < heads; h++) {
         memcpy(old, values + h * size, (size_t)size * sizeof *old);
-        for (int64_t r = 0; r < head_dim; r++)
-            memcpy(values + h * size + r * cols, old + (r % 2 * head_dim / 2 + r / 2) * cols,
+        for (int64_t r = 0; r < turned; r++)
+            memcpy(values + h * size + r * cols, old + (r % 2 * turned / 2 + r / 2) * cols,
                    (size_t)cols * sizeof *old);
     }
     free(old);
@@ -226,8 +323,9 @@ static inline void tiny_put_block(const tiny_writer *w, int64_t layer, const cha
     snprintf(name, sizeof name, "blk.%d.%s.%s", (int)layer, gguf, end);
     bool qwen = !strncmp(w->model->architecture, "qwen", 4);
     float *values = tiny_tensor(source, rows * (cols ? cols : 1));
+    int64_t turned = w->model->rotary ? w->model->rotary : w->model->head_dim;
     if (w->model->gguf && heads && !qwen)
-        tiny_interleave(values, heads, rows / heads, cols ? cols : 1);
+        tiny_interleave(values, heads, rows / heads, turned, cols ? cols : 1);
     tiny_put(w, w->model->gguf ? name : source, values, rows, cols);
 }
 
@@ -264,6 +362,16 @@ static inline void tiny_write_block(const tiny_writer *w, int64_t layer)
     }
 }
 
+/* Llama 3's (-1), or longrope's short or long ones. */
+static inline void tiny_put_divisors(const tiny_writer *w, const char *name, int which)
+{
+    int64_t pairs = w->model->head_dim / 2;
+    float *divisors = malloc((size_t)pairs * sizeof *divisors);
+    for (int64_t i = 0; i < pairs; i++)
+        divisors[i] = (float)(which < 0 ? tiny_stretch(w->model, i) : tiny_divisor(i, which));
+    tiny_put(w, name, divisors, pairs, 0);
+}
+
 /* Everything but the configuration. */
 static inline void tiny_write_tensors(tiny_writer *w)
 {
@@ -277,11 +385,14 @@ static inline void tiny_write_tensors(tiny_writer *w)
     if (!m->tied)
         tiny_put(w, m->gguf ? "output.weight" : "lm_head.weight",
                  tiny_tensor("lm_head.weight", m->vocab * m->hidden), m->vocab, m->hidden);
-    if (m->gguf && m->llama3) {
-        float *divisors = malloc((size_t)(m->head_dim / 2) * sizeof *divisors);
-        for (int64_t i = 0; i < m->head_dim / 2; i++)
-            divisors[i] = (float)tiny_stretch(m, i);
-        tiny_put(w, "rope_freqs.weight", divisors, m->head_dim / 2, 0);
+    if (m->gguf && m->llama3)
+        tiny_put_divisors(w, "rope_freqs.weight", -1);
+    for (int i = 0; m->gguf && m->longrope && i < 2; i++)
+        tiny_put_divisors(w, i ? "rope_factors_long.weight" : "rope_factors_short.weight", i);
+    if (m->extra) {
+        s24_mat view;
+        tiny_must(s24_mat_rowmajor(&view, (char[]){1}, 1, 1, S24_I8));
+        tiny_must(s24_file_put(w->file, m->extra, &view, NULL, 0, NULL));
     }
     tiny_must(s24_file_commit(w->file));
     s24_file_destroy(w->file);

@@ -183,6 +183,15 @@ static inline s24i_prepared prepare(const s24i_layer *layer, int32_t rule, doubl
     return p.prepared;
 }
 
+/* Its scales as floats, which they are. */
+static inline float *scales_of(const s24i_prepared *p)
+{
+    float *scale = GRAB(float, p->dim);
+    for (int64_t j = 0; j < p->dim; j++)
+        scale[j] = (float)p->scale[j];
+    return scale;
+}
+
 static inline s24i_layer layer_of(int64_t rows, int64_t cols, const s24i_gram *gram)
 {
     return (s24i_layer){.rows = rows, .cols = cols, .gram = gram};
@@ -194,7 +203,6 @@ static inline TCase *new_case(Suite *suite, const char *name)
 {
     TCase *tcase = tcase_create(name);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_set_timeout(tcase, 120);
     suite_add_tcase(suite, tcase);
     return tcase;
 }

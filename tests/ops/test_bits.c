@@ -139,7 +139,7 @@ static void sweeps(bench *b)
 static s24_status project_stage(void *arg, const s24i_run *run)
 {
     bench *b = arg;
-    return s24i_project(run, b->pattern, b->w, b->prepared.scale, ROWS, N, b->chosen);
+    return s24i_project(run, b->pattern, b->w, scales_of(&b->prepared), ROWS, N, b->chosen);
 }
 
 static void projections(bench *b)

@@ -59,14 +59,14 @@ static s24_status babai_stage(void *arg, const s24i_run *run)
 {
     problem *p = arg;
     return s24i_babai(run, &(s24i_target){.prepared = &p->prepared, .w = p->w, .rows = p->rows},
-                      p->sweeps, p->prepared.scale, &p->grid, p->mask, p->codes);
+                      p->sweeps, scales_of(&p->prepared), &p->grid, p->mask, p->codes);
 }
 
 static s24_status outlier_stage(void *arg, const s24i_run *run)
 {
     problem *p = arg;
-    return s24i_choose_outliers(run, p->outliers, p->prepared.scale, p->plain, p->mask, p->rows,
-                                &p->grid);
+    return s24i_choose_outliers(run, p->outliers, scales_of(&p->prepared), p->plain, p->mask,
+                                p->rows, &p->grid);
 }
 
 /* A layer of correlated inputs, its grid fitted by range. */
@@ -402,6 +402,32 @@ START_TEST(scales_keep_to_their_type)
 }
 END_TEST
 
+/* Steps below the least number of their type: a group of nearly one value is that value, one of nearly nothing beside others is zeros. */
+START_TEST(finest_scales)
+{
+    uint64_t seed = 6;
+    problem p = {.rows = 2, .n = 32, .method = S24I_FIT_SEARCH, .plain = normals(&seed, 64)};
+    float *v = GRAB(float, 64);
+    for (p.method = S24I_FIT_MINMAX; p.method <= S24I_FIT_SEARCH; p.method++)
+        for (int32_t scheme = S24I_GRID_ASYM; scheme <= S24I_GRID_REAL; scheme++) {
+            for (int64_t j = 0; j < 16; j++)
+                p.plain[j] = scheme == S24I_GRID_REAL ? 1 + 1e-7f * (float)j : 1e-9f * (float)j;
+            take_grid(&p, 4, scheme, 16, S24_F16);
+            ck_assert_int_eq(in_arena(fit_stage, &p), S24_OK);
+            ck_assert_int_eq(s24i_grid_round(&plainly, &p.grid, p.plain, 2, p.codes), S24_OK);
+            ck_assert_int_eq(s24i_grid_decode(&plainly, &p.grid, p.mask, 2, p.codes, v), S24_OK);
+            ck_assert(p.grid.scale[0] > 0 && p.grid.scale[0] <= 0x1p-23f);
+            for (int64_t j = 0; j < 16; j++)
+                ck_assert(fabsf(v[j] - p.plain[j]) <= 1e-6f);
+        }
+    for (int64_t i = 0; i < 64; i++) /* but a layer of nothing else has no grid */
+        p.plain[i] = 1e-9f * (float)(i + 1);
+    take_grid(&p, 4, S24I_GRID_SYM, 16, S24_F16);
+    ck_assert_int_eq(in_arena(fit_stage, &p), S24_E_NUMERIC);
+    unit_check(strstr(s24i_error_text(), "need a scale beyond the range") != NULL);
+}
+END_TEST
+
 /* The first place is told, whichever thread found one. */
 START_TEST(codes_are_checked)
 {
@@ -442,6 +468,7 @@ int main(void)
     tcase_add_test(tcase, groups_are_fitted_one_by_one);
     tcase_add_test(tcase, odd_groups);
     tcase_add_test(tcase, scales_keep_to_their_type);
+    tcase_add_test(tcase, finest_scales);
     tcase_add_test(tcase, codes_are_checked);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -50,7 +50,7 @@ static void check_prepared(const s24i_prepared *p, const truth *t, double error)
     for (int64_t j = 0; j < n; j++) {
         bool dead = t->scale[j] == 0;
         unit_check(p->dead[j] == dead);
-        check_near(p->scale[j], dead ? 1 : t->scale[j], error * t->scale[j]);
+        check_near(p->scale[j] / p->unit, dead ? 1 : t->scale[j], error * t->scale[j]);
         check_near(p->inverse[j], dead ? 0 : 1 / t->scale[j], dead ? 0 : error / t->scale[j]);
         double size = t->h[j * n + j] + t->delta[j];
         check_near(p->share[j], dead ? 0 : t->delta[j] / size, error);

@@ -171,7 +171,6 @@ void foreign_tests(Suite *suite)
     TCase *tc = tcase_create("foreign");
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
-    tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, wrapping_borrows, 0, LAYOUT_NAMES * ELEMENT_TYPES);
     tcase_add_loop_test(tc, sizes_are_checked, 0, LAYOUT_NAMES);
     tcase_add_test(tc, contents_are_checked);

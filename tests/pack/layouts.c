@@ -325,7 +325,6 @@ void layouts_tests(Suite *suite)
     TCase *tc = tcase_create("layouts");
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
-    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, cutlass_is_pytorch_s);
     tcase_add_test(tc, bitmask_is_compressed_tensors_s);
     tcase_add_test(tc, nibbles_are_ptx_s);

@@ -189,7 +189,6 @@ void results_tests(Suite *suite)
 {
     TCase *tc = tcase_create("results");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, results_go_straight_in, 0, LAYOUT_NAMES);
     tcase_add_test(tc, other_patterns);
     tcase_add_loop_test(tc, products, 0, LAYOUT_NAMES * ELEMENT_TYPES);

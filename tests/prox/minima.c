@@ -208,6 +208,5 @@ TCase *minimum_tests(void)
     tcase_add_loop_test(test, no_better_point_of_2_m_is_known, 0, SIZES);
     tcase_add_loop_test(test, no_better_point_of_1_m_is_known, 0, SIZES);
     tcase_add_loop_test(test, known_answers_come_out, 0, sizeof vectors / sizeof *vectors);
-    tcase_set_timeout(test, 1800);
     return test;
 }

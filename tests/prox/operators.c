@@ -266,6 +266,5 @@ TCase *operator_tests(void)
     tcase_add_test(test, bad_arguments_are_named);
     tcase_add_loop_test(test, what_is_not_finite_is_found_first, 0, 6);
     tcase_add_test(test, nothing_is_nothing);
-    tcase_set_timeout(test, 600);
     return test;
 }

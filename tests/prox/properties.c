@@ -218,6 +218,5 @@ TCase *property_tests(void)
     tcase_add_test(test, the_scale_rule_holds);
     tcase_add_test(test, the_firm_threshold_is_what_it_says);
     tcase_add_test(test, zeros_keep_their_sign_and_new_ones_have_none);
-    tcase_set_timeout(test, 600);
     return test;
 }

@@ -65,7 +65,7 @@ def python(script, *options, wait=True, **environment):
     process = subprocess.Popen([sys.executable, *options, "-c", script], stdout=pipe, stderr=pipe, text=True, cwd=ROOT, env={**os.environ, **environment})
     if not wait:
         return process
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate()
     return process.returncode, out, err
 
 

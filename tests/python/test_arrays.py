@@ -114,6 +114,7 @@ class In(Case):
                 (sparse24.E_DTYPE, "the library does not know", a.astype("U3")), (sparse24.E_DTYPE, "show its memory", a.astype("M8[s]")),
                 (sparse24.E_DTYPE, "the library does not know", records), (sparse24.E_SHAPE, "no multiples", records["a"]),
                 (sparse24.E_ARG, "multiple of its element size", numpy.zeros(33, "u1")[1:].view("f4")), (sparse24.E_ARG, "must be an array", [[1.0, 2.0]]),
+                (sparse24.E_ARG, "a masked array", numpy.ma.masked_array(a, a > 1)), (sparse24.E_ARG, "a masked array", numpy.ma.masked_array(a)),
                 (sparse24.E_ARG, "must be an array", "2:4"), (sparse24.E_ARG, "must be an array", 3.0), (sparse24.E_ARG, "must be an array", object())):
             self.fails(status, text, view, value)
         gram = sparse24.Gram(8)
@@ -216,6 +217,33 @@ with sparse24.File("examples/data/smollm2-block10-small.safetensors") as file:
 print(sparse24.compress(w, "2:4", x) < 1)
 """, "-S")
         self.assertEqual((code, out), (0, "True\n"), err)
+
+    def test_types_that_memoryview_does_not_know(self):
+        """F16 and BF16 go from a file through the library into a file as what they are."""
+        code, out, err = python("""
+import os, sparse24, tempfile
+layers = sparse24.File("examples/data/smollm2-block10-small.safetensors")
+w, x = layers["w.k"], layers["x.attn"]
+assert (w.dtype, w.shape, len(w), repr(w)) == ("float16", (192, 576), 192, "<sparse24.Raw float16 192 x 576>")
+gram = sparse24.Gram(w.shape[1])
+gram.add(x)
+result = sparse24.Solver("magnitude").solve(sparse24.Problem(w, gram, "2:4"))
+assert abs(result.relative_loss - 0.0516) < 0.001, result.relative_loss
+path = os.path.join(tempfile.mkdtemp(), "f.safetensors")
+with sparse24.File.create(path) as file:
+    file.put("half", w)
+    file.put("brain", w, "BF16")
+with sparse24.File(path) as file:
+    assert file.info("half") == ((192, 576), "F16") and bytes(file["half"].view) == bytes(w.view)
+    assert file["brain"].dtype == "bfloat16"
+    assert file["half"].tolist() == w.tolist() == layers.read("w.k").tolist()
+    assert abs(file["brain"].tolist()[3][5] - w.tolist()[3][5]) < 0.01
+try:
+    sparse24.prox24(w, 1.0, out=w)
+except sparse24.Sparse24Error as error:
+    print(error)
+""", "-S")
+        self.assertEqual((code, out), (0, "out is read-only, but the result goes there\n"), err)
 
 
 if __name__ == "__main__":

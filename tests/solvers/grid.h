@@ -544,7 +544,6 @@ static inline TCase *new_case(Suite *suite, const char *name)
 {
     TCase *tcase = tcase_create(name);
 
-    tcase_set_timeout(tcase, 120);
     suite_add_tcase(suite, tcase);
     return tcase;
 }

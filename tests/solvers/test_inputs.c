@@ -67,17 +67,6 @@ START_TEST(dead_inputs)
 }
 END_TEST
 
-static void kill_all(layer *l)
-{
-    memset(l->x, 0, (size_t)(l->calibration * l->cols) * sizeof *l->x);
-}
-
-START_TEST(no_input_at_all)
-{
-    visit(5, 16, 200, kill_all, NULL);
-}
-END_TEST
-
 static void fade_inputs(layer *l)
 {
     for (int64_t i = 0; i < l->calibration * l->cols; i++)
@@ -486,7 +475,6 @@ int main(void)
     Suite *suite = suite_create("inputs");
     TCase *rows = new_case(suite, "calibration");
     tcase_add_test(rows, dead_inputs);
-    tcase_add_test(rows, no_input_at_all);
     tcase_add_test(rows, nearly_dead_inputs);
     tcase_add_test(rows, fewer_rows_than_inputs);
     tcase_add_test(rows, rank_three);

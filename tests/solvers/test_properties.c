@@ -188,6 +188,25 @@ static bool is_uncoupled(const char *solver)
     return !strcmp(solver, "magnitude") || !strcmp(solver, "wanda");
 }
 
+/* Rows that differ by more than rounding. A row's place decides how BLAS rounds its sums; where two weights nearly tie, or one lies between
+ * two codes, that decides what is kept. On eight cores of OpenBLAS 3 of 130 rows did at most, with less than 1 % of their loss; beside a
+ * product of low rank, which all rows share, all did, with up to 0.9 %. */
+static int64_t other_rows(const layer *l, const s24_result *a, const s24_result *b)
+{
+    int64_t count = 0;
+    const float *va = weights_of(a), *vb = weights_of(b);
+    for (int64_t i = 0; i < l->rows; i++) {
+        double apart = 0, size = 0;
+        for (int64_t j = 0; j < l->cols; j++) {
+            double w = va[i * l->cols + j];
+            apart += pow(w - vb[moved(l, i) * l->cols + j], 2);
+            size += w * w;
+        }
+        count += apart > 1e-6 * size;
+    }
+    return count;
+}
+
 static bool follows_rows(layer *l, const char *solver)
 {
     s24_result *result = solve(l, solver, true), *other;
@@ -210,8 +229,11 @@ static bool follows_rows(layer *l, const char *solver)
     pose(&m);
     other = solve(&m, solver, true);
     ck_assert(other != NULL);
-    /* Codes in turn with a product of floats: rounding in one is another code in the other. */
-    double apart = l->limit->bits && l->limit->rank ? 2e-2 : 1e-5;
+    int64_t others = other_rows(l, result, other);
+    bool shared = l->limit->rank > 0;
+    double apart = 1e-5 + 2e-2 * (shared ? others > 0 : (double)others / (double)l->rows);
+    grid_check(shared || others <= 1 + l->rows / 30, "%s on %s: %lld rows differ", solver,
+               l->limit->text, (long long)others);
     grid_check(near(number(result, "loss"), number(other, "loss"), apart) ||
                    number(result, "relative_loss") < 1e-10,
                "%s on %s: %g, but %g permuted", solver, l->limit->text, number(result, "loss"),

@@ -114,6 +114,12 @@ def formatting():
             yield done.stderr.splitlines()[0].replace(str(ROOT) + "/", "")
 
 
+def patience():
+    for path in sources("tests"):
+        if "tcase_set_timeout" in path.read_text():
+            yield f"{path.relative_to(ROOT)}: no test ends by the clock (tests/patient.c)"
+
+
 def documents():
     if subprocess.run([sys.executable, ROOT / "docs/make_api.py", "--check"]).returncode:
         yield "docs/api.md is not what the headers say: python3 docs/make_api.py"
@@ -127,7 +133,7 @@ def commits():
             yield f"{commit}: '{subject}' is not 'area: imperative summary' of at most 72 characters"
 
 
-RULES = [layers, places, sizes, white_space, purposes, formatting, documents, commits]
+RULES = [layers, places, sizes, white_space, purposes, formatting, patience, documents, commits]
 bad = 0
 for rule in RULES:
     problems = list(rule())

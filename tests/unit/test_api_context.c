@@ -170,6 +170,36 @@ START_TEST(parallel)
 }
 END_TEST
 
+/* As another copy of the library does that ends its hold, or the host. */
+static void set_blas_threads(void *arg, int64_t index, int32_t worker)
+{
+    loop *l = arg;
+    static float x[256 * 256], y[256 * 256];
+    s24_mat in, out;
+
+    if (index != 0)
+        return;
+    openblas_set_num_threads(2);
+    s24_mat_rowmajor(&in, x, 256, 256, S24_F32);
+    s24_mat_rowmajor(&out, y, 256, 256, S24_F32);
+    l->from_inside = s24_mat_multiply(l->ctx, &in, &in, &out);
+    l->blas_threads = openblas_get_num_threads();
+}
+
+START_TEST(blas_is_taken_back)
+{
+    unit_heap heap;
+    loop l = {.ctx = api_ctx(&heap, 1)};
+
+    openblas_set_num_threads(1);
+    ok(s24_ctx_parallel(l.ctx, set_blas_threads, &l, 2));
+    ck_assert_int_eq(l.from_inside, S24_OK);
+    ck_assert_int_eq(l.blas_threads, 1);
+    ck_assert_int_eq(openblas_get_num_threads(), 2);
+    api_done(l.ctx, &heap);
+}
+END_TEST
+
 static int32_t backwards(void *user, s24_task_fn task, void *arg, int64_t count, int32_t workers)
 {
     ++*(int *)user;
@@ -331,6 +361,51 @@ START_TEST(copy_of_other_types)
 }
 END_TEST
 
+/* One array of 8 x 8 floats holds all of them. */
+START_TEST(overlaps_are_seen)
+{
+    s24_ctx *ctx;
+    float all[64] = {0};
+    s24_mat whole, left, right, other, odd;
+
+    ok(s24_ctx_create(&ctx));
+    ok(s24_mat_rowmajor(&whole, all, 8, 8, S24_F32));
+    left = right = whole;
+    left.cols = right.cols = 4;
+    right.data = all + 4;
+    ok(s24_mat_copy(ctx, &left, &right)); /* blocks of columns have no element in common */
+    ok(s24_prox24(ctx, &left, 1, &right));
+    ok(s24_mat_copy(ctx, &whole, &whole));
+    ok(s24_prox24(ctx, &whole, 1, &whole));
+    other = left;
+    other.data = all + 2;
+    fails(s24_mat_copy(ctx, &left, &other), S24_E_ARG, "dst lies where src lies");
+    fails(s24_prox24(ctx, &left, 1, &other), S24_E_ARG, "w lies where z lies");
+    other = whole;
+    other.row_stride = 1;
+    other.col_stride = 8;
+    fails(s24_mat_copy(ctx, &whole, &other), S24_E_ARG, "dst lies where src lies");
+    other.col_stride = 1;
+    fails(s24_mat_copy(ctx, &whole, &other), S24_E_ARG, "lie on each other");
+    other = odd = whole;
+    other.cols = odd.cols = 4;
+    other.col_stride = odd.col_stride = 2;
+    odd.data = all + 1;
+    ok(s24_mat_copy(ctx, &other, &odd)); /* every other column */
+    odd.dtype = S24_F16;
+    fails(s24_mat_copy(ctx, &other, &odd), S24_E_ARG, "dst lies where src lies");
+    left.rows = right.rows = 4;
+    ok(s24_mat_multiply(ctx, &left, &left, &right));
+    right.data = all + 1;
+    fails(s24_mat_multiply(ctx, &left, &left, &right), S24_E_ARG, "y lies where x lies");
+    other = left;
+    other.data = all + 32;
+    right.data = all + 34; /* rows 4 to 7, columns 2 to 5 */
+    fails(s24_mat_multiply(ctx, &left, &other, &right), S24_E_ARG, "y lies where w lies");
+    s24_ctx_destroy(ctx);
+}
+END_TEST
+
 START_TEST(multiply)
 {
     unit_heap heap;
@@ -366,17 +441,18 @@ void api_context_tests(Suite *suite)
 {
     TCase *all = tcase_create("context");
 
-    tcase_set_timeout(all, 60);
     tcase_add_test(all, build);
     tcase_add_test(all, options);
     tcase_add_test(all, environment);
     tcase_add_test(all, memory);
     tcase_add_test(all, parallel);
+    tcase_add_test(all, blas_is_taken_back);
     tcase_add_test(all, host_runner);
     tcase_add_test(all, logging);
     tcase_add_test(all, views_are_checked);
     tcase_add_loop_test(all, copy_converts, 0, 16);
     tcase_add_test(all, copy_of_other_types);
+    tcase_add_test(all, overlaps_are_seen);
     tcase_add_test(all, multiply);
     suite_add_tcase(suite, all);
 }

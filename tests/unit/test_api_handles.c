@@ -255,7 +255,6 @@ void api_handles_tests(Suite *suite)
 {
     TCase *all = tcase_create("handles");
 
-    tcase_set_timeout(all, 60);
     tcase_add_test(all, wrong_handles);
     tcase_add_test(all, any_order_of_destruction);
     suite_add_tcase(suite, all);

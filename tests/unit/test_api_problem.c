@@ -247,8 +247,13 @@ static const struct {
     {"2.5:4", S24_E_OPTION, "two integers"},
     {"2:99999999999999999999", S24_E_OPTION, "two integers"},
     {"2 4", S24_E_OPTION, "\":\" or \"%\" is wanted at \"4\""},
-    {"70", S24_E_OPTION, "\":\" or \"%\" is wanted at \"\""},
-    {"row 70", S24_E_OPTION, "\"%\" is wanted"},
+    {"70", S24_E_OPTION, "\"70\" is no term: did you mean \"70%\"? terms are \"2:4\""},
+    {"0.5", S24_E_OPTION, "\"0.5\" is no term: did you mean \"50%\"?"},
+    {"0.29+int4", S24_E_OPTION, "did you mean \"29%\"?"},
+    {"0", S24_E_OPTION, "\":\" or \"%\" is wanted at \"\""},
+    {"170", S24_E_OPTION, "\":\" or \"%\" is wanted at \"\""},
+    {"2/4", S24_E_OPTION, "\":\" or \"%\" is wanted at \"/4\"; terms are"},
+    {"row 70", S24_E_OPTION, "\"row 70\" is no term: did you mean \"row 70%\"?"},
     {"row 2:4", S24_E_OPTION, "\"%\" is wanted at \":4\""},
     {"-5%", S24_E_OPTION, "a number is wanted at \"-5%\""},
     {"100%", S24_E_OPTION, "sparsity is 1"},
@@ -259,7 +264,16 @@ static const struct {
     {"2:4+4:8", S24_E_OPTION, "a second pattern, 4:8"},
     {"70%+row 10%", S24_E_OPTION, "a second sparsity, 10%"},
     {"rwo 70%", S24_E_OPTION, "unknown word \"rwo\": did you mean \"row\"?"},
-    {"zebra", S24_E_OPTION, "unknown word \"zebra\""},
+    {"zebra", S24_E_OPTION, "unknown word \"zebra\"; terms are \"2:4\""},
+    {"w4a16", S24_E_OPTION, "unknown word \"w4a16\"; terms are"},
+    {"INT4", S24_E_OPTION, "unknown word \"INT4\": did you mean \"int4\"? terms are"},
+    {"unstructured", S24_E_OPTION, "unknown word \"unstructured\"; terms are"},
+    {"int4+g128", S24_E_OPTION,
+     "\"g\" is no term of its own, it follows a grid without \"+\"; terms"},
+    {"int4+sym", S24_E_OPTION, "\"sym\" is no term of its own"},
+    {"int4 group=128", S24_E_OPTION, "\"group\": groups of 128 inputs are \"g128\""},
+    {"int4 groupsize 128", S24_E_OPTION, "groups of 128 inputs are \"g128\""},
+    {"int4 g=128", S24_E_OPTION, "a group size is wanted at \"=128\"; terms are"},
     {"mask", S24_E_OPTION, "s24_problem_set_mask()"},
     {"int4", S24_OK, "int4"},
     {"int4 asym", S24_OK, "int4"},
@@ -447,7 +461,6 @@ void api_problem_tests(Suite *suite)
 {
     TCase *all = tcase_create("problem");
 
-    tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, loss_equals_naive_loss, 0, 4 * LAYOUTS);
     tcase_add_test(all, loss_follows_the_gram);
     tcase_add_test(all, nothing_wanted);

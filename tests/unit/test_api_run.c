@@ -301,7 +301,6 @@ void api_run_tests(Suite *suite)
 {
     TCase *all = tcase_create("run");
 
-    tcase_set_timeout(all, 60);
     tcase_add_test(all, progress);
     tcase_add_loop_test(all, stopped_at_any_step, 0, 24);
     tcase_add_test(all, time_limit);

@@ -1,5 +1,6 @@
 #include "api_bench.h"
 #include "base/json.h"
+#include <stdio.h>
 
 /* _i: solver, constraint, target or not. The prediction bounds what the allocator saw, closely. */
 START_TEST(solve_and_its_memory)
@@ -56,6 +57,11 @@ START_TEST(memory_limit_refuses_before_work)
     fails(s24_solve(b.solver, b.problem, &result), S24_E_MEMORY, "of memory_limit");
     ck_assert_int_eq(b.count.calls, calls);
     ck_assert_ptr_null(result);
+    const char *enough = strstr(s24_last_error(), ": a limit of ");
+    ck_assert(enough && strstr(enough, " is enough"));
+    ok(s24_ctx_set_int(b.ctx, "memory_limit", strtoll(enough + 13, NULL, 10)));
+    ok(s24_solve(b.solver, b.problem, &result));
+    s24_result_destroy(result);
     tear_down(&b);
 }
 END_TEST
@@ -81,7 +87,7 @@ START_TEST(solve_refuses)
         ok(s24_problem_set_mask(b.problem, &b.mask));
         fails(s24_solve(b.solver, b.problem, &result), S24_E_UNSUPPORTED,
               "solver sparsegpt honours one support at a time, and the problem has an n:m "
-              "pattern and a fixed mask");
+              "pattern and a fixed mask; these can: refit");
         break;
     case 3:
         ok(s24_gram_create(b.ctx, COLS, S24_F32, &empty));
@@ -125,6 +131,75 @@ START_TEST(solve_refuses)
 }
 END_TEST
 
+static bool is_refused(bench *b, const char *solver)
+{
+    s24_solver *s;
+    uint64_t bytes;
+
+    ok(s24_solver_create(b->ctx, solver, &s));
+    s24_status status = s24_solver_memory(s, b->problem, &bytes);
+    s24_solver_destroy(s);
+    return status == S24_E_UNSUPPORTED;
+}
+
+/* Is `name` one of "a, b, c"? */
+static bool is_listed(const char *list, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (; list; list = strchr(list, ' ')) {
+        list += *list == ' ';
+        if (!strncmp(list, name, length) && (!list[length] || list[length] == ','))
+            return true;
+    }
+    return false;
+}
+
+/* What a refusal offers is what takes the whole problem, neither more nor less. */
+START_TEST(refusals_name_who_can)
+{
+    static const struct {
+        const char *constraints, *list;
+        bool mask;
+    } rows[] = {
+        {"int4", "rtn, gptq, quantease", false},
+        {"int4 g32", "rtn, gptq, quantease", false},
+        {"2:4+int4", "sparsegpt, quantease", false},
+        {"50%+int4", "sparsegpt, quantease", false},
+        {"rank 4", "hassle", false},
+        {"2:4+int4+rank 4", "hassle", false},
+        {"2:4", NULL, false},
+        {"row 50%", NULL, false},
+        {"", NULL, true},
+        {"int4", "sparsegpt, rtn, gptq, quantease", true},
+        {"2:4", "refit", true},
+        {"2:4+int4", "none of this build", true},
+    };
+    static bench b;
+    static char list[512];
+
+    set_up(&b, "magnitude", 1);
+    ok(s24_problem_parse(b.problem, rows[_i].constraints));
+    if (rows[_i].mask)
+        ok(s24_problem_set_mask(b.problem, &b.mask));
+    *list = 0;
+    for (int32_t i = 0; i < s24_solver_count(); i++)
+        if (is_refused(&b, s24_solver_name(i))) {
+            const char *found = strstr(s24_last_error(), "; these can: ");
+            ck_assert_msg(found, "%s: %s", rows[_i].constraints, s24_last_error());
+            ck_assert(!*list || !strcmp(list, found + 13));
+            snprintf(list, sizeof list, "%s", found + 13);
+        }
+    ck_assert(*list);
+    if (rows[_i].list)
+        ck_assert_str_eq(list, rows[_i].list);
+    for (int32_t i = 0; i < s24_solver_count(); i++)
+        ck_assert_msg(is_listed(list, s24_solver_name(i)) != is_refused(&b, s24_solver_name(i)),
+                      "%s: %s", rows[_i].constraints, s24_solver_name(i));
+    tear_down(&b);
+}
+END_TEST
+
 /* ---- Results ---- */
 
 static void check_record(const s24_result *result)
@@ -148,9 +223,12 @@ static void check_record(const s24_result *result)
                                        "residual",
                                        "stop",
                                        "flops",
+                                       "blas",
                                        "seconds",
                                        "peak_bytes",
-                                       "threads"};
+                                       "threads",
+                                       "warning",
+                                       "isa"};
     s24i_memory memory;
     s24i_json_doc *doc;
     const char *record = word(result, "record");
@@ -165,7 +243,7 @@ static void check_record(const s24_result *result)
         else if (v->kind == S24I_JSON_STRING)
             ck_assert_str_eq(v->string, word(result, v->key));
     }
-    ck_assert_int_eq(i, 22);
+    ck_assert_int_eq(i, 25);
     s24i_json_free(doc);
 }
 
@@ -192,7 +270,7 @@ START_TEST(results_are_enumerated)
         ck_assert_int_eq(s24_result_float(result, name, &real),
                          kind == S24_RESULT_FLOAT || kind == S24_RESULT_INT ? S24_OK : S24_E_ARG);
     }
-    ck_assert_int_eq(count, 23);
+    ck_assert_int_eq(count, 25);
     ck_assert_ptr_null(s24_result_name(result, -1, NULL));
     fails(s24_result_matrix(result, "scales", &view), S24_E_UNSUPPORTED,
           "this result has no \"scales\"");
@@ -244,6 +322,9 @@ START_TEST(solver_options)
     set_up(&b, "sparsegpt", 1);
     fails(s24_solver_create(b.ctx, "sparsegtp", &b.solver), S24_E_UNSUPPORTED,
           "nearest: sparsegpt");
+    fails(s24_solver_create(b.ctx, "ALPS", &b.solver), S24_E_UNSUPPORTED, "; nearest: alps");
+    fails(s24_solver_create(b.ctx, "simulated", &b.solver), S24_E_UNSUPPORTED,
+          "this build has no solver \"simulated\"; there are: magnitude, ");
     fails(s24_solver_create(b.ctx, NULL, &b.solver), S24_E_ARG, "name is NULL");
     ok(s24_solver_set_int(b.solver, "damp", 1));
     ok(s24_solver_get_float(b.solver, "damp", &real));
@@ -312,10 +393,10 @@ void api_solve_tests(Suite *suite)
 {
     TCase *all = tcase_create("solve");
 
-    tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, solve_and_its_memory, 0, 10 * s24_solver_count());
     tcase_add_test(all, memory_limit_refuses_before_work);
     tcase_add_loop_test(all, solve_refuses, 0, 10);
+    tcase_add_loop_test(all, refusals_name_who_can, 0, 12);
     tcase_add_test(all, results_are_enumerated);
     tcase_add_test(all, record_of_a_target);
     tcase_add_test(all, solver_options);

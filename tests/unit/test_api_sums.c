@@ -405,7 +405,6 @@ void api_sums_tests(Suite *suite)
 {
     TCase *all = tcase_create("sums");
 
-    tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, gram_equals_naive_sums, 0, 16 * LAYOUTS);
     tcase_add_loop_test(all, batches_and_threads_do_not_change_bits, 0, 2);
     tcase_add_test(all, merge_adds_halves);

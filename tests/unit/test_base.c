@@ -87,8 +87,8 @@ START_TEST(nearest_names)
     ck_assert_int_eq(s24i_distance("", ""), 0);
     ck_assert_int_eq(s24i_distance("abc", ""), 3);
     ck_assert_int_eq(s24i_distance("", "ab"), 2);
-    ck_assert_int_eq(s24i_distance("kitten", "sitting"), 3);
-    ck_assert_int_eq(s24i_distance("dmap", "damp"), 1);
+    ck_assert_int_eq(s24i_distance("kitten@[", "sitting`{"), 5);
+    ck_assert_int_eq(s24i_distance("DMap", "damp"), 1);
     ck_assert_int_eq(s24i_distance("ca", "abc"), 3);
     memset(longer, 'x', sizeof longer);
     longer[299] = 0;
@@ -127,6 +127,32 @@ START_TEST(memory_counts_and_limits)
     s24i_free(&memory, NULL, 1000);
     unit_check_heap(&memory, &heap);
     ck_assert_uint_eq(memory.peak, 2000);
+}
+END_TEST
+
+static void *misaligned(void *user, size_t size, size_t align)
+{
+    char *block = aligned_alloc(align, (size / align + 2) * align);
+
+    return block ? block + 8 : NULL;
+}
+
+static void free_misaligned(void *user, void *block, size_t size)
+{
+    ++*(int *)user;
+    free((char *)block - 8);
+}
+
+START_TEST(memory_must_be_aligned)
+{
+    s24i_memory memory;
+    int freed = 0;
+
+    s24i_memory_init(&memory, misaligned, free_misaligned, &freed);
+    ck_assert_ptr_null(s24i_alloc(&memory, 1000));
+    unit_check_text("1000 bytes wanted at a multiple of 64, the allocator gave another address");
+    ck_assert_int_eq(freed, 1);
+    ck_assert_uint_eq(memory.current, 0);
 }
 END_TEST
 
@@ -577,6 +603,7 @@ int main(void)
     tcase_add_test(errors, nearest_names);
     suite_add_tcase(suite, errors);
     tcase_add_test(memory, memory_counts_and_limits);
+    tcase_add_test(memory, memory_must_be_aligned);
     tcase_add_test(memory, memory_blocks);
     tcase_add_test(memory, memory_limit_holds_between_threads);
     tcase_add_test(memory, arena_prediction_is_exact);

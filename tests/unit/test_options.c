@@ -89,7 +89,7 @@ static const struct {
     const char *text, *says;
 } refused[] = {
     {"dmap=1", "solver test: unknown option 'dmap'; nearest: damp"},
-    {"zzzzzzzz=1", "solver test: unknown option 'zzzzzzzz'"},
+    {"zzzzzzzz=1", "solver test: unknown option 'zzzzzzzz'; there are: "},
     {"Damp=1", "unknown option 'Damp'; nearest: damp"},
     {"max_iter=0", "solver test: option max_iter = 0 is not in 1 .. 1000"},
     {"max_iter=1001", "not in 1 .. 1000"},

@@ -333,6 +333,7 @@ END_TEST
 typedef struct host {
     int32_t answer, worker_shift, calls;
     int64_t skip, stray; /* leave out the last ones; add this to indices */
+    int64_t instead[6];  /* pairs: run the second for the first, 0 for none */
 } host;
 
 /* Runs backwards in strides, on worker numbers that mean nothing. */
@@ -342,11 +343,21 @@ static int32_t permuted(void *user, s24_task_fn task, void *arg, int64_t count, 
 
     h->calls++;
     for (int64_t start = 0; start < 3; start++) {
-        for (int64_t i = count - 1 - start; i >= h->skip; i -= 3)
-            task(arg, i + h->stray, (int32_t)(i % max_workers) + h->worker_shift);
+        for (int64_t i = count - 1 - start; i >= h->skip; i -= 3) {
+            int64_t index = i + h->stray;
+            for (int k = 0; k < 6; k += 2)
+                index = h->instead[k] && i == h->instead[k] ? h->instead[k + 1] : index;
+            task(arg, index, (int32_t)(i % max_workers) + h->worker_shift);
+        }
     }
     return h->answer;
 }
+
+struct again {
+    s24_task_fn task;
+    void *arg;
+    int runs;
+};
 
 static void mark(void *arg, int64_t index, int32_t worker)
 {
@@ -392,6 +403,9 @@ START_TEST(host_failures)
         {{.answer = -50}, S24_E_BACKEND, "answered -50"},
         {{.answer = 1}, S24_E_BACKEND, "answered 1"},
         {{.skip = 2}, S24_E_BACKEND, "ran 38 tasks of 40"},
+        {{.instead = {7, 8}}, S24_E_BACKEND, "or some twice and others never"},
+        /* 1 + 5 + 6 = 2 + 3 + 7, and so are their squares */
+        {{.instead = {1, 2, 5, 3, 6, 7}}, S24_E_BACKEND, "or some twice and others never"},
         {{.worker_shift = 1}, S24_E_BACKEND, "worker outside 0 .. 4"},
         {{.stray = 1}, S24_E_BACKEND, "index outside 0 .. 39"},
         {{.stray = -1}, S24_E_BACKEND, "index outside 0 .. 39"},
@@ -407,6 +421,39 @@ START_TEST(host_failures)
         ck_assert_int_eq(s24i_parallel(&threads, mark, runs, 40), table[i].status);
         unit_check_text(table[i].text);
     }
+}
+END_TEST
+
+/* From inside its own task, as a scheduler does that helps out while it waits, on the worker number that is in use. */
+static int32_t reentrant(void *user, s24_task_fn task, void *arg, int64_t count,
+                         int32_t max_workers)
+{
+    *(struct again *)user = (struct again){task, arg};
+    for (int64_t i = 0; i < count - 1; i++)
+        task(arg, i, 0);
+    return 0;
+}
+
+static void run_last(void *arg, int64_t index, int32_t worker)
+{
+    struct again *again = arg;
+
+    again->runs++;
+    if (index == 0)
+        again->task(again->arg, 4, worker);
+}
+
+START_TEST(worker_in_use)
+{
+    s24i_memory memory;
+    struct again again = {0};
+
+    s24i_memory_init(&memory, NULL, NULL, NULL);
+    s24i_threads threads = {
+        .memory = &memory, .host = reentrant, .host_user = &again, .host_workers = 2};
+    ck_assert_int_eq(s24i_parallel(&threads, run_last, &again, 5), S24_E_BACKEND);
+    unit_check_text("two tasks at once with one worker number");
+    ck_assert_int_eq(again.runs, 4);
 }
 END_TEST
 
@@ -426,7 +473,6 @@ int main(void)
     Suite *suite = suite_create("parallel");
     TCase *all = tcase_create("parallel");
 
-    tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, every_index_once, 0, 9);
     tcase_add_test(all, all_workers_take_part);
     tcase_add_test(all, nested_loops_are_serial);
@@ -439,6 +485,7 @@ int main(void)
 #endif
     tcase_add_test(all, host_runs_in_any_order);
     tcase_add_test(all, host_failures);
+    tcase_add_test(all, worker_in_use);
     tcase_add_test(all, cores);
     suite_add_tcase(suite, all);
     return unit_run(suite);

@@ -52,6 +52,9 @@ static void panel_tile(void *arg, int64_t i, int32_t worker)
     for (int64_t r = 0; r < rows; r++)
         memcpy(copy + r * kw, block + r * n, (size_t)kw * sizeof(float));
     s24i_sgemm(false, true, rows, kw, kw, 1, copy, kw, c->inv_diag + k0 * B, B, 0, block, n);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t j = 0; j < kw; j++)
+            block[r * n + j] = s24i_drop_tiny(block[r * n + j], S24I_TINY_ENTRY);
 }
 
 /* The diagonal block in double: reversed, A = R R^T is the ordinary L L^T. */
@@ -69,12 +72,14 @@ static bool factor_diagonal(const cholesky *c, double *work, float floor)
         if (!(work[i * kw + i] * work[i * kw + i] >= floor))
             return false;
         for (int64_t j = 0; j <= i; j++)
-            a[(kw - 1 - i) * n + kw - 1 - j] = (float)work[i * kw + j];
+            a[(kw - 1 - i) * n + kw - 1 - j] =
+                s24i_drop_tiny((float)work[i * kw + j], S24I_TINY_ENTRY);
     }
     s24i_small_invert(kw, work, kw);
     for (int64_t i = 0; i < kw; i++)
         for (int64_t j = 0; j <= i; j++)
-            inverse[(kw - 1 - i) * B + kw - 1 - j] = (float)work[i * kw + j];
+            inverse[(kw - 1 - i) * B + kw - 1 - j] =
+                s24i_drop_tiny((float)work[i * kw + j], S24I_TINY_ENTRY);
     return true;
 }
 

@@ -45,14 +45,18 @@ double s24i_gram_diagonal(const s24i_gram *gram, int which, int64_t j)
 
 /* ---- adding a batch: the sums of one task are one strip ---- */
 
-enum { TILE = 1024 }; /* columns of one product: what it leaves is added while it is in the cache */
+/* Columns of one product: what it leaves is added while it is in the cache. Rows that are looked at together. */
+enum { TILE = 1024, ROWS = 32 };
 
 typedef struct {
     const s24i_device *device;
     s24i_gram *gram;
     s24i_cross *cross;
-    char *scratch; /* S24I_STRIP x TILE of the accumulator's type, a worker */
+    const s24i_rows *rows; /* of one of them */
+    char *scratch;         /* S24I_STRIP x TILE of the accumulator's type, a worker */
     int half;
+    double x_unit, t_unit;                    /* what the batch was multiplied with */
+    float largest[2][S24I_BATCH_ROWS / ROWS]; /* |x|, |t| of a tile of rows */
 } batch;
 
 static size_t element_size(const s24i_rows *rows)
@@ -88,9 +92,15 @@ static void batch_square(const s24i_rows *rows, int half, int64_t a, int64_t siz
         s24i_dsyrk(size, k, (const double *)rows->batch[half] + a, ld, out, size);
 }
 
-static void add_row(const batch *job, int32_t type, const void *in, int64_t offset, double *acc,
-                    int64_t n)
+/* acc += in / unit */
+static void add_row(const batch *job, int32_t type, const void *in, int64_t offset, double unit,
+                    double *acc, int64_t n)
 {
+    if (unit != 1) {
+        for (int64_t j = 0; j < n; j++)
+            acc[j] += ((const float *)in)[offset + j] / unit;
+        return;
+    }
     if (type == S24_F32) {
         job->device->kernels->add_f32_to_f64((const float *)in + offset, acc, n);
         return;
@@ -99,6 +109,64 @@ static void add_row(const batch *job, int32_t type, const void *in, int64_t offs
     for (int64_t j = 0; j < n; j++)
         acc[j] += x[j];
 }
+
+/* ---- batches in single precision, brought to where squares neither vanish nor overflow ---- */
+
+static int64_t row_tiles(const s24i_rows *rows, int half)
+{
+    return (rows->filled[half] + ROWS - 1) / ROWS;
+}
+
+static void measure_tile(void *arg, int64_t tile, int32_t worker)
+{
+    (void)worker;
+    batch *job = arg;
+    const s24i_rows *rows = job->rows;
+    int64_t width = rows->x_cols + rows->t_cols, first = tile * ROWS, last = first + ROWS;
+    float x = 0, t = 0;
+    for (int64_t i = first; i < last && i < rows->filled[job->half]; i++) {
+        const float *row = (const float *)rows->batch[job->half] + i * width;
+        x = fmaxf(x, s24i_largest(row, rows->x_cols));
+        t = fmaxf(t, s24i_largest(row + rows->x_cols, rows->t_cols));
+    }
+    job->largest[0][tile] = x;
+    job->largest[1][tile] = t;
+}
+
+static void multiply_tile(void *arg, int64_t tile, int32_t worker)
+{
+    (void)worker;
+    const batch *job = arg;
+    const s24i_rows *rows = job->rows;
+    int64_t width = rows->x_cols + rows->t_cols, first = tile * ROWS, last = first + ROWS;
+    for (int64_t i = first; i < last && i < rows->filled[job->half]; i++) {
+        float *row = (float *)rows->batch[job->half] + i * width;
+        for (int64_t j = 0; j < width; j++)
+            row[j] = (float)(row[j] * (j < rows->x_cols ? job->x_unit : job->t_unit));
+    }
+}
+
+static s24_status choose_units(batch *job)
+{
+    const s24i_rows *rows = job->rows;
+    float x = 0, t = 0;
+    job->x_unit = job->t_unit = 1;
+    if (rows->type != S24_F32)
+        return S24_OK;
+    s24i_threads *threads = job->device->threads;
+    s24_status status = s24i_parallel(threads, measure_tile, job, row_tiles(rows, job->half));
+    for (int64_t i = 0; !status && i < row_tiles(rows, job->half); i++) {
+        x = fmaxf(x, job->largest[0][i]);
+        t = fmaxf(t, job->largest[1][i]);
+    }
+    job->x_unit = s24i_unit_for(x);
+    job->t_unit = s24i_unit_for(t);
+    if (status || (job->x_unit == 1 && job->t_unit == 1))
+        return status;
+    return s24i_parallel(threads, multiply_tile, job, row_tiles(rows, job->half));
+}
+
+/* ---- their products ---- */
 
 static int64_t tile_width(int64_t column, int64_t end)
 {
@@ -114,23 +182,26 @@ static void gram_strip(void *arg, int64_t index, int32_t worker)
     int64_t first = strip * S24I_STRIP, height = strip_rows(gram->dim, strip);
     int64_t ld = s24i_strip_width(gram->dim, strip);
     double *sum = gram->half[job->half] + s24i_strip_offset(gram->dim, strip);
+    double unit = job->x_unit * job->x_unit;
     void *out = job->scratch + (size_t)worker * scratch_bytes(rows);
     for (int64_t column = 0; column < first; column += TILE) {
         int64_t width = tile_width(column, first);
         batch_product(rows, job->half, first, column, height, width, out);
         for (int64_t i = 0; i < height; i++)
-            add_row(job, rows->type, out, i * width, sum + i * ld + column, width);
+            add_row(job, rows->type, out, i * width, unit, sum + i * ld + column, width);
     }
     batch_square(rows, job->half, first, height, out);
     for (int64_t i = 0; i < height; i++)
-        add_row(job, rows->type, out, i * height, sum + i * ld + first, i + 1);
+        add_row(job, rows->type, out, i * height, unit, sum + i * ld + first, i + 1);
 }
 
 static s24_status add_gram_batch(void *sums, int half)
 {
     batch *job = sums;
     job->half = half;
-    return s24i_parallel(job->device->threads, gram_strip, job, strips(job->gram->dim));
+    s24_status status = choose_units(job);
+    return status ? status
+                  : s24i_parallel(job->device->threads, gram_strip, job, strips(job->gram->dim));
 }
 
 static s24_status with_scratch(const s24i_device *device, s24i_rows *rows, batch *job,
@@ -138,6 +209,7 @@ static s24_status with_scratch(const s24i_device *device, s24i_rows *rows, batch
                                s24i_add_batch_fn add)
 {
     size_t size = scratch_bytes(rows) * (size_t)s24i_workers(device->threads);
+    job->rows = rows;
     if (!(job->scratch = s24i_alloc(device->memory, size)))
         return S24_E_MEMORY;
     s24_status status = S24_OK;
@@ -197,13 +269,13 @@ static void cross_strip(void *arg, int64_t strip, int32_t worker)
     int64_t first = strip * S24I_STRIP, height = cross->out - first;
     if (height > S24I_STRIP)
         height = S24I_STRIP;
-    double *sum = cross->half[job->half] + first * cross->in;
+    double *sum = cross->half[job->half] + first * cross->in, unit = job->x_unit * job->t_unit;
     void *out = job->scratch + (size_t)worker * scratch_bytes(rows);
     for (int64_t column = 0; column < cross->in; column += TILE) {
         int64_t width = tile_width(column, cross->in);
         batch_product(rows, job->half, cross->in + first, column, height, width, out);
         for (int64_t i = 0; i < height; i++)
-            add_row(job, rows->type, out, i * width, sum + i * cross->in + column, width);
+            add_row(job, rows->type, out, i * width, unit, sum + i * cross->in + column, width);
     }
 }
 
@@ -230,8 +302,10 @@ static s24_status add_cross_batch(void *sums, int half)
     batch *job = sums;
     job->half = half;
     add_norms(job);
-    return s24i_parallel(job->device->threads, cross_strip, job,
-                         (job->cross->out + S24I_STRIP - 1) / S24I_STRIP);
+    s24_status status = choose_units(job);
+    return status ? status
+                  : s24i_parallel(job->device->threads, cross_strip, job,
+                                  (job->cross->out + S24I_STRIP - 1) / S24I_STRIP);
 }
 
 static size_t cross_half_bytes(const s24i_cross *cross)

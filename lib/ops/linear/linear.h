@@ -8,9 +8,20 @@
 /* While at least one hold is in force OpenBLAS runs on one thread; the setting of before comes back with the last release. */
 void s24i_blas_hold(void);
 void s24i_blas_release(void);
+/* The address space that OpenBLAS maps for each thread inside it at once (x86-64, 64-bit ARM); it keeps it, and touches little of it. */
+#define S24I_BLAS_BUFFER (1 << 27)
+/* So many threads more may call BLAS from now on, until they part. S24_E_MEMORY: no room for their buffers; they must not, but part. */
+s24_status s24i_blas_join(int32_t threads);
+/* One more thread of a pool; false: there is no buffer for it, or too little beside it, so it must not be. */
+bool s24i_blas_hire(void);
+void s24i_blas_part(int32_t threads);
 /* "OpenBLAS 0.3.21 SkylakeX". Static storage. */
 const char *s24i_blas_name(void);
-/* One-thread products C = alpha op(A) op(B) + beta C; `ta`, `tb` transpose. */
+/* One-thread products C = alpha op(A) op(B) + beta C; `ta`, `tb` transpose. Those in single precision take denormals for zeros, which is
+ * nothing beside numbers that were brought near 1; s24i_sgemm_exact() is for those that were not. */
+void s24i_sgemm_exact(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha,
+                      const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
+                      float *c, int64_t ldc);
 void s24i_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                 int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 void s24i_dgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
@@ -26,7 +37,9 @@ bool s24i_small_cholesky(int64_t n, double *a, int64_t lda);
 void s24i_small_invert(int64_t n, double *l, int64_t ldl);
 /* Solve L L^T x = b for one right-hand side. */
 void s24i_small_solve(int64_t n, const double *l, int64_t ldl, double *x);
-/* Of the symmetric a (n x n, lower part read): values rise, row k becomes vector k. False when LAPACK does not converge. */
+#define S24I_MOST_EIGEN 32000 /* LAPACK counts 2 n^2 in 32 bits */
+/* Of the symmetric a (n x n, lower part read): values rise, row k becomes vector k. False when LAPACK does not converge, or n is more than
+ * S24I_MOST_EIGEN. */
 bool s24i_symmetric_eigen(int64_t n, double *a, double *values, void *work);
 size_t s24i_eigen_work(int64_t n); /* bytes of `work`, aligned for double */
 
@@ -45,6 +58,12 @@ const float *s24i_mat_row(const s24_mat *mat, int64_t row);
 /* The reverse, rounding to nearest even. */
 void s24i_mat_store(const s24i_kernels *kernels, const float *in, const s24_mat *mat, int64_t row,
                     int64_t count);
+/* The largest |x|. */
+float s24i_largest(const float *x, int64_t count);
+/* x *= unit, a power of two. */
+void s24i_multiply_by(float *x, double unit, int64_t count);
+/* Is it a finite number of that float type, once it is rounded? */
+bool s24i_fits(double value, int32_t dtype);
 /* dst = src, any types (integers and booleans only to themselves). */
 s24_status s24i_mat_copy(const s24i_device *device, const s24_mat *src, const s24_mat *dst);
 /* y = x w^T, f32 accumulation (gemm.c). */

@@ -1,11 +1,14 @@
 #include "linear.h"
+#include <float.h>
 #include <math.h>
 
 /*
  * sum e H e^T = <H, E^T E>: one product for each strip of H, halved by symmetry, over chunks of rows of E. The products are in the type
- * that H itself was accumulated in, everything else is in double (docs/numerics.md has the error).
+ * that H itself was accumulated in, everything else is in double (docs/numerics.md has the error). A chunk far from 1 is multiplied by a
+ * power of two, so that its squares stay in that type.
  */
 enum { CHUNK = 1024, TILE = 16 };
+#define NEGATIVE 1e-6 /* of dim <diag H, diag E^T E>: as far below 0 may rounding take a sum */
 
 typedef struct {
     const s24i_device *device;
@@ -14,10 +17,14 @@ typedef struct {
     int which;
     const s24_mat *a, *b;
     const int64_t *row_of;
-    int64_t first, rows; /* of the chunk */
-    void *e;             /* chunk x cols of the accumulator's type */
-    double *product;     /* S24I_STRIP x cols a worker */
-    double *partial;     /* a strip, or a row */
+    int64_t first, rows;          /* of the chunk */
+    double unit;                  /* e is unit times the difference */
+    void *e;                      /* chunk x cols of the accumulator's type */
+    double *product;              /* S24I_STRIP x cols a worker */
+    double *partial;              /* a strip, or a row */
+    double *diagonal;             /* a strip: <diag H, diag E^T E> */
+    _Atomic bool vanished;        /* some part of the sum, below the least normal double */
+    double largest[CHUNK / TILE]; /* of the unmultiplied E, a tile */
 } sum;
 
 /* ---- E = A - B ---- */
@@ -37,31 +44,59 @@ static bool single(const sum *s)
     return s->gram->rows.type == S24_F32;
 }
 
+static double largest_of(const double *row, int64_t n, double largest)
+{
+    for (int64_t j = 0; j < n; j++)
+        largest = fabs(row[j]) > largest ? fabs(row[j]) : largest;
+    return largest;
+}
+
 static void difference_tile(void *arg, int64_t tile, int32_t worker)
 {
-    const sum *s = arg;
+    sum *s = arg;
     int64_t n = s->a->cols;
     double *scratch = s->product + worker * S24I_STRIP * n, *row = scratch + n;
+    s->largest[tile] = 0;
     for (int64_t i = tile * TILE; i < (tile + 1) * TILE && i < s->rows; i++) {
-        difference_row(s, s->first + i, single(s) ? row : (double *)s->e + i * n, scratch);
-        for (int64_t j = 0; single(s) && j < n; j++)
-            ((float *)s->e)[i * n + j] = (float)row[j];
+        difference_row(s, s->first + i, row, scratch);
+        s->largest[tile] = largest_of(row, n, s->largest[tile]);
+        for (int64_t j = 0; j < n; j++)
+            if (single(s))
+                ((float *)s->e)[i * n + j] = (float)(s->unit * row[j]);
+            else
+                ((double *)s->e)[i * n + j] = s->unit * row[j];
     }
+}
+
+/* E of the chunk, a second time where it has to be multiplied. */
+static s24_status difference_chunk(sum *s)
+{
+    int64_t tiles = (s->rows + TILE - 1) / TILE;
+    double largest = 0;
+    s->unit = 1;
+    s24_status status = s24i_parallel(s->device->threads, difference_tile, s, tiles);
+    for (int64_t i = 0; i < tiles && !status; i++)
+        largest = fmax(largest, s->largest[i]);
+    s->unit = s24i_unit_for(largest);
+    return status || s->unit == 1 ? status
+                                  : s24i_parallel(s->device->threads, difference_tile, s, tiles);
 }
 
 static void square_row(void *arg, int64_t row, int32_t worker)
 {
-    const sum *s = arg;
+    sum *s = arg;
     int64_t n = s->a->cols;
     double *e = s->product + worker * S24I_STRIP * n;
     difference_row(s, row, e, e + n);
     s->partial[row] = s->device->kernels->dot_f64(e, e, n);
+    if (s->partial[row] < DBL_MIN && largest_of(e, n, 0) > 0)
+        atomic_store(&s->vanished, true);
 }
 
 /* ---- one strip ---- */
 
 /* Twice the row of the lower triangle of <H, G>, its diagonal once. */
-static double row_sum(const sum *s, int64_t i, const double *g)
+static double row_sum(const sum *s, int64_t i, const double *g, double *diagonal)
 {
     double total = 0;
     for (int half = 0; half < 2; half++) {
@@ -69,12 +104,14 @@ static double row_sum(const sum *s, int64_t i, const double *g)
             continue;
         const double *h = s24i_gram_row(s->gram, half, i);
         total += 2 * s->device->kernels->dot_f64(g, h, i + 1) - g[i] * h[i];
+        *diagonal += g[i] * h[i];
     }
     return total;
 }
 
 /* G = rows [top, top + height) of E^T E, up to the diagonal block. */
-static double block_sum(const sum *s, int64_t top, int64_t height, double *product)
+static double block_sum(const sum *s, int64_t top, int64_t height, double *product,
+                        double *diagonal)
 {
     int64_t n = s->a->cols, width = top + height;
     double total = 0;
@@ -84,26 +121,30 @@ static double block_sum(const sum *s, int64_t top, int64_t height, double *produ
         s24i_sgemm(true, false, height, width, s->rows, 1, e + top, n, e, n, 0, g, width);
         for (int64_t i = 0; i < height; i++) {
             s->device->kernels->difference_f64(g + i * width, NULL, product, top + i + 1);
-            total += row_sum(s, top + i, product);
+            total += row_sum(s, top + i, product, diagonal);
         }
         return total;
     }
     const double *e = s->e;
     s24i_dgemm(true, false, height, width, s->rows, 1, e + top, n, e, n, 0, product, width);
     for (int64_t i = 0; i < height; i++)
-        total += row_sum(s, top + i, product + i * width);
+        total += row_sum(s, top + i, product + i * width, diagonal);
     return total;
 }
 
 static void strip_task(void *arg, int64_t index, int32_t worker)
 {
-    const sum *s = arg;
+    sum *s = arg;
     int64_t n = s->a->cols, strip = (n - 1) / S24I_STRIP - index; /* the widest first */
     int64_t last = s24i_strip_width(n, strip);
     double *product = s->product + worker * S24I_STRIP * n;
     for (int64_t top = strip * S24I_STRIP; top < last; top += S24I_STRIP / 2) {
         int64_t height = last - top < S24I_STRIP / 2 ? last - top : S24I_STRIP / 2;
-        s->partial[strip] += block_sum(s, top, height, product);
+        double diagonal = 0, part = block_sum(s, top, height, product, &diagonal);
+        s->partial[strip] += part / s->unit / s->unit;
+        s->diagonal[strip] += diagonal / s->unit / s->unit;
+        if (part != 0 && fabs(part / s->unit / s->unit) < DBL_MIN)
+            atomic_store(&s->vanished, true);
     }
 }
 
@@ -121,16 +162,33 @@ static s24_status sum_chunks(sum *s, double *value)
     s24i_threads *threads = s->device->threads;
     s24_status status = S24_OK;
     for (int64_t i = 0; i < strips; i++)
-        s->partial[i] = 0;
+        s->partial[i] = s->diagonal[i] = 0;
     for (s->first = 0; s->first < s->a->rows && !status; s->first += CHUNK) {
         s->rows = s->a->rows - s->first < CHUNK ? s->a->rows - s->first : CHUNK;
-        status = s24i_parallel(threads, difference_tile, s, (s->rows + TILE - 1) / TILE);
+        status = difference_chunk(s);
         if (!status)
             status = s24i_parallel(threads, strip_task, s, strips);
     }
-    double total = in_order(s->partial, strips);
+    double total = in_order(s->partial, strips), diagonal = in_order(s->diagonal, strips);
+    if (!status && total < -NEGATIVE * (double)s->a->cols * diagonal)
+        return s24i_fail(S24_E_NUMERIC,
+                         "a loss came out as %g: the gram is no sum of squares of rows", total);
     *value = total < 0 ? 0 : total; /* of nearly nothing rounding can take more; NaN stays */
     return status;
+}
+
+/* What was computed, or why it could not be. */
+static s24_status judge(const sum *s, double value)
+{
+    if (!isfinite(value))
+        return s24i_fail(S24_E_NUMERIC,
+                         "a loss became %g: it leaves the range of double precision, or the "
+                         "weights changed meanwhile",
+                         value);
+    if (value < DBL_MIN && atomic_load(&s->vanished))
+        return s24i_fail(S24_E_NUMERIC, "a loss vanishes in double precision: multiply the weights "
+                                        "or the inputs by a power of two");
+    return S24_OK;
 }
 
 s24_status s24i_quadratic(const s24i_run *run, const s24i_gram *gram, int which, const s24_mat *a,
@@ -143,6 +201,7 @@ s24_status s24i_quadratic(const s24i_run *run, const s24i_gram *gram, int which,
         run->arena, s24i_mul(S24I_STRIP * cols, (size_t)s24i_workers(run->device->threads)),
         sizeof(double));
     s.partial = s24i_arena_take(run->arena, gram ? strips : rows, sizeof(double));
+    s.diagonal = s24i_arena_take(run->arena, gram ? strips : 0, sizeof(double));
     if (gram)
         s.e = s24i_arena_take(run->arena, cols * (rows < CHUNK ? rows : CHUNK),
                               gram->rows.type == S24_F32 ? sizeof(float) : sizeof(double));
@@ -156,6 +215,8 @@ s24_status s24i_quadratic(const s24i_run *run, const s24i_gram *gram, int which,
         status = s24i_parallel(run->device->threads, square_row, &s, a->rows);
         *value = in_order(s.partial, a->rows);
     }
+    if (!status)
+        status = judge(&s, *value);
 done:
     run->arena->used = mark;
     return status;
@@ -219,6 +280,9 @@ s24_status s24i_target_loss(const s24i_run *run, const s24i_layer *layer, int wh
         if (which & (i % 2 ? S24I_SECOND : S24I_FIRST))
             tt += cross->norm2[i % 2][row_of ? row_of[i / 2] : i / 2];
     *norm = (1 - b) * (1 - b) * qw + 2 * b * (1 - b) * cw + b * b * tt;
-    *loss = fmax(0, qv - (1 - b) * (qv + qw - qe) - 2 * b * cv + *norm);
+    *loss = qv - (1 - b) * (qv + qw - qe) - 2 * b * cv + *norm;
+    if (!isfinite(*loss))
+        return s24i_fail(S24_E_NUMERIC, "the loss against the target became %g", *loss);
+    *loss = fmax(0, *loss);
     return S24_OK;
 }

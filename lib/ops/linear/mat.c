@@ -1,5 +1,6 @@
 #include "linear.h"
 #include "base/half.h"
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -123,6 +124,15 @@ static void store_one(float value, void *p, int32_t dtype)
     }
 }
 
+bool s24i_fits(double value, int32_t dtype)
+{
+    double rounded;
+    if (dtype == S24_F64)
+        return isfinite(value);
+    store_one((float)value, &rounded, dtype);
+    return isfinite(load_one(&rounded, dtype));
+}
+
 static void store_row(const s24i_kernels *kernels, const float *in, const s24_mat *mat, int64_t row)
 {
     void *p = (void *)element(mat, row, 0);
@@ -143,6 +153,27 @@ void s24i_mat_store(const s24i_kernels *kernels, const float *in, const s24_mat 
 {
     for (int64_t i = 0; i < count; i++)
         store_row(kernels, in + i * mat->cols, mat, row + i);
+}
+
+/* Magnitudes order like their bits. */
+float s24i_largest(const float *x, int64_t count)
+{
+    uint32_t largest = 0;
+    float value;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= 0x7fffffff;
+        largest = bits > largest ? bits : largest;
+    }
+    memcpy(&value, &largest, sizeof value);
+    return value;
+}
+
+void s24i_multiply_by(float *x, double unit, int64_t count)
+{
+    for (int64_t i = 0; unit != 1 && i < count; i++)
+        x[i] = (float)(x[i] * unit);
 }
 
 /* ---- whole matrices, in tiles of rows ---- */
@@ -179,15 +210,38 @@ static void read_tile(void *arg, int64_t tile, int32_t worker)
         s24i_keep_minimum(&job->bad, tile * TILE * cols + bad);
 }
 
+static s24_status refuse(const s24_mat *mat, const char *what, int64_t at, const char *why)
+{
+    int64_t row = at / mat->cols, col = at % mat->cols;
+    return s24i_fail(S24_E_NONFINITE, "%s: row %lld, column %lld is %g%s", what, (long long)row,
+                     (long long)col, load_one(element(mat, row, col), mat->dtype), why);
+}
+
+/* Doubles of which nothing is left would be a matrix of zeros. */
+static s24_status check_vanished(const s24_mat *mat, const char *what, const float *out)
+{
+    int64_t count = mat->rows * mat->cols;
+    if (mat->dtype != S24_F64 || s24i_largest(out, count) >= FLT_MIN)
+        return S24_OK;
+    for (int64_t i = 0; i < count; i++)
+        if (load_one(element(mat, i / mat->cols, i % mat->cols), mat->dtype) != 0)
+            return refuse(mat, what, i,
+                          ", and no other is larger than 1.2e-38: these vanish in single "
+                          "precision, multiply them by a power of two");
+    return S24_OK;
+}
+
 s24_status s24i_cpu_mat_read(const s24i_run *run, const s24_mat *mat, const char *what, float *out)
 {
     whole job = {.device = run->device, .src = mat, .out = out, .bad = mat->rows * mat->cols};
     s24_status status = s24i_parallel(run->device->threads, read_tile, &job, tiles(mat->rows));
     int64_t bad = atomic_load(&job.bad);
-    if (status == S24_OK && bad < mat->rows * mat->cols)
-        status = s24i_fail(S24_E_NONFINITE, "%s: row %lld, column %lld is %g", what,
-                           (long long)(bad / mat->cols), (long long)(bad % mat->cols), out[bad]);
-    return status;
+    if (status)
+        return status;
+    if (bad == mat->rows * mat->cols)
+        return check_vanished(mat, what, out);
+    bool finite = isfinite(load_one(element(mat, bad / mat->cols, bad % mat->cols), mat->dtype));
+    return refuse(mat, what, bad, finite ? ", beyond single precision (3.4e38)" : "");
 }
 
 static void copy_exact(const s24_mat *src, const s24_mat *dst, int64_t row)

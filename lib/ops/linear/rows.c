@@ -10,6 +10,12 @@ static double largest_square(int32_t type)
     return type == S24_F32 ? 1e35 : 1e300;
 }
 
+/* The root of a weight must be a normal number there, and leave some room for the inputs. */
+static double least_weight(int32_t type)
+{
+    return type == S24_F32 ? 1e-40 : 1e-290;
+}
+
 static size_t batch_bytes(const s24i_rows *rows)
 {
     return s24i_mul(s24i_mul(S24I_BATCH_ROWS, (size_t)(rows->x_cols + rows->t_cols)),
@@ -222,6 +228,7 @@ static s24_status take_some(intake *in, s24i_add_batch_fn add, void *sums)
     for (int64_t i = 0; i < in->count; i++) {
         int64_t half = half_of(rows->next + i);
         rows->weight[half] += weight_of(in, in->first + i);
+        rows->count[half] += weight_of(in, in->first + i) > 0;
         rows->filled[half]++;
     }
     rows->next += in->count;
@@ -237,11 +244,18 @@ static s24_status take_some(intake *in, s24i_add_batch_fn add, void *sums)
 static s24_status read_weights(const intake *in, const s24_mat *row_weight, double *weight)
 {
     s24i_mat_load_f64(in->device->kernels, row_weight, 0, row_weight->rows, weight);
-    for (int64_t i = 0; i < row_weight->rows; i++)
+    for (int64_t i = 0; i < row_weight->rows; i++) {
         if (!(weight[i] >= 0 && weight[i] < INFINITY))
             return s24i_fail(isfinite(weight[i]) ? S24_E_ARG : S24_E_NONFINITE,
                              "row_weight: row %lld is %g: a weight is finite and not negative",
                              (long long)i, weight[i]);
+        if (weight[i] > 0 && weight[i] < least_weight(in->rows->type))
+            return s24i_fail(S24_E_ARG,
+                             "row_weight: row %lld is %g, but must be 0 or at least %g: it leaves "
+                             "the range of the accumulator%s",
+                             (long long)i, weight[i], least_weight(in->rows->type),
+                             in->rows->type == S24_F32 ? " (S24_F64 reaches further)" : "");
+    }
     return S24_OK;
 }
 

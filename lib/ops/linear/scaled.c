@@ -13,8 +13,8 @@ enum { LADDER = 6, TILE = 64, ROWS = 32 };
 void s24i_prepared_take(const s24i_run *run, int64_t dim, s24i_prepared *out)
 {
     size_t n = (size_t)dim;
-    *out = (s24i_prepared){.dim = dim, .heldout = NAN};
-    out->scale = s24i_arena_take(run->arena, n, sizeof(float));
+    *out = (s24i_prepared){.dim = dim, .unit = 1, .plain = 1, .heldout = NAN};
+    out->scale = s24i_arena_take(run->arena, n, sizeof(double));
     out->inverse = s24i_arena_take(run->arena, n, sizeof(double));
     out->share = s24i_arena_take(run->arena, n, sizeof(float));
     out->dead = s24i_arena_take(run->arena, n, 1);
@@ -23,23 +23,32 @@ void s24i_prepared_take(const s24i_run *run, int64_t dim, s24i_prepared *out)
     out->inv_diag = s24i_arena_take(run->arena, n * S24I_BLOCK, sizeof(float));
 }
 
+/* For scales up to `root` before any unit is applied. */
+static void set_units(double root, s24i_prepared *out)
+{
+    out->unit = s24i_unit_for(fmax(root * out->largest, out->wanted));
+    out->plain = s24i_unit_for(root) / out->unit;
+}
+
 /* scale, dead and nothing else. Delta_j is `damp` times the diagonal entry, the mean of all, or both. */
 static void set_scale(const s24i_gram *gram, int which, s24i_damping damping, s24i_prepared *out)
 {
-    double largest = 0, mean = 0;
+    double largest = 0, mean = 0, plain;
     for (int64_t j = 0; j < out->dim; j++) {
         double h = s24i_gram_diagonal(gram, which, j);
         largest = h > largest ? h : largest;
         mean += h / (double)out->dim;
     }
+    set_units(sqrt(largest), out);
+    plain = out->plain * out->unit;
     for (int64_t j = 0; j < out->dim; j++) {
         double h = s24i_gram_diagonal(gram, which, j);
         out->dead[j] = !(h > DEAD_INPUT * largest);
         double delta = damping.value * ((damping.rule == S24I_DAMP_MEAN ? 0 : h) +
                                         (damping.rule == S24I_DAMP_RELATIVE ? 0 : mean));
-        double scale = sqrt(h + delta);
-        out->scale[j] = out->dead[j] ? 1 : (float)scale;
-        out->inverse[j] = out->dead[j] ? 0 : 1 / scale;
+        double root = sqrt(h + delta);
+        out->scale[j] = (out->dead[j] ? 1 : (float)(root * plain)) / out->plain;
+        out->inverse[j] = out->dead[j] ? 0 : 1 / root;
         out->share[j] = out->dead[j] ? 0 : (float)(delta / (h + delta));
     }
 }
@@ -59,9 +68,9 @@ static void fill_row(const fill *f, int64_t i, int64_t j0, int64_t j1)
     const double *inverse = f->out->inverse, mine = inverse[i];
     float *s = f->out->s + i * f->out->dim;
     for (int64_t j = j0; second && j < j1; j++)
-        s[j] = (float)((first[j] + second[j]) * mine * inverse[j]);
+        s[j] = s24i_drop_tiny((float)((first[j] + second[j]) * mine * inverse[j]), S24I_TINY_ENTRY);
     for (int64_t j = j0; !second && j < j1; j++)
-        s[j] = (float)(first[j] * mine * inverse[j]);
+        s[j] = s24i_drop_tiny((float)(first[j] * mine * inverse[j]), S24I_TINY_ENTRY);
     if (j1 == i + 1)
         s[i] = 1;
 }
@@ -119,12 +128,13 @@ s24_status s24i_prepare_factor(const s24i_run *run, const s24i_gram *gram, int w
 void s24i_prepare_identity(s24i_prepared *out)
 {
     int64_t n = out->dim;
+    set_units(1, out);
     memset(out->dead, 0, (size_t)n);
     memset(out->s, 0, (size_t)(n * n) * sizeof(float));
     memset(out->inv_diag, 0, (size_t)(n * S24I_BLOCK) * sizeof(float));
     for (int64_t j = 0; j < n; j++) {
-        out->scale[j] = out->s[j * n + j] = 1;
-        out->inverse[j] = 1;
+        out->scale[j] = out->unit;
+        out->inverse[j] = out->s[j * n + j] = 1;
         out->share[j] = 0;
         out->inv_diag[j * S24I_BLOCK + j % S24I_BLOCK] = 1;
     }
@@ -150,10 +160,10 @@ static void scale_row(void *arg, int64_t i, int32_t worker)
     (void)worker;
     const aim *a = arg;
     float *w = a->w + i * a->prepared->dim;
-    a->device->kernels->multiply(w, a->prepared->scale, w, a->prepared->dim);
     for (int64_t j = 0; j < a->prepared->dim; j++)
-        if (a->prepared->dead[j])
-            w[j] = 0;
+        w[j] = a->prepared->dead[j]
+                   ? 0
+                   : s24i_drop_tiny((float)(w[j] * a->prepared->scale[j]), S24I_TINY_WEIGHT);
 }
 
 /* step = (C - W H) diag(1/scale), where W H diag(1/scale) = w S - w diag(share) for the scaled w: S holds the damping too. w is 0 at dead
@@ -174,7 +184,7 @@ static void step_tile(void *arg, int64_t tile, int32_t worker)
             double c = (a->which & S24I_FIRST ? cross->half[0][source + j] : 0) +
                        (a->which & S24I_SECOND ? cross->half[1][source + j] : 0);
             double wh = (double)step[i * n + j] - (double)w[i * n + j] * a->prepared->share[j];
-            step[i * n + j] = (float)(c * a->prepared->inverse[j] - wh);
+            step[i * n + j] = (float)(c * a->prepared->inverse[j] * a->prepared->unit - wh);
         }
     }
 }
@@ -232,7 +242,7 @@ static void unscale_row(void *arg, int64_t i, int32_t worker)
     const s24i_prepared *p = u->prepared;
     float *v = u->v + i * p->dim;
     for (int64_t j = 0; j < p->dim; j++)
-        v[j] = (float)(v[j] * p->inverse[j]);
+        v[j] = (float)(v[j] * p->inverse[j] / p->unit);
 }
 
 s24_status s24i_cpu_unscale(const s24i_run *run, const s24i_prepared *prepared, float *v,
@@ -323,7 +333,9 @@ s24_status s24i_cpu_reorder(const s24i_run *run, const s24i_prepared *prepared,
     size_t n = (size_t)prepared->dim;
     bool positive = true;
     *out = (s24i_prepared){.dim = prepared->dim, .heldout = NAN};
-    out->scale = s24i_arena_take(run->arena, n, sizeof(float));
+    out->unit = prepared->unit;
+    out->plain = prepared->plain;
+    out->scale = s24i_arena_take(run->arena, n, sizeof(double));
     out->r = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
     out->inv_diag = s24i_arena_take(run->arena, n * S24I_BLOCK, sizeof(float));
     reordering o = {prepared, order, out};

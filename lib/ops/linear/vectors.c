@@ -36,6 +36,25 @@ s24_status s24i_cpu_subtract(const s24i_run *run, const float *a, const float *b
     return S24_OK;
 }
 
+s24_status s24i_cpu_bring_near(const s24i_run *run, bool drop, int64_t count, float *w,
+                               double *unit)
+{
+    *unit = 1;
+    if (s24i_counting(run))
+        return S24_OK;
+    *unit = s24i_unit_for(s24i_largest(w, count));
+    s24i_multiply_by(w, *unit, count);
+    for (int64_t i = 0; drop && i < count; i++)
+        w[i] = s24i_drop_tiny(w[i], S24I_TINY_WEIGHT);
+    return S24_OK;
+}
+
+s24_status s24i_cpu_scale_by(const s24i_run *run, double unit, int64_t count, float *v)
+{
+    s24i_multiply_by(v, unit, count);
+    return S24_OK;
+}
+
 static double largest_diagonal(const s24i_gram *gram)
 {
     double largest = 0;
@@ -66,12 +85,14 @@ s24_status s24i_cpu_input_energies(const s24i_run *run, const s24i_gram *gram, i
 s24_status s24i_cpu_input_weights(const s24i_run *run, const s24i_prepared *p,
                                   const float *variance, int32_t kind, float *weight)
 {
-    for (int64_t j = 0; j < p->dim; j++)
+    for (int64_t j = 0; j < p->dim; j++) {
+        float scale = (float)(p->scale[j] * p->plain);
         weight[j] = p->dead[j]                   ? 0
-                    : variance && kind           ? variance[j] * p->scale[j] * p->scale[j]
-                    : variance                   ? p->scale[j] * p->scale[j] * variance[j]
-                    : kind == S24I_WEIGHT_ENERGY ? p->scale[j] * p->scale[j]
+                    : variance && kind           ? variance[j] * scale * scale
+                    : variance                   ? scale * scale * variance[j]
+                    : kind == S24I_WEIGHT_ENERGY ? scale * scale
                                                  : 1;
+    }
     return S24_OK;
 }
 
@@ -79,6 +100,6 @@ s24_status s24i_cpu_scale(const s24i_run *run, const s24i_prepared *p, float *v,
 {
     for (int64_t i = 0; i < rows; i++, v += p->dim)
         for (int64_t j = 0; j < p->dim; j++)
-            v[j] *= p->dead[j] ? 0 : p->scale[j];
+            v[j] = p->dead[j] ? 0 : (float)(v[j] * p->scale[j]);
     return S24_OK;
 }

@@ -17,6 +17,7 @@ typedef struct {
     const float *weight, *w;
     const uint8_t *mask;
     s24i_grid *grid;
+    float largest;  /* |w| */
     float *scratch; /* 2 groups a worker */
     s24i_failure failure;
 } fit;
@@ -26,8 +27,10 @@ typedef struct {
     float *x, *weight;
     int64_t count;
     float unit, low, high, top;
+    double down; /* to the layer's own numbers: 2^-shift */
     const s24i_grid_form *form;
     int32_t type;
+    bool fine; /* enough, if steps are the least number of the type */
 } values;
 
 typedef struct {
@@ -43,11 +46,18 @@ float s24i_stored(int32_t type, float x)
                               : x;
 }
 
+static float least_number(int32_t type)
+{
+    return type == S24_F16 ? 0x1p-24f : type == S24_BF16 ? 0x1p-133f : 0x1p-149f;
+}
+
 /* A scale as it will be once it is stored; scale 0 if it does not fit. */
 static void set_scale(const values *v, float scale, candidate *c)
 {
-    c->stored = s24i_stored(v->type, scale * v->unit);
-    c->scale = isfinite(c->stored) && c->stored > 0 ? c->stored / v->unit : 0;
+    c->stored = s24i_stored(v->type, (float)(scale * v->unit * v->down));
+    if (c->stored == 0 && scale > 0 && v->fine)
+        c->stored = least_number(v->type);
+    c->scale = isfinite(c->stored) && c->stored > 0 ? (float)(c->stored / v->down) / v->unit : 0;
 }
 
 static candidate shrunk(const values *v, float factor)
@@ -175,6 +185,8 @@ static void gather(const fit *f, int64_t row, int64_t first, int64_t end, values
         v->low = least(v->low, v->x[i]);
         v->high = most(v->high, v->x[i]);
     }
+    v->fine =
+        v->form->scheme == S24I_GRID_REAL || v->type == S24_F32 || v->unit < f->largest * 0x1p-10f;
     if (v->form->scheme == S24I_GRID_REAL && v->count && v->unit > 0) {
         v->low = v->high = v->x[0]; /* 0 need not be in the range */
         for (int64_t i = 1; i < v->count; i++) {
@@ -214,6 +226,7 @@ static void fit_row(void *arg, int64_t row, int32_t worker)
     int64_t n = grid->cols, group = s24i_grid_group(&grid->form, n);
     int64_t groups = s24i_grid_groups(&grid->form, n);
     values v = {.form = &grid->form, .type = grid->type, .top = s24i_grid_top(&grid->form)};
+    v.down = ldexp(1, -grid->shift);
     v.x = f->scratch + 2 * group * worker;
     v.weight = v.x + group;
     for (int64_t g = 0; g < groups; g++) {
@@ -222,13 +235,14 @@ static void fit_row(void *arg, int64_t row, int32_t worker)
         if (v.unit > 0 && !(c.scale > 0))
             s24i_failure_keep(&f->failure, row,
                               s24i_fail(S24_E_NUMERIC,
-                                        "grid: weights up to %g in row %lld, group %lld have no "
-                                        "scale that is a finite number of its type: use scales=f32",
-                                        (double)v.unit, (long long)row, (long long)g));
+                                        "grid: weights up to %g in row %lld, group %lld need a "
+                                        "scale beyond the range of its type: use scales=f32",
+                                        v.unit * v.down, (long long)row, (long long)g));
         grid->scale[row * groups + g] = c.stored;
-        grid->zero[row * groups + g] = grid->form.scheme == S24I_GRID_REAL
-                                           ? s24i_stored(grid->type, -c.zero * c.scale * v.unit)
-                                           : c.zero;
+        grid->zero[row * groups + g] =
+            grid->form.scheme == S24I_GRID_REAL
+                ? s24i_stored(grid->type, (float)(-c.zero * c.scale * v.unit * v.down))
+                : c.zero;
     }
     fill_empty(f, row, groups);
 }
@@ -248,8 +262,10 @@ s24_status s24i_cpu_grid_fit(const s24i_run *run, int32_t method, const float *w
                                     (size_t)s24i_workers(run->device->threads),
                                 sizeof(float));
     s24_status status = S24_OK;
-    if (!s24i_counting(run))
+    if (!s24i_counting(run)) {
+        f.largest = s24i_largest(w, rows * grid->cols);
         status = s24i_parallel(run->device->threads, fit_row, &f, rows);
+    }
     if (!status)
         status = s24i_failure_raise(&f.failure);
     run->arena->used = mark;

@@ -105,24 +105,25 @@ static bool in_steps(const level_set *set, const s24i_grid_form *form, double st
     return below <= half && above <= half && below + above < 2 * half;
 }
 
-static bool on_grid(const level_set *set, const s24i_grid_form *form, double error)
+static bool on_grid(const level_set *set, const s24i_grid_form *form, double error, double least)
 {
     int32_t levels = 1 << form->bits;
     double span = set->count ? set->value[set->count - 1] - set->value[0] : 0;
     double largest = set->count ? fmax(-set->value[0], set->value[set->count - 1]) : 0;
+    double slack = fmax(error * largest, least);
 
     if (set->count > levels)
         return false;
-    if (set->count < 3 || 4 * error * largest * levels > span)
+    if (set->count < 3 || 4 * slack * levels > span)
         return true; /* no step could be told from another */
     for (int32_t k = set->count - 1; k < levels; k++)
-        if (in_steps(set, form, span / k, 2 * error * largest))
+        if (in_steps(set, form, span / k, 2 * slack))
             return true;
     return false;
 }
 
 s24_status s24i_check_levels(const s24i_grid_form *form, const double *v, int64_t cols,
-                             double error, bool sparse, int64_t row, const char *name)
+                             double error, double least, bool sparse, int64_t row, const char *name)
 {
     int64_t group = s24i_grid_group(form, cols);
 
@@ -132,7 +133,7 @@ s24_status s24i_check_levels(const s24i_grid_form *form, const double *v, int64_
         bool fits = form->scheme == S24I_GRID_REAL || insert(&set, 0);
         for (int64_t j = first; fits && j < end; j++)
             fits = (sparse && v[j] == 0) || insert(&set, v[j]);
-        if (!fits || !on_grid(&set, form, error))
+        if (!fits || !on_grid(&set, form, error, least))
             return s24i_fail(
                 S24_E_STATE, "%s: row %lld, columns %lld to %lld are not on a grid of %d levels",
                 name, (long long)row, (long long)first, (long long)(end - 1), 1 << form->bits);
@@ -168,9 +169,10 @@ static void round_row(void *arg, int64_t i, int32_t worker)
     int64_t n = grid->cols, group = s24i_grid_group(&grid->form, n);
     int64_t groups = s24i_grid_groups(&grid->form, n);
     float top = s24i_grid_top(&grid->form);
+    double up = ldexp(1, grid->shift);
     for (int64_t j = 0; j < n; j++) {
         int64_t at = i * groups + j / group;
-        float t = c->w[i * n + j] / grid->scale[at] + s24i_grid_zero(grid, at);
+        float t = c->w[i * n + j] / (float)(grid->scale[at] * up) + s24i_grid_zero(grid, at);
         c->codes[i * n + j] = (uint8_t)s24i_nearest_code(t, top);
     }
 }
@@ -224,7 +226,7 @@ s24_status s24i_cpu_grid_store(const s24i_run *run, const s24i_grid *grid, const
     return S24_OK;
 }
 
-void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *order, int64_t row,
+void s24i_grid_spread(const s24i_grid *grid, const double *scale, const int64_t *order, int64_t row,
                       int64_t rows, int64_t first, s24i_sweep_block *block, float *out)
 {
     int64_t groups = s24i_grid_groups(&grid->form, grid->cols);
@@ -236,7 +238,7 @@ void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *
             int64_t input = order ? order[first + j] : first + j, k = j * lanes + r;
             int64_t i = row + (r < rows ? r : 0), at = i * groups + input / group;
             bool outlier = s24i_is_outlier(grid, i * grid->cols + input);
-            out[k] = outlier ? 0 : grid->scale[at] * scale[first + j];
+            out[k] = outlier ? 0 : (float)(grid->scale[at] * scale[first + j]);
             inverse[k] = outlier ? 0 : 1 / out[k];
             zero[k] = s24i_grid_zero(grid, at);
         }

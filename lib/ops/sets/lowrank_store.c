@@ -10,13 +10,16 @@ enum { ROWS = 64 };
 static void balance(const s24i_lowrank *low, float *u, float *v)
 {
     int64_t n = low->p->dim;
+    double plain = low->p->plain * low->p->unit; /* inverse / plain is near 1 */
+    int shift = ilogb(low->p->plain);
     for (int64_t k = 0; k < low->rank; k++) {
         for (int64_t j = 0; j < n; j++)
-            v[k * n + j] = (float)(low->c[k * n + j] * low->p->inverse[j]);
+            v[k * n + j] = (float)(low->c[k * n + j] * (low->p->inverse[j] / plain));
         int exponent = 0;
         frexp(sqrt(low->run->device->kernels->sum_squares(v + k * n, n)), &exponent);
+        exponent += shift;
         for (int64_t j = 0; j < n; j++)
-            v[k * n + j] = ldexpf(v[k * n + j], -(exponent / 2));
+            v[k * n + j] = ldexpf(v[k * n + j], shift - exponent / 2);
         for (int64_t i = 0; i < low->rows; i++)
             u[i * low->rank + k] = ldexpf(low->q[i * low->width + k], exponent / 2);
     }
@@ -37,8 +40,8 @@ static void sum_tile(void *arg, int64_t tile, int32_t worker)
     float *out = s->out + first * n;
     if (s->sparse)
         memcpy(out, s->sparse + first * n, (size_t)(rows * n) * sizeof(float));
-    s24i_sgemm(false, false, rows, n, s->rank, 1, s->u + first * s->rank, s->rank, s->v, n,
-               s->sparse ? 1 : 0, out, n);
+    s24i_sgemm_exact(false, false, rows, n, s->rank, 1, s->u + first * s->rank, s->rank, s->v, n,
+                     s->sparse ? 1 : 0, out, n);
 }
 
 s24_status s24i_cpu_lowrank_store(const s24i_run *run, const s24i_lowrank *l, const s24_mat *u,

@@ -13,6 +13,7 @@ typedef struct {
     const float *weight, *w;
     const uint8_t *mask;
     int64_t rows;
+    double unit;         /* of errors, so that their squares stay in range */
     float *score, *sums; /* rows x cols; cols */
     uint8_t *chosen;     /* inputs */
 } choice;
@@ -25,11 +26,13 @@ static void score_row(void *arg, int64_t i, int32_t worker)
     int64_t n = grid->cols, group = s24i_grid_group(&grid->form, n);
     int64_t groups = s24i_grid_groups(&grid->form, n);
     float top = s24i_grid_top(&grid->form);
+    double up = ldexp(1, grid->shift);
     for (int64_t j = 0; j < n; j++) {
         int64_t at = i * n + j, g = i * groups + j / group;
         float zero = s24i_grid_zero(grid, g), e = c->w[at], weight = 1;
         if (!c->outliers.by_magnitude) {
-            e -= grid->scale[g] * (s24i_nearest_code(e / grid->scale[g] + zero, top) - zero);
+            float scale = (float)(grid->scale[g] * up);
+            e -= scale * (s24i_nearest_code(e / scale + zero, top) - zero);
             weight = c->weight[j];
         }
         c->score[at] = c->mask[at] ? (float)fmin((double)weight * e * e, FLT_MAX) : 0;
@@ -52,10 +55,11 @@ static void mark_row(void *arg, int64_t i, int32_t worker)
     (void)worker;
     const choice *c = arg;
     int64_t n = c->grid->cols;
+    double down = ldexp(1, -c->grid->shift);
     for (int64_t at = i * n; at < (i + 1) * n; at++) {
         bool chosen = c->outliers.inputs ? c->chosen[at % n] : c->grid->free[at];
         c->grid->free[at] = chosen && c->mask[at];
-        c->grid->value[at] = c->w[at];
+        c->grid->value[at] = (float)(c->w[at] * down);
     }
 }
 

@@ -51,7 +51,9 @@ static inline float s24i_decode(const s24i_grid_form *form, float scale, float z
 typedef struct s24i_grid {
     s24i_grid_form form;
     int64_t cols;
-    int32_t type;        /* scales (and real zeros) are numbers of this type */
+    int32_t type; /* scales (and real zeros) are numbers of this type */
+    int32_t
+        shift; /* what is fitted, rounded or looked through for outliers is 2^shift times the weights */
     float *scale, *zero; /* rows x groups */
     /* rows x cols, NULL: no outliers. Where `free` is 1 a weight is not on the grid but any value (layer coordinates). */
     uint8_t *free;
@@ -85,17 +87,18 @@ float s24i_grid_value(const s24i_grid *grid, const uint8_t *codes, int64_t row, 
 
 /* The grid of a block of columns from `first` on, in unit-diagonal coordinates (scale: of those columns), a lane a row from `row` on.
  * `out` has room for 3 cols lanes. `order` as in s24i_sweep_grid(). */
-void s24i_grid_spread(const s24i_grid *grid, const float *scale, const int64_t *order, int64_t row,
+void s24i_grid_spread(const s24i_grid *grid, const double *scale, const int64_t *order, int64_t row,
                       int64_t rows, int64_t first, s24i_sweep_block *block, float *out);
 
 /* S24_E_STATE and the first place where v (contiguous rows) is not what the codes decode to, or not 0 where the mask (NULL: ones) is 0;
  * where grid->free is 1 it may be anything. */
 s24_status s24i_check_codes(const s24i_device *device, const s24i_grid *grid, const uint8_t *codes,
                             const uint8_t *mask, const float *v, int64_t rows);
-/* The same for the values of one row of which nothing else is known: they must be equal steps apart, within `error` of the largest.
+/* The same for the values of one row of which nothing else is known: they must be equal steps apart, within `error` of the largest or `least`.
  * `sparse`: zeros are no values. `row` is only for texts. */
 s24_status s24i_check_levels(const s24i_grid_form *form, const double *v, int64_t cols,
-                             double error, bool sparse, int64_t row, const char *name);
+                             double error, double least, bool sparse, int64_t row,
+                             const char *name);
 
 /* ---- Shrinking towards n:m (prox.c) ---- */
 

@@ -26,8 +26,8 @@ typedef struct {
     /* of the block that is looked at */
     const int64_t *inputs;
     int64_t cols;
-    float *s_rows, *s, *r, *u, *inv_diag,
-        *scale; /* cols x dim, then cols x cols; u = R^-1, B apart */
+    float *s_rows, *s, *r, *u, *inv_diag; /* cols x dim, then cols x cols; u = R^-1, B apart */
+    double *scale;
 } babai;
 
 enum { ARRAYS = 8 }; /* of tile_state; steps are three */
@@ -68,7 +68,7 @@ static void load_tile(void *arg, int64_t tile, int32_t worker)
     for (int64_t r = 0; r < t.rows; r++)
         for (int64_t j = 0; j < n; j++) {
             int64_t row = t.first + r;
-            float value = x->p->scale[j] * s24i_grid_value(x->grid, x->codes, row, j);
+            float value = (float)(x->p->scale[j] * s24i_grid_value(x->grid, x->codes, row, j));
             t.v[j * LANES + r] = x->mask[row * n + j] ? value : 0;
             t.e[j * LANES + r] -= t.v[j * LANES + r];
         }
@@ -109,7 +109,7 @@ static void accept(const babai *x, const tile_state *t)
             t->e[to] -= t->d[k];
             x->codes[at] = t->codes[k];
             if (s24i_is_outlier(x->grid, at))
-                x->grid->value[at] = t->target[k] / x->scale[j];
+                x->grid->value[at] = (float)(t->target[k] / x->scale[j]);
         }
 }
 
@@ -216,7 +216,7 @@ s24_status s24i_cpu_babai(const s24i_run *run, const s24i_target *target, int32_
     x.r = s24i_arena_take(run->arena, B * B, sizeof(float));
     x.u = s24i_arena_take(run->arena, B * B, sizeof(float));
     x.inv_diag = s24i_arena_take(run->arena, B, sizeof(float));
-    x.scale = s24i_arena_take(run->arena, B, sizeof(float));
+    x.scale = s24i_arena_take(run->arena, B, sizeof(double));
     int64_t *ranked = s24i_arena_take(run->arena, n, sizeof *ranked);
     int64_t *order = s24i_arena_take(run->arena, n, sizeof *order);
     int64_t *blocks = s24i_arena_take(run->arena, n, sizeof *blocks);

@@ -73,7 +73,7 @@ static void load(const descent *d, tile_state *t)
     for (int64_t i = 0; i < t->rows; i++)
         for (int64_t j = 0; j < n; j++) {
             int64_t at = (t->first + i) * n + j, group = group_at(d, t, i, j), k = i * n + j;
-            float step = d->grid->scale[group] * d->p->scale[j];
+            float step = (float)(d->grid->scale[group] * d->p->scale[j]);
             t->code[k] = d->codes[at];
             bool coded = d->mask[at] && !is_outlier(d, at);
             t->step[k] = coded ? step : 0;
@@ -99,7 +99,7 @@ static void find_gradient(const descent *d, const tile_state *t)
     decode(d, t);
     for (int64_t k = 0; k < t->rows * n; k++) {
         if (is_outlier(d, t->first * n + k))
-            t->v[k] = d->grid->value[t->first * n + k] * d->p->scale[k % n];
+            t->v[k] = (float)(d->grid->value[t->first * n + k] * d->p->scale[k % n]);
         t->v[k] = w[k] - t->v[k];
     }
     s24i_sgemm(false, false, t->rows, n, n, 1, t->v, n, d->p->s, n, 0, t->g, n);
@@ -114,9 +114,9 @@ static void descend_outliers(const descent *d, const tile_state *t, int64_t i)
         if (!is_outlier(d, at + j) || d->p->dead[j])
             continue;
         float before = value[j];
-        value[j] += g[j] / d->p->scale[j];
+        value[j] += (float)(g[j] / d->p->scale[j]);
         d->device->kernels->subtract_scaled(g, d->p->s + j * n,
-                                            (value[j] - before) * d->p->scale[j], n);
+                                            (float)((value[j] - before) * d->p->scale[j]), n);
     }
 }
 
@@ -158,7 +158,7 @@ static int32_t descend_jointly(const descent *d, const tile_state *t, int64_t i)
     row.mask = d->mask + (t->first + i) * n;
     for (int64_t j = 0; j < n; j++) {
         int64_t at = group_at(d, t, i, j);
-        t->row_step[j] = d->grid->scale[at] * d->p->scale[j];
+        t->row_step[j] = (float)(d->grid->scale[at] * d->p->scale[j]);
         t->row_inverse[j] = 1 / t->row_step[j];
         t->row_zero[j] = s24i_grid_zero(d->grid, at);
     }
@@ -204,7 +204,7 @@ static void refit_row(const descent *d, const tile_state *t, int64_t i, int64_t 
     }
     for (int64_t j = first; j < end; j++) {
         float *step = &t->step[i * n + j];
-        *step = *step != 0 ? *scale * d->p->scale[j] : 0;
+        *step = *step != 0 ? (float)(*scale * d->p->scale[j]) : 0;
         t->inverse[i * n + j] = *step != 0 ? 1 / *step : 0;
         v[j] *= (float)delta;
     }

@@ -1,12 +1,23 @@
 #include "steps.h"
 #include <math.h>
 
+/* What the unit depends on. */
+static void set_reach(const s24i_layer *layer, const float *w, s24i_prepared *out)
+{
+    out->largest = s24i_largest(w, layer->rows * layer->cols);
+    for (int64_t i = 0; layer->cross && layer->blend > 0 && i < layer->rows; i++)
+        out->wanted =
+            fmax(out->wanted, sqrt(layer->cross->norm2[0][i] + layer->cross->norm2[1][i]));
+}
+
 s24_status s24i_cpu_prepare(const s24i_run *run, const s24i_layer *layer, s24i_damping damping,
                             float *w, s24i_prepared *out)
 {
     s24_status status = S24_OK;
     double heldout = NAN;
     s24i_prepared_take(run, layer->cols, out);
+    if (!s24i_counting(run))
+        set_reach(layer, w, out);
     if (!layer->gram) {
         if (!s24i_counting(run))
             s24i_prepare_identity(out);

@@ -63,7 +63,7 @@ static void load(const relaxation *x, tile_state *t)
             t->kept[k] = r < t->rows && x->mask[row * n + j];
             t->v[k] = t->kept[k] ? t->e[k] : 0;
             if (!x->from_w && t->kept[k])
-                t->v[k] = x->p->scale[j] * s24i_grid_value(x->grid, x->codes, row, j);
+                t->v[k] = (float)(x->p->scale[j] * s24i_grid_value(x->grid, x->codes, row, j));
             t->e[k] -= t->v[k];
         }
 }
@@ -111,7 +111,7 @@ static void relax_tile(void *arg, int64_t tile, int32_t worker)
             int64_t at = (t.first + r) * n + j, k = j * LANES + r;
             x->codes[at] = t.codes[k];
             if (s24i_is_outlier(x->grid, at))
-                x->grid->value[at] = t.v[k] / x->p->scale[j];
+                x->grid->value[at] = (float)(t.v[k] / x->p->scale[j]);
         }
     s24i_watch_step(x->watch, t.rows, NAN, NAN);
 }

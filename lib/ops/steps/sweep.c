@@ -109,7 +109,7 @@ static void finish_codes(const sweep *s, const tile_state *t)
             s->codes[at] = t->codes[k];
             s->mask[at] = t->kept[k];
             if (s24i_is_outlier(s->grid, at))
-                s->grid->value[at] = (t->w[k] - t->d[k]) / s->p->scale[j];
+                s->grid->value[at] = (float)((t->w[k] - t->d[k]) / s->p->scale[j]);
         }
 }
 
