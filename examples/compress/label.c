@@ -19,16 +19,16 @@ static const struct {
 enum { TYPES = 32 };
 
 typedef struct census {
-    const char *type[TYPES];
+    char type[TYPES][16]; /* copies: the files that name them come and go */
     int64_t elements[TYPES];
 } census;
 
 static void count(census *c, const char *type, int64_t elements)
 {
     int i = 0;
-    while (i < TYPES - 1 && c->type[i] && strcmp(c->type[i], type))
+    while (i < TYPES - 1 && *c->type[i] && strcmp(c->type[i], type))
         i++;
-    c->type[i] = type;
+    snprintf(c->type[i], sizeof c->type[i], "%s", type);
     c->elements[i] += elements;
 }
 
@@ -37,7 +37,7 @@ static void take_most(const census *c, char name[16])
     int most = 0;
     for (int i = 1; i < TYPES; i++)
         most = c->elements[i] > c->elements[most] ? i : most;
-    snprintf(name, 16, "%s", c->type[most] ? c->type[most] : "");
+    memcpy(name, c->type[most], sizeof c->type[most]);
 }
 
 bool label_types(label *l, const s24_file *source, label_types_fn types, void *from)

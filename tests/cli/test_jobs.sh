@@ -218,19 +218,34 @@ test_memory()
     enough=$(sed -n 's/.*limit: \([0-9]*\) MiB are needed.*/\1/p' "$tmp/err")
     compress tiny limited --constraints 2:4 --memory-limit "${enough}Mi" --eval "$rows" --json
     check 'memory: it does' succeeded
-    check 'memory: resident' is "$(number peak_bytes | tail -n 1)" "<= $enough * 1048576 + 300000"
+    grep -q __asan_init "$cli" || # which holds much memory of its own
+        check 'memory: resident' is "$(number peak_bytes | tail -n 1)" "<= $enough * 1048576 + 300000"
     check 'memory: same bytes' [ "$(number perplexity_after)" = "$after" ]
 }
 
 # ---- What is written ----
+
+hex()
+{
+    od -An -v -tx1 | tr -d ' \n'
+}
+
+# The key, its type (u32) and its value as they lie in the file.
+has_file_type() # FILE BYTE
+{
+    hex <"$1" | grep -q "$(printf general.file_type | hex)04000000${2}000000"
+}
 
 test_types()
 {
     "$make_tiny" llama-gguf "$tmp/model-q8_0.gguf" "$tmp/tokens.safetensors" Q8_0
     compress model-q8_0.gguf blocks8 --constraints 2:4
     check 'GGUF: the name tells the type' [ -e "$tmp/blocks8/model-f16.gguf" ]
-    check 'GGUF: the file tells the type' grep -q 'general.file_type' "$tmp/blocks8/model-f16.gguf"
+    check 'GGUF: the file tells the type, mostly F16' has_file_type "$tmp/blocks8/model-f16.gguf" 01
     check 'GGUF: blocks become F16' [ "$(types "$tmp/blocks8/model-f16.gguf" blk.1.ffn_up.weight)" = F16 ]
+    compress blocks8 again --constraints 2:4 --store bf16
+    check 'GGUF: the folder is taken again' succeeded
+    check 'GGUF: and named anew' has_file_type "$tmp/again/model-bf16.gguf" 20
     compress tiny mixed --constraints 2:4 --store bf16 --skip 'model.layers.1.*'
     check '--store: config.json' grep -q '"torch_dtype": *"bfloat16"' "$tmp/mixed/config.json"
     compress mixed kept --constraints 2:4
