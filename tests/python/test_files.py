@@ -61,7 +61,10 @@ class Files(Case):
             file.put("a", a, "Q8_0")
             file.set_meta("general.name", "one")
         with sparse24.File(self.path) as source, sparse24.File.create(self.path + "2", "gguf") as file:
+            file.check_copy(source)
             file.copy_meta(source)
+            source.check_source()
+            self.assertEqual(len(source.stored("a")), 4 * 2 * 34)
             file.set_meta("general.name", "two")
             file.put_stored(source, "a")
             self.fails(sparse24.E_DTYPE, "", lambda: source["a"])
