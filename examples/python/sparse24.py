@@ -86,17 +86,16 @@ status s24_result_str(result*, text, text*); text s24_result_name(result*, int32
 status s24_pack(ctx*, mat*, mat*, text, packed**); status s24_pack_result(ctx*, result*, text, packed**);
 status s24_pack_codes(ctx*, text, mat*, mat*, mat*, text, packed**); status s24_packed_part(packed*, int32, text*, void**, size*);
 status s24_packed_matrix(packed*, text, mat*); status s24_packed_shape(packed*, text, int64*, int32*);
- status s24_packed_info(packed*, text*, int64*, int64*, int32*);
+status s24_packed_info(packed*, text*, int64*, int64*, int32*);
 status s24_packed_wrap(ctx*, text, int64, int64, int32, void*, size*, int32, packed**); status s24_unpack(packed*, mat*);
 status s24_packed_multiply(packed*, mat*, mat*); void s24_packed_destroy(packed*); status s24_prox24(ctx*, mat*, double, mat*);
 status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);
 status s24_project_nm(ctx*, mat*, int32, int32, mat*); status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*);
 text s24_file_name(file*, int64); status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*);
-status s24_file_read(file*, text, mat*); text s24_file_meta(file*, text); text s24_file_meta_key(file*, int64);
-status s24_file_create(ctx*, text, text, file**); status s24_file_put(file*, text, mat*, int64*, int32, text);
-status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*); status s24_file_set_meta(file*, text, text);
-status s24_file_bytes(file*, text, void**, size*);
-status s24_file_check_copy(file*, file*); status s24_file_check_source(file*); status s24_file_commit(file*); void s24_file_destroy(file*)
+status s24_file_bytes(file*, text, void**, size*); status s24_file_read(file*, text, mat*); text s24_file_meta(file*, text);
+text s24_file_meta_key(file*, int64); status s24_file_check_source(file*); status s24_file_create(ctx*, text, text, file**);
+status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*);
+status s24_file_check_copy(file*, file*); status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 # end
 
@@ -1102,6 +1101,16 @@ class File(_Named):
         _call("s24_file_read", self, name, _matrix(out, "out", write=True))
         return out
 
+    def stored(self, name: str) -> bytes:
+        """A copy of a tensor's bytes as they are stored, whatever its type."""
+        data, size = ctypes.c_void_p(), ctypes.c_size_t()
+        _call("s24_file_bytes", self, name, ctypes.byref(data), ctypes.byref(size))
+        return ctypes.string_at(data, size.value) if size.value else b""
+
+    def check_source(self) -> None:
+        """Fail if what was read has been changed since it was opened."""
+        _call("s24_file_check_source", self)
+
     @property
     def meta(self) -> dict[str, str]:
         """All metadata."""
@@ -1123,8 +1132,12 @@ class File(_Named):
         """Take over all metadata of an open file of the same format."""
         _call("s24_file_copy_meta", self, source)
 
-    def set_meta(self, key: str, value: str) -> None:
-        """Set one key."""
+    def check_copy(self, source: File) -> None:
+        """Fail if not all of an open file could be carried over, before any work."""
+        _call("s24_file_check_copy", self, source)
+
+    def set_meta(self, key: str, value: str | None) -> None:
+        """Set one key; None removes it."""
         _call("s24_file_set_meta", self, key, value)
 
     def commit(self) -> None:

@@ -163,6 +163,9 @@ class Solves(Case):
         lib.s24_packed_destroy(again)
         self.assertEqual(lib.s24_packed_matrix(packed, "meta", ctypes.byref(view)), 0)
         self.assertEqual((view.rows, view.cols, view.dtype), (rows, -(-cols // 8), sparse24.U8))
+        shape, rank = (ctypes.c_int64 * 8)(), ctypes.c_int32()
+        self.assertEqual(lib.s24_packed_shape(packed, "meta", shape, ctypes.byref(rank)), 0)
+        self.assertEqual((rank.value, *shape[:2]), (2, view.rows, view.cols))
         parts, sizes, name = (ctypes.c_void_p * 2)(), (ctypes.c_size_t * 2)(), ctypes.c_char_p()
         for index in range(2):
             data, size = ctypes.c_void_p(), ctypes.c_size_t()
