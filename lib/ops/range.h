@@ -13,12 +13,20 @@ static inline float s24i_drop_tiny(float x, float tiny)
     return fabsf(x) < tiny ? 0 : x;
 }
 
+/* Of the power of two at or below x > 0. */
+static inline int s24i_exponent(double x)
+{
+    int exponent;
+    frexp(x, &exponent);
+    return exponent - 1;
+}
+
 /* The power of two that brings x > 0 to [1, 2), and 1 where x is not far from there: products of what is multiplied with it stay in the
  * range of single precision, and nothing else changes. */
 static inline double s24i_unit_for(double x)
 {
     bool usual = !(x > 0x1p-1000 && x < 0x1p1000) || (x > 0x1p-20 && x < 0x1p40);
-    return usual ? 1 : ldexp(1, -ilogb(x));
+    return usual ? 1 : ldexp(1, -s24i_exponent(x));
 }
 
 /* The largest |x| (mat.c). */
