@@ -1,4 +1,5 @@
 #include "api.h"
+#include "ops/prox.h"
 #include <math.h>
 
 /* ---- Checks ---- */

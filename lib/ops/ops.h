@@ -14,7 +14,7 @@
 #include "base/parallel.h"
 #include "base/watch.h"
 #include "kernels/kernels.h"
-#include <math.h>
+#include "range.h"
 
 #define S24I_BLOCK 128 /* columns of one block of the sweep and of the factorisation */
 
@@ -45,22 +45,6 @@ static inline double s24i_product_flops(int64_t rows, int64_t dim)
 static inline bool s24i_counting(const s24i_arena *arena)
 {
     return arena->base == NULL;
-}
-
-#define S24I_TINY_WEIGHT 0x1p-100f /* beside weights near 1 */
-#define S24I_TINY_ENTRY 0x1p-62f   /* of S or R, beside a diagonal near 1 */
-/* 0 for what is nothing beside other numbers, before it costs the time of denormals or makes some. */
-static inline float s24i_drop_tiny(float x, float tiny)
-{
-    return fabsf(x) < tiny ? 0 : x;
-}
-
-/* The power of two that brings x > 0 to [1, 2), and 1 where x is not far from there: products of what is multiplied with it stay in the
- * range of single precision, and nothing else changes. */
-static inline double s24i_unit_for(double x)
-{
-    bool usual = !(x > 0x1p-1000 && x < 0x1p1000) || (x > 0x1p-20 && x < 0x1p40);
-    return usual ? 1 : ldexp(1, -ilogb(x));
 }
 
 /* ---- BLAS (blas.c) ---- */
@@ -118,10 +102,6 @@ const float *s24i_mat_row(const s24_mat *mat, int64_t row);
 /* The reverse, rounding to nearest even. */
 void s24i_mat_store(const s24i_kernels *kernels, const float *in, const s24_mat *mat, int64_t row,
                     int64_t count);
-/* The largest |x|. */
-float s24i_largest(const float *x, int64_t count);
-/* x *= unit, a power of two. */
-void s24i_multiply_by(float *x, double unit, int64_t count);
 /* The whole view as contiguous f32, on all threads; S24_E_NONFINITE names the first place as `what`. */
 s24_status s24i_mat_read(const s24i_ops *ops, const s24_mat *mat, const char *what, float *out);
 /* Is it a finite number of that float type, once it is rounded? */
@@ -349,25 +329,6 @@ s24_status s24i_check_codes(const s24i_ops *ops, const s24i_grid_form *form, con
 s24_status s24i_check_levels(const s24i_grid_form *form, const double *v, int64_t cols,
                              double error, double least, bool sparse, int64_t row,
                              const char *name);
-
-/* ---- Shrinking towards n:m (prox.c) ---- */
-
-enum { S24I_PROX_PLAIN, S24I_PROX_RELATIVE, S24I_PROX_FIRM };
-
-typedef struct s24i_prox {
-    int32_t
-        kind; /* PLAIN and RELATIVE: n is 1 or 2. RELATIVE: lambda is divided by each group's largest magnitude (1:m always) */
-    int32_t n, m;    /* groups of m along the columns, a multiple of m */
-    double strength; /* lambda >= 0, also infinity; of FIRM 0 .. 1 */
-} s24i_prox;
-
-/* w = the operator of docs/operators.md on z; same shape, both S24_F32 or both S24_F64; may be the same matrix. S24_E_NONFINITE names the
- * first place of z and leaves w untouched. */
-s24_status s24i_prox_apply(const s24i_ops *ops, const s24i_prox *prox, const s24_mat *z,
-                           const s24_mat *w);
-/* mask (bytes) = 1 on the n largest magnitudes of each m, ties to the lower index; f64 is compared in double. As above. */
-s24_status s24i_project_nm(const s24i_ops *ops, int32_t n, int32_t m, const s24_mat *z,
-                           const s24_mat *mask);
 
 /* The kernel for n of m over flat groups: the fast path of 2:4, or any. */
 static inline void s24i_select_nm(const s24i_kernels *kernels, const float *w, const float *norm,

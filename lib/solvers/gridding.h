@@ -146,7 +146,7 @@ static inline s24_status s24i_gridding_fit(s24i_job *job, const s24i_prepared *p
         if (w != job->v)
             memcpy(job->v, w, (size_t)(rows * n) * sizeof(float));
         s24i_prepared near = *prepared;
-        g->grid.shift = -ilogb(prepared->plain);
+        g->grid.shift = -s24i_exponent(prepared->plain);
         near.unit *= near.plain;
         status = s24i_unscale(job->ops, &near, job->v, rows);
     }

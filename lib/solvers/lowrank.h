@@ -38,7 +38,7 @@ static inline void s24i_balance(const s24i_kernels *kernels, const s24i_prepared
 {
     int64_t n = prepared->dim;
     double plain = prepared->plain * prepared->unit; /* inverse / plain is near 1 */
-    int shift = ilogb(prepared->plain);
+    int shift = s24i_exponent(prepared->plain);
     for (int64_t k = 0; k < low->rank; k++) {
         for (int64_t j = 0; j < n; j++)
             v[k * n + j] = (float)(low->c[k * n + j] * (prepared->inverse[j] / plain));

@@ -32,7 +32,7 @@ static s24_status solve(s24i_job *job, const void *values)
     }
     if (!status && !s24i_counting(job->arena)) {
         double unit = s24i_unit_for(s24i_largest(job->w, layer->rows * n));
-        g.grid.shift = ilogb(unit);
+        g.grid.shift = s24i_exponent(unit);
         s24i_multiply_by(job->w, unit, layer->rows * n);
         for (int64_t i = 0; i < layer->rows * n; i++)
             job->w[i] = s24i_drop_tiny(job->w[i], S24I_TINY_WEIGHT);
