@@ -36,7 +36,9 @@ typedef struct s24i_arena {
     char *base;
     size_t size, used, peak;
     bool exceeded; /* a take() did not fit: a bug in a layout function */
-    double flops;  /* of the operations that worked in it, two for each multiplication */
+    struct s24i_watch *
+        watch; /* operations that take long end early when this one is cancelled; NULL: they do not */
+    double flops; /* of the operations that worked in it, two for each multiplication */
 } s24i_arena;
 
 void *s24i_arena_take(s24i_arena *arena, size_t count, size_t element_size);

@@ -52,7 +52,10 @@ s24_status s24i_admm_penalty(const s24i_ops *ops, s24i_arena *arena, s24i_admm *
 {
     a->dual *= a->rho / rho; /* the unscaled dual rho U stays */
     a->rho = rho;
-    return s24i_shifted_inverse(ops, arena, a->p, rho, a->f);
+    arena->watch = a->watch;
+    s24_status status = s24i_shifted_inverse(ops, arena, a->p, rho, a->f);
+    arena->watch = NULL;
+    return status == S24_E_CANCELLED ? S24_OK : status; /* no iteration will look at f */
 }
 
 s24_status s24i_admm_start(const s24i_ops *ops, s24i_admm *a, const float *from)
@@ -113,7 +116,7 @@ static s24_status iterate_layer(const s24i_ops *ops, s24i_arena *arena, s24i_adm
 {
     int64_t size = a->rows * a->p->dim, keep = size - s24i_zeros(a->pattern->sparsity, size);
     s24_status status = S24_OK;
-    for (int32_t step = 0; step < a->steps && !status; step++) {
+    for (int32_t step = 0; step < a->steps && !status && !s24i_watch_stopped(a->watch); step++) {
         status = s24i_parallel(ops->threads, layer_tile, a, (a->rows + a->tile - 1) / a->tile);
         if (!status)
             status = s24i_select_largest(ops, arena, a->z, size, keep, a->mask);

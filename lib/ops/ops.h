@@ -532,7 +532,7 @@ s24_status s24i_penalty_unit(const s24i_ops *ops, s24i_arena *arena, const s24i_
 void s24i_admm_take(const s24i_ops *ops, s24i_arena *arena, s24i_admm *admm);
 /* Start from `from` (rows x dim) on the mask, dual 0. */
 s24_status s24i_admm_start(const s24i_ops *ops, s24i_admm *admm, const float *from);
-/* Set rho: one factorisation and inverse. The unscaled dual stays as it is. */
+/* Set rho: one factorisation and inverse. The unscaled dual stays as it is. Ends early when cancelled, after which no iteration works. */
 s24_status s24i_admm_penalty(const s24i_ops *ops, s24i_arena *arena, s24i_admm *admm, double rho);
 /* `steps` iterations; rows are independent unless the pattern is a sparsity over the layer. Stops early with the watch. */
 s24_status s24i_admm_iterate(const s24i_ops *ops, s24i_arena *arena, s24i_admm *admm,

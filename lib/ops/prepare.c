@@ -248,6 +248,7 @@ s24_status s24i_prepare(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watc
     take_prepared(arena, layer->cols, out);
     if (!s24i_counting(arena))
         set_reach(layer, w, out);
+    arena->watch = layer->gram ? watch : NULL; /* nothing is feasible yet */
     if (!layer->gram) {
         if (!s24i_counting(arena))
             prepare_identity(out);
@@ -264,6 +265,7 @@ s24_status s24i_prepare(const s24i_ops *ops, s24i_arena *arena, s24i_watch *watc
     out->heldout = heldout;
     if (!status)
         status = s24i_prepare_aim(ops, arena, layer, S24I_BOTH, out, w, NULL, layer->rows);
+    arena->watch = NULL;
     return status;
 }
 

@@ -182,6 +182,16 @@ static void enter_block(run *r, int64_t first)
     r->v = job->v + place;
 }
 
+/* When cancelled there is a point to go on with, and no iteration that would look at the unit. */
+static s24_status penalty_unit(run *r, double *unit)
+{
+    s24i_arena *arena = r->job->arena;
+    arena->watch = r->job->watch;
+    s24_status status = s24i_penalty_unit(r->job->ops, arena, r->p, unit);
+    arena->watch = NULL;
+    return status == S24_E_CANCELLED ? S24_OK : status;
+}
+
 /* Block after block; one that the watch forbids to begin keeps SparseGPT's point. */
 static s24_status geometric_blocks(run *r)
 {
@@ -190,7 +200,7 @@ static s24_status geometric_blocks(run *r)
     double unit = 1;
     s24_status status = first_point(r);
     if (!status)
-        status = s24i_penalty_unit(job->ops, job->arena, r->p, &unit);
+        status = penalty_unit(r, &unit);
     for (int64_t first = 0; first < rows && !status; first += r->block) {
         if (first > 0 && s24i_watch_stopped(job->watch))
             break;
