@@ -1101,15 +1101,21 @@ class File(_Named):
         _call("s24_file_read", self, name, _matrix(out, "out", write=True))
         return out
 
-    def stored(self, name: str) -> bytes:
-        """A copy of a tensor's bytes as they are stored, whatever its type."""
-        data, size = ctypes.c_void_p(), ctypes.c_size_t()
+    def stored(self, name: str) -> memoryview:
+        """The bytes of a tensor as they are stored, whatever its type, read-only."""
+        data, size, own = ctypes.c_void_p(), ctypes.c_size_t(), self.own()
         _call("s24_file_bytes", self, name, ctypes.byref(data), ctypes.byref(size))
-        return ctypes.string_at(data, size.value) if size.value else b""
+        raw = (ctypes.c_uint8 * size.value).from_address(data.value or 0) if size.value else (ctypes.c_uint8 * 0)()
+        raw.own = own
+        return memoryview(raw).toreadonly()
 
     def check_source(self) -> None:
-        """Fail if what was read has been changed since it was opened."""
+        """Fail if a file that was read has changed since it was opened."""
         _call("s24_file_check_source", self)
+
+    def check_copy(self, source: File) -> None:
+        """Fail if not all of an open file could be carried over into this new one."""
+        _call("s24_file_check_copy", self, source)
 
     @property
     def meta(self) -> dict[str, str]:

@@ -63,6 +63,8 @@ class Files(Case):
         with sparse24.File(self.path) as source, sparse24.File.create(self.path + "2", "gguf") as file:
             file.check_copy(source)
             file.copy_meta(source)
+            source.check_source()
+            self.assertEqual(len(source.stored("a")), 4 * 2 * 34)
             file.set_meta("general.name", "two")
             file.set_meta("gone", "x")
             file.set_meta("gone", None)

@@ -165,7 +165,7 @@ class Solves(Case):
         self.assertEqual((view.rows, view.cols, view.dtype), (rows, -(-cols // 8), sparse24.U8))
         shape, rank = (ctypes.c_int64 * 8)(), ctypes.c_int32()
         self.assertEqual(lib.s24_packed_shape(packed, "meta", shape, ctypes.byref(rank)), 0)
-        self.assertEqual((rank.value, *shape[:2]), (2, view.rows, view.cols))
+        self.assertEqual((rank.value, *shape[:2]), (2, rows, -(-cols // 8)))
         parts, sizes, name = (ctypes.c_void_p * 2)(), (ctypes.c_size_t * 2)(), ctypes.c_char_p()
         for index in range(2):
             data, size = ctypes.c_void_p(), ctypes.c_size_t()
