@@ -1138,10 +1138,6 @@ class File(_Named):
         """Take over all metadata of an open file of the same format."""
         _call("s24_file_copy_meta", self, source)
 
-    def check_copy(self, source: File) -> None:
-        """Fail if not all of an open file could be carried over, before any work."""
-        _call("s24_file_check_copy", self, source)
-
     def set_meta(self, key: str, value: str | None) -> None:
         """Set one key; None removes it."""
         _call("s24_file_set_meta", self, key, value)
