@@ -139,7 +139,8 @@ static double mebibytes(uint64_t bytes)
 
 bool job_limit_memory(job *j)
 {
-    enum { PRODUCT = 16 << 20 }; /* the library's scratch of a forward pass */
+    /* The library's scratch of a forward pass; what product_rate() multiplies. */
+    enum { PRODUCT = 16 << 20, RATE = 12 << 20 };
     uint64_t limit = (uint64_t)j->a->memory_limit, library, own, base, measuring;
     if (!check_matrices(j, &library))
         return false;
@@ -147,7 +148,8 @@ bool job_limit_memory(job *j)
         return true;
     base = memory_base(j->settings.ctx);
     own = base + walk_needs(j);
-    measuring = j->a->eval.count ? base + PRODUCT + evaluation_needs(j) : 0;
+    measuring = base + PRODUCT + (j->a->eval.count ? evaluation_needs(j) : 0);
+    measuring = measuring > base + PRODUCT + RATE ? measuring : base + PRODUCT + RATE;
     library = library > PRODUCT ? library : PRODUCT;
     uint64_t all = own + library > measuring ? own + library : measuring;
     if (all > limit)

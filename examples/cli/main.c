@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const command commands[] = {
@@ -136,9 +137,27 @@ static int open_standard_streams(void)
     return DONE;
 }
 
+/* docs/embedding.md; more than what is allowed now can often be had. */
+static int check_stack(void)
+{
+    const rlim_t least = 256 << 10;
+    struct rlimit stack;
+
+    if (getrlimit(RLIMIT_STACK, &stack) || stack.rlim_cur >= least)
+        return DONE;
+    stack.rlim_cur = least;
+    if (stack.rlim_max >= least && !setrlimit(RLIMIT_STACK, &stack))
+        return DONE;
+    fail("the stack may hold %llu KiB, but at least 256 are needed (ulimit -s)",
+         (unsigned long long)stack.rlim_max >> 10);
+    return FAILED;
+}
+
 int main(int argc, char **argv)
 {
     int status = open_standard_streams();
+    if (!status)
+        status = check_stack();
     if (status)
         return status;
     if (argc < 2) {

@@ -748,16 +748,20 @@ def check_batches(batches: list) -> None:
 
 @contextlib.contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Without dropout, caches, gradients, or kernels that multiply by several layers at once."""
+    """Without dropout, caches, gradients, and kernels in which no product can be seen."""
     training = [module for module in model.modules() if module.training]
     fast = torch.backends.mha.get_fastpath_enabled()
     config = getattr(model, "config", None)
     cache = getattr(config, "use_cache", None)
+    experts = getattr(config, "_experts_implementation", None) or "eager"
+    hidden = experts not in ("eager", "grouped_mm")
     try:
         model.eval()
         torch.backends.mha.set_fastpath_enabled(False)
         if cache:
             config.use_cache = False
+        if hidden:
+            model.set_experts_implementation("eager")
         with torch.no_grad():
             yield
     finally:
@@ -766,6 +770,8 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
         if cache:
             config.use_cache = cache
+        if hidden:
+            model.set_experts_implementation(experts)
 
 
 def tell(notes: dict[str, list[str]]) -> None:
@@ -789,10 +795,14 @@ def compress_model(model: torch.nn.Module, batches: Iterable, constraints: str =
     weights as stored. report(record) is called for each as it is done, "layer" of "layers". What
     stays dense, or saw too little, is named by warnings."""
     batches, skip = list(batches), tuple(skip)
+    if not 0 <= correct <= 1:
+        raise ValueError(f"correct is a share, 0 to 1, not {correct}")
     check_model(model)
     check_batches(batches)
     given = ",".join(f"{name}={value}" for name, value in options.items())
     work = Work(constraints, solver, correct, given)
+    if solver:
+        sparse24.Solver(solver)  # a wrong name is told before all else
     with evaluating(model):
         survey = Survey(model, batches)
         layers = {block: [layer for layer in block.layers if not any(
@@ -839,6 +849,8 @@ def read_batches(tokenizer: Any, path: str, rows: int, length: int) -> list[torc
     """The first rows * length tokens of a text."""
     text = pathlib.Path(path).read_text(encoding="utf-8")
     tokens = tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids[0]
+    if rows < 1 or length < 1:
+        raise ValueError(f"{rows} sequences of {length} tokens: both must be at least 1")
     rows = min(rows, len(tokens) // length)
     if rows == 0:
         raise ValueError(f"{path} has {len(tokens)} tokens, but one sequence has {length}")
@@ -875,9 +887,8 @@ def main() -> None:
     parser.add_argument("--text", required=True, help="calibration text")
     parser.add_argument("--out", required=True, help="folder for the compressed model; a new one")
     parser.add_argument("--constraints", default="2:4")
-    parser.add_argument(
-        "--solver", default="", help="default: alps, for grids quantease, for ranks hassle; or " +
-        ", ".join(sparse24.solvers()))
+    parser.add_argument("--solver", default="",
+                        help="default: alps, for grids quantease, for ranks hassle")
     parser.add_argument("--options", default="", help="of the solver: preset=fast,damp=0.1")
     parser.add_argument("--correct", type=float, default=0.5,
                         help="share of the dense model's outputs in the target (default 0.5)")
@@ -888,16 +899,28 @@ def main() -> None:
     arguments = parser.parse_args()
     if pathlib.Path(arguments.out).exists():
         parser.error(f"--out {arguments.out} exists: name a new folder")
+    pairs = [pair.partition("=")[::2] for pair in filter(None, arguments.options.split(","))]
+    if not all(value for _, value in pairs):
+        parser.error(f"--options {arguments.options}: name=value is wanted, commas between")
+    try:
+        run(arguments, dict(pairs))
+    except (ValueError, OSError, sparse24.Sparse24Error) as error:
+        sys.exit(f"prune_torch: {error}")
 
+
+def run(arguments: argparse.Namespace, options: dict[str, str]) -> None:
+    """From folder to folder."""
     import transformers
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.model)
     model = transformers.AutoModelForCausalLM.from_pretrained(arguments.model, torch_dtype="auto")
+    context = getattr(model.config, "max_position_embeddings", None) or arguments.length
+    if arguments.length > context:
+        raise ValueError(f"--length {arguments.length}: the model's context is {context}")
     batches = read_batches(tokenizer, arguments.text, arguments.sequences, arguments.length)
-    options = dict(pair.split("=", 1) for pair in filter(None, arguments.options.split(",")))
+    skip = list(filter(None, arguments.skip.split(",")))
     records = compress_model(model, batches, arguments.constraints, arguments.solver,
-                             arguments.correct, list(filter(None, arguments.skip.split(","))),
-                             progress(), **options)
+                             arguments.correct, skip, progress(), **options)
     model.save_pretrained(arguments.out)
     tokenizer.save_pretrained(arguments.out)
     loss = sum(record["relative_loss"] for record in records) / len(records)

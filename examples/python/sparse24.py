@@ -1138,8 +1138,8 @@ class File(_Named):
         """Take over all metadata of an open file of the same format."""
         _call("s24_file_copy_meta", self, source)
 
-    def set_meta(self, key: str, value: str) -> None:
-        """Set one key."""
+    def set_meta(self, key: str, value: str | None) -> None:
+        """Set one key; None removes it."""
         _call("s24_file_set_meta", self, key, value)
 
     def commit(self) -> None:

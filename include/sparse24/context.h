@@ -29,7 +29,8 @@ S24_API s24_status s24_ctx_set_str(s24_ctx *ctx, const char *option, const char 
 S24_API s24_status s24_ctx_get_int(const s24_ctx *ctx, const char *option, int64_t *value);
 S24_API s24_status s24_ctx_get_str(const s24_ctx *ctx, const char *option, const char **value);
 
-/** Let the host's thread pool run our loops, 1 <= max_workers <= 1024; NULL restores the built-in pool. */
+/** Let the host's thread pool run our loops, 1 <= max_workers <= 1024; NULL restores the built-in pool. S24_E_MEMORY: no address space
+ *  for the buffers that OpenBLAS wants for each worker (docs/memory.md); so may every call that works. */
 S24_API s24_status s24_ctx_set_parallel(s24_ctx *ctx, s24_parallel_fn fn, void *user,
                                         int32_t max_workers);
 /** Run task(arg, i, worker) for every i in [0, count) on the context's threads (worker < "threads"); BLAS is held as in our own calls.

@@ -33,7 +33,7 @@ enum {
     S24_E_SHAPE = -4,     /**< dimensions or strides do not fit */
     S24_E_DTYPE = -5,     /**< element type not accepted here */
     S24_E_NONFINITE = -6, /**< NaN, infinity or a number beyond the range of a type in the input */
-    S24_E_NUMERIC = -7,   /**< no factorisation even with the largest damping; nothing but zeros; a loss beyond double */
+    S24_E_NUMERIC = -7,   /**< no factorisation even with the largest damping, no finite loss */
     S24_E_STATE = -8,     /**< call out of order, or while another call forbids it */
     S24_E_CANCELLED = -9, /**< stopped by the progress callback or by s24_solver_cancel() */
     S24_E_UNSUPPORTED = -10, /**< not in this build, on this processor, or by this solver */

@@ -1,4 +1,5 @@
 #include "api.h"
+#include "ops/sets/prox.h"
 #include <math.h>
 
 /* ---- Checks ---- */

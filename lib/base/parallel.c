@@ -124,7 +124,7 @@ static void dismiss(s24i_threads *threads, int32_t helpers)
         threads->part(helpers);
 }
 
-/* Its stack has the size that docs/embedding.md asks of callers too: the default may be anything. */
+/* With a stack of our choice: the default may be anything (ulimit -s). */
 static bool start_helper(helper *h)
 {
     pthread_attr_t how;

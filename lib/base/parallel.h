@@ -7,8 +7,8 @@
 
 typedef struct s24i_pool s24i_pool;
 
-/* The stack of our threads, and what docs/embedding.md asks of a thread that calls us. */
-#define S24I_STACK (256 * 1024)
+/* The stack of our threads: of bytes that are touched a quarter at most (docs/embedding.md), more when sanitized. */
+#define S24I_STACK (1 << 20)
 
 typedef struct s24i_threads {
     s24i_memory *memory;

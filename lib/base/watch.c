@@ -50,3 +50,9 @@ bool s24i_watch_stopped(s24i_watch *watch)
         atomic_store(&watch->stop, S24I_STOP_TIME);
     return atomic_load(&watch->stop) != 0;
 }
+
+bool s24i_watch_cancelled(const s24i_watch *watch)
+{
+    return atomic_load(&watch->stop) == S24I_STOP_CANCELLED ||
+           (watch->cancel && atomic_load(watch->cancel));
+}

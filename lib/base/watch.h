@@ -27,5 +27,7 @@ void s24i_watch_phase(s24i_watch *watch, const char *phase, int64_t total);
 bool s24i_watch_step(s24i_watch *watch, int64_t steps, double objective, double residual);
 /* True when the work should stop; asks the clock and the cancel flag, not the callback. */
 bool s24i_watch_stopped(s24i_watch *watch);
+/* True when nothing is wanted any more, not even what can be had in no time; asks the flag alone. */
+bool s24i_watch_cancelled(const s24i_watch *watch);
 
 #endif

@@ -2,7 +2,7 @@
 #include "base/error.h"
 #include "base/sort.h"
 #include "gguf.h"
-#include "list.h"
+#include "names.h"
 #include "os.h"
 #include "sniff.h"
 #include <string.h>
@@ -22,6 +22,9 @@ typedef struct model_folder {
     const void **items; /* s24i_json: the index's entries, by shard, then name */
     s24i_list shards;   /* s24i_reader * */
     s24i_list meta;     /* meta_item */
+    s24i_names keys;    /* of them */
+    int64_t key_count;
+    const void **by_key; /* meta_item, once all are there */
 } model_folder;
 
 /* ---- Files of the folder. ---- */
@@ -242,16 +245,18 @@ static s24_status gather_tensors(model_folder *f)
 
 /* ---- Metadata. ---- */
 
+static const char *item_key(const void *sorted, int64_t index)
+{
+    return ((const meta_item *)((const void *const *)sorted)[index])->key;
+}
+
 static s24_status meta_value(s24i_reader *reader, const char *key, const char **value)
 {
     const model_folder *f = (const model_folder *)reader;
-    const meta_item *items = f->meta.items;
+    bool found;
+    int64_t at = s24i_search(f->by_key, f->key_count, item_key, key, &found);
 
-    *value = NULL;
-    for (int64_t i = 0; i < f->meta.count && !*value; i++) {
-        if (!strcmp(items[i].key, key))
-            *value = items[i].value.data;
-    }
+    *value = found ? ((const meta_item *)f->by_key[at])->value.data : NULL;
     return S24_OK;
 }
 
@@ -263,16 +268,24 @@ static const char *meta_key(const s24i_reader *reader, int64_t index)
     return index >= 0 && index < f->meta.count ? items[index].key : NULL;
 }
 
-/* Takes the value's text, also when it fails. */
+/* Of equal keys the first counts. Takes the value's text, also when it fails. */
 static s24_status add_meta(model_folder *f, const char *key, s24i_text *value)
 {
     s24i_memory *memory = f->reader.memory;
     meta_item item = {.value = *value};
+
+    if (s24i_names_hold(&f->keys, key)) {
+        s24i_text_free(&item.value);
+        return S24_OK;
+    }
     s24_status status = s24i_list_reserve(memory, &f->meta, sizeof item);
 
+    if (!status)
+        status = s24i_names_reserve(memory, &f->keys);
     item.key = status ? NULL : s24i_strdup(memory, key);
     if (item.key && !value->failed) {
         s24i_list_insert(&f->meta, f->meta.count, &item, sizeof item);
+        s24i_names_add(&f->keys, item.key);
         return S24_OK;
     }
     s24i_strfree(memory, item.key);
@@ -315,7 +328,23 @@ static s24_status read_config(model_folder *f)
     return status;
 }
 
-/* Of a key in several shards the first counts. */
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const meta_item *)a)->key, ((const meta_item *)b)->key);
+}
+
+static s24_status index_meta(model_folder *f)
+{
+    f->by_key = s24i_alloc(f->reader.memory, (size_t)f->meta.count * sizeof(void *));
+    if (!f->by_key)
+        return S24_E_MEMORY;
+    f->key_count = f->meta.count;
+    for (int64_t i = 0; i < f->key_count; i++)
+        f->by_key[i] = (const meta_item *)f->meta.items + i;
+    s24i_sort(f->by_key, f->key_count, by_key);
+    return S24_OK;
+}
+
 static s24_status gather_meta(model_folder *f)
 {
     s24i_reader *const *shards = f->shards.items;
@@ -325,16 +354,13 @@ static s24_status gather_meta(model_folder *f)
     for (int64_t i = 0; i < f->shards.count; i++) {
         for (int64_t j = 0; !status && (key = s24i_reader_meta_key(shards[i], j)); j++) {
             s24i_text text = {.memory = f->reader.memory};
-            status = meta_value(&f->reader, key, &value);
-            if (status || value)
-                continue;
             status = s24i_reader_meta(shards[i], key, &value);
             if (!status)
                 s24i_text_append(&text, "%s", value);
             status = status ? status : add_meta(f, key, &text);
         }
     }
-    return status;
+    return status ? status : index_meta(f);
 }
 
 /* ---- Closing, and the weights. ---- */
@@ -350,6 +376,8 @@ static void close_folder(s24i_reader *reader)
         s24i_strfree(memory, meta[i].key);
         s24i_text_free(&meta[i].value);
     }
+    s24i_names_free(memory, &f->keys);
+    s24i_free(memory, f->by_key, (size_t)f->key_count * sizeof(void *));
     s24i_reader_release(reader);
     for (int64_t i = 0; i < f->shards.count; i++)
         s24i_reader_close(shards[i]);

@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "base/json.h"
+#include "base/sort.h"
 #include "reader.h"
 #include "sniff.h"
 #include <string.h>
@@ -17,7 +18,7 @@ typedef struct safetensors {
     uint64_t data_size;
     s24i_json_doc *doc; /* holds all names */
     int64_t meta_count;
-    const void **meta; /* s24i_json */
+    const void **meta, **by_key; /* s24i_json: in order, and sorted */
 } safetensors;
 
 static s24_status read_type(s24i_tensor *t, const s24i_json *type)
@@ -125,6 +126,16 @@ static s24_status read_tensors(safetensors *file, const s24i_json *root)
     return status ? status : check_cover(file);
 }
 
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const s24i_json *)a)->key, ((const s24i_json *)b)->key);
+}
+
+static const char *key_at(const void *sorted, int64_t index)
+{
+    return ((const s24i_json *)((const void *const *)sorted)[index])->key;
+}
+
 static s24_status read_meta(safetensors *file, const s24i_json *meta)
 {
     int64_t n = 0;
@@ -132,8 +143,10 @@ static s24_status read_meta(safetensors *file, const s24i_json *meta)
     for (const s24i_json *item = meta ? meta->first : NULL; item; item = item->next) {
         if (item->kind != S24I_JSON_STRING)
             return s24i_fail(S24_E_FORMAT, "__metadata__: '%.100s' is not a string", item->key);
-        file->meta[n++] = item;
+        file->meta[n] = file->by_key[n] = item;
+        n++;
     }
+    s24i_sort(file->by_key, n, by_key);
     return S24_OK;
 }
 
@@ -150,8 +163,10 @@ static s24_status read_header(safetensors *file, const char *text, size_t size)
     file->meta_count = meta ? meta->count : 0; /* null has none */
     file->meta =
         s24i_alloc(file->reader.memory, s24i_mul((size_t)file->meta_count, sizeof(void *)));
+    file->by_key =
+        s24i_alloc(file->reader.memory, s24i_mul((size_t)file->meta_count, sizeof(void *)));
     status = s24i_reader_reserve(&file->reader, root->count - (meta != NULL));
-    if (!file->meta)
+    if (!file->meta || !file->by_key)
         status = S24_E_MEMORY;
     if (!status)
         status = read_tensors(file, root);
@@ -201,6 +216,7 @@ static void close_safetensors(s24i_reader *reader)
     s24i_memory *memory = reader->memory;
 
     s24i_reader_release(reader);
+    s24i_free(memory, file->by_key, s24i_mul((size_t)file->meta_count, sizeof(void *)));
     s24i_free(memory, file->meta, s24i_mul((size_t)file->meta_count, sizeof(void *)));
     s24i_json_free(file->doc);
     s24i_free(memory, file, sizeof *file);
@@ -210,12 +226,10 @@ static s24_status meta_value(s24i_reader *reader, const char *key, const char **
 {
     const safetensors *file = (const safetensors *)reader;
 
-    *value = NULL;
-    for (int64_t i = 0; i < file->meta_count && !*value; i++) {
-        const s24i_json *item = file->meta[i];
-        if (!strcmp(item->key, key))
-            *value = item->string;
-    }
+    bool found;
+    int64_t at = s24i_search(file->by_key, file->meta_count, key_at, key, &found);
+
+    *value = found ? ((const s24i_json *)file->by_key[at])->string : NULL;
     return S24_OK;
 }
 

@@ -117,6 +117,9 @@ static const char *text(const unsigned char *bytes, uint64_t size)
     if (size && *bytes == '<')
         return "an HTML or XML page, not the file itself: download it again, logged in or by its "
                "direct address";
+    if (size && *bytes == '{' &&
+        (holds(bytes, size, "\"weight_map\"") || holds(bytes, size, "\"architectures\"")))
+        return "a description in a model's folder: name the folder";
     if (size && (*bytes == '{' || *bytes == '['))
         return "JSON: " TOKENS;
     return "a text file; " TOKENS;

@@ -6,7 +6,7 @@
 #include "base/parallel.h"
 #include "base/watch.h"
 #include "kernels/kernels.h"
-#include <math.h>
+#include "ops/linear/range.h"
 
 #define S24I_BLOCK 128 /* columns of one block of the sweep and of the factorisation */
 
@@ -50,22 +50,6 @@ static inline double s24i_product_flops(int64_t rows, int64_t dim)
 static inline bool s24i_counting(const s24i_run *run)
 {
     return run->arena->base == NULL;
-}
-
-#define S24I_TINY_WEIGHT 0x1p-100f /* beside weights near 1 */
-#define S24I_TINY_ENTRY 0x1p-62f   /* of S or R, beside a diagonal near 1 */
-/* 0 for what is nothing beside other numbers, before it costs the time of denormals or makes some. */
-static inline float s24i_drop_tiny(float x, float tiny)
-{
-    return fabsf(x) < tiny ? 0 : x;
-}
-
-/* The power of two that brings x > 0 to [1, 2), and 1 where x is not far from there: products of what is multiplied with it stay in the
- * range of single precision, and nothing else changes. */
-static inline double s24i_unit_for(double x)
-{
-    bool usual = !(x > 0x1p-1000 && x < 0x1p1000) || (x > 0x1p-20 && x < 0x1p40);
-    return usual ? 1 : ldexp(1, -ilogb(x));
 }
 
 /* ---- Calibration sums ---- */

@@ -2,7 +2,6 @@
 #ifndef S24I_GRIDDING_H
 #define S24I_GRIDDING_H
 #include "solver.h"
-#include <math.h>
 
 /* Rows for the fields `s24i_word grid, scales;` of struct values. The choices of grid are in the order of S24I_FIT_SEARCH and on. */
 #define S24I_GRID_OPTIONS(type)                                                                \
@@ -111,7 +110,7 @@ static inline s24_status s24i_gridding_fit(s24i_job *job, const s24i_prepared *p
     if (!status && w != job->v)
         status = s24i_copy(job->run, w, (size_t)s24i_job_size(job) * sizeof(float), job->v);
     near.unit *= near.plain;
-    g->grid.shift = -ilogb(near.plain);
+    g->grid.shift = -s24i_exponent(prepared->plain);
     if (!status)
         status = s24i_unscale(job->run, &near, job->v, rows);
     for (int32_t rounds = g->outliers.count > 0 ? 3 : 0; !status; rounds--) {

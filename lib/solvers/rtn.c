@@ -1,5 +1,4 @@
 #include "gridding.h"
-#include <math.h>
 
 /*
  * Round to nearest: every weight on its own. preset=default fits each group's range to the least squares weighted by the inputs' energies;
@@ -27,7 +26,7 @@ static s24_status solve(s24i_job *job, const void *values)
         status = s24i_input_energies(job->run, layer->gram, layer->cols, energy);
     if (!status)
         status = s24i_bring_near(job->run, true, s24i_job_size(job), job->w, &unit);
-    g.grid.shift = ilogb(unit);
+    g.grid.shift = s24i_exponent(unit);
     if (!status)
         status =
             s24i_grid_fit(job->run, o->grid.index, energy, job->w, job->mask, layer->rows, &g.grid);

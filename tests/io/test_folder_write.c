@@ -339,7 +339,6 @@ int main(void)
     TCase *writing = tcase_create("writing");
 
     tcase_add_checked_fixture(writing, set_up_folders, tear_down_folders);
-    tcase_set_timeout(writing, 60);
     tcase_add_test(writing, written_in_shards);
     tcase_add_test(writing, written_as_one_file);
     tcase_add_test(writing, files_carried_over);

@@ -72,7 +72,6 @@ int main(void)
     TCase *all = tcase_create("all");
 
     tcase_add_checked_fixture(all, set_up_folders, tear_down_folders);
-    tcase_set_timeout(all, 0);
     tcase_add_test(all, names);
     tcase_add_loop_test(all, tensors, 0, 3);
     suite_add_tcase(suite, all);

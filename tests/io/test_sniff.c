@@ -23,6 +23,7 @@ static const struct {
     FILE_OF("The quick brown fox \xe2\x80\x94 jumps\n\tover", "make_tokens.py"),
     FILE_OF("{\"text\": \"one\"}\n{\"text\": \"two\"}\n", "JSON"),
     FILE_OF("[1, 2, 3, 4, 5]", "JSON"),
+    FILE_OF("{\"metadata\": {}, \"weight_map\": {", "name the folder"),
     FILE_OF("\xff\xfe"
             "h\0e\0l\0l\0o\0",
             "text in UTF-16"),

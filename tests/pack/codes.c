@@ -141,6 +141,14 @@ START_TEST(gptq_s_places)
     }
     for (int j = 0; j < C; j++)
         ck_assert_int_eq(g_idx[j], 0);
+    int64_t shape[8] = {0};
+    int32_t rank;
+    ok(s24_packed_shape(packed, "g_idx", shape, &rank));
+    ck_assert(rank == 1 && shape[0] == C);
+    ok(s24_packed_shape(packed, "qweight", shape, &rank));
+    ck_assert(rank == 2 && shape[0] == C / 8 && shape[1] == R);
+    fails(s24_packed_shape(packed, "meta", shape, &rank), S24_E_UNSUPPORTED, "has no part");
+    fails(s24_packed_shape(packed, "g_idx", NULL, &rank), S24_E_ARG, "shape is NULL");
     s24_packed_destroy(packed);
 }
 END_TEST

@@ -66,10 +66,14 @@ class Files(Case):
             source.check_source()
             self.assertEqual(len(source.stored("a")), 4 * 2 * 34)
             file.set_meta("general.name", "two")
+            file.set_meta("gone", "x")
+            file.set_meta("gone", None)
+            self.assertEqual(len(source.stored("a")), 4 * 2 * 34)
+            source.check_source()
             file.put_stored(source, "a")
             self.fails(sparse24.E_DTYPE, "", lambda: source["a"])
         with sparse24.File(self.path + "2") as file:
-            self.assertEqual((file.info("a"), file.meta["general.name"]), (((4, 64), "Q8_0"), "two"))
+            self.assertEqual((file.info("a"), file.meta), (((4, 64), "Q8_0"), {"general.name": "two"}))
             numpy.testing.assert_allclose(file.read("a"), a, atol=0.2)
 
     def test_an_unfinished_file_never_appears(self):

@@ -3,6 +3,7 @@ import copy
 import gc
 import os
 import tempfile
+import types
 import unittest
 import warnings
 
@@ -397,6 +398,19 @@ class PruneTorchModels(Case):
         self.warned(model, "fewer rows than inputs: blocks.0.down (20 of 32)", batches=[torch.arange(20)[None]])
         self.warned(copy.deepcopy(model), "one token repeated", batches=[torch.ones(2, 40, dtype=torch.long)])
 
+    def test_kernels_of_experts_are_chosen_and_put_back(self):
+        class Chosen(Chain):
+            def set_experts_implementation(self, name):
+                self.config._experts_implementation = name
+                for block in self.blocks:
+                    block.way = {"eager": "loop", "batched_mm": "copied"}[name]
+
+        model = Chosen([Experts(16, "loop")]).eval()
+        model.config = types.SimpleNamespace(use_cache=True)
+        model.set_experts_implementation("batched_mm")
+        self.assertEqual(len(self.warned(model)), 9)
+        self.assertEqual((model.config._experts_implementation, model.config.use_cache), ("batched_mm", True))
+
     def test_refused_by_name(self):
         def refused(text, change, batches=None, error=ValueError, **named):
             model = Chain([Block(16), Block(16)]).eval()
@@ -433,6 +447,7 @@ class PruneTorchModels(Case):
         refused(r"blocks\.1\.up\.qweight \(Linear, torch\.int32\) is quantised", codes)
         refused(r"blocks\.1\.o\.weight \(Linear\) is on device meta", lambda model: model.blocks[1].o.to("meta"))
         refused("there are no batches", nothing, batches=[])
+        refused("correct is a share", nothing, correct=-0.5)
         mask = torch.tensor([[1] * 30 + [0] * 10])
         refused("batch 0 has padding", nothing, batches=[{"tokens": self.batches[0][:1], "attention_mask": mask}])
         refused(r"blocks\.0\.q \(skip leaves it dense\): .*16 columns", nothing, error=sparse24.Sparse24Error, constraints="2:24")

@@ -119,6 +119,39 @@ START_TEST(memory)
 }
 END_TEST
 
+typedef struct misaligner {
+    char *block;
+    int freed;
+} misaligner;
+
+static void *misaligned(void *user, size_t size, size_t align)
+{
+    misaligner *m = user;
+
+    m->block = aligned_alloc(align, (size / align + 2) * align);
+    return m->block ? m->block + align / 2 : NULL;
+}
+
+static void free_misaligned(void *user, void *block, size_t size)
+{
+    misaligner *m = user;
+
+    m->freed += (char *)block - m->block == 32;
+    free(m->block);
+}
+
+START_TEST(allocator_must_align)
+{
+    misaligner m = {0};
+    s24_ctx *ctx = NULL;
+
+    fails(s24_ctx_create_with(misaligned, free_misaligned, &m, &ctx), S24_E_MEMORY,
+          "bytes wanted at a multiple of 64, the allocator gave another address");
+    ck_assert_int_eq(m.freed, 1);
+    ck_assert_ptr_null(ctx);
+}
+END_TEST
+
 /* ---- Threads and BLAS ---- */
 
 typedef struct loop {
@@ -446,6 +479,7 @@ void api_context_tests(Suite *suite)
     tcase_add_test(all, environment);
     tcase_add_test(all, memory);
     tcase_add_test(all, parallel);
+    tcase_add_test(all, allocator_must_align);
     tcase_add_test(all, blas_is_taken_back);
     tcase_add_test(all, host_runner);
     tcase_add_test(all, logging);

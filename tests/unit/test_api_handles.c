@@ -89,7 +89,9 @@ static void misuse_results(void *h, const s24_mat *m)
     int64_t i;
     int32_t k;
     double d;
+    size_t size;
     const char *s;
+    const void *part;
     s24_mat view;
     void *out;
 
@@ -104,6 +106,9 @@ static void misuse_results(void *h, const s24_mat *m)
     refuses(s24_file_read(h, "x", m), "file ");
     refuses(s24_file_put(h, "x", m, NULL, 0, NULL), "file ");
     refuses(s24_file_set_meta(h, "x", "y"), "file ");
+    refuses(s24_file_check_copy(h, h), "file ");
+    refuses(s24_file_check_source(h), "file ");
+    refuses(s24_file_bytes(h, "x", &part, &size), "file ");
     refuses(s24_file_commit(h), "file ");
 }
 
@@ -125,6 +130,7 @@ static void misuse_packed(void *h, const s24_mat *m, s24_ctx *ctx)
     refuses(s24_packed_part(h, 0, &s, &part, &size), "packed ");
     refuses(s24_packed_matrix(h, "meta", &view), "packed ");
     refuses(s24_packed_info(h, &s, &i, &i, &k), "packed ");
+    refuses(s24_packed_shape(h, "meta", &i, &k), "packed ");
     refuses(s24_unpack(h, m), "packed ");
     refuses(s24_packed_multiply(h, m, m), "packed ");
     s24_packed_destroy(h);

@@ -71,6 +71,80 @@ START_TEST(progress)
 }
 END_TEST
 
+/* ---- Cancelled inside a factorisation ---- */
+
+enum { WIDE = 640, NARROW = 8 };
+
+typedef struct canceller {
+    s24_solver *solver;
+    int calls, cancel_at;
+} canceller;
+
+/* A runner that cancels the solve when one of its loops begins. */
+static int32_t cancelling_runner(void *user, s24_task_fn task, void *arg, int64_t count,
+                                 int32_t max_workers)
+{
+    canceller *c = user;
+
+    if (++c->calls == c->cancel_at)
+        s24_solver_cancel(c->solver);
+    for (int64_t i = 0; i < count; i++)
+        task(arg, i, 0);
+    return 0;
+}
+
+/* Whatever loop it is in, a cancelled solve soon ends: with nothing, or with something that obeys. */
+START_TEST(cancelled_in_every_loop)
+{
+    static const char *const names[] = {"sparsegpt", "alps"};
+    unit_heap heap;
+    canceller c = {0};
+    s24_ctx *ctx = api_ctx(&heap, 1);
+    api_mat w = api_filled(NARROW, WIDE, S24_F32, ROW_MAJOR, 1);
+    api_mat x = api_filled(2 * WIDE, WIDE, S24_F32, ROW_MAJOR, 2);
+    s24_gram *gram;
+    s24_problem *problem;
+    s24_result *result = NULL;
+    int nothing = 0, feasible = 0;
+
+    ok(s24_gram_create(ctx, WIDE, S24_F32, &gram));
+    ok(s24_gram_add(gram, &x.mat, NULL));
+    ok(s24_problem_create(ctx, &w.mat, &problem));
+    ok(s24_problem_set_gram(problem, gram));
+    ok(s24_problem_parse(problem, "2:4"));
+    ok(s24_solver_create(ctx, names[_i], &c.solver));
+    ok(s24_solver_parse(c.solver, "damp_rule=relative"));
+    ok(s24_ctx_set_parallel(ctx, cancelling_runner, &c, 2));
+    ok(s24_solve(c.solver, problem, &result));
+    s24_result_destroy(result);
+    int calls = c.calls;
+    for (int k = 1; k <= calls; k += 1 + k / 16) {
+        c.calls = 0;
+        c.cancel_at = k;
+        result = NULL;
+        s24_status status = s24_solve(c.solver, problem, &result);
+        if (status == S24_E_CANCELLED) {
+            ck_assert_ptr_null(result);
+            ck_assert_int_le(c.calls, k + 2);
+            nothing++;
+        } else {
+            ck_assert_int_eq(status, S24_OK);
+            ok(s24_problem_check_result(problem, result));
+            feasible++;
+        }
+        s24_result_destroy(result);
+    }
+    ck_assert_int_ge(nothing, 5); /* five blocks of columns */
+    ck_assert_int_ge(feasible, 1);
+    s24_solver_destroy(c.solver);
+    s24_problem_destroy(problem);
+    s24_gram_destroy(gram);
+    api_free(&w);
+    api_free(&x);
+    api_done(ctx, &heap);
+}
+END_TEST
+
 /* _i: progress call that stops the solve, by its answer or by cancelling. The solver is good for another solve. */
 START_TEST(stopped_at_any_step)
 {
@@ -303,6 +377,7 @@ void api_run_tests(Suite *suite)
 
     tcase_add_test(all, progress);
     tcase_add_loop_test(all, stopped_at_any_step, 0, 24);
+    tcase_add_loop_test(all, cancelled_in_every_loop, 0, 2);
     tcase_add_test(all, time_limit);
     tcase_add_test(all, a_callback_may_destroy);
     tcase_add_loop_test(all, two_threads, 0, 2);

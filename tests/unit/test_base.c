@@ -130,32 +130,6 @@ START_TEST(memory_counts_and_limits)
 }
 END_TEST
 
-static void *misaligned(void *user, size_t size, size_t align)
-{
-    char *block = aligned_alloc(align, (size / align + 2) * align);
-
-    return block ? block + 8 : NULL;
-}
-
-static void free_misaligned(void *user, void *block, size_t size)
-{
-    ++*(int *)user;
-    free((char *)block - 8);
-}
-
-START_TEST(memory_must_be_aligned)
-{
-    s24i_memory memory;
-    int freed = 0;
-
-    s24i_memory_init(&memory, misaligned, free_misaligned, &freed);
-    ck_assert_ptr_null(s24i_alloc(&memory, 1000));
-    unit_check_text("1000 bytes wanted at a multiple of 64, the allocator gave another address");
-    ck_assert_int_eq(freed, 1);
-    ck_assert_uint_eq(memory.current, 0);
-}
-END_TEST
-
 START_TEST(memory_blocks)
 {
     s24i_memory memory;
@@ -603,7 +577,6 @@ int main(void)
     tcase_add_test(errors, nearest_names);
     suite_add_tcase(suite, errors);
     tcase_add_test(memory, memory_counts_and_limits);
-    tcase_add_test(memory, memory_must_be_aligned);
     tcase_add_test(memory, memory_blocks);
     tcase_add_test(memory, memory_limit_holds_between_threads);
     tcase_add_test(memory, arena_prediction_is_exact);

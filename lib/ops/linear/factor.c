@@ -19,6 +19,19 @@ static int64_t width_of(int64_t dim, int64_t block)
     return dim - block * B < B ? dim - block * B : B;
 }
 
+/* At 16384 inputs one factorisation may take a minute. */
+static bool cancelled(const s24i_run *run)
+{
+    return run->watch && s24i_watch_cancelled(run->watch);
+}
+
+static s24_status unless_cancelled(const s24i_run *run, s24_status status)
+{
+    if (status || !cancelled(run))
+        return status;
+    return s24i_fail(S24_E_CANCELLED, "stopped during a factorisation");
+}
+
 /* ---- Cholesky ---- */
 
 typedef struct {
@@ -96,12 +109,13 @@ s24_status s24i_cholesky(const s24i_run *run, int64_t dim, float *s, float *inv_
         goto done;
     *positive = true;
     run->arena->flops += (double)dim * (double)dim * (double)dim / 3;
-    for (c.block = blocks(dim) - 1; c.block >= 0 && !status; c.block--) {
+    for (c.block = blocks(dim) - 1; c.block >= 0 && !status && !cancelled(run); c.block--) {
         status = s24i_parallel(run->device->threads, update_tile, &c, 1 + (c.block + 1) / 2);
         if (status || !(*positive = factor_diagonal(&c, work, floor)))
             break;
         status = s24i_parallel(run->device->threads, panel_tile, &c, c.block);
     }
+    status = unless_cancelled(run, status);
 done:
     run->arena->used = mark;
     return status;
@@ -110,7 +124,7 @@ done:
 /* ---- inverse: U = R^-1 by block columns, then K = U^T U ---- */
 
 typedef struct {
-    const s24i_device *device;
+    const s24i_run *run;
     int64_t dim;
     const float *r, *inv_diag;
     float *u, *k, *scratch;
@@ -125,7 +139,7 @@ static void invert_column(void *arg, int64_t index, int32_t worker)
     for (int64_t r = 0; r < jw; r++)
         memcpy(v->u + (j * B + r) * n + j * B, v->inv_diag + (j * B + r) * B,
                (size_t)jw * sizeof(float));
-    for (int64_t i = j - 1; i >= 0; i--) {
+    for (int64_t i = j - 1; i >= 0 && !cancelled(v->run); i--) {
         int64_t below = (i + 1) * B;
         s24i_sgemm(false, false, B, jw, j * B + jw - below, 1, v->r + i * B * n + below, n,
                    v->u + below * n + j * B, n, 0, sum, jw);
@@ -141,26 +155,29 @@ static void multiply_tile(void *arg, int64_t index, int32_t worker)
     const inversion *v = arg;
     int64_t n = v->dim, i = blocks(n) - 1 - index, iw = width_of(n, i), first = i * B;
     float *k = v->k + first * n;
+    if (cancelled(v->run))
+        return;
     s24i_sgemm(true, false, iw, n - first, first + iw, 1, v->u + first, n, v->u + first, n, 0,
                k + first, n);
     for (int64_t r = 0; r < iw; r++)
         for (int64_t c = 0; c < r; c++)
             k[r * n + first + c] = k[c * n + first + r];
-    v->device->kernels->transpose(k + first + iw, n, v->k + (first + iw) * n + first, n, iw,
-                                  n - first - iw);
+    v->run->device->kernels->transpose(k + first + iw, n, v->k + (first + iw) * n + first, n, iw,
+                                       n - first - iw);
 }
 
 s24_status s24i_invert_factor(const s24i_run *run, int64_t dim, const float *r,
                               const float *inv_diag, float *u)
 {
     size_t mark = run->arena->used;
-    inversion v = {.device = run->device, .dim = dim, .r = r, .inv_diag = inv_diag, .u = u};
+    inversion v = {.run = run, .dim = dim, .r = r, .inv_diag = inv_diag, .u = u};
     v.scratch = s24i_arena_take(
         run->arena, (size_t)(B * B) * (size_t)s24i_workers(run->device->threads), sizeof(float));
     s24_status status = S24_OK;
     if (!s24i_counting(run)) {
         run->arena->flops += (double)dim * (double)dim * (double)dim / 3;
-        status = s24i_parallel(run->device->threads, invert_column, &v, blocks(dim));
+        status = unless_cancelled(
+            run, s24i_parallel(run->device->threads, invert_column, &v, blocks(dim)));
     }
     run->arena->used = mark;
     return status;
@@ -170,12 +187,13 @@ s24_status s24i_inverse(const s24i_run *run, int64_t dim, const float *r, const 
                         float *k)
 {
     size_t mark = run->arena->used;
-    inversion v = {.device = run->device, .dim = dim, .r = r, .inv_diag = inv_diag, .k = k};
+    inversion v = {.run = run, .dim = dim, .r = r, .inv_diag = inv_diag, .k = k};
     v.u = s24i_arena_take(run->arena, (size_t)dim * (size_t)dim, sizeof(float));
     s24_status status = s24i_invert_factor(run, dim, r, inv_diag, v.u);
     if (!status && !s24i_counting(run)) {
         run->arena->flops += (double)dim * (double)dim * (double)dim / 3;
-        status = s24i_parallel(run->device->threads, multiply_tile, &v, blocks(dim));
+        status = unless_cancelled(
+            run, s24i_parallel(run->device->threads, multiply_tile, &v, blocks(dim)));
     }
     run->arena->used = mark;
     return status;
@@ -186,6 +204,7 @@ s24_status s24i_inverse(const s24i_run *run, int64_t dim, const float *r, const 
 enum { ROWS = 64 };
 
 typedef struct {
+    const s24i_run *run;
     int64_t dim, rows;
     const float *r, *inv_diag;
     float *x, *scratch;
@@ -206,14 +225,14 @@ static void solve_tile(void *arg, int64_t tile, int32_t worker)
     const solution *s = arg;
     int64_t n = s->dim, rows = s->rows - tile * ROWS < ROWS ? s->rows - tile * ROWS : ROWS;
     float *x = s->x + tile * ROWS * n, *copy = s->scratch + (int64_t)worker * ROWS * B;
-    for (int64_t j = blocks(n) - 1; j >= 0; j--) { /* Y R^T = X */
+    for (int64_t j = blocks(n) - 1; j >= 0 && !cancelled(s->run); j--) { /* Y R^T = X */
         int64_t first = j * B, right = first + width_of(n, j);
         if (right < n)
             s24i_sgemm(false, true, rows, right - first, n - right, -1, x + right, n,
                        s->r + first * n + right, n, 1, x + first, n);
         times_inverse(s, true, x, rows, j, copy);
     }
-    for (int64_t j = 0; j < blocks(n); j++) { /* X R = Y */
+    for (int64_t j = 0; j < blocks(n) && !cancelled(s->run); j++) { /* X R = Y */
         int64_t first = j * B;
         if (first > 0)
             s24i_sgemm(false, false, rows, width_of(n, j), first, -1, x, n, s->r + first, n, 1,
@@ -226,13 +245,14 @@ s24_status s24i_solve_rows(const s24i_run *run, int64_t dim, const float *r, con
                            float *x, int64_t rows)
 {
     size_t mark = run->arena->used;
-    solution s = {.dim = dim, .rows = rows, .r = r, .inv_diag = inv_diag, .x = x};
+    solution s = {.run = run, .dim = dim, .rows = rows, .r = r, .inv_diag = inv_diag, .x = x};
     s.scratch = s24i_arena_take(
         run->arena, (size_t)(ROWS * B) * (size_t)s24i_workers(run->device->threads), sizeof(float));
     s24_status status = S24_OK;
     run->arena->flops += s24i_product_flops(rows, dim);
     if (!s24i_counting(run))
-        status = s24i_parallel(run->device->threads, solve_tile, &s, (rows + ROWS - 1) / ROWS);
+        status = unless_cancelled(
+            run, s24i_parallel(run->device->threads, solve_tile, &s, (rows + ROWS - 1) / ROWS));
     run->arena->used = mark;
     return status;
 }

@@ -58,10 +58,6 @@ const float *s24i_mat_row(const s24_mat *mat, int64_t row);
 /* The reverse, rounding to nearest even. */
 void s24i_mat_store(const s24i_kernels *kernels, const float *in, const s24_mat *mat, int64_t row,
                     int64_t count);
-/* The largest |x|. */
-float s24i_largest(const float *x, int64_t count);
-/* x *= unit, a power of two. */
-void s24i_multiply_by(float *x, double unit, int64_t count);
 /* Is it a finite number of that float type, once it is rounded? */
 bool s24i_fits(double value, int32_t dtype);
 /* dst = src, any types (integers and booleans only to themselves). */

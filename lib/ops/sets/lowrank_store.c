@@ -11,7 +11,7 @@ static void balance(const s24i_lowrank *low, float *u, float *v)
 {
     int64_t n = low->p->dim;
     double plain = low->p->plain * low->p->unit; /* inverse / plain is near 1 */
-    int shift = ilogb(low->p->plain);
+    int shift = s24i_exponent(low->p->plain);
     for (int64_t k = 0; k < low->rank; k++) {
         for (int64_t j = 0; j < n; j++)
             v[k * n + j] = (float)(low->c[k * n + j] * (low->p->inverse[j] / plain));

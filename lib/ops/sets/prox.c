@@ -1,4 +1,4 @@
-#include "sets.h"
+#include "prox.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>

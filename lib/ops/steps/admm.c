@@ -35,7 +35,7 @@ s24_status s24i_cpu_penalty_unit(const s24i_run *run, const s24i_prepared *prepa
                 *unit = fmin(*unit, (double)variance[j]);
     }
     run->arena->used = mark;
-    return status;
+    return status == S24_E_CANCELLED ? S24_OK : status; /* no iteration will look at it */
 }
 
 s24_status s24i_cpu_admm_take(const s24i_run *run, s24i_admm *a)
@@ -55,7 +55,8 @@ s24_status s24i_cpu_admm_penalty(const s24i_run *run, s24i_admm *a, double rho)
 {
     a->dual *= a->rho / rho; /* the unscaled dual rho U stays */
     a->rho = rho;
-    return s24i_shifted_inverse(run, a->target.prepared, rho, a->f);
+    s24_status status = s24i_shifted_inverse(run, a->target.prepared, rho, a->f);
+    return status == S24_E_CANCELLED ? S24_OK : status; /* no iteration will look at f */
 }
 
 s24_status s24i_cpu_admm_start(const s24i_run *run, s24i_admm *a, const float *from)
@@ -117,7 +118,7 @@ static s24_status iterate_layer(const s24i_run *run, s24i_admm *a)
     int64_t size = a->target.rows * a->target.prepared->dim,
             keep = size - s24i_zeros(a->target.constraints->sparsity, size);
     s24_status status = S24_OK;
-    for (int32_t step = 0; step < a->steps && !status; step++) {
+    for (int32_t step = 0; step < a->steps && !status && !s24i_watch_stopped(run->watch); step++) {
         status = s24i_parallel(run->device->threads, layer_tile, a,
                                (a->target.rows + a->tile - 1) / a->tile);
         if (!status)

@@ -55,7 +55,8 @@ s24_status s24i_cpu_split_penalty(const s24i_run *run, s24i_split *a, double rho
 {
     a->dual *= a->rho / rho; /* the unscaled dual rho U stays */
     a->rho = rho;
-    return s24i_shifted_inverse(run, a->target.prepared, rho, a->f);
+    s24_status status = s24i_shifted_inverse(run, a->target.prepared, rho, a->f);
+    return status == S24_E_CANCELLED ? S24_OK : status; /* no iteration will look at f */
 }
 
 /* ---- one iteration ---- */
@@ -150,6 +151,8 @@ s24_status s24i_cpu_split_iterate(const s24i_run *run, s24i_split *a, bool rotat
         return by_columns(a) ? S24_OK
                              : s24i_cpu_project(run, a->target.constraints, a->z, NULL,
                                                 a->target.rows, a->target.prepared->dim, a->mask);
+    if (s24i_watch_cancelled(run->watch))
+        return S24_OK;
     run->arena->flops += s24i_product_flops(a->target.rows, a->target.prepared->dim) +
                          (2 * (double)a->low.rank + 2 * (double)a->low.width) * 2 *
                              (double)a->target.rows * (double)a->target.prepared->dim;

@@ -45,6 +45,8 @@ s24_status s24i_hassle_rounds_on_grid(s24i_hassle *r)
             status = s24i_hassle_fit_rest(r, S24I_HASSLE_FIT_POLISH);
         if (!status)
             status = s24i_hassle_loss(r, &now);
+        if (status == S24_E_CANCELLED && t > 0)
+            status = S24_OK, now = INFINITY; /* the best of the rounds before is there */
         if (status || !(now < best))
             break;
         best = now;
