@@ -297,6 +297,7 @@ START_TEST(stopped_before_it_began)
 {
     _Atomic int32_t cancel = 1;
     for (int method = S24I_SWAP_EXACT; method <= S24I_SWAP_SCHUR; method++) {
+        s24i_watch_init(&watch, NULL, NULL, NULL, 0);
         trial t = new_trial(23, 9, 32, &patterns[0]), before = copy_of(&t);
         t.limits.method = method;
         s24i_watch_init(&watch, NULL, NULL, &cancel, 0);
