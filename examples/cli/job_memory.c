@@ -82,6 +82,8 @@ static bool check_matrix(job *j, int64_t index, int32_t which, stage *to)
     to->sums = to->sums ? to->sums : (uint64_t)times * gram_bytes(inputs);
     if (j->settings.correct > 0)
         to->sums += (uint64_t)times * cross_bytes(outputs, inputs);
+    uint64_t adding = memory_adding(j->settings.ctx);
+    bytes = bytes > adding ? bytes : adding;
     to->solve = to->solve > bytes ? to->solve : bytes;
     to->parts += parts ? (uint64_t)(10 * outputs * inputs) : 0;
     return true;
@@ -139,8 +141,9 @@ static double mebibytes(uint64_t bytes)
 
 bool job_limit_memory(job *j)
 {
-    /* The library's scratch of a forward pass; what product_rate() multiplies. */
-    enum { PRODUCT = 16 << 20, RATE = 12 << 20 };
+    enum { PRODUCT = 16 << 20, RATE = 12 << 20 }; /* RATE: what product_rate() multiplies */
+    uint64_t product = memory_product(j->model);
+    product = product > PRODUCT ? product : PRODUCT;
     uint64_t limit = (uint64_t)j->a->memory_limit, library, own, base, measuring;
     if (!check_matrices(j, &library))
         return false;
@@ -148,9 +151,9 @@ bool job_limit_memory(job *j)
         return true;
     base = memory_base(j->settings.ctx);
     own = base + walk_needs(j);
-    measuring = base + PRODUCT + (j->a->eval.count ? evaluation_needs(j) : 0);
-    measuring = measuring > base + PRODUCT + RATE ? measuring : base + PRODUCT + RATE;
-    library = library > PRODUCT ? library : PRODUCT;
+    measuring = base + product + (j->a->eval.count ? evaluation_needs(j) : 0);
+    measuring = measuring > base + product + RATE ? measuring : base + product + RATE;
+    library = library > product ? library : product;
     uint64_t all = own + library > measuring ? own + library : measuring;
     if (all > limit)
         return fail("--memory-limit: %.0f MiB are needed: the program %.0f, activations and a "
@@ -160,7 +163,7 @@ bool job_limit_memory(job *j)
                     j->settings.keep == KEEP_DISK
                         ? ": calibrate with fewer or shorter sequences"
                         : ": try --activations disk, or fewer or shorter sequences");
-    j->eval_memory = limit - base - PRODUCT;
+    j->eval_memory = limit - base - product;
     return s24_ctx_set_int(j->settings.ctx, "memory_limit", (int64_t)(limit - own)) == S24_OK ||
            fail_library("--memory-limit");
 }

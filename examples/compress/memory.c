@@ -86,6 +86,19 @@ static int64_t threads_of(const s24_ctx *ctx)
     return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
 }
 
+uint64_t memory_product(const llama_model *model)
+{
+    enum { TILE = 128 * 256, OUTPUTS = 256 }; /* lib/ops/gemm.c */
+    return (uint64_t)(threads_of(model->ctx) * (TILE + OUTPUTS * model->config.hidden)) *
+           sizeof(float);
+}
+
+uint64_t memory_adding(const s24_ctx *ctx)
+{
+    enum { TILE = 256 * 1024 }; /* lib/ops/gram.c */
+    return (uint64_t)(threads_of(ctx) * TILE) * sizeof(float);
+}
+
 uint64_t memory_attention(const llama_model *model, int64_t length)
 {
     enum { QUERIES = 128 }; /* of a task */

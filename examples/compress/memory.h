@@ -9,6 +9,10 @@ uint64_t memory_block(const llama_model *model);
 uint64_t memory_block_source(const llama_model *model);
 /* A table of tokens where it lies and, if products do not take its type, as f32. */
 uint64_t memory_table(const llama_model *model);
+/* The library's scratch of products, by inputs in single precision; of the head the table is converted. */
+uint64_t memory_product(const llama_model *model);
+/* And while rows join calibration sums. */
+uint64_t memory_adding(const s24_ctx *ctx);
 /* What attention has in work at a time. */
 uint64_t memory_attention(const llama_model *model, int64_t length);
 /* A forward pass over rows, whatever it is at: a block with its chunk, or the head and its logits. */

@@ -213,14 +213,17 @@ test_out()
 
 test_memory()
 {
-    compress tiny limited --constraints 2:4 --memory-limit 100K --eval "$rows"
-    fails 'memory: what would do' 'MiB are needed'
-    enough=$(sed -n 's/.*limit: \([0-9]*\) MiB are needed.*/\1/p' "$tmp/err")
-    compress tiny limited --constraints 2:4 --memory-limit "${enough}Mi" --eval "$rows" --json
-    check 'memory: it does' succeeded
-    grep -q __asan_init "$cli" || # which holds much memory of its own
-        check 'memory: resident' is "$(number peak_bytes | tail -n 1)" "<= $enough * 1048576 + 300000"
-    check 'memory: same bytes' [ "$(number perplexity_after)" = "$after" ]
+    for threads in 1 2 16 64; do
+        compress tiny limited --constraints 2:4 --threads $threads --memory-limit 100K --eval "$rows"
+        fails "memory, $threads threads: what would do" 'MiB are needed'
+        enough=$(sed -n 's/.*limit: \([0-9]*\) MiB are needed.*/\1/p' "$tmp/err")
+        compress tiny limited --constraints 2:4 --threads $threads --memory-limit "${enough}Mi" --eval "$rows" --json
+        check "memory, $threads threads: it does" succeeded
+        grep -q __asan_init "$cli" || # which holds much memory of its own
+            check "memory, $threads threads: resident" is "$(number peak_bytes | tail -n 1)" "<= $enough * 1048576 + 300000"
+        check "memory, $threads threads: same bytes" [ "$(number perplexity_after)" = "$after" ]
+        rm -rf "$tmp/limited"
+    done
 }
 
 # ---- What is written ----

@@ -42,7 +42,8 @@ static void multiply_tile(void *arg, int64_t tile, int32_t worker)
     int64_t r0 = tile / p->out_tiles * ROWS, o0 = tile % p->out_tiles * OUTPUTS;
     int64_t rows = least(ROWS, p->x->rows - r0), outs = least(OUTPUTS, p->w->rows - o0);
     int64_t k = p->x->cols, ldx, ldw;
-    float *y = p->scratch + worker * p->per_worker, *xs = y + ROWS * OUTPUTS, *ws = xs + ROWS * k;
+    float *y = p->scratch + worker * p->per_worker, *xs = y + ROWS * OUTPUTS;
+    float *ws = plain(p->x) ? xs : xs + ROWS * k;
     const float *x = operand(p->device, p->x, r0, rows, xs, &ldx);
     const float *w = operand(p->device, p->w, o0, outs, ws, &ldw);
     if (k > 0)
@@ -62,9 +63,10 @@ s24_status s24i_mat_multiply(const s24i_device *device, const s24_mat *x, const 
     product p = {.device = device, .x = x, .w = w, .y = y};
     int64_t row_tiles = (x->rows + ROWS - 1) / ROWS;
     p.out_tiles = (w->rows + OUTPUTS - 1) / OUTPUTS;
-    p.per_worker = ROWS * OUTPUTS + (ROWS + OUTPUTS) * x->cols;
-    size_t size =
-        s24i_mul((size_t)p.per_worker, sizeof(float) * (size_t)s24i_workers(device->threads));
+    p.per_worker = ROWS * OUTPUTS + ((plain(x) ? 0 : ROWS) + (plain(w) ? 0 : OUTPUTS)) * x->cols;
+    int32_t workers =
+        s24i_inside_task() ? 1 : s24i_workers(device->threads); /* loops there are serial */
+    size_t size = s24i_mul((size_t)p.per_worker, sizeof(float) * (size_t)workers);
     p.scratch = s24i_alloc(device->memory, size);
     if (!p.scratch)
         return S24_E_MEMORY;
