@@ -25,14 +25,14 @@ static int32_t stored_type(const job *j, const char *name)
         return j->settings.store;
     s24_file_info(j->model->file, name, NULL, NULL, &type);
     for (int i = 0; i < 4; i++)
-        if (!strcmp(type, matrix_type(floats[i])))
+        if (!strcmp(type, s24m_matrix_type(floats[i])))
             return floats[i];
     return S24_F16; /* of blocks that share scales */
 }
 
-static void open_matrices(job *j, const llama_block *block, matrix m[LLAMA_LINEARS])
+static void open_matrices(job *j, const s24m_block *block, matrix m[S24M_LINEARS])
 {
-    for (int32_t which = 0; which < LLAMA_LINEARS; which++)
+    for (int32_t which = 0; which < S24M_LINEARS; which++)
         m[which] = (matrix){.tensor = block->linear[which].name,
                             .kind = job_kind(which),
                             .layer = (int)block->layer,
@@ -42,32 +42,32 @@ static void open_matrices(job *j, const llama_block *block, matrix m[LLAMA_LINEA
 }
 
 /* Keep the records; the matrices go. */
-static void close_matrices(job *j, matrix m[LLAMA_LINEARS], bool keep)
+static void close_matrices(job *j, matrix m[S24M_LINEARS], bool keep)
 {
-    for (int32_t which = 0; which < LLAMA_LINEARS; which++) {
+    for (int32_t which = 0; which < S24M_LINEARS; which++) {
         if (keep && m[which].record) {
             j->records[j->count++] = m[which].record;
             m[which].record = NULL;
         }
-        matrix_close(m + which);
+        s24m_matrix_close(m + which);
     }
 }
 
 static bool compress_block(job *j, int index)
 {
-    llama_block block;
-    matrix m[LLAMA_LINEARS];
+    s24m_block block;
+    matrix m[S24M_LINEARS];
     bool found = false;
     double began = now();
-    if (!llama_done(llama_block_load(j->model, index, &block)))
+    if (!s24m_done(s24m_block_load(j->model, index, &block)))
         return false;
-    memory_let_go(j->model->file);
+    s24m_memory_let_go(j->model->file);
     open_matrices(j, &block, m);
-    bool done = checkpoint_load(&j->checkpoint, index, m, LLAMA_LINEARS, &found) &&
-                walk_block(&j->walk, &block, m) &&
-                (found || checkpoint_save(&j->checkpoint, index, m, LLAMA_LINEARS));
+    bool done = s24m_checkpoint_load(&j->checkpoint, index, m, S24M_LINEARS, &found) &&
+                s24m_walk_block(&j->walk, &block, m) &&
+                (found || s24m_checkpoint_save(&j->checkpoint, index, m, S24M_LINEARS));
     close_matrices(j, m, done);
-    llama_block_free(&block);
+    s24m_block_free(&block);
     if (done && !progress_shown())
         fprintf(stderr, "sparse24: block %d of %lld: %s, %.1f seconds\n", index + 1,
                 (long long)j->model->config.layers, found ? "read" : "done", now() - began);
@@ -77,18 +77,18 @@ static bool compress_block(job *j, int index)
 static bool compress_blocks(job *j)
 {
     double began = now();
-    bool done = walk_open(&j->walk, &j->settings, j->model, j->ids, j->sequences.count,
-                          j->sequences.length, j->checkpoint.folder);
+    bool done = s24m_walk_open(&j->walk, &j->settings, j->model, j->ids, j->sequences.count,
+                               j->sequences.length, j->checkpoint.folder);
     j->records =
-        must(calloc((size_t)j->model->config.layers * LLAMA_LINEARS + 1, sizeof *j->records));
+        must(calloc((size_t)j->model->config.layers * S24M_LINEARS + 1, sizeof *j->records));
     for (int index = 0; done && index < j->model->config.layers; index++)
         done = compress_block(j, index);
     progress_span(0, 0);
     progress_clear();
     j->walked = now() - began;
     double rate = 0, flops = j->walk.flops;
-    walk_close(&j->walk);
-    done = done && product_rate(j->settings.ctx, &rate);
+    s24m_walk_close(&j->walk);
+    done = done && s24m_product_rate(j->settings.ctx, &rate);
     j->rate = fmax(j->rate, rate); /* neighbours come and go: the better of before and after */
     j->efficiency = flops / (j->walked * j->rate);
     return done;
@@ -102,20 +102,20 @@ typedef struct overlay {
     s24_file *parts; /* NULL: there are none */
 } overlay;
 
-static bool take_codes(void *arg, llama_block *block)
+static bool take_codes(void *arg, s24m_block *block)
 {
     overlay *o = arg;
     codes c;
     bool done = true;
-    for (int32_t which = 0; done && o->parts && which < LLAMA_LINEARS; which++)
-        if (codes_of_file(o->parts, block->linear[which].name, &c))
-            done =
-                codes_decode(&c, o->job->settings.ctx, job_constraints(o->job, block->layer, which),
-                             block->linear[which].weights.data);
+    for (int32_t which = 0; done && o->parts && which < S24M_LINEARS; which++)
+        if (s24m_codes_of_file(o->parts, block->linear[which].name, &c))
+            done = s24m_codes_decode(&c, o->job->settings.ctx,
+                                     job_constraints(o->job, block->layer, which),
+                                     block->linear[which].weights.data);
     return done;
 }
 
-static bool measure(job *j, llama_model *model, overlay *o, double *perplexity)
+static bool measure(job *j, s24m_model *model, overlay *o, double *perplexity)
 {
     evaluating how = {.title = o ? "perplexity after" : "perplexity before",
                       .memory = j->eval_memory,
@@ -124,7 +124,7 @@ static bool measure(job *j, llama_model *model, overlay *o, double *perplexity)
     bool done = true;
     for (int i = 0; done && i < j->a->eval.count; i++) {
         evaluation e;
-        done = evaluate(model, j->eval + i, &how, &e);
+        done = s24m_evaluate(model, j->eval + i, &how, &e);
         perplexity[i] = exp(e.mean);
     }
     return done;
@@ -132,7 +132,7 @@ static bool measure(job *j, llama_model *model, overlay *o, double *perplexity)
 
 static bool open_parts(const job *j, s24_file **parts)
 {
-    char *path = path_join(j->a->out, "parts.safetensors");
+    char *path = s24m_path_join(j->a->out, "parts.safetensors");
     bool done = access(path, F_OK) || s24_file_open(j->settings.ctx, path, parts) == S24_OK ||
                 fail_library("%s", path);
     free(path);
@@ -142,17 +142,17 @@ static bool open_parts(const job *j, s24_file **parts)
 /* The file that was written is what is measured. */
 static bool measure_written(job *j)
 {
-    llama_model *model = NULL;
+    s24m_model *model = NULL;
     overlay o = {.job = j};
     assembly made = job_assembly(j);
     if (!j->a->eval.count)
         return true;
-    char *path = assemble_model_path(&made, j->a->out);
+    char *path = s24m_assemble_model_path(&made, j->a->out);
     bool done =
-        llama_open(j->settings.ctx, path, &model) == S24_OK || fail("%s: %s", path, llama_error());
+        s24m_open(j->settings.ctx, path, &model) == S24_OK || fail("%s: %s", path, s24m_error());
     done = done && open_parts(j, &o.parts) && measure(j, model, &o, j->after);
     s24_file_destroy(o.parts);
-    llama_close(model);
+    s24m_close(model);
     free(path);
     return done;
 }
@@ -162,18 +162,18 @@ static bool measure_written(job *j)
 static bool work(job *j)
 {
     assembly made = job_assembly(j);
-    if (!product_rate(j->settings.ctx, &j->rate) || !measure(j, j->model, NULL, j->before) ||
-        !compress_blocks(j) || !assemble(&made, (const char *const *)j->records, j->count))
+    if (!s24m_product_rate(j->settings.ctx, &j->rate) || !measure(j, j->model, NULL, j->before) ||
+        !compress_blocks(j) || !s24m_assemble(&made, (const char *const *)j->records, j->count))
         return false;
-    checkpoint_close(&j->checkpoint, true);
+    s24m_checkpoint_close(&j->checkpoint, true);
     return measure_written(j);
 }
 
 /* The records that an earlier run wrote. */
 static bool read_records(job *j)
 {
-    char *path = path_join(j->a->out, "records.jsonl"), *line = NULL;
-    size_t room = 0, most = (size_t)j->model->config.layers * LLAMA_LINEARS;
+    char *path = s24m_path_join(j->a->out, "records.jsonl"), *line = NULL;
+    size_t room = 0, most = (size_t)j->model->config.layers * S24M_LINEARS;
     FILE *file = fopen(path, "r");
     bool done = file || fail("%s: %s", path, strerror(errno));
     j->records = must(calloc(most + 1, sizeof *j->records));

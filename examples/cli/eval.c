@@ -35,33 +35,33 @@ static void report(const tokens *t, const evaluation *e, double rate, bool as_js
     free(record);
 }
 
-static bool open_inputs(const args *a, s24_ctx **ctx, llama_model **model, tokens *t)
+static bool open_inputs(const args *a, s24_ctx **ctx, s24m_model **model, tokens *t)
 {
     if (!context_open(ctx, a))
         return false;
-    if (llama_open(*ctx, a->operand, model) != S24_OK)
-        return fail("eval %s: %s", a->operand, llama_error());
+    if (s24m_open(*ctx, a->operand, model) != S24_OK)
+        return fail("eval %s: %s", a->operand, s24m_error());
     return tokens_open(t, *ctx, "--tokens", a->tokens, a->rows, a->context,
                        (*model)->config.vocab) &&
-           evaluate_check(*model, t, "--tokens");
+           s24m_evaluate_check(*model, t, "--tokens");
 }
 
 int run_eval(const args *a)
 {
     s24_ctx *ctx = NULL;
-    llama_model *model = NULL;
+    s24m_model *model = NULL;
     tokens t = {0};
     evaluation e;
     double rate;
     progress_start(a->progress);
-    bool done = open_inputs(a, &ctx, &model, &t) && product_rate(ctx, &rate) &&
-                evaluate(model, &t, &(evaluating){.title = "eval"}, &e);
+    bool done = open_inputs(a, &ctx, &model, &t) && s24m_product_rate(ctx, &rate) &&
+                s24m_evaluate(model, &t, &(evaluating){.title = "eval"}, &e);
     if (done)
         report(&t, &e, rate, a->json);
     else if (progress_interrupted())
         fail("interrupted");
     tokens_close(&t);
-    llama_close(model);
+    s24m_close(model);
     s24_ctx_destroy(ctx);
     return done ? DONE : FAILED;
 }

@@ -40,7 +40,7 @@ static bool is_empty(const char *folder)
 /* The model and all beside it appeared in one rename, the records with it. */
 static bool is_complete(const char *out)
 {
-    char *path = path_join(out, "records.jsonl");
+    char *path = s24m_path_join(out, "records.jsonl");
     bool complete = !access(path, F_OK);
     free(path);
     return complete;
@@ -64,8 +64,8 @@ static bool check_out(job *j)
 
 /* ---- What to do with each matrix ---- */
 
-static const char *const kinds[LLAMA_LINEARS] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                                 "gate_proj", "up_proj", "down_proj"};
+static const char *const kinds[S24M_LINEARS] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                                "gate_proj", "up_proj", "down_proj"};
 
 const char *job_kind(int32_t which)
 {
@@ -78,20 +78,20 @@ static bool read_plan(job *j)
     p->constraints = j->a->constraints;
     bool done = true;
     for (int i = 0; done && i < j->a->rules.count; i++)
-        done = plan_add_rule(p, j->a->rules.text[i]);
+        done = s24m_plan_add_rule(p, j->a->rules.text[i]);
     for (int i = 0; done && i < j->a->skips.count; i++)
-        done = plan_add_skip(p, j->a->skips.text[i]);
+        done = s24m_plan_add_skip(p, j->a->skips.text[i]);
     return done;
 }
 
 /* The names that rules may use: the file's, and one that is the same for all files. */
 const char *job_constraints(job *j, int64_t index, int32_t which)
 {
-    char name[LLAMA_NAME], common[64];
-    llama_name(j->model, index, which, name);
+    char name[S24M_NAME], common[64];
+    s24m_name(j->model, index, which, name);
     snprintf(common, sizeof common, "model.layers.%lld.%s.%s", (long long)index,
-             which <= LLAMA_O ? "self_attn" : "mlp", kinds[which]);
-    return plan_constraints(&j->settings.plan, (const char *const[]){name, common, NULL});
+             which <= S24M_O ? "self_attn" : "mlp", kinds[which]);
+    return s24m_plan_constraints(&j->settings.plan, (const char *const[]){name, common, NULL});
 }
 
 /* ---- Tokens ---- */
@@ -110,7 +110,7 @@ static bool gather_tokens(job *j)
     if (held)
         memcpy(j->ids + rows * length, j->eval[0].ids, (size_t)(held * length) * sizeof *j->ids);
     j->sequences = (sequences){j->ids, {rows, held}, length};
-    j->settings.rows = identity_rows(&j->sequences);
+    j->settings.rows = s24m_identity_rows(&j->sequences);
     return true;
 }
 
@@ -119,11 +119,11 @@ static bool open_tokens(job *j)
     const args *a = j->a;
     bool done = tokens_open(&j->calib, j->settings.ctx, "--calib", a->calib, a->rows, a->context,
                             j->model->config.vocab) &&
-                evaluate_check(j->model, &j->calib, "--calib");
+                s24m_evaluate_check(j->model, &j->calib, "--calib");
     for (int i = 0; done && i < a->eval.count; i++)
         done = tokens_open(j->eval + i, j->settings.ctx, "--eval", a->eval.text[i], a->eval_rows,
                            a->context, j->model->config.vocab) &&
-               evaluate_check(j->model, j->eval + i, "--eval");
+               s24m_evaluate_check(j->model, j->eval + i, "--eval");
     return done && gather_tokens(j);
 }
 
@@ -142,7 +142,7 @@ static bool is_source(const char *text, const struct stat *file)
 
 static bool is_input(const job *j, const struct stat *file)
 {
-    bool found = origin_has(&j->origin, file) || is_source(j->a->calib, file);
+    bool found = s24m_origin_has(&j->origin, file) || is_source(j->a->calib, file);
     for (int i = 0; !found && i < j->a->eval.count; i++)
         found = is_source(j->a->eval.text[i], file);
     return found;
@@ -169,12 +169,12 @@ static bool is_same_output(const job *j)
 {
     s24_file *file = NULL;
     assembly made = job_assembly(j);
-    char *path = assemble_model_path(&made, j->a->out);
+    char *path = s24m_assemble_model_path(&made, j->a->out);
     bool done = s24_file_open(j->settings.ctx, path, &file) == S24_OK || fail_library("--resume");
     const char *theirs = done ? s24_file_meta(file, "sparse24.settings") : NULL;
     done = done &&
            (theirs || fail("--out %s exists already, and not from sparse24 compress", path)) &&
-           identity_made_same(j->a->out, theirs, j->checkpoint.settings);
+           s24m_identity_made_same(j->a->out, theirs, j->checkpoint.settings);
     s24_file_destroy(file);
     free(path);
     return done;
@@ -184,11 +184,11 @@ static bool begin(job *j)
 {
     checkpoint *c = &j->checkpoint;
     assembly made = job_assembly(j);
-    if (!checkpoint_open(c, j->settings.ctx, j->a->out, j->a->resume) || !assemble_check(&made) ||
-        !origin_hash(&j->origin))
+    if (!s24m_checkpoint_open(c, j->settings.ctx, j->a->out, j->a->resume) ||
+        !s24m_assemble_check(&made) || !s24m_origin_hash(&j->origin))
         return false;
-    char *asked = identity_text(&j->settings, &j->origin, &j->sequences);
-    bool done = checkpoint_settings(c, asked);
+    char *asked = s24m_identity_text(&j->settings, &j->origin, &j->sequences);
+    bool done = s24m_checkpoint_settings(c, asked);
     free(asked);
     if (done && j->complete)
         return is_same_output(j);
@@ -209,19 +209,19 @@ bool job_open(job *j)
     s->solver = a->solver;
     s->options = a->options;
     s->store = read_store(a->store);
-    if (!activations_kind(a->activations ? a->activations : "ram", &s->keep))
+    if (!s24m_activations_kind(a->activations ? a->activations : "ram", &s->keep))
         return fail("--activations %s: expected ram, half or disk", a->activations);
     if (!read_share(a->correct, &s->correct) || !check_out(j) || !context_open(&s->ctx, a))
         return false;
-    if (llama_open(s->ctx, a->operand, &j->model) != S24_OK)
-        return fail("%s: %s", a->operand, llama_error());
-    return origin_open(&j->origin, a->operand) && check_report(j) && read_plan(j) &&
-           open_tokens(j) && job_limit_memory(j) && plan_check_used(&s->plan) && begin(j);
+    if (s24m_open(s->ctx, a->operand, &j->model) != S24_OK)
+        return fail("%s: %s", a->operand, s24m_error());
+    return s24m_origin_open(&j->origin, a->operand) && check_report(j) && read_plan(j) &&
+           open_tokens(j) && job_limit_memory(j) && s24m_plan_check_used(&s->plan) && begin(j);
 }
 
 void job_close(job *j, bool done)
 {
-    checkpoint_close(&j->checkpoint, done);
+    s24m_checkpoint_close(&j->checkpoint, done);
     for (int i = 0; i < j->count; i++)
         free(j->records[i]);
     free(j->records);
@@ -229,8 +229,8 @@ void job_close(job *j, bool done)
         tokens_close(j->eval + i);
     tokens_close(&j->calib);
     free(j->ids);
-    plan_close(&j->settings.plan);
-    llama_close(j->model);
-    origin_close(&j->origin);
+    s24m_plan_close(&j->settings.plan);
+    s24m_close(j->model);
+    s24m_origin_close(&j->origin);
     s24_ctx_destroy(j->settings.ctx);
 }

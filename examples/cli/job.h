@@ -11,14 +11,14 @@ typedef struct job {
     const args *a;
     settings settings;
     origin origin;
-    llama_model *model;
+    s24m_model *model;
     tokens calib, eval[ARGS_LIST];
     sequences sequences;
     int32_t *ids; /* of the sequences */
     double before[ARGS_LIST], after[ARGS_LIST];
     checkpoint checkpoint;
     walk walk;
-    char **records; /* layers * LLAMA_LINEARS at most */
+    char **records; /* layers * S24M_LINEARS at most */
     int count;
     uint64_t eval_memory; /* for an evaluation; 0: no limit */
     double began, rate;   /* rate: operations a second of a large product */

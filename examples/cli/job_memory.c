@@ -15,7 +15,7 @@ enum { STAGES = 4 };
 /* Matrices of one input are solved together. */
 static int32_t stage_of(int32_t which)
 {
-    return which <= LLAMA_V ? 0 : which == LLAMA_O ? 1 : which <= LLAMA_UP ? 2 : 3;
+    return which <= S24M_V ? 0 : which == S24M_O ? 1 : which <= S24M_UP ? 2 : 3;
 }
 
 /* docs/memory.md; a second gram and cross for the rows held out. */
@@ -68,12 +68,12 @@ static bool check_matrix(job *j, int64_t index, int32_t which, stage *to)
     const char *constraints = job_constraints(j, index, which);
     int64_t outputs, inputs;
     uint64_t bytes;
-    char name[LLAMA_NAME];
+    char name[S24M_NAME];
     s24_mat w;
     if (!constraints)
         return true;
-    llama_name(j->model, index, which, name);
-    llama_shape(j->model, which, &outputs, &inputs);
+    s24m_name(j->model, index, which, name);
+    s24m_shape(j->model, which, &outputs, &inputs);
     s24_mat_rowmajor(&w, j, outputs, inputs, S24_F32); /* its values are not looked at */
     if (!ask(j, name, &w, constraints, &bytes))
         return false;
@@ -95,7 +95,7 @@ static bool check_matrices(job *j, uint64_t *most)
     for (int64_t index = 0; done && index < j->model->config.layers; index++) {
         stage stages[STAGES] = {{0}};
         uint64_t parts = 0;
-        for (int32_t which = 0; done && which < LLAMA_LINEARS; which++)
+        for (int32_t which = 0; done && which < S24M_LINEARS; which++)
             done = check_matrix(j, index, which, stages + stage_of(which));
         for (const stage *s = stages; done && s < stages + STAGES; s++) {
             parts += s->parts;
@@ -109,14 +109,14 @@ static bool check_matrices(job *j, uint64_t *most)
 /* Outside the library: blocks as they were and as they become, streams, one matrix in its stored type. */
 static uint64_t walk_needs(const job *j)
 {
-    const llama_config *c = &j->model->config;
-    uint64_t block = memory_block(j->model), table = memory_table(j->model);
+    const s24m_config *c = &j->model->config;
+    uint64_t block = s24m_memory_block(j->model), table = s24m_memory_table(j->model);
     int64_t wide = c->ffn > c->heads * c->head_dim ? c->ffn : c->heads * c->head_dim;
     uint64_t solved = block + (uint64_t)(wide * c->hidden) * sizeof(double) +
-                      memory_attention(j->model, j->sequences.length);
-    uint64_t stored = memory_block_source(j->model);
+                      s24m_memory_attention(j->model, j->sequences.length);
+    uint64_t stored = s24m_memory_block_source(j->model);
     block += solved > stored ? solved : stored;
-    return walk_bytes(j->model, &j->settings, j->sequences.count, j->sequences.length) +
+    return s24m_walk_bytes(j->model, &j->settings, j->sequences.count, j->sequences.length) +
            (block > table ? block : table);
 }
 
@@ -125,8 +125,8 @@ static uint64_t evaluation_needs(const job *j)
 {
     uint64_t most = 0;
     for (int i = 0; i < j->a->eval.count; i++) {
-        int64_t chunk = llama_chunk(j->eval[i].length), rows = j->eval[i].rows;
-        uint64_t bytes = evaluate_bytes(j->model, j->eval + i, rows < chunk ? rows : chunk);
+        int64_t chunk = s24m_chunk(j->eval[i].length), rows = j->eval[i].rows;
+        uint64_t bytes = s24m_evaluate_bytes(j->model, j->eval + i, rows < chunk ? rows : chunk);
         most = most > bytes ? most : bytes;
     }
     return most;
@@ -139,14 +139,14 @@ static double mebibytes(uint64_t bytes)
 
 bool job_limit_memory(job *j)
 {
-    /* The library's scratch of a forward pass; what product_rate() multiplies. */
+    /* The library's scratch of a forward pass; what s24m_product_rate() multiplies. */
     enum { PRODUCT = 16 << 20, RATE = 12 << 20 };
     uint64_t limit = (uint64_t)j->a->memory_limit, library, own, base, measuring;
     if (!check_matrices(j, &library))
         return false;
     if (!limit)
         return true;
-    base = memory_base(j->settings.ctx);
+    base = s24m_memory_base(j->settings.ctx);
     own = base + walk_needs(j);
     measuring = base + PRODUCT + (j->a->eval.count ? evaluation_needs(j) : 0);
     measuring = measuring > base + PRODUCT + RATE ? measuring : base + PRODUCT + RATE;

@@ -1,5 +1,5 @@
 #include "message.h"
-#include "llama.h"
+#include "model.h"
 #include "text.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -54,9 +54,9 @@ bool fail_library(const char *format, ...)
     return false;
 }
 
-bool llama_done(s24_status status)
+bool s24m_done(s24_status status)
 {
-    return status == S24_OK || fail("%s", llama_error());
+    return status == S24_OK || fail("%s", s24m_error());
 }
 
 int wrong_usage(const char *command, const char *format, ...)

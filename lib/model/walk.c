@@ -1,0 +1,442 @@
+#include "walk.h"
+#include "clock.h"
+#include "message.h"
+#include "progress.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A stage: matrices with one input. `last` ends the list. */
+enum { STAGES = 4, MOST = 3 };
+static const int32_t stages[STAGES][MOST + 1] = {{S24M_Q, S24M_K, S24M_V, S24M_LINEARS},
+                                                 {S24M_O, S24M_LINEARS},
+                                                 {S24M_GATE, S24M_UP, S24M_LINEARS},
+                                                 {S24M_DOWN, S24M_LINEARS}};
+
+/* The walk of one block. */
+typedef struct step {
+    walk *w;
+    const s24m_block *dense; /* as the file has it */
+    s24m_block *compressed;  /* the same with the solved weights so far */
+    matrix *matrices;        /* S24M_LINEARS */
+    bool watching;           /* this stage has something to solve */
+    const int32_t *stage;
+    s24_gram *gram[2]; /* calibration, held out */
+    s24_cross *cross[2][MOST];
+    int part; /* of the block, for the progress */
+    /* The chunk at hand: */
+    int held;             /* 1: of the held-out sequences */
+    int64_t first, count; /* tokens */
+} step;
+
+static s24_mat view(const float *data, int64_t rows, int64_t cols)
+{
+    s24_mat mat = {0};
+    s24_mat_rowmajor(&mat, (void *)(uintptr_t)data, rows, cols, S24_F32);
+    return mat;
+}
+
+static bool corrects(const walk *w)
+{
+    return w->settings->correct > 0;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Tokens that are taken at once, at most. */
+static int64_t chunk_tokens(const int64_t sequences[2], int64_t length)
+{
+    int64_t most = s24m_chunk(length), all = larger(sequences[0], sequences[1]);
+    return (most < all ? most : all) * length;
+}
+
+/* ---- Where in the block we are ---- */
+
+/* The progress of this part, and its end, as shares of the whole job. */
+static void begin_part(const step *s)
+{
+    const walk *w = s->w;
+    double before = 0, all = 0;
+    for (int p = 0; p < WALK_PARTS; p++) {
+        before += p < s->part ? w->seconds[p] : 0;
+        all += w->seconds[p];
+    }
+    double unit = 1.0 / w->blocks;
+    progress_span(unit * (w->block + before / all),
+                  unit * (w->block + (before + w->seconds[s->part]) / all));
+}
+
+static void show(const step *s, const char *phase, double fraction)
+{
+    char title[40];
+    snprintf(title, sizeof title, "block %d of %d", s->w->block + 1, s->w->blocks);
+    progress_show(title, phase, (int64_t)(fraction * 1000), 1000);
+}
+
+/* ---- One stage's sums ---- */
+
+static void close_sums(step *s)
+{
+    for (int held = 0; held < 2; held++) {
+        s24_gram_destroy(s->gram[held]);
+        s->gram[held] = NULL;
+        for (int i = 0; i < MOST; i++) {
+            s24_cross_destroy(s->cross[held][i]);
+            s->cross[held][i] = NULL;
+        }
+    }
+}
+
+static bool wants(const step *s, int32_t which)
+{
+    return s->matrices[which].constraints && !s->matrices[which].v;
+}
+
+static bool open_sums(step *s)
+{
+    s24_ctx *ctx = s->w->settings->ctx;
+    bool done = true;
+    s->watching = false;
+    for (int i = 0; s->stage[i] < S24M_LINEARS; i++)
+        s->watching |= wants(s, s->stage[i]);
+    for (int held = 0; s->watching && held < 2 && s->w->sequences[held]; held++) {
+        const s24_mat *w = &s->matrices[s->stage[0]].w;
+        done = done && s24_gram_create(ctx, w->cols, S24_F32, &s->gram[held]) == S24_OK;
+        for (int i = 0; done && corrects(s->w) && s->stage[i] < S24M_LINEARS; i++) {
+            w = &s->matrices[s->stage[i]].w;
+            if (wants(s, s->stage[i]))
+                done =
+                    s24_cross_create(ctx, w->rows, w->cols, S24_F32, &s->cross[held][i]) == S24_OK;
+        }
+    }
+    return done || fail_library("calibration sums");
+}
+
+/* The inputs of this stage's matrices in the compressed model. */
+static bool watch_inputs(step *s, const float *x)
+{
+    int64_t cols = s->matrices[s->stage[0]].w.cols;
+    s24_mat rows = view(x, s->count, cols);
+    if (!s->watching)
+        return true;
+    s->w->flops += (double)s->count * (double)cols * (double)cols;
+    return s24_gram_add(s->gram[s->held], &rows, NULL) == S24_OK ||
+           fail_library("%s, tokens from %lld", s->matrices[s->stage[0]].tensor,
+                        (long long)s->first);
+}
+
+/* What the i-th matrix of the stage should give for x: `outputs`, less its bias. */
+static bool watch_outputs(step *s, int i, const float *x, const float *outputs)
+{
+    int32_t which = s->stage[i];
+    const matrix *m = s->matrices + which;
+    const float *bias = s->dense->linear[which].bias;
+    float *wanted = s->w->wanted;
+    if (!s->watching || !wants(s, which))
+        return true;
+    for (int64_t t = 0; bias && t < s->count; t++)
+        for (int64_t j = 0; j < m->w.rows; j++)
+            wanted[t * m->w.rows + j] = outputs[t * m->w.rows + j] - bias[j];
+    s24_mat rows = view(x, s->count, m->w.cols);
+    s24_mat t = view(bias ? wanted : outputs, s->count, m->w.rows);
+    s->w->flops += 2 * (double)s->count * (double)m->w.rows * (double)m->w.cols;
+    return s24_cross_add(s->cross[s->held][i], &rows, &t, NULL) == S24_OK ||
+           fail_library("%s, tokens from %lld", m->tensor, (long long)s->first);
+}
+
+/* The same for a matrix that writes to the residual stream h: what takes it to the dense model's. */
+static bool watch_residual(step *s, const float *x)
+{
+    walk *w = s->w;
+    int64_t size = s->count * w->model->config.hidden;
+    if (!corrects(w) || !s->watching)
+        return true;
+    if (!s24m_activations_read(&w->dense, s->first, s->count, w->other))
+        return false;
+    for (int64_t i = 0; i < size; i++)
+        w->other[i] -= w->h[i];
+    return watch_outputs(s, 0, x, w->other);
+}
+
+/* ---- The passes, chunk by chunk ---- */
+
+static bool project(const step *s, const s24m_block *block, int32_t which, const float *x, float *y)
+{
+    return s24m_done(s24m_project(s->w->model, block, which, x, s->count, y));
+}
+
+static bool norm(const step *s, const float *gain, const float *h, float *x)
+{
+    return s24m_done(s24m_norm(s->w->model, gain, h, s->count, x));
+}
+
+static bool attend(const step *s, const s24m_block *block, float *out)
+{
+    walk *w = s->w;
+    return s24m_done(
+        s24m_attention(w->model, block, w->q, w->k, w->v, s->count / w->length, w->length, out));
+}
+
+/* h + W x of a stream, written back. */
+static bool add_to_stream(const step *s, const s24m_block *block, int32_t which, const float *x,
+                          float *h, activations *stream)
+{
+    return project(s, block, which, x, s->w->y) &&
+           s24m_done(s24m_add(s->w->model, s->w->y, s->count, h)) &&
+           s24m_activations_write(stream, s->first, s->count, h);
+}
+
+static bool dense_attention(step *s, const float *x)
+{
+    walk *w = s->w;
+    float *outputs[] = {w->q, w->k, w->v};
+    bool done = s24m_activations_read(&w->dense, s->first, s->count, w->other) &&
+                norm(s, s->dense->attention_norm, w->other, w->y);
+    for (int i = 0; done && i < 3; i++)
+        done = project(s, s->dense, S24M_Q + i, w->y, outputs[i]) &&
+               watch_outputs(s, i, x, outputs[i]);
+    return done && attend(s, s->dense, w->gate) &&
+           add_to_stream(s, s->dense, S24M_O, w->gate, w->other, &w->dense);
+}
+
+static bool before_qkv(step *s)
+{
+    walk *w = s->w;
+    return s24m_activations_read(&w->compressed, s->first, s->count, w->h) &&
+           norm(s, s->dense->attention_norm, w->h, w->x) && watch_inputs(s, w->x) &&
+           (!corrects(w) || dense_attention(s, w->x));
+}
+
+static bool before_o(step *s)
+{
+    walk *w = s->w;
+    return s24m_activations_read(&w->compressed, s->first, s->count, w->h) &&
+           norm(s, s->dense->attention_norm, w->h, w->x) &&
+           project(s, s->compressed, S24M_Q, w->x, w->q) &&
+           project(s, s->compressed, S24M_K, w->x, w->k) &&
+           project(s, s->compressed, S24M_V, w->x, w->v) && attend(s, s->compressed, w->gate) &&
+           watch_inputs(s, w->gate) && watch_residual(s, w->gate) &&
+           s24m_activations_write(&w->inputs, s->first, s->count, w->gate);
+}
+
+static bool dense_mlp(step *s, const float *x)
+{
+    walk *w = s->w;
+    return s24m_activations_read(&w->dense, s->first, s->count, w->other) &&
+           norm(s, s->dense->mlp_norm, w->other, w->y) &&
+           project(s, s->dense, S24M_GATE, w->y, w->gate) && watch_outputs(s, 0, x, w->gate) &&
+           project(s, s->dense, S24M_UP, w->y, w->up) && watch_outputs(s, 1, x, w->up) &&
+           s24m_done(s24m_gate(w->model, w->gate, w->up, s->count, w->gate)) &&
+           add_to_stream(s, s->dense, S24M_DOWN, w->gate, w->other, &w->dense);
+}
+
+static bool before_gate(step *s)
+{
+    walk *w = s->w;
+    return s24m_activations_read(&w->compressed, s->first, s->count, w->h) &&
+           s24m_activations_read(&w->inputs, s->first, s->count, w->gate) &&
+           add_to_stream(s, s->compressed, S24M_O, w->gate, w->h, &w->compressed) &&
+           norm(s, s->dense->mlp_norm, w->h, w->x) && watch_inputs(s, w->x) &&
+           (!corrects(w) || dense_mlp(s, w->x));
+}
+
+static bool before_down(step *s)
+{
+    walk *w = s->w;
+    return s24m_activations_read(&w->compressed, s->first, s->count, w->h) &&
+           norm(s, s->dense->mlp_norm, w->h, w->x) &&
+           project(s, s->compressed, S24M_GATE, w->x, w->gate) &&
+           project(s, s->compressed, S24M_UP, w->x, w->up) &&
+           s24m_done(s24m_gate(w->model, w->gate, w->up, s->count, w->gate)) &&
+           watch_inputs(s, w->gate) && watch_residual(s, w->gate) &&
+           s24m_activations_write(&w->inputs, s->first, s->count, w->gate);
+}
+
+static bool after_down(step *s)
+{
+    walk *w = s->w;
+    return s24m_activations_read(&w->compressed, s->first, s->count, w->h) &&
+           s24m_activations_read(&w->inputs, s->first, s->count, w->gate) &&
+           add_to_stream(s, s->compressed, S24M_DOWN, w->gate, w->h, &w->compressed);
+}
+
+/* ---- A block ---- */
+
+static bool pass(step *s, bool (*chunk)(step *), const char *phase)
+{
+    walk *w = s->w;
+    double began = now();
+    int64_t tokens = (w->sequences[0] + w->sequences[1]) * w->length;
+    int64_t most = chunk_tokens(w->sequences, w->length);
+    bool done = true;
+    begin_part(s);
+    s->first = 0;
+    for (s->held = 0; s->held < 2; s->held++) {
+        int64_t end = s->first + w->sequences[s->held] * w->length;
+        for (; done && s->first < end; s->first += s->count) {
+            s->count = end - s->first < most ? end - s->first : most;
+            show(s, phase, (double)s->first / (double)tokens);
+            done = !progress_interrupted() && chunk(s);
+        }
+    }
+    w->seconds[s->part++] = now() - began;
+    return done;
+}
+
+static bool solve(step *s, int i)
+{
+    walk *w = s->w;
+    int32_t which = s->stage[i];
+    matrix *m = s->matrices + which;
+    sums calib = {s->gram[0], s->cross[0][i]}, held = {s->gram[1], s->cross[1][i]};
+    double began = now(), flops = NAN;
+    bool done = true;
+    begin_part(s);
+    if (wants(s, which)) {
+        show(s, m->kind, 0);
+        done = s24m_matrix_solve(m, w->settings, &calib, &held);
+        if (done && s24_result_float(m->result, "flops", &flops) == S24_OK && !isnan(flops))
+            w->flops += flops;
+    }
+    s24m_matrix_let_go(m);
+    if (m->v)
+        s->compressed->linear[which].weights.data = m->v;
+    w->seconds[s->part++] = now() - began;
+    return done;
+}
+
+static bool walk_stage(step *s, int index, bool (*chunk)(step *), const char *phase)
+{
+    s->stage = stages[index];
+    s24m_activations_reuse(&s->w->inputs, s->matrices[index < 3 ? S24M_O : S24M_DOWN].w.cols);
+    bool done = open_sums(s) && pass(s, chunk, phase);
+    for (int i = 0; done && s->stage[i] < S24M_LINEARS; i++)
+        done = solve(s, i);
+    close_sums(s);
+    return done;
+}
+
+bool s24m_walk_block(walk *w, s24m_block *block, matrix matrices[S24M_LINEARS])
+{
+    s24m_block compressed = *block;
+    step s = {.w = w, .dense = block, .compressed = &compressed, .matrices = matrices};
+    double block_flops, head_flops;
+    s24m_flops(w->model, w->sequences[0] + w->sequences[1], w->length, &block_flops, &head_flops);
+    bool done = walk_stage(&s, 0, before_qkv, "inputs of q, k, v") &&
+                walk_stage(&s, 1, before_o, "inputs of o") &&
+                walk_stage(&s, 2, before_gate, "inputs of gate, up") &&
+                walk_stage(&s, 3, before_down, "inputs of down");
+    s.watching = false;
+    done = done && pass(&s, after_down, "outputs");
+    w->flops += block_flops * (corrects(w) ? 2 : 1);
+    w->block++;
+    return done;
+}
+
+/* ---- All of it ---- */
+
+static int64_t inputs_width(const s24m_config *c)
+{
+    return larger(c->heads * c->head_dim, c->ffn);
+}
+
+/* The chunk's arrays: where their addresses go and their widths. */
+enum { ARRAYS = 10 };
+static void arrays(walk *w, float **to[ARRAYS], int64_t width[ARRAYS])
+{
+    const s24m_config *c = &w->model->config;
+    int64_t wide = larger(inputs_width(c), c->hidden), kv = c->kv_heads * c->head_dim;
+    float **all[ARRAYS] = {&w->h, &w->x, &w->other, &w->y,  &w->q,
+                           &w->k, &w->v, &w->gate,  &w->up, &w->wanted};
+    int64_t widths[ARRAYS] = {c->hidden, c->hidden, c->hidden, c->hidden, c->heads * c->head_dim,
+                              kv,        kv,        wide,      c->ffn,    wide};
+    memcpy(to, all, sizeof all);
+    memcpy(width, widths, sizeof widths);
+}
+
+uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64_t sequences[2],
+                         int64_t length)
+{
+    walk w = {.model = (s24m_model *)(uintptr_t)model};
+    float **to[ARRAYS];
+    int64_t width[ARRAYS], tokens = (sequences[0] + sequences[1]) * length, chunk = 0;
+    arrays(&w, to, width);
+    for (int i = 0; i < ARRAYS; i++)
+        chunk += width[i];
+    int streams = s->correct > 0 ? 2 : 1;
+    return (uint64_t)(chunk * chunk_tokens(sequences, length)) * sizeof(float) +
+           (uint64_t)streams * s24m_activations_bytes(s->keep, tokens, model->config.hidden) +
+           s24m_activations_bytes(s->keep, tokens, inputs_width(&model->config));
+}
+
+/* Both streams begin with the embedding. */
+static bool embed(walk *w, const int32_t *tokens)
+{
+    int64_t total = (w->sequences[0] + w->sequences[1]) * w->length;
+    int64_t most = chunk_tokens(w->sequences, w->length);
+    bool done = true;
+    for (int64_t first = 0, count; done && first < total; first += count) {
+        count = total - first < most ? total - first : most;
+        done = s24m_done(s24m_embed(w->model, tokens + first, count, w->h)) &&
+               s24m_activations_write(&w->compressed, first, count, w->h) &&
+               (!corrects(w) || s24m_activations_write(&w->dense, first, count, w->h));
+    }
+    return done;
+}
+
+/* Before anything is measured: operations, with forty products for a solve. */
+static void guess(walk *w)
+{
+    int p = 0;
+    double tokens = (double)((w->sequences[0] + w->sequences[1]) * w->length);
+    for (int i = 0; i < STAGES; i++) {
+        int pass = p++;
+        w->seconds[pass] = 0;
+        for (const int32_t *which = stages[i]; *which < S24M_LINEARS; which++) {
+            int64_t outputs, inputs;
+            s24m_shape(w->model, *which, &outputs, &inputs);
+            double size = (double)outputs * (double)inputs;
+            w->seconds[pass] += tokens * size * (corrects(w) ? 6 : 2);
+            w->seconds[p++] = 40 * size * (double)inputs;
+        }
+    }
+    w->seconds[p] = w->seconds[p - 1] / 8;
+}
+
+bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t *tokens,
+                    const int64_t sequences[2], int64_t length, const char *folder)
+{
+    float **to[ARRAYS];
+    int64_t width[ARRAYS], count = (sequences[0] + sequences[1]) * length;
+    const s24m_config *c = &model->config;
+    *w = (walk){.settings = s, .model = model, .length = length, .blocks = (int)c->layers};
+    memcpy(w->sequences, sequences, sizeof w->sequences);
+    bool done = s24m_activations_open(&w->compressed, s->ctx, s->keep, folder, count, c->hidden) &&
+                (!corrects(w) ||
+                 s24m_activations_open(&w->dense, s->ctx, s->keep, folder, count, c->hidden)) &&
+                s24m_activations_open(&w->inputs, s->ctx, s->keep, folder, count, inputs_width(c));
+    arrays(w, to, width);
+    for (int i = 0; i < ARRAYS; i++)
+        *to[i] = must(malloc((size_t)(width[i] * chunk_tokens(sequences, length)) * sizeof(float)));
+    guess(w);
+    return done && embed(w, tokens);
+}
+
+void s24m_walk_close(walk *w)
+{
+    float **to[ARRAYS];
+    int64_t width[ARRAYS];
+    if (!w->model)
+        return;
+    arrays(w, to, width);
+    for (int i = 0; i < ARRAYS; i++)
+        free(*to[i]);
+    s24m_activations_close(&w->compressed);
+    s24m_activations_close(&w->dense);
+    s24m_activations_close(&w->inputs);
+    *w = (walk){0};
+}
