@@ -148,8 +148,8 @@ static bool measure_written(job *j)
     if (!j->a->eval.count)
         return true;
     char *path = s24m_assemble_model_path(&made, j->a->out);
-    bool done =
-        s24m_open(j->settings.ctx, path, &model) == S24_OK || fail("%s: %s", path, s24m_error());
+    bool done = s24m_open(j->settings.ctx, path, &model) == S24_OK ||
+                fail("%s: %s", path, s24_last_error());
     done = done && open_parts(j, &o.parts) && measure(j, model, &o, j->after);
     s24_file_destroy(o.parts);
     s24m_close(model);

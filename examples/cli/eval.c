@@ -40,7 +40,7 @@ static bool open_inputs(const args *a, s24_ctx **ctx, s24m_model **model, tokens
     if (!context_open(ctx, a))
         return false;
     if (s24m_open(*ctx, a->operand, model) != S24_OK)
-        return fail("eval %s: %s", a->operand, s24m_error());
+        return fail("eval %s: %s", a->operand, s24_last_error());
     return tokens_open(t, *ctx, "--tokens", a->tokens, a->rows, a->context,
                        (*model)->config.vocab) &&
            s24m_evaluate_check(*model, t, "--tokens");

@@ -214,7 +214,7 @@ bool job_open(job *j)
     if (!read_share(a->correct, &s->correct) || !check_out(j) || !context_open(&s->ctx, a))
         return false;
     if (s24m_open(s->ctx, a->operand, &j->model) != S24_OK)
-        return fail("%s: %s", a->operand, s24m_error());
+        return fail("%s: %s", a->operand, s24_last_error());
     return s24m_origin_open(&j->origin, a->operand) && check_report(j) && read_plan(j) &&
            open_tokens(j) && job_limit_memory(j) && s24m_plan_check_used(&s->plan) && begin(j);
 }

@@ -56,7 +56,7 @@ bool fail_library(const char *format, ...)
 
 bool s24m_done(s24_status status)
 {
-    return status == S24_OK || fail("%s", s24m_error());
+    return status == S24_OK || fail("%s", s24_last_error());
 }
 
 int wrong_usage(const char *command, const char *format, ...)

@@ -1,6 +1,6 @@
 /* Seconds since some moment, for differences. */
-#ifndef S24M_CLOCK_H
-#define S24M_CLOCK_H
+#ifndef CLOCK_H
+#define CLOCK_H
 #include <time.h>
 
 static inline double now(void)

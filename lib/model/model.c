@@ -1,29 +1,6 @@
 #include "tensors.h"
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static _Thread_local char error_text[600];
-
-const char *s24m_error(void)
-{
-    return error_text;
-}
-
-s24_status s24m_fail(s24_status status, const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    vsnprintf(error_text, sizeof error_text, format, list);
-    va_end(list);
-    return status;
-}
-
-s24_status s24m_library(s24_status status, const char *what)
-{
-    return status ? s24m_fail(status, "%s: %s", what, s24_last_error()) : S24_OK;
-}
 
 float *s24m_floats(int64_t count)
 {

@@ -3,11 +3,11 @@
  * Hugging Face and GGUF files. docs/model.md explains it. */
 #ifndef S24M_MODEL_H
 #define S24M_MODEL_H
-#include <sparse24/sparse24.h>
-#include <stdbool.h>
+#include "fail.h"
+#include "watch.h"
 
 /*
- * Every function returns S24_OK, or a status whose text s24m_error() gives; then outputs are unspecified. Activations are f32, row-major,
+ * Every function returns S24_OK, or a status whose text s24_last_error() gives; then outputs are unspecified. Activations are f32, row-major,
  * one row a token; a chunk is `sequences` whole sequences of `length` tokens each, position 0 first. Results have equal bits for every number of threads.
  * A model serves one thread at a time; the work itself runs on the context's threads.
  */
@@ -56,6 +56,7 @@ typedef struct s24m_model {
     bool *windowed;       /* layers */
     float *cosine, *sine; /* rope_length x rope.size / 2, made when first needed */
     int64_t rope_length;
+    s24m_watch watch;
 } s24m_model;
 
 /** Open a file or folder as s24_file_open() does, read its configuration and look at all tensors' names, types and shapes; no weights.
@@ -63,8 +64,6 @@ typedef struct s24m_model {
 s24_status s24m_open(s24_ctx *ctx, const char *path, s24m_model **out);
 /** NULL is allowed. */
 void s24m_close(s24m_model *model);
-/** Text about the last failure on this thread. */
-const char *s24m_error(void);
 
 /* ---- Weights ---- */
 

@@ -1,13 +1,8 @@
-/* What the files of the model share: errors, the configuration reader, tensors by name, loops over rows. */
+/* What the files of the model share: the configuration reader, tensors by name, loops over rows. */
 #ifndef S24M_TENSORS_H
 #define S24M_TENSORS_H
 #include "model.h"
 
-/* Remember the text and return the status. */
-s24_status s24m_fail(s24_status status, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-/* The same for a call of the library that failed: its own text follows. S24_OK passes through. */
-s24_status s24m_library(s24_status status, const char *what);
 /* `count` floats, or NULL with the text set. */
 float *s24m_floats(int64_t count);
 

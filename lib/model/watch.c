@@ -1,88 +1,82 @@
 #include "watch.h"
+#include "fail.h"
 #include <math.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-bool s24m_watch_go_on(watch *w)
+void s24m_watch_begin(s24m_watch *w)
 {
-    return !w || !atomic_load(&w->stop) ||
-           s24m_refuse(S24_E_CANCELLED, "interrupted: go on with --resume");
+    atomic_store(&w->cancelled, false);
+    w->from = w->to = 0;
 }
 
-/* All of a long job is one count, in millionths. */
-bool s24m_watch_show(watch *w, const char *title, const char *phase, int64_t step, int64_t total)
+bool s24m_watch_stopped(const s24m_watch *w)
 {
-    enum { MILLION = 1000000 };
-    char name[160];
-    if (!w)
-        return true;
+    return atomic_load(&w->cancelled);
+}
+
+bool s24m_watch_cancelled(void)
+{
+    return s24m_wrong(S24_E_CANCELLED, "cancelled");
+}
+
+bool s24m_watch_show(s24m_watch *w, const char *title, const char *phase, double fraction)
+{
+    char name[120];
+    fraction = fraction < 0 ? 0 : fraction > 1 ? 1 : fraction;
+    if (w->to > 0)
+        fraction = w->from + (w->to - w->from) * fraction;
     snprintf(name, sizeof name, "%s%s%s", title, *phase ? ": " : "", phase);
-    if (w->to > 0) {
-        double share = total > 0 ? fmin((double)step / (double)total, 1) : 0;
-        step = (int64_t)(MILLION * (w->from + (w->to - w->from) * share));
-        total = MILLION;
-    }
-    if (w->progress && !atomic_load(&w->stop) && w->progress(w->user, name, step, total, NAN, NAN))
-        atomic_store(&w->stop, true);
-    return s24m_watch_go_on(w);
+    if (!s24m_watch_stopped(w) && w->progress &&
+        w->progress(w->progress_user, name, (int64_t)(fraction * S24M_STEPS), S24M_STEPS, NAN, NAN))
+        s24m_watch_cancel(w);
+    return !s24m_watch_stopped(w) || s24m_watch_cancelled();
 }
 
-void s24m_watch_span(watch *w, double from, double to)
+void s24m_watch_span(s24m_watch *w, double from, double to)
 {
-    if (w) {
-        w->from = from;
-        w->to = to;
-    }
-}
-
-void s24m_watch_say(watch *w, int32_t level, const char *format, ...)
-{
-    char text[2048];
-    va_list list;
-    if (!w || !w->log)
-        return;
-    va_start(list, format);
-    vsnprintf(text, sizeof text, format, list);
-    va_end(list);
-    w->log(w->log_user, level, text);
+    w->from = from;
+    w->to = to;
 }
 
 static int32_t on_progress(void *user, const char *phase, int64_t step, int64_t total,
                            double objective, double residual)
 {
-    watch *w = user;
+    s24m_watch *w = user;
     (void)objective, (void)residual;
-    return s24m_watch_show(w, w->title, phase, step, total) ? 0 : S24_E_CANCELLED;
+    return !s24m_watch_show(w, w->title, phase, total > 0 ? (double)step / (double)total : 0);
 }
 
-/* Whoever has found the solver may still be about to cancel it: it must not go before that. */
-static void forget_solver(watch *w)
+/* A cancel that runs meanwhile may hold the solver that is taken away. */
+void s24m_watch_solver(s24m_watch *w, s24_solver *solver, const char *title)
 {
-    atomic_store(&w->solver, NULL);
-    while (atomic_load(&w->cancelling))
-        ;
-}
-
-s24_status s24m_watch_solve(watch *w, const char *title, s24_solver *solver,
-                            const s24_problem *problem, s24_result **result)
-{
-    if (!w)
-        return s24_solve(solver, problem, result);
-    snprintf(w->title, sizeof w->title, "%s", title);
-    s24_status status = s24_solver_set_progress(solver, on_progress, w);
+    w->title = title;
     atomic_store(&w->solver, solver);
-    if (!status && s24m_watch_go_on(w))
-        status = s24_solve(solver, problem, result);
-    forget_solver(w);
-    return s24m_watch_go_on(w) ? status : S24_E_CANCELLED;
+    while (!solver && atomic_load(&w->cancelling))
+        sched_yield();
+    if (solver)
+        s24_solver_set_progress(solver, on_progress, w);
 }
 
-void s24m_watch_cancel(watch *w)
+void s24m_watch_cancel(s24m_watch *w)
 {
+    atomic_store(&w->cancelled, true);
     atomic_fetch_add(&w->cancelling, 1);
-    atomic_store(&w->stop, true);
     s24_solver *solver = atomic_load(&w->solver);
     if (solver)
         s24_solver_cancel(solver);
     atomic_fetch_sub(&w->cancelling, 1);
+}
+
+void s24m_watch_log(const s24m_watch *w, int32_t level, const char *format, ...)
+{
+    char text[600];
+    va_list list;
+    if (!w->log)
+        return;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    w->log(w->log_user, level, text);
 }

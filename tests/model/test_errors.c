@@ -5,9 +5,9 @@
 
 static void check_failure(s24_status status, s24_status wanted, const char *part)
 {
-    ck_assert_msg(status == wanted, "%s, '%s'; wanted %s", s24_status_name(status), s24m_error(),
+    ck_assert_msg(status == wanted, "%s, '%s'; wanted %s", s24_status_name(status), s24_last_error(),
                   s24_status_name(wanted));
-    ck_assert_msg(strstr(s24m_error(), part) != NULL, "'%s' does not contain '%s'", s24m_error(),
+    ck_assert_msg(strstr(s24_last_error(), part) != NULL, "'%s' does not contain '%s'", s24_last_error(),
                   part);
 }
 
@@ -148,7 +148,7 @@ START_TEST(bad_metadata)
         check_failure(status, bad->status, bad->text);
         ck_assert_ptr_null(model);
     } else {
-        ck_assert_msg(status == S24_OK, "%s", s24m_error());
+        ck_assert_msg(status == S24_OK, "%s", s24_last_error());
     }
     s24m_close(model);
 }
@@ -254,7 +254,7 @@ START_TEST(unknown_tensors)
             check_failure(status, S24_E_UNSUPPORTED, cases[i].name);
             check_failure(status, S24_E_UNSUPPORTED, cases[i].text);
         } else {
-            ck_assert_msg(status == S24_OK, "%s: %s", cases[i].name, s24m_error());
+            ck_assert_msg(status == S24_OK, "%s: %s", cases[i].name, s24_last_error());
         }
     }
 }

@@ -5,7 +5,7 @@
 
 static const char *golden_path;
 
-#define ok(call) ck_assert_msg((call) == S24_OK, "%s: %s", #call, s24m_error())
+#define ok(call) ck_assert_msg((call) == S24_OK, "%s: %s", #call, s24_last_error())
 
 /* The larger difference; NaN is the largest, which fmax() would drop. */
 static double larger(double worst, double difference)
