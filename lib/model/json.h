@@ -2,7 +2,7 @@
  * memory, and for NULL. */
 #ifndef S24M_JSON_H
 #define S24M_JSON_H
-#include "error.h"
+#include "fail.h"
 
 char *s24m_json_drop(char *text, const char *key);
 /* Set a member, replacing one of that name. NaN and infinity become null. */

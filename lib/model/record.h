@@ -1,7 +1,7 @@
 /* What came out for one matrix, as numbers and texts; and as JSON, which is made once. Knows names. */
 #ifndef S24M_RECORD_H
 #define S24M_RECORD_H
-#include "error.h"
+#include "fail.h"
 
 /* Those the solver tells stand last. NaN: there is none. */
 enum {

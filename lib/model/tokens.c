@@ -28,14 +28,14 @@ static int64_t id_at(const s24_mat *ids, int64_t row, int64_t col)
 static bool check(const s24_mat *ids, const char *name)
 {
     if (!ids || !ids->data || ids->device != S24_CPU)
-        return s24m_refuse(S24_E_ARG, "%s: no matrix in memory", name);
+        return s24m_wrong(S24_E_ARG, "%s: no matrix in memory", name);
     if (!is_integer(ids->dtype))
-        return s24m_refuse(S24_E_DTYPE,
-                           "%s: expected integers of 16, 32 or 64 bits, of rank 1 or 2", name);
+        return s24m_wrong(S24_E_DTYPE, "%s: expected integers of 16, 32 or 64 bits, of rank 1 or 2",
+                          name);
     if (ids->rows < 1 || ids->cols < 1 || ids->rows > INT64_MAX / 8 / ids->cols)
-        return s24m_refuse(S24_E_SHAPE, "%s: %" PRId64 " rows of %" PRId64 " ids", name, ids->rows,
-                           ids->cols);
-    return ids->cols > 1 || s24m_refuse(S24_E_SHAPE, "%s: rows of one token predict nothing", name);
+        return s24m_wrong(S24_E_SHAPE, "%s: %" PRId64 " rows of %" PRId64 " ids", name, ids->rows,
+                          ids->cols);
+    return ids->cols > 1 || s24m_wrong(S24_E_SHAPE, "%s: rows of one token predict nothing", name);
 }
 
 bool s24m_tokens_take(tokens *t, const s24_mat *ids, const char *name, int64_t vocabulary)
@@ -49,10 +49,10 @@ bool s24m_tokens_take(tokens *t, const s24_mat *ids, const char *name, int64_t v
         t->ids[i] = (int32_t)id;
         if (id < 0 || id >= vocabulary) {
             s24m_tokens_close(t);
-            return s24m_refuse(S24_E_ARG,
-                               "%s: row %" PRId64 ", column %" PRId64 " is %" PRId64
-                               ", but the model's ids are 0 .. %" PRId64,
-                               name, row, col, id, vocabulary - 1);
+            return s24m_wrong(S24_E_ARG,
+                              "%s: row %" PRId64 ", column %" PRId64 " is %" PRId64
+                              ", but the model's ids are 0 .. %" PRId64,
+                              name, row, col, id, vocabulary - 1);
         }
     }
     return t->ids;

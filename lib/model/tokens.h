@@ -1,7 +1,7 @@
 /* Token ids of rows of equal length, as numbers of a vocabulary. Knows no model but the size of that. */
 #ifndef S24M_TOKENS_H
 #define S24M_TOKENS_H
-#include "error.h"
+#include "fail.h"
 
 typedef struct tokens {
     int32_t *ids; /* rows x length */

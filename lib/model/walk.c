@@ -1,11 +1,12 @@
 #include "walk.h"
 #include "clock.h"
-#include "message.h"
-#include "progress.h"
+#include "fail.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define WHAT "calibration sums"
 
 /* A stage: matrices with one input. `last` ends the list. */
 enum { STAGES = 4, MOST = 3 };
@@ -66,15 +67,15 @@ static void begin_part(const step *s)
         all += w->seconds[p];
     }
     double unit = 1.0 / w->blocks;
-    progress_span(unit * (w->block + before / all),
-                  unit * (w->block + (before + w->seconds[s->part]) / all));
+    s24m_watch_span(w->settings->watch, unit * (w->block + before / all),
+                    unit * (w->block + (before + w->seconds[s->part]) / all));
 }
 
-static void show(const step *s, const char *phase, double fraction)
+static bool show(const step *s, const char *phase, double fraction)
 {
     char title[40];
     snprintf(title, sizeof title, "block %d of %d", s->w->block + 1, s->w->blocks);
-    progress_show(title, phase, (int64_t)(fraction * 1000), 1000);
+    return s24m_watch_show(s->w->settings->watch, title, phase, fraction);
 }
 
 /* ---- One stage's sums ---- */
@@ -105,15 +106,15 @@ static bool open_sums(step *s)
         s->watching |= wants(s, s->stage[i]);
     for (int held = 0; s->watching && held < 2 && s->w->sequences[held]; held++) {
         const s24_mat *w = &s->matrices[s->stage[0]].w;
-        done = done && s24_gram_create(ctx, w->cols, S24_F32, &s->gram[held]) == S24_OK;
+        done = done && s24m_good(s24_gram_create(ctx, w->cols, S24_F32, &s->gram[held]), WHAT);
         for (int i = 0; done && corrects(s->w) && s->stage[i] < S24M_LINEARS; i++) {
             w = &s->matrices[s->stage[i]].w;
             if (wants(s, s->stage[i]))
-                done =
-                    s24_cross_create(ctx, w->rows, w->cols, S24_F32, &s->cross[held][i]) == S24_OK;
+                done = s24m_good(
+                    s24_cross_create(ctx, w->rows, w->cols, S24_F32, &s->cross[held][i]), WHAT);
         }
     }
-    return done || fail_library("calibration sums");
+    return done;
 }
 
 /* The inputs of this stage's matrices in the compressed model. */
@@ -124,9 +125,8 @@ static bool watch_inputs(step *s, const float *x)
     if (!s->watching)
         return true;
     s->w->flops += (double)s->count * (double)cols * (double)cols;
-    return s24_gram_add(s->gram[s->held], &rows, NULL) == S24_OK ||
-           fail_library("%s, tokens from %lld", s->matrices[s->stage[0]].tensor,
-                        (long long)s->first);
+    return s24m_good(s24_gram_add(s->gram[s->held], &rows, NULL), "%s, tokens from %lld",
+                     s->matrices[s->stage[0]].tensor, (long long)s->first);
 }
 
 /* What the i-th matrix of the stage should give for x: `outputs`, less its bias. */
@@ -144,8 +144,8 @@ static bool watch_outputs(step *s, int i, const float *x, const float *outputs)
     s24_mat rows = view(x, s->count, m->w.cols);
     s24_mat t = view(bias ? wanted : outputs, s->count, m->w.rows);
     s->w->flops += 2 * (double)s->count * (double)m->w.rows * (double)m->w.cols;
-    return s24_cross_add(s->cross[s->held][i], &rows, &t, NULL) == S24_OK ||
-           fail_library("%s, tokens from %lld", m->tensor, (long long)s->first);
+    return s24m_good(s24_cross_add(s->cross[s->held][i], &rows, &t, NULL), "%s, tokens from %lld",
+                     m->tensor, (long long)s->first);
 }
 
 /* The same for a matrix that writes to the residual stream h: what takes it to the dense model's. */
@@ -279,8 +279,7 @@ static bool pass(step *s, bool (*chunk)(step *), const char *phase)
         int64_t end = s->first + w->sequences[s->held] * w->length;
         for (; done && s->first < end; s->first += s->count) {
             s->count = end - s->first < most ? end - s->first : most;
-            show(s, phase, (double)s->first / (double)tokens);
-            done = !progress_interrupted() && chunk(s);
+            done = show(s, phase, (double)s->first / (double)tokens) && chunk(s);
         }
     }
     w->seconds[s->part++] = now() - began;
@@ -297,8 +296,7 @@ static bool solve(step *s, int i)
     bool done = true;
     begin_part(s);
     if (wants(s, which)) {
-        show(s, m->kind, 0);
-        done = s24m_matrix_solve(m, w->settings, &calib, &held);
+        done = show(s, m->kind, 0) && s24m_matrix_solve(m, w->settings, &calib, &held);
         if (done && s24_result_float(m->result, "flops", &flops) == S24_OK && !isnan(flops))
             w->flops += flops;
     }
@@ -421,7 +419,8 @@ bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t
                 s24m_activations_open(&w->inputs, s->ctx, s->keep, folder, count, inputs_width(c));
     arrays(w, to, width);
     for (int i = 0; i < ARRAYS; i++)
-        *to[i] = must(malloc((size_t)(width[i] * chunk_tokens(sequences, length)) * sizeof(float)));
+        done = done && (*to[i] = s24m_have(malloc(
+                            (size_t)(width[i] * chunk_tokens(sequences, length)) * sizeof(float))));
     guess(w);
     return done && embed(w, tokens);
 }
