@@ -135,6 +135,7 @@ static s24_status read_architecture(s24m_model *model, const s24m_family **famil
     snprintf(c->architecture, sizeof c->architecture, "%s", (*family)->name);
     c->interleaved = c->gguf && !strcmp(name, "llama");
     c->head_norms = (*family)->head_norms;
+    model->stages = (*family)->stages;
     return S24_OK;
 }
 

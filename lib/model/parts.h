@@ -3,9 +3,6 @@
 #define S24M_PARTS_H
 #include "tensors.h"
 
-/* The linear layers, then the norms. */
-enum { S24M_ATTENTION_NORM = S24M_LINEARS, S24M_MLP_NORM, S24M_Q_NORM, S24M_K_NORM, S24M_PARTS };
-
 typedef enum { S24M_NEVER, S24M_MAYBE, S24M_ALWAYS } s24m_presence;
 
 /* The tensors outside the blocks. */
