@@ -1,16 +1,11 @@
 #include "report.h"
 #include "chart.h"
+#include "job.h"
 #include "message.h"
-#include "paths.h"
-#include "record.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* Columns of numbers, one a matrix, from the records. */
 enum { LAYER, ERROR, DENSE, TEST_ERROR, TEST_DENSE, SECONDS, ZEROS, SIZE, COLUMNS };
@@ -28,7 +23,7 @@ enum { KINDS = 16 };
 typedef struct table {
     int rows;
     double *column[COLUMNS];
-    char **kind; /* of each row */
+    const char **kind; /* of each row */
     const char *kinds[KINDS];
     int count;
 } table;
@@ -42,12 +37,12 @@ static void table_read(table *t, const report *r)
     t->kind = must(calloc(rows, sizeof *t->kind));
     for (int i = 0; i < t->rows; i++) {
         for (int c = 0; c < COLUMNS; c++)
-            t->column[c][i] = record_number(r->records[i], keys[c]);
-        t->kind[i] = record_text(r->records[i], "matrix");
+            t->column[c][i] = job_matrix_number(r->job, i, keys[c]);
+        t->kind[i] = job_matrix_text(r->job, i, "matrix");
         int k = 0;
-        while (k < t->count && t->kind[i] && strcmp(t->kinds[k], t->kind[i]))
+        while (k < t->count && strcmp(t->kinds[k], t->kind[i]))
             k++;
-        if (k == t->count && k < KINDS && t->kind[i])
+        if (k == t->count && k < KINDS)
             t->kinds[t->count++] = t->kind[i];
     }
 }
@@ -56,8 +51,6 @@ static void table_free(table *t)
 {
     for (int c = 0; c < COLUMNS; c++)
         free(t->column[c]);
-    for (int i = 0; i < t->rows; i++)
-        free(t->kind[i]);
     free(t->kind);
 }
 
@@ -78,7 +71,7 @@ static void draw_by_kind(FILE *out, const table *t, const chart *c, int x, int y
     for (int k = 0; k < t->count; k++) {
         s[k] = (series){.name = t->kinds[k], .x = next, .y = next + t->rows};
         for (int i = 0; i < t->rows; i++)
-            if (t->kind[i] && !strcmp(t->kind[i], t->kinds[k])) {
+            if (!strcmp(t->kind[i], t->kinds[k])) {
                 next[s[k].count] = t->column[x][i];
                 next[t->rows + s[k].count++] = t->column[y][i];
             }
@@ -95,20 +88,6 @@ static bool any_number(const table *t, int column)
             return true;
     return false;
 }
-
-static const char head[] =
-    "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-    "<meta name=\"viewport\" content=\"width=device-width\">"
-    "<title>sparse24 report</title><style>\n"
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
-    "color:#212529;background:#fff}\nh1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}\n"
-    "svg{width:100%;height:auto;font:12px system-ui,sans-serif}\n"
-    ".title{font-weight:600;font-size:14px}.grid{stroke:#dee2e6}"
-    ".same{stroke:#868e96;stroke-dasharray:4 4}\n"
-    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
-    "td,th{padding:.15rem .7rem;text-align:right;border-bottom:1px solid #dee2e6}\n"
-    "td:first-child,th:first-child{text-align:left}code{background:#f1f3f5;padding:.1rem .3rem}\n"
-    "</style></head><body>\n";
 
 static void put_pair(FILE *out, const char *name, const char *value)
 {
@@ -205,12 +184,10 @@ static void put_table(FILE *out, const report *r, const table *t)
           "</tr>\n",
           out);
     for (int i = 0; i < t->rows; i++) {
-        char *name = record_text(r->records[i], "tensor");
-        char *constraints = record_text(r->records[i], "constraints");
         fputs("<tr><td>", out);
-        chart_text(out, name ? name : "");
+        chart_text(out, job_matrix_text(r->job, i, "tensor"));
         fputs("</td><td>", out);
-        chart_text(out, constraints ? constraints : "");
+        chart_text(out, job_matrix_text(r->job, i, "constraints"));
         fputs("</td>", out);
         put_cell(out, t->column[ZEROS][i] / t->column[SIZE][i]);
         put_cell(out, t->column[ERROR][i]);
@@ -219,8 +196,6 @@ static void put_table(FILE *out, const report *r, const table *t)
         put_cell(out, t->column[TEST_DENSE][i]);
         put_cell(out, t->column[SECONDS][i]);
         fputs("</tr>\n", out);
-        free(name);
-        free(constraints);
     }
     fputs("</table>\n", out);
 }
@@ -230,27 +205,23 @@ static void put_warnings(FILE *out, const report *r)
 {
     int count = 0;
     for (int i = 0; i < r->matrices; i++) {
-        char *warning = record_text(r->records[i], "warning");
-        char *name = warning ? record_text(r->records[i], "tensor") : NULL;
-        if (warning) {
-            fputs(count++ ? "" : "<h2>Warnings</h2>\n<ul>\n", out);
-            fputs("<li>", out);
-            chart_text(out, name ? name : "");
-            fputs(": ", out);
-            chart_text(out, warning);
-            fputs("</li>\n", out);
-        }
-        free(name);
-        free(warning);
+        const char *warning = job_matrix_text(r->job, i, "warning");
+        if (!*warning)
+            continue;
+        fputs(count++ ? "<li>" : "<h2>Warnings</h2>\n<ul>\n<li>", out);
+        chart_text(out, job_matrix_text(r->job, i, "tensor"));
+        fputs(": ", out);
+        chart_text(out, warning);
+        fputs("</li>\n", out);
     }
     fputs(count ? "</ul>\n" : "", out);
 }
 
-static void put_page(FILE *out, const report *r)
+void report_put(FILE *out, const report *r)
 {
     table t = {0};
     table_read(&t, r);
-    fputs(head, out);
+    fputs(report_head, out);
     put_summary(out, r, &t);
     put_warnings(out, r);
     put_perplexity(out, r);
@@ -259,69 +230,4 @@ static void put_page(FILE *out, const report *r)
     put_table(out, r, &t);
     fputs("</body></html>\n", out);
     table_free(&t);
-}
-
-/* ---- Writing it ---- */
-
-/* Whether what is there may be replaced: nothing, an empty file or a page of ours. */
-static bool is_ours(const char *path)
-{
-    char begin[sizeof head];
-    struct stat info;
-    if (stat(path, &info))
-        return errno == ENOENT || fail("--report %s: %s", path, strerror(errno));
-    if (!S_ISREG(info.st_mode))
-        return fail("--report %s: not a regular file", path);
-    FILE *file = fopen(path, "r");
-    size_t length = file ? fread(begin, 1, sizeof head - 1, file) : 0;
-    if (file)
-        fclose(file);
-    return !info.st_size || (length == sizeof head - 1 && !memcmp(begin, head, length)) ||
-           fail("--report %s: is there and not a report of sparse24: give another name, or remove "
-                "it",
-                path);
-}
-
-/* A new file beside the page, to become it in one step; one that a killed run left goes. */
-static FILE *open_beside(const char *path, char **name)
-{
-    size_t size = strlen(path) + 8;
-    *name = must(malloc(size));
-    snprintf(*name, size, "%s.part", path);
-    if (!is_ours(path) || !is_ours(*name))
-        return NULL;
-    unlink(*name);
-    int file = open(*name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    FILE *out = file < 0 ? NULL : fdopen(file, "w");
-    if (!out)
-        fail("--report %s: %s", path, strerror(errno));
-    return out;
-}
-
-bool report_check(const char *path)
-{
-    char *name;
-    FILE *out = open_beside(path, &name);
-    bool done =
-        out && ((!fclose(out) && !unlink(name)) || fail("--report %s: %s", path, strerror(errno)));
-    free(name);
-    return done;
-}
-
-bool report_write(const report *r, const char *path)
-{
-    char *name;
-    FILE *out = open_beside(path, &name);
-    if (out) {
-        put_page(out, r);
-        bool good = !ferror(out) && !fflush(out) && s24m_path_sync(fileno(out));
-        good = !fclose(out) && good && !rename(name, path);
-        if (!good) {
-            fail("--report %s: %s", path, strerror(errno));
-            unlink(name);
-            out = NULL;
-        }
-    }
-    free(name);
-    return out != NULL;
 }

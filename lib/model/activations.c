@@ -1,5 +1,5 @@
 #include "activations.h"
-#include "message.h"
+#include "fail.h"
 #include "paths.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ static int open_nameless(const char *folder)
     if (file >= 0)
         return file;
     char *path = s24m_path_join(folder, ".activations-XXXXXX");
-    file = mkostemp(path, O_CLOEXEC);
+    file = path ? mkostemp(path, O_CLOEXEC) : -1;
     if (file >= 0)
         unlink(path);
     free(path);
@@ -49,7 +49,7 @@ static bool open_file(activations *a, const char *folder)
     if (a->file >= 0)
         return true;
     a->file = 0;
-    return fail("--activations disk: %s: %s", folder, strerror(reason));
+    return s24m_wrong(S24_E_IO, "--activations disk: %s: %s", folder, strerror(reason));
 }
 
 bool s24m_activations_open(activations *a, s24_ctx *ctx, int kind, const char *folder,
@@ -59,9 +59,10 @@ bool s24m_activations_open(activations *a, s24_ctx *ctx, int kind, const char *f
     if (kind == KEEP_DISK)
         return open_file(a, folder);
     a->memory = malloc((size_t)s24m_activations_bytes(kind, tokens, width));
-    return a->memory || fail("no memory for the activations of %lld tokens, %lld each: "
-                             "try --activations half or disk",
-                             (long long)tokens, (long long)width);
+    return a->memory || s24m_wrong(S24_E_MEMORY,
+                                   "no memory for the activations of %lld tokens, %lld each: "
+                                   "try --activations half or disk",
+                                   (long long)tokens, (long long)width);
 }
 
 static s24_mat view(void *data, int64_t rows, int64_t cols, int32_t dtype)
@@ -91,7 +92,8 @@ static bool transfer(const activations *a, int64_t first, int64_t count, char *d
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
-            return fail("--activations disk: %s", done ? strerror(errno) : "the file is too short");
+            return s24m_wrong(S24_E_IO, "--activations disk: %s",
+                              done ? strerror(errno) : "the file is too short");
         data += done;
         at += done;
         left -= (size_t)done;
@@ -108,16 +110,18 @@ bool s24m_activations_read(const activations *a, int64_t first, int64_t count, f
         return true;
     }
     s24_mat from = halves(a, first, count), to = view(out, count, a->width, S24_F32);
-    return s24_mat_copy(a->ctx, &from, &to) == S24_OK || fail_library("--activations half");
+    return s24m_good(s24_mat_copy(a->ctx, &from, &to), "--activations half");
 }
 
 static bool fits_half(const activations *a, const float *in, int64_t count)
 {
     for (int64_t i = 0; i < count * a->width; i++)
         if (!(in[i] < 65520 && in[i] > -65520))
-            return fail("--activations half: an activation of %g does not fit 16 bits: use ram "
-                        "or disk",
-                        (double)in[i]);
+            return s24m_wrong(
+                S24_E_NUMERIC,
+                "--activations half: an activation of %g does not fit 16 bits: use ram "
+                "or disk",
+                (double)in[i]);
     return true;
 }
 
@@ -132,7 +136,7 @@ bool s24m_activations_write(activations *a, int64_t first, int64_t count, const 
     s24_mat from = view((void *)(uintptr_t)in, count, a->width, S24_F32);
     s24_mat to = halves(a, first, count);
     return fits_half(a, in, count) &&
-           (s24_mat_copy(a->ctx, &from, &to) == S24_OK || fail_library("--activations half"));
+           s24m_good(s24_mat_copy(a->ctx, &from, &to), "--activations half");
 }
 
 void s24m_activations_reuse(activations *a, int64_t width)

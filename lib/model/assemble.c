@@ -1,9 +1,7 @@
 #include "assemble.h"
 #include "label.h"
-#include "message.h"
+#include "fail.h"
 #include "paths.h"
-#include "progress.h"
-#include "record.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -62,31 +60,35 @@ static bool put_tensor(writing *w, const char *name)
                                 s24_file_get(block, name, &v) == S24_OK
                             ? s24_file_put(w->out, name, &v, NULL, 2, type)
                             : S24_E_IO;
-    return status == S24_OK || fail_library("%s", name);
+    return s24m_good(status, "%s", name);
 }
 
 static bool put_tensors(writing *w)
 {
     int64_t count = s24_file_count(w->model->file);
     for (int64_t i = 0; i < count; i++) {
-        progress_show("writing", "model", i, count);
-        if (progress_interrupted() || !put_tensor(w, s24_file_name(w->model->file, i)))
+        if (!s24m_watch_show(w->a->watch, "writing", "model", (double)i / (double)count) ||
+            !put_tensor(w, s24_file_name(w->model->file, i)))
             return false;
     }
     return true;
 }
 
-static char *stable_records(const char *const *records, int count)
+static char *stable_records(const record *records, int count)
 {
-    size_t size = 1;
+    size_t size = 1, used = 0;
     for (int i = 0; i < count; i++)
-        size += strlen(records[i]) + 1;
-    char *text = must(malloc(size)), *end = text;
-    *end = 0;
-    for (int i = 0; i < count; i++) {
-        char *record = record_drop_volatile(must(strdup(records[i])));
-        end += sprintf(end, "%s\n", record);
-        free(record);
+        size += strlen(records[i].json) + 1;
+    char *text = s24m_have(calloc(1, size));
+    for (int i = 0; text && i < count; i++) {
+        char *line = s24m_record_stable(records + i);
+        if (line) {
+            used += (size_t)sprintf(text + used, "%s\n", line);
+        } else {
+            free(text);
+            text = NULL;
+        }
+        free(line);
     }
     return text;
 }
@@ -102,17 +104,16 @@ static bool begin_model(writing *w, const char *path)
     const char *format = is_model_folder(w->a)   ? "folder"
                          : w->model->config.gguf ? "gguf"
                                                  : "safetensors";
-    return (s24_file_create(w->model->ctx, path, format, &w->out) == S24_OK &&
-            s24_file_copy_meta(w->out, w->model->file) == S24_OK) ||
-           fail_library("%s", path);
+    return path && s24m_good(s24_file_create(w->model->ctx, path, format, &w->out), "%s", path) &&
+           s24m_good(s24_file_copy_meta(w->out, w->model->file), "%s", path);
 }
 
 bool s24m_assemble_check(const assembly *a)
 {
     writing w = {.a = a, .model = a->model, .c = a->c};
     char *path = s24m_checkpoint_path(a->c, ".sparse24-check");
-    bool done = begin_model(&w, path) &&
-                (s24_file_check_copy(w.out, a->model->file) == S24_OK || fail_library("--out"));
+    bool done =
+        begin_model(&w, path) && s24m_good(s24_file_check_copy(w.out, a->model->file), "--out");
     s24_file_destroy(w.out);
     free(path);
     return done;
@@ -127,11 +128,11 @@ char *s24m_assemble_model_path(const assembly *a, const char *folder)
 {
     struct dirent **names;
     if (is_model_folder(a))
-        return must(strdup(folder));
+        return s24m_have(strdup(folder));
     if (!a->model->config.gguf)
         return s24m_path_join(folder, s24m_path_name(a->origin->files->path));
     int count = scandir(folder, &names, is_gguf, alphasort);
-    char *path = count > 0 ? s24m_path_join(folder, names[0]->d_name) : must(strdup(folder));
+    char *path = count > 0 ? s24m_path_join(folder, names[0]->d_name) : s24m_have(strdup(folder));
     for (int i = 0; i < count; i++)
         free(names[i]);
     if (count >= 0)
@@ -148,9 +149,9 @@ static bool types_of(void *from, const char *name, const char **before, const ch
     s24_file *block;
     if (!find_block(w, name, &block))
         return false;
-    return (s24_file_info(w->model->file, name, NULL, NULL, before) == S24_OK &&
-            s24_file_info(block ? block : w->model->file, name, NULL, NULL, after) == S24_OK) ||
-           fail_library("%s", name);
+    return s24m_good(s24_file_info(w->model->file, name, NULL, NULL, before), "%s", name) &&
+           s24m_good(s24_file_info(block ? block : w->model->file, name, NULL, NULL, after), "%s",
+                     name);
 }
 
 /* The name of a GGUF file and its general.file_type follow the type that most weights have. */
@@ -163,16 +164,15 @@ static bool name_model(writing *w, const char *folder, char **path, const char *
            source < w->a->origin->files + w->a->origin->count - 1)
         source++;
     if (is_model_folder(w->a)) {
-        *path = must(strdup(folder));
-        return true;
+        return (*path = s24m_have(strdup(folder)));
     }
     if (w->model->config.gguf && !s24m_label_types(&l, w->model->file, types_of, w))
         return false;
     char *name = s24m_label_name(&l, s24m_path_name(source->path));
-    *path = s24m_path_join(folder, name);
+    *path = name ? s24m_path_join(folder, name) : NULL;
     *file_type = s24m_label_file_type(&l);
     free(name);
-    return true;
+    return *path;
 }
 
 /* The types of the whole where they are told: both names of config.json, the older one if there is
@@ -180,13 +180,16 @@ static bool name_model(writing *w, const char *folder, char **path, const char *
 static bool set_types(writing *w, const char *file_type)
 {
     static const char *const keys[] = {"config.dtype", "config.torch_dtype"};
-    bool done = !file_type || s24_file_set_meta(w->out, LABEL_FILE_TYPE, file_type) == S24_OK;
+    const char *out = w->a->out;
+    bool done =
+        !file_type || s24m_good(s24_file_set_meta(w->out, LABEL_FILE_TYPE, file_type), "%s", out);
     bool wanted = w->a->store && !w->model->config.gguf,
          none = !s24_file_meta(w->model->file, *keys);
     for (int i = 0; done && wanted && i < 2; i++)
         if (s24_file_meta(w->model->file, keys[i]) || (i && none))
-            done = s24_file_set_meta(w->out, keys[i], s24m_label_dtype(w->a->store)) == S24_OK;
-    return done || fail_library("%s", w->a->out);
+            done = s24m_good(s24_file_set_meta(w->out, keys[i], s24m_label_dtype(w->a->store)),
+                             "%s", out);
+    return done;
 }
 
 /* What was in several parts is one file now. */
@@ -196,23 +199,22 @@ static bool drop_parts(writing *w)
     bool done = true;
     for (int i = 0; done && i < 3; i++)
         done = !s24_file_meta(w->model->file, keys[i]) ||
-               s24_file_set_meta(w->out, keys[i], NULL) == S24_OK;
-    return done || fail_library("%s", w->a->out);
+               s24m_good(s24_file_set_meta(w->out, keys[i], NULL), "%s", w->a->out);
+    return done;
 }
 
-static bool write_model(writing *w, const char *folder, const char *const *records, int count)
+static bool write_model(writing *w, const char *folder, const record *records, int count)
 {
     const char *file_type;
     char *path, *lines;
     if (!name_model(w, folder, &path, &file_type))
         return false;
     lines = stable_records(records, count);
-    bool done = begin_model(w, path) && set_types(w, file_type) && drop_parts(w) &&
-                ((s24_file_set_meta(w->out, "sparse24.records", lines) == S24_OK &&
-                  s24_file_set_meta(w->out, "sparse24.settings", w->c->settings) == S24_OK) ||
-                 fail_library("%s", path));
-    done = done && put_tensors(w);
-    done = done && (s24_file_commit(w->out) == S24_OK || fail_library("%s", path));
+    bool done =
+        lines && begin_model(w, path) && set_types(w, file_type) && drop_parts(w) &&
+        s24m_good(s24_file_set_meta(w->out, "sparse24.records", lines), "%s", path) &&
+        s24m_good(s24_file_set_meta(w->out, "sparse24.settings", w->c->settings), "%s", path) &&
+        put_tensors(w) && s24m_good(s24_file_commit(w->out), "%s", path);
     s24_file_destroy(w->out);
     free(lines);
     free(path);
@@ -225,10 +227,10 @@ static bool put_part(writing *w, const char *folder, s24_file *block, const char
 {
     char *path = s24m_path_join(folder, PARTS);
     bool done =
-        (w->parts || s24_file_create(w->model->ctx, path, "safetensors", &w->parts) == S24_OK) &&
-        s24_file_put_stored(w->parts, block, name) == S24_OK;
-    if (!done)
-        fail_library("%s", path);
+        path &&
+        (w->parts ||
+         s24m_good(s24_file_create(w->model->ctx, path, "safetensors", &w->parts), "%s", path)) &&
+        s24m_good(s24_file_put_stored(w->parts, block, name), "%s", path);
     free(path);
     return done;
 }
@@ -247,23 +249,22 @@ static bool write_parts(writing *w, const char *folder)
         }
         s24_file_destroy(block);
     }
-    done = done &&
-           (!w->parts || s24_file_commit(w->parts) == S24_OK || fail_library("%s/" PARTS, folder));
+    done = done && (!w->parts || s24m_good(s24_file_commit(w->parts), "%s/" PARTS, folder));
     s24_file_destroy(w->parts);
     return done;
 }
 
-static bool write_records(const char *folder, const char *const *records, int count)
+static bool write_records(const char *folder, const record *records, int count)
 {
     char *path = s24m_path_join(folder, RECORDS);
-    FILE *file = fopen(path, "w");
+    FILE *file = path ? fopen(path, "w") : NULL;
     for (int i = 0; file && i < count; i++)
-        fprintf(file, "%s\n", records[i]);
+        fprintf(file, "%s\n", records[i].json);
     bool done = file && !ferror(file) && !fflush(file) && s24m_path_sync(fileno(file));
     if (file)
         done = !fclose(file) && done;
-    if (!done)
-        fail("%s: %s", path, strerror(errno));
+    if (!done && path)
+        s24m_wrong(S24_E_IO, "%s: %s", path, strerror(errno));
     free(path);
     return done;
 }
@@ -275,20 +276,21 @@ static bool appear(const assembly *a, const char *folder)
     if (!s24m_origin_check(a->origin) || !s24m_path_sync_folder(folder))
         return false;
     return ((stat(a->out, &s) || !chmod(folder, s.st_mode & 07777)) && !rename(folder, a->out)) ||
-           fail("--out %s: %s", a->out, strerror(errno));
+           s24m_wrong(S24_E_IO, "--out %s: %s", a->out, strerror(errno));
 }
 
-bool s24m_assemble(const assembly *a, const char *const *records, int count)
+bool s24m_assemble(const assembly *a, const record *records, int count)
 {
     writing w = {.a = a, .model = a->model, .c = a->c, .layer = -1};
     char *folder = s24m_checkpoint_path(a->c, "model");
-    s24m_checkpoint_remove(folder); /* what a run that was killed here left */
-    bool done =
-        (is_model_folder(a) || !mkdir(folder, 0777) || fail("%s: %s", folder, strerror(errno))) &&
-        write_model(&w, folder, records, count) && write_parts(&w, folder) &&
-        write_records(folder, records, count) && appear(a, folder);
+    if (folder)
+        s24m_checkpoint_remove(folder); /* what a run that was killed here left */
+    bool done = folder &&
+                (is_model_folder(a) || !mkdir(folder, 0777) ||
+                 s24m_wrong(S24_E_IO, "%s: %s", folder, strerror(errno))) &&
+                write_model(&w, folder, records, count) && write_parts(&w, folder) &&
+                write_records(folder, records, count) && appear(a, folder);
     s24_file_destroy(w.block);
-    progress_clear();
     free(folder);
     return done;
 }

@@ -10,6 +10,7 @@ typedef struct assembly {
     const s24m_model *model; /* the source */
     const origin *origin;    /* its files, which must not have changed */
     const checkpoint *c;
+    s24m_watch *watch;
     const char *out;
     int32_t store; /* as in settings */
 } assembly;
@@ -18,7 +19,7 @@ typedef struct assembly {
 bool s24m_assemble_check(const assembly *a);
 /* Write `out`, a folder: the model in the container of the source, records.jsonl, and
  * parts.safetensors when results have further parts. It appears at once, complete. */
-bool s24m_assemble(const assembly *a, const char *const *records, int count);
+bool s24m_assemble(const assembly *a, const record *records, int count);
 /* Where the model lies in such a folder: the folder itself or the file in it. To be freed. */
 char *s24m_assemble_model_path(const assembly *a, const char *folder);
 

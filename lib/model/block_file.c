@@ -2,7 +2,7 @@
 #include "codes.h"
 #include "hash.h"
 #include "identity.h"
-#include "message.h"
+#include "fail.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -39,22 +39,23 @@ static bool verify(const s24_file *file, const char *path)
     for (int64_t i = 0; i < s24_file_count(file); i++) {
         s24_mat mat;
         const char *name = s24_file_name(file, i);
-        if (s24_file_get(file, name, &mat) != S24_OK)
-            return fail_library("%s", path);
+        if (!s24m_good(s24_file_get(file, name, &mat), "%s", path))
+            return false;
         sum = checksum(sum, name, &mat);
     }
     snprintf(text, sizeof text, "%016" PRIx64, sum);
     return (wanted && !strcmp(text, wanted)) ||
-           fail("%s is damaged: remove it, then --resume solves this block again", path);
+           s24m_wrong(S24_E_FORMAT,
+                      "%s is damaged: remove it, then --resume solves this block again", path);
 }
 
 bool s24m_block_file_open(s24_ctx *ctx, const char *path, const char *where, const char *asked,
                           s24_file **file)
 {
-    if (s24_file_open(ctx, path, file) != S24_OK)
-        return fail_library("%s", path);
+    if (!s24m_good(s24_file_open(ctx, path, file), "%s", path))
+        return false;
     const char *theirs = s24_file_meta(*file, SETTINGS);
-    return (theirs || fail("%s: it is not from sparse24 compress", path)) &&
+    return (theirs || s24m_wrong(S24_E_FORMAT, "%s: it is not from sparse24 compress", path)) &&
            s24m_identity_same(where, theirs, asked) && verify(*file, path);
 }
 
@@ -62,6 +63,7 @@ bool s24m_block_file_open(s24_ctx *ctx, const char *path, const char *where, con
 
 /* A file that is being written, and the checksum of what is in it. */
 typedef struct saving {
+    const char *path;
     s24_file *file;
     uint64_t sum;
 } saving;
@@ -69,13 +71,13 @@ typedef struct saving {
 static bool put(saving *to, const char *name, const s24_mat *mat)
 {
     to->sum = checksum(to->sum, name, mat);
-    return s24_file_put(to->file, name, mat, NULL, 2, NULL) == S24_OK;
+    return s24m_good(s24_file_put(to->file, name, mat, NULL, 2, NULL), "%s", to->path);
 }
 
 static bool put_text(saving *to, const char *key, const char *value)
 {
     to->sum = checksum_text(to->sum, key, value);
-    return s24_file_set_meta(to->file, key, value) == S24_OK;
+    return s24m_good(s24_file_set_meta(to->file, key, value), "%s", to->path);
 }
 
 static bool put_parts(saving *to, const matrix *m)
@@ -88,7 +90,8 @@ static bool put_parts(saving *to, const matrix *m)
         if (kind != S24_RESULT_MATRIX || !strcmp(part, "weights") || !strcmp(part, "mask"))
             continue;
         snprintf(name, sizeof name, "%s.%s", m->tensor, part);
-        if (s24_result_matrix(m->result, part, &mat) != S24_OK || !put(to, name, &mat))
+        if (!s24m_good(s24_result_matrix(m->result, part, &mat), "%s", to->path) ||
+            !put(to, name, &mat))
             return false;
     }
     return true;
@@ -100,7 +103,7 @@ static bool put_matrix(saving *to, s24_ctx *ctx, const matrix *m)
     s24_mat narrow = {0};
     snprintf(key, sizeof key, "record.%s", m->tensor);
     bool done = s24m_matrix_narrow(m, ctx, &narrow) && put(to, m->tensor, &narrow) &&
-                put_text(to, key, m->record) && put_parts(to, m);
+                put_text(to, key, m->record.json) && put_parts(to, m);
     free(narrow.data);
     return done;
 }
@@ -109,15 +112,14 @@ bool s24m_block_file_write(s24_ctx *ctx, const char *path, const char *asked,
                            const matrix *matrices, int count)
 {
     char text[24];
-    saving to = {0};
-    bool done = s24_file_create(ctx, path, "safetensors", &to.file) == S24_OK &&
+    saving to = {.path = path};
+    bool done = s24m_good(s24_file_create(ctx, path, "safetensors", &to.file), "%s", path) &&
                 put_text(&to, SETTINGS, asked);
     for (int i = 0; done && i < count; i++)
         done = !matrices[i].constraints || put_matrix(&to, ctx, matrices + i);
     snprintf(text, sizeof text, "%016" PRIx64, to.sum);
-    done = (done && s24_file_set_meta(to.file, CHECKSUM, text) == S24_OK &&
-            s24_file_commit(to.file) == S24_OK) ||
-           fail_library("%s", path);
+    done = done && s24m_good(s24_file_set_meta(to.file, CHECKSUM, text), "%s", path) &&
+           s24m_good(s24_file_commit(to.file), "%s", path);
     s24_file_destroy(to.file);
     return done;
 }
@@ -131,13 +133,17 @@ static bool obeys(s24_ctx *ctx, const matrix *m)
     s24_mat v = s24m_matrix_values(m);
     for (int64_t i = 0; i < m->w.rows * m->w.cols; i++)
         if (!isfinite(m->v[i]))
-            return fail("--resume: %s: row %lld, column %lld is %g", m->tensor,
-                        (long long)(i / m->w.cols), (long long)(i % m->w.cols), (double)m->v[i]);
-    bool done = s24m_matrix_has_parts(m) || (s24_problem_create(ctx, &m->w, &problem) == S24_OK &&
-                                             s24_problem_parse(problem, m->constraints) == S24_OK &&
-                                             s24_problem_check(problem, &v) == S24_OK);
+            return s24m_wrong(S24_E_FORMAT, "--resume: %s: row %lld, column %lld is %g", m->tensor,
+                              (long long)(i / m->w.cols), (long long)(i % m->w.cols),
+                              (double)m->v[i]);
+    if (s24m_matrix_has_parts(m))
+        return true;
+    s24_status status = s24_problem_create(ctx, &m->w, &problem);
+    status = status ? status : s24_problem_parse(problem, m->constraints);
+    status = status ? status : s24_problem_check(problem, &v);
+    bool done = s24m_good(status, "--resume: %s", m->tensor);
     s24_problem_destroy(problem);
-    return done || fail_library("--resume: %s", m->tensor);
+    return done;
 }
 
 static bool get_matrix(s24_ctx *ctx, const s24_file *file, matrix *m)
@@ -145,13 +151,15 @@ static bool get_matrix(s24_ctx *ctx, const s24_file *file, matrix *m)
     char key[600];
     codes parts;
     snprintf(key, sizeof key, "record.%s", m->tensor);
-    const char *record = s24_file_meta(file, key);
-    if (!record)
-        return fail("--resume: the file of block %d has no record of %s", m->layer, m->tensor);
-    m->record = must(strdup(record));
-    m->v = must(malloc((size_t)(m->w.rows * m->w.cols) * sizeof(float)));
+    const char *told = s24_file_meta(file, key);
+    if (!told)
+        return s24m_wrong(S24_E_FORMAT, "--resume: the file of block %d has no record of %s",
+                          m->layer, m->tensor);
+    m->v = s24m_have(malloc((size_t)(m->w.rows * m->w.cols) * sizeof(float)));
+    if (!m->v || !s24m_record_read(&m->record, told))
+        return false;
     s24_mat v = s24m_matrix_values(m);
-    return (s24_file_read(file, m->tensor, &v) == S24_OK || fail_library("--resume")) &&
+    return s24m_good(s24_file_read(file, m->tensor, &v), "--resume") &&
            (!s24m_codes_of_file(file, m->tensor, &parts) ||
             s24m_codes_decode(&parts, ctx, m->constraints, m->v)) &&
            obeys(ctx, m);

@@ -1,6 +1,6 @@
 #include "checkpoint.h"
 #include "block_file.h"
-#include "message.h"
+#include "fail.h"
 #include "paths.h"
 #include <dirent.h>
 #include <errno.h>
@@ -46,11 +46,11 @@ static bool lock(int file)
 static bool take_lock(checkpoint *c)
 {
     char *path = s24m_checkpoint_path(c, LOCK);
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    bool done = (file >= 0 && lock(file)) ||
-                fail("%s: %s", file < 0 ? path : c->folder,
-                     file >= 0 && errno == EWOULDBLOCK ? "another process is working there"
-                                                       : strerror(errno));
+    int file = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
+    bool done = file >= 0 && lock(file), busy = !done && file >= 0 && errno == EWOULDBLOCK;
+    if (!done && path)
+        s24m_fail(busy ? S24_E_STATE : S24_E_IO, "%s: %s", file < 0 ? path : c->folder,
+                  busy ? "another process is working there" : strerror(errno));
     if (done)
         c->lock = file;
     else if (file >= 0)
@@ -63,7 +63,7 @@ static bool take_lock(checkpoint *c)
 static bool has_lock(const checkpoint *c)
 {
     char *path = s24m_checkpoint_path(c, LOCK);
-    bool has = exists(path);
+    bool has = path && exists(path);
     free(path);
     errno = EEXIST;
     return has;
@@ -72,7 +72,7 @@ static bool has_lock(const checkpoint *c)
 static bool open_block(const checkpoint *c, int block, s24_file **file)
 {
     char *path = block_path(c, block);
-    bool done = s24m_block_file_open(c->ctx, path, c->folder, c->settings, file);
+    bool done = path && s24m_block_file_open(c->ctx, path, c->folder, c->settings, file);
     free(path);
     return done;
 }
@@ -83,7 +83,7 @@ static bool look_into(const checkpoint *c, bool *blocks)
     struct dirent *entry;
     DIR *folder = opendir(c->folder);
     if (!folder)
-        return fail("%s: %s", c->folder, strerror(errno));
+        return s24m_wrong(S24_E_IO, "%s: %s", c->folder, strerror(errno));
     *blocks = false;
     while ((entry = readdir(folder))) {
         const char *name = entry->d_name;
@@ -91,7 +91,8 @@ static bool look_into(const checkpoint *c, bool *blocks)
         if (strncmp(name, ".sparse24-", 10) && strncmp(name, ".activations-", 13))
             continue;
         char *path = s24m_checkpoint_path(c, name);
-        s24m_checkpoint_remove(path);
+        if (path)
+            s24m_checkpoint_remove(path);
         free(path);
     }
     closedir(folder);
@@ -103,11 +104,12 @@ static bool begin(checkpoint *c, bool resume)
     if (!s24m_path_make_parents(c->folder))
         return false;
     if (mkdir(c->folder, 0777) && !(errno == EEXIST && has_lock(c)))
-        return fail("%s: %s", c->folder, strerror(errno));
+        return s24m_wrong(S24_E_IO, "%s: %s", c->folder, strerror(errno));
     if (!take_lock(c) || !look_into(c, &c->begun))
         return false;
     return resume || !c->begun ||
-           fail("%s holds an unfinished run: go on with --resume, or remove it", c->folder);
+           s24m_wrong(S24_E_STATE, "%s holds an unfinished run: go on with --resume, or remove it",
+                      c->folder);
 }
 
 bool s24m_checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool resume)
@@ -116,7 +118,8 @@ bool s24m_checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool res
     while (length > 1 && out[length - 1] == '/')
         length--;
     *c = (checkpoint){.ctx = ctx, .lock = -1};
-    c->folder = must(malloc(length + 8));
+    if (!(c->folder = s24m_have(malloc(length + 8))))
+        return false;
     snprintf(c->folder, length + 8, "%.*s.part", (int)length, out);
     return begin(c, resume);
 }
@@ -125,10 +128,11 @@ bool s24m_checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool res
 bool s24m_checkpoint_settings(checkpoint *c, const char *asked)
 {
     struct dirent **names;
-    c->settings = must(strdup(asked));
+    if (!(c->settings = s24m_have(strdup(asked))))
+        return false;
     int count = scandir(c->folder, &names, NULL, alphasort);
     if (count < 0)
-        return fail("%s: %s", c->folder, strerror(errno));
+        return s24m_wrong(S24_E_IO, "%s: %s", c->folder, strerror(errno));
     bool done = true;
     for (int i = 0; i < count; i++) {
         int block;
@@ -147,7 +151,7 @@ bool s24m_checkpoint_settings(checkpoint *c, const char *asked)
 bool s24m_checkpoint_save(const checkpoint *c, int block, const matrix *matrices, int count)
 {
     char *path = block_path(c, block);
-    bool done = s24m_block_file_write(c->ctx, path, c->settings, matrices, count);
+    bool done = path && s24m_block_file_write(c->ctx, path, c->settings, matrices, count);
     free(path);
     return done;
 }
@@ -156,10 +160,10 @@ bool s24m_checkpoint_load(const checkpoint *c, int block, matrix *matrices, int 
 {
     char *path = block_path(c, block);
     s24_file *file = NULL;
-    *found = exists(path);
+    *found = path && exists(path);
     free(path);
     if (!*found)
-        return true;
+        return path;
     bool done = open_block(c, block, &file) && s24m_block_file_read(c->ctx, file, matrices, count);
     s24_file_destroy(file);
     return done;
@@ -185,14 +189,15 @@ bool s24m_checkpoint_remove(const char *path)
     return !nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) || errno == ENOENT;
 }
 
-void s24m_checkpoint_close(checkpoint *c, bool remove)
+void s24m_checkpoint_close(checkpoint *c, s24m_watch *w, bool remove)
 {
     bool blocks = true;
     if (!c->folder)
         return;
     if (c->lock >= 0 && (remove || (look_into(c, &blocks) && !blocks)) &&
         !s24m_checkpoint_remove(c->folder))
-        warn("%s is not needed any more, but cannot be removed: %s", c->folder, strerror(errno));
+        s24m_watch_log(w, 1, "%s is not needed any more, but cannot be removed: %s", c->folder,
+                       strerror(errno));
     if (c->lock >= 0)
         close(c->lock);
     free(c->folder);

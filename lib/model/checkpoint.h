@@ -31,6 +31,6 @@ char *s24m_checkpoint_path(const checkpoint *c, const char *name);
  * cannot be. */
 bool s24m_checkpoint_remove(const char *path);
 /* Let the folder go; `remove` when nothing in it is needed any more. One without blocks goes anyway. */
-void s24m_checkpoint_close(checkpoint *c, bool remove);
+void s24m_checkpoint_close(checkpoint *c, s24m_watch *w, bool remove);
 
 #endif

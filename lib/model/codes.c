@@ -1,5 +1,5 @@
 #include "codes.h"
-#include "message.h"
+#include "fail.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
@@ -54,12 +54,12 @@ static int64_t group_of(const char *constraints, int64_t cols)
 /* A float copy, to be freed; NULL and a message on failure. */
 static float *floats(s24_ctx *ctx, const s24_mat *from)
 {
-    float *values = must(malloc((size_t)(from->rows * from->cols) * sizeof *values + 1));
+    float *values = s24m_have(malloc((size_t)(from->rows * from->cols) * sizeof *values + 1));
     s24_mat to = {0};
-    if (s24_mat_rowmajor(&to, values, from->rows, from->cols, S24_F32) == S24_OK &&
-        s24_mat_copy(ctx, from, &to) == S24_OK)
+    if (values &&
+        s24m_good(s24_mat_rowmajor(&to, values, from->rows, from->cols, S24_F32), "codes") &&
+        s24m_good(s24_mat_copy(ctx, from, &to), "codes"))
         return values;
-    fail_library("codes");
     free(values);
     return NULL;
 }
@@ -104,7 +104,7 @@ static bool add_parts(const codes *c, s24_ctx *ctx, const char *constraints, flo
     int64_t rows = c->codes.rows, cols = c->codes.cols;
     if (c->sparse.rows != rows || c->sparse.cols != cols || c->u.rows != rows ||
         c->v.rows != c->u.cols || c->v.cols != cols)
-        return fail("the parts of a rank do not fit each other");
+        return s24m_wrong(S24_E_FORMAT, "the parts of a rank do not fit each other");
     float *sparse = floats(ctx, &c->sparse), *u = sparse ? floats(ctx, &c->u) : NULL;
     float *v = u ? floats(ctx, &c->v) : NULL;
     if (v) {
@@ -124,8 +124,8 @@ static bool decode(const codes *c, s24_ctx *ctx, const char *constraints, float 
     bool real = c->zeros.dtype != S24_U8;
     if (c->scales.rows != rows || c->zeros.rows != rows || c->zeros.cols != groups ||
         groups != (cols + group - 1) / group)
-        return fail("codes: %lld x %lld scales for groups of %lld columns",
-                    (long long)c->scales.rows, (long long)groups, (long long)group);
+        return s24m_wrong(S24_E_FORMAT, "codes: %lld x %lld scales for groups of %lld columns",
+                          (long long)c->scales.rows, (long long)groups, (long long)group);
     float *scale = floats(ctx, &c->scales), *zero = scale && real ? floats(ctx, &c->zeros) : NULL;
     bool done = scale && (zero || !real);
     for (int64_t i = 0; done && i < rows; i++)

@@ -1,9 +1,8 @@
 #include "evaluate.h"
 #include "clock.h"
 #include "memory.h"
-#include "message.h"
-#include "progress.h"
-#include "source.h"
+#include "fail.h"
+#include "tensors.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,34 +19,34 @@ typedef struct pass {
 bool s24m_product_rate(s24_ctx *ctx, double *rate)
 {
     enum { SIZE = 1024, TIMES = 8 };
-    float *data = must(calloc(3 * SIZE * SIZE, sizeof *data));
+    float *data = s24m_have(calloc(3 * SIZE * SIZE, sizeof *data));
     s24_mat x, w, y;
-    bool done = s24_mat_rowmajor(&x, data, SIZE, SIZE, S24_F32) == S24_OK &&
+    bool done = data && s24_mat_rowmajor(&x, data, SIZE, SIZE, S24_F32) == S24_OK &&
                 s24_mat_rowmajor(&w, data + SIZE * SIZE, SIZE, SIZE, S24_F32) == S24_OK &&
                 s24_mat_rowmajor(&y, data + 2 * SIZE * SIZE, SIZE, SIZE, S24_F32) == S24_OK;
     *rate = 0;
     for (int i = 0; done && i < TIMES; i++) {
         double start = now();
-        done = s24_mat_multiply(ctx, &x, &w, &y) == S24_OK;
+        done = s24m_good(s24_mat_multiply(ctx, &x, &w, &y), "a product of %d x %d", (int)SIZE,
+                         (int)SIZE);
         *rate = fmax(*rate, 2.0 * SIZE * SIZE * SIZE / (now() - start));
     }
     free(data);
-    return done || fail_library("a product of %d x %d", (int)SIZE, (int)SIZE);
+    return done;
 }
 
 bool s24m_evaluate_check(const s24m_model *model, const tokens *t, const char *what)
 {
     return t->length <= model->config.context ||
-           fail("%s: rows of %lld tokens, but the model's context is %lld", what,
-                (long long)t->length, (long long)model->config.context);
+           s24m_wrong(S24_E_SHAPE, "%s: rows of %lld tokens, but the model's context is %lld", what,
+                      (long long)t->length, (long long)model->config.context);
 }
 
 /* Account for what a chunk took, show it; false if the user wants to stop. */
 static bool go_on(pass *p, double flops)
 {
     p->done_flops += flops;
-    progress_show(p->how->title, "", (int64_t)(p->done_flops / 1e6), (int64_t)(p->flops / 1e6));
-    return !progress_interrupted();
+    return s24m_watch_show(p->how->watch, p->how->title, "", p->done_flops / p->flops);
 }
 
 static int64_t rows_in_chunk(const tokens *t, int64_t first)
@@ -132,37 +131,26 @@ static int64_t rows_at_once(const s24m_model *model, const tokens *t, uint64_t m
 
 /* ---- Weights that are not finite ---- */
 
-static bool is_finite(s24_ctx *ctx, const char *name, const s24_mat *view)
-{
-    float *row = must(malloc((size_t)view->cols * sizeof *row + 1));
-    bool finite = true;
-    s24_mat to = {0};
-    s24_mat_rowmajor(&to, row, 1, view->cols, S24_F32);
-    for (int64_t i = 0; finite && i < view->rows; i++) {
-        s24_mat from = rows_of(view, i, 1);
-        if (s24_mat_copy(ctx, &from, &to) != S24_OK)
-            break; /* no floats */
-        for (int64_t j = 0; finite && j < view->cols; j++)
-            finite = isfinite(row[j]) || fail("%s: row %lld, column %lld is %g", name, (long long)i,
-                                              (long long)j, (double)row[j]);
-    }
-    free(row);
-    return finite;
-}
-
 /* Why a loss is not finite: false, having named the first weight that is not. */
 static bool find_fault(const s24m_model *model)
 {
-    bool finite = true;
-    for (int64_t i = 0; finite && i < s24_file_count(model->file); i++) {
-        s24_mat view;
-        void *decoded = NULL;
+    s24_status status = S24_OK;
+    for (int64_t i = 0; status != S24_E_NONFINITE && i < s24_file_count(model->file); i++) {
         const char *name = s24_file_name(model->file, i);
-        if (tensor_view(model->file, name, &view, &decoded))
-            finite = is_finite(model->ctx, name, &view);
-        free(decoded);
+        int64_t shape[8], rows = 1;
+        int32_t rank = 0;
+        float *values = NULL;
+        s24_file_info(model->file, name, shape, &rank, NULL);
+        for (int32_t k = 0; k < rank - 1; k++)
+            rows *= shape[k];
+        if (rank > 0)
+            status = rank > 1 ? s24m_read(model, name, rows, shape[rank - 1], &values)
+                              : s24m_read(model, name, *shape, 0, &values);
+        free(values);
     }
-    return finite && fail("the loss is not finite, though all weights are: activations overflow");
+    return status != S24_E_NONFINITE &&
+           s24m_wrong(S24_E_NUMERIC,
+                      "the loss is not finite, though all weights are: activations overflow");
 }
 
 /* ---- All of it ---- */
@@ -175,8 +163,9 @@ bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, ev
     bool done = true;
     s24m_flops(model, t->rows, t->length, &block, &head);
     p.flops = block * (double)model->config.layers + head;
-    p.h = must(malloc((size_t)(most * t->length * model->config.hidden) * sizeof *p.h));
-    double *nll = must(malloc((size_t)count * sizeof *nll));
+    p.h = s24m_have(malloc((size_t)(most * t->length * model->config.hidden) * sizeof *p.h));
+    double *nll = s24m_have(malloc((size_t)count * sizeof *nll));
+    done = p.h && nll;
     for (int64_t r = 0; done && r < t->rows; r += most) {
         tokens rows = {t->ids + r * t->length, t->rows - r < most ? t->rows - r : most, t->length};
         p.t = &rows;
@@ -186,7 +175,6 @@ bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, ev
     for (int64_t i = 0; done && i < count; i++)
         e->mean += nll[i] / (double)count;
     e->seconds = now() - start;
-    progress_clear();
     free(nll);
     free(p.h);
     return done && (isfinite(e->mean) || find_fault(model));

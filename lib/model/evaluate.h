@@ -1,9 +1,9 @@
-/* Perplexity of a model on rows of tokens, and what the machine could do meanwhile. Prints nothing
- * but progress and errors. */
+/* Perplexity of a model on rows of tokens, and what the machine could do meanwhile. */
 #ifndef EVALUATE_H
 #define EVALUATE_H
 #include "model.h"
 #include "tokens.h"
+#include "watch.h"
 
 typedef struct evaluation {
     double mean; /* of -log p over the predicted tokens; its exponential is the perplexity */
@@ -12,6 +12,7 @@ typedef struct evaluation {
 
 /* How to go about it. */
 typedef struct evaluating {
+    s24m_watch *watch;
     const char *title; /* goes with the progress */
     uint64_t memory;   /* that all of it may take, s24m_evaluate_bytes() at least; 0: no limit */
     /* Changes the weights of a block that was read, or NULL. */

@@ -41,6 +41,26 @@ bool s24m_wrong_in(const char *format, ...)
     return false;
 }
 
+bool s24m_good(s24_status status, const char *format, ...)
+{
+    char what[TEXT];
+    va_list list;
+    if (!status)
+        return true;
+    va_start(list, format);
+    vsnprintf(what, sizeof what, format, list);
+    va_end(list);
+    s24m_library(status, what);
+    return false;
+}
+
+void *s24m_have(void *block)
+{
+    if (!block)
+        s24m_fail(S24_E_MEMORY, "out of memory");
+    return block;
+}
+
 s24_status s24m_status(bool done)
 {
     return done ? S24_OK : s24_last_status();

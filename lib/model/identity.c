@@ -2,7 +2,7 @@
 #include "activations.h"
 #include "hash.h"
 #include "matrix.h"
-#include "message.h"
+#include "fail.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ char *s24m_identity_text(const settings *s, const origin *o, const sequences *t)
     const char *isa = "", *blas = s24_build_info("blas");
     FILE *out = open_memstream(&text, &size);
     if (!out)
-        must(NULL);
+        return s24m_have(NULL);
     s24_ctx_get_str(s->ctx, "isa", &isa);
     fprintf(out, "sparse24 %s\nblas %s\nisa %s\n", s24_version(), blas ? blas : "", isa);
     s24m_origin_describe(o, out);
@@ -49,8 +49,11 @@ char *s24m_identity_text(const settings *s, const origin *o, const sequences *t)
     fprintf(out, "store %s\nactivations %s\n", s->store ? s24m_matrix_type(s->store) : "as it was",
             s->keep == KEEP_HALF ? "half" : "full");
     put_tokens(out, HELD_OUT, t, 1);
-    fclose(out);
-    return text;
+    bool good = !ferror(out);
+    if (!fclose(out) && good)
+        return text;
+    free(text);
+    return s24m_have(NULL);
 }
 
 /* Name the first line in which `theirs`, of length b, differs. */
@@ -61,8 +64,9 @@ static bool compare(const char *what, const char *theirs, size_t b, const char *
         n = n < a ? n : a;
         k = k < b ? k : b;
         if (n != k || strncmp(ours, theirs, n))
-            return fail("--resume: %s was begun with \"%.*s\", now it is \"%.*s\"", what, (int)k,
-                        theirs, (int)n, ours);
+            return s24m_wrong(S24_E_STATE,
+                              "--resume: %s was begun with \"%.*s\", now it is \"%.*s\"", what,
+                              (int)k, theirs, (int)n, ours);
         n += n < a;
         k += k < b;
         ours += n;
@@ -98,7 +102,9 @@ static int by_value(const void *a, const void *b)
 int64_t s24m_identity_rows(const sequences *t)
 {
     int64_t rows = t->count[0], different = 0, i = 0;
-    uint64_t *hashes = must(malloc((size_t)rows * sizeof *hashes));
+    uint64_t *hashes = s24m_have(malloc((size_t)rows * sizeof *hashes));
+    if (!hashes)
+        return 0;
     for (int64_t r = 0; r < rows; r++)
         hashes[r] = hash(HASH_BEGIN, t->ids + r * t->length, (size_t)t->length * sizeof *t->ids);
     qsort(hashes, (size_t)rows, sizeof *hashes, by_value);

@@ -1,5 +1,5 @@
 #include "label.h"
-#include "message.h"
+#include "fail.h"
 #include "paths.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -101,7 +101,12 @@ static const char *find_type(const char *name, size_t *length)
 char *s24m_label_name(const label *l, const char *name)
 {
     size_t stem, length = 0, size = strlen(name) + sizeof l->after + 1;
-    char *made = must(malloc(size)), *plain = must(strdup(name));
+    char *made = s24m_have(malloc(size)), *plain = s24m_have(strdup(name));
+    if (!made || !plain) {
+        free(made);
+        free(plain);
+        return NULL;
+    }
     if (s24m_path_split_parts(name, &stem))
         strcpy(plain + stem, ".gguf");
     const char *type = is_changed(l) ? find_type(plain, &length) : NULL;

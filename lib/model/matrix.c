@@ -1,9 +1,6 @@
 #include "matrix.h"
 #include "codes.h"
-#include "layer.h"
-#include "message.h"
-#include "progress.h"
-#include "record.h"
+#include "fail.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,45 +15,60 @@ static bool is_set(const char *options, const char *what)
     return options && strstr(options, what);
 }
 
+/* The solvers know what they honour: the prediction of memory asks them. */
+const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem)
+{
+    static const char *const best[] = {"alps", "quantease", "hassle"};
+    for (size_t i = 0; i < sizeof best / sizeof *best; i++) {
+        s24_solver *solver = NULL;
+        uint64_t bytes;
+        s24_status status = s24_solver_create(ctx, best[i], &solver);
+        status = status ? status : s24_solver_memory(solver, problem, &bytes);
+        s24_solver_destroy(solver);
+        if (status != S24_E_UNSUPPORTED)
+            return best[i];
+    }
+    return best[0]; /* it says itself what it cannot do */
+}
+
 bool s24m_matrix_has_parts(const matrix *m)
 {
-    return strstr(m->constraints, "int") || strstr(m->constraints, "rank");
+    return s24m_plan_has_parts(m->constraints);
 }
 
 static bool create_solver(s24_solver **solver, const matrix *m, const settings *s,
                           const s24_problem *problem)
 {
-    const char *name = s->solver ? s->solver : default_solver(s->ctx, problem), *set;
+    const char *name = s->solver ? s->solver : s24m_default_solver(s->ctx, problem), *set;
     const char *damping = s24m_matrix_has_parts(m) ? DAMP_GRID_OR_RANK : DAMP_PATTERN;
-    if (s24_solver_create(s->ctx, name, solver) != S24_OK)
-        return fail_library("--solver %s", name);
+    if (!s24m_good(s24_solver_create(s->ctx, name, solver), "--solver %s", name))
+        return false;
     bool own = !is_set(s->options, "damp") && !is_set(s->options, "paper") &&
                s24_solver_get_str(*solver, "damp_rule", &set) == S24_OK;
-    if (own && s24_solver_parse(*solver, damping) != S24_OK)
-        return fail_library("%s", name);
-    return s24_solver_parse(*solver, s->options) == S24_OK ||
-           fail_library("--options %s", s->options);
+    return (!own || s24m_good(s24_solver_parse(*solver, damping), "%s", name)) &&
+           s24m_good(s24_solver_parse(*solver, s->options), "--options %s",
+                     s->options ? s->options : "");
 }
 
 static bool create_problem(s24_problem **problem, const matrix *m, const settings *s,
                            const sums *given)
 {
-    return (s24_problem_create(s->ctx, &m->w, problem) == S24_OK &&
-            s24_problem_parse(*problem, m->constraints) == S24_OK &&
-            s24_problem_set_gram(*problem, given->gram) == S24_OK &&
-            (!given->cross ||
-             s24_problem_set_target(*problem, given->cross, s->correct) == S24_OK)) ||
-           fail_library("%s", m->tensor);
+    s24_status status = s24_problem_create(s->ctx, &m->w, problem);
+    status = status ? status : s24_problem_parse(*problem, m->constraints);
+    status = status ? status : s24_problem_set_gram(*problem, given->gram);
+    if (!status && given->cross)
+        status = s24_problem_set_target(*problem, given->cross, s->correct);
+    return s24m_good(status, "%s", m->tensor);
 }
 
-static bool run(matrix *m, s24_solver *solver, const s24_problem *problem)
+static bool run(matrix *m, const settings *s, s24_solver *solver, const s24_problem *problem)
 {
-    progress_watch(solver, m->kind);
+    char title[64];
+    snprintf(title, sizeof title, "block %d of %d: %s", m->layer + 1, s->blocks, m->kind);
+    s24m_watch_solver(s->watch, solver, title);
     s24_status status = s24_solve(solver, problem, &m->result);
-    progress_watch(NULL, NULL);
-    if (progress_interrupted())
-        return false;
-    return status == S24_OK || fail_library("%s", m->tensor);
+    s24m_watch_solver(s->watch, NULL, NULL);
+    return s24m_watch_go_on(s->watch) && s24m_good(status, "%s", m->tensor);
 }
 
 s24_mat s24m_matrix_values(const matrix *m)
@@ -76,8 +88,11 @@ bool s24m_matrix_narrow(const matrix *m, s24_ctx *ctx, s24_mat *narrow)
     int64_t size = m->w.rows * m->w.cols;
     s24_mat v = s24m_matrix_values(m);
     int width = (m->store & 0xff) / 8; /* the low byte of a type is its width in bits */
-    s24_mat_rowmajor(narrow, must(malloc((size_t)(size * width))), m->w.rows, m->w.cols, m->store);
-    return s24_mat_copy(ctx, &v, narrow) == S24_OK || fail_library("%s", m->tensor);
+    void *data = s24m_have(malloc((size_t)(size * width)));
+    if (!data)
+        return false;
+    s24_mat_rowmajor(narrow, data, m->w.rows, m->w.cols, m->store);
+    return s24m_good(s24_mat_copy(ctx, &v, narrow), "%s", m->tensor);
 }
 
 /* v through the stored type. */
@@ -85,12 +100,13 @@ static bool round_values(matrix *m, const settings *s)
 {
     s24_mat narrow = {0}, v = s24m_matrix_values(m);
     bool done = s24m_matrix_narrow(m, s->ctx, &narrow) &&
-                (s24_mat_copy(s->ctx, &narrow, &v) == S24_OK || fail_library("%s", m->tensor));
+                s24m_good(s24_mat_copy(s->ctx, &narrow, &v), "%s", m->tensor);
     free(narrow.data);
     for (int64_t i = 0; done && i < m->w.rows * m->w.cols; i++)
         if (!isfinite(m->v[i]))
-            done = fail("%s: a weight does not fit %s: choose --store bf16 or f32", m->tensor,
-                        s24m_matrix_type(m->store));
+            done = s24m_wrong(S24_E_NUMERIC,
+                              "%s: a weight does not fit %s: choose --store bf16 or f32", m->tensor,
+                              s24m_matrix_type(m->store));
     return done;
 }
 
@@ -99,53 +115,41 @@ static bool take_weights(matrix *m, const settings *s)
 {
     s24_mat weights, v;
     codes c;
-    m->v = must(malloc((size_t)(m->w.rows * m->w.cols) * sizeof(float)));
+    m->v = s24m_have(malloc((size_t)(m->w.rows * m->w.cols) * sizeof(float)));
     v = s24m_matrix_values(m);
-    return ((s24_result_matrix(m->result, "weights", &weights) == S24_OK &&
-             s24_mat_copy(s->ctx, &weights, &v) == S24_OK) ||
-            fail_library("%s", m->tensor)) &&
-           round_values(m, s) &&
+    return m->v && s24m_good(s24_result_matrix(m->result, "weights", &weights), "%s", m->tensor) &&
+           s24m_good(s24_mat_copy(s->ctx, &weights, &v), "%s", m->tensor) && round_values(m, s) &&
            (!s24m_codes_of_result(m->result, &c) ||
             s24m_codes_decode(&c, s->ctx, m->constraints, m->v));
 }
 
-static bool put_loss(matrix *m, const char *prefix, const char *key, const s24_problem *problem,
-                     s24_status (*measure)(const s24_problem *, const s24_mat *, double *,
-                                           double *))
-{
-    char name[64];
-    s24_mat v = s24m_matrix_values(m);
-    double relative;
-    if (measure(problem, &v, NULL, &relative) != S24_OK)
-        return fail_library("%s", m->tensor);
-    snprintf(name, sizeof name, "%s%s", prefix, key);
-    m->record = record_put_number(m->record, name, relative);
-    return true;
-}
-
 /* Of what is stored: against what w does on the same inputs, what was aimed at, and what the dense
  * model does. */
-static bool put_losses(matrix *m, const char *prefix, s24_problem *problem, const sums *given)
+static bool take_losses(const matrix *m, s24_problem *problem, const sums *given, double *losses)
 {
-    bool done = put_loss(m, prefix, "relative_loss", problem, s24_problem_loss);
-    return done &&
-           (!given->cross ||
-            (put_loss(m, prefix, "target_relative_loss", problem, s24_problem_target_loss) &&
-             s24_problem_set_target(problem, given->cross, 1) == S24_OK &&
-             put_loss(m, prefix, "dense_relative_loss", problem, s24_problem_target_loss)));
+    s24_mat v = s24m_matrix_values(m);
+    s24_status status = s24_problem_loss(problem, &v, NULL, losses);
+    if (!status && given->cross)
+        status = s24_problem_target_loss(problem, &v, NULL, losses + 1);
+    if (!status && given->cross)
+        status = s24_problem_set_target(problem, given->cross, 1);
+    if (!status && given->cross)
+        status = s24_problem_target_loss(problem, &v, NULL, losses + 2);
+    return s24m_good(status, "%s", m->tensor);
 }
 
-static bool put_heldout(matrix *m, const settings *s, const sums *heldout)
+static bool take_heldout(matrix *m, const settings *s, const sums *heldout)
 {
     s24_problem *problem = NULL;
-    bool done = create_problem(&problem, m, s, heldout) && put_losses(m, "test_", problem, heldout);
+    bool done = create_problem(&problem, m, s, heldout) &&
+                take_losses(m, problem, heldout, m->record.number + RECORD_TEST_LOSS);
     s24_problem_destroy(problem);
     return done;
 }
 
 /* Inputs that cannot tell all of the weights from each other; the library counts rows, not how many
  * of them are equal. */
-static void put_warning(matrix *m, const settings *s)
+static bool take_warning(matrix *m, const settings *s)
 {
     char counted[160];
     const char *text = NULL;
@@ -156,43 +160,39 @@ static void put_warning(matrix *m, const settings *s)
     if (s->rows < m->w.cols)
         text = counted;
     else if (s24_result_str(m->result, "warning", &text) != S24_OK)
-        return;
-    progress_clear();
-    warn("%s: %s", m->tensor, text);
-    m->record = record_put_text(m->record, "warning", text);
+        return true;
+    s24m_watch_log(s->watch, 1, "%s: %s", m->tensor, text);
+    return s24m_record_set(&m->record, RECORD_WARNING, text);
 }
 
-/* The solver's record, with the numbers of what is stored where they differ. */
-static void describe(matrix *m, const settings *s)
+/* The numbers of what is stored. */
+static bool describe(matrix *m, const settings *s)
 {
-    static const char *const gone[] = {"loss", "zeros", "nnz"}; /* of what was not stored */
-    const char *text = "{}";
-    double zeros = 0, size = (double)(m->w.rows * m->w.cols);
+    double *number = m->record.number;
+    s24m_record_open(&m->record);
+    number[RECORD_LAYER] = m->layer;
+    number[RECORD_SIZE] = (double)(m->w.rows * m->w.cols);
+    number[RECORD_ZEROS] = 0;
     for (int64_t i = 0; i < m->w.rows * m->w.cols; i++)
-        zeros += m->v[i] == 0;
-    s24_result_str(m->result, "record", &text);
-    m->record = must(strdup(text));
-    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
-        m->record = record_drop(m->record, gone[i]);
-    m->record = record_put_text(m->record, "tensor", m->tensor);
-    m->record = record_put_text(m->record, "matrix", m->kind);
-    m->record = record_put_number(m->record, "layer", m->layer);
-    m->record = record_put_number(m->record, "size", size);
-    m->record = record_put_number(m->record, "zeros", zeros);
-    m->record = record_put_text(m->record, "stored", s24m_matrix_type(m->store));
-    put_warning(m, s);
+        number[RECORD_ZEROS] += m->v[i] == 0;
+    return s24m_record_set(&m->record, RECORD_TENSOR, m->tensor) &&
+           s24m_record_set(&m->record, RECORD_MATRIX, m->kind) &&
+           s24m_record_set(&m->record, RECORD_STORED, s24m_matrix_type(m->store)) &&
+           take_warning(m, s);
 }
 
 bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *heldout)
 {
     s24_problem *problem = NULL;
     s24_solver *solver = NULL;
+    const char *told = "{}";
     bool done = create_problem(&problem, m, s, calib) && create_solver(&solver, m, s, problem) &&
-                run(m, solver, problem) && take_weights(m, s);
-    if (done) {
-        describe(m, s);
-        done = put_losses(m, "", problem, calib) && (!heldout->gram || put_heldout(m, s, heldout));
-    }
+                run(m, s, solver, problem) && take_weights(m, s) && describe(m, s) &&
+                take_losses(m, problem, calib, m->record.number + RECORD_LOSS) &&
+                (!heldout->gram || take_heldout(m, s, heldout));
+    if (done)
+        s24_result_str(m->result, "record", &told);
+    done = done && s24m_record_seal(&m->record, told);
     s24_solver_destroy(solver);
     s24_problem_destroy(problem);
     return done;
@@ -210,8 +210,7 @@ void s24m_matrix_close(matrix *m)
 {
     s24_result_destroy(m->result);
     free(m->v);
-    free(m->record);
+    s24m_record_close(&m->record);
     m->result = NULL;
     m->v = NULL;
-    m->record = NULL;
 }

@@ -2,6 +2,7 @@
  * blocks, files or token streams. */
 #ifndef MATRIX_H
 #define MATRIX_H
+#include "record.h"
 #include "settings.h"
 
 /* Calibration sums of the inputs of a matrix; cross NULL: aim at its own outputs. */
@@ -19,12 +20,14 @@ typedef struct matrix {
     int32_t store;           /* type in the written file: S24_F64, S24_F32, S24_F16 or S24_BF16 */
     float *v;                /* as stored, on a grid what the codes give; NULL until solved */
     s24_result *result;      /* for its further parts; NULL when read back from a file */
-    char *record;            /* one line of JSON */
+    record record;           /* no JSON until solved */
 } matrix;
 
 /* Solve, round to the stored type, measure. `heldout` has a NULL gram when no tokens were held out.
- * False without a message when a signal asked to stop. */
+ * False with S24_E_CANCELLED when the host wants to stop. */
 bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *heldout);
+/* The solver to take when none was named: the best that honours the problem's constraints. */
+const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem);
 /* v as a view. */
 s24_mat s24m_matrix_values(const matrix *m);
 /* v in the stored type; its data are to be freed. False and a message if a value does not fit. */

@@ -1,6 +1,5 @@
 #include "memory.h"
 #include "stages.h"
-#include "source.h"
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +42,12 @@ uint64_t s24m_memory_block_source(const s24m_model *model)
         most = larger(most, sum);
     }
     return most;
+}
+
+/* Whether a type, as s24_file_info() names it, holds weights in blocks that share scales. */
+static bool is_block_type(const char *type)
+{
+    return strchr(type, 'Q') || strstr(type, "FP4");
 }
 
 uint64_t s24m_memory_table(const s24m_model *model)

@@ -4,7 +4,6 @@
 #ifndef S24M_MODEL_H
 #define S24M_MODEL_H
 #include "fail.h"
-#include "watch.h"
 
 /*
  * Every function returns S24_OK, or a status whose text s24_last_error() gives; then outputs are unspecified. Activations are f32, row-major,
@@ -59,7 +58,6 @@ typedef struct s24m_model {
     bool *windowed;           /* layers */
     float *cosine, *sine;     /* rope_length x rope.size / 2, made when first needed */
     int64_t rope_length;
-    s24m_watch watch;
 } s24m_model;
 
 /** Open a file or folder as s24_file_open() does, read its configuration and look at all tensors' names, types and shapes; no weights.

@@ -1,8 +1,7 @@
 #include "origin.h"
 #include "hash.h"
-#include "message.h"
+#include "fail.h"
 #include "paths.h"
-#include "progress.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,16 +23,19 @@ static bool is_of_model(const char *name)
     return !strncmp(name, "LICENSE", 7) || !strncmp(name, "NOTICE", 6);
 }
 
-/* Takes the path. */
+/* Takes the path, which may be NULL for want of memory. */
 static bool add(origin *o, char *path)
 {
-    origin_file f = {.path = path};
-    if (stat(path, &f.state)) {
-        fail("%s: %s", path, strerror(errno));
+    origin_file f = {.path = path}, *more = NULL;
+    if (path && stat(path, &f.state))
+        s24m_wrong(S24_E_IO, "%s: %s", path, strerror(errno));
+    else if (path)
+        more = s24m_have(realloc(o->files, ((size_t)o->count + 1) * sizeof *o->files));
+    if (!more) {
         free(path);
         return false;
     }
-    o->files = must(realloc(o->files, ((size_t)o->count + 1) * sizeof *o->files));
+    o->files = more;
     o->files[o->count++] = f;
     return true;
 }
@@ -48,12 +50,12 @@ static bool add_folder(origin *o, const char *path)
     struct dirent **names;
     int count = scandir(path, &names, is_listed, alphasort);
     if (count < 0)
-        return fail("%s: %s", path, strerror(errno));
+        return s24m_wrong(S24_E_IO, "%s: %s", path, strerror(errno));
     bool done = true;
     for (int i = 0; i < count; i++) {
         struct stat s;
         char *file = s24m_path_join(path, names[i]->d_name);
-        if (done && (stat(file, &s) || S_ISREG(s.st_mode))) /* a dangling link is named */
+        if (done && (!file || stat(file, &s) || S_ISREG(s.st_mode))) /* a dangling link is named */
             done = add(o, file);
         else
             free(file);
@@ -69,8 +71,9 @@ static bool add_parts(origin *o, const char *path, size_t stem, int parts)
     bool done = true;
     for (int i = 1; done && i <= parts; i++) {
         size_t size = stem + 32;
-        char *part = must(malloc(size));
-        snprintf(part, size, "%.*s-%05d-of-%05d.gguf", (int)stem, path, i, parts);
+        char *part = s24m_have(malloc(size));
+        if (part)
+            snprintf(part, size, "%.*s-%05d-of-%05d.gguf", (int)stem, path, i, parts);
         done = add(o, part);
     }
     return done;
@@ -84,19 +87,20 @@ bool s24m_origin_open(origin *o, const char *path)
     *o = (origin){.folder = !stat(path, &s) && S_ISDIR(s.st_mode)};
     if (o->folder)
         return add_folder(o, path);
-    return parts ? add_parts(o, path, stem, parts) : add(o, must(strdup(path)));
+    return parts ? add_parts(o, path, stem, parts) : add(o, s24m_have(strdup(path)));
 }
 
 /* ---- What is in them ---- */
 
-static bool hash_open(int file, origin_file *f)
+static bool hash_open(int file, origin_file *f, s24m_watch *w)
 {
     enum { CHUNK = 1 << 20 };
-    char *chunk = must(malloc(CHUNK));
+    char *chunk = s24m_have(malloc(CHUNK));
     size_t used = 0;
     ssize_t got = 1;
+    bool going = chunk;
     f->hash = HASH_BEGIN;
-    while (got && !progress_interrupted()) {
+    while (got && (going = going && s24m_watch_go_on(w))) {
         got = read(file, chunk + used, CHUNK - used);
         if (got < 0 && errno != EINTR)
             break;
@@ -107,27 +111,26 @@ static bool hash_open(int file, origin_file *f)
         }
     }
     free(chunk);
-    return !got || (!progress_interrupted() && fail("%s: %s", f->path, strerror(errno)));
+    return going && (!got || s24m_wrong(S24_E_IO, "%s: %s", f->path, strerror(errno)));
 }
 
-static bool hash_file(origin_file *f)
+static bool hash_file(origin_file *f, s24m_watch *w)
 {
     int file = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
-        return fail("%s: %s", f->path, strerror(errno));
-    bool done = hash_open(file, f);
+        return s24m_wrong(S24_E_IO, "%s: %s", f->path, strerror(errno));
+    bool done = hash_open(file, f, w);
     close(file);
     return done;
 }
 
-bool s24m_origin_hash(origin *o)
+bool s24m_origin_hash(origin *o, s24m_watch *w)
 {
     bool done = true;
     for (int i = 0; done && i < o->count; i++) {
-        progress_show("reading", "model", i, o->count);
-        done = hash_file(o->files + i);
+        done = s24m_watch_show(w, "reading", "model", (double)i / o->count) &&
+               hash_file(o->files + i, w);
     }
-    progress_clear();
     return done;
 }
 
@@ -151,10 +154,12 @@ bool s24m_origin_check(const origin *o)
     struct stat s;
     for (const origin_file *f = o->files; f < o->files + o->count; f++)
         if (stat(f->path, &s))
-            return fail("%s: was there when the run began: %s", f->path, strerror(errno));
+            return s24m_wrong(S24_E_IO, "%s: was there when the run began: %s", f->path,
+                              strerror(errno));
         else if (!is_same(&s, &f->state))
-            return fail("%s: was changed since the run began: what was made of it is not written",
-                        f->path);
+            return s24m_wrong(
+                S24_E_STATE,
+                "%s: was changed since the run began: what was made of it is not written", f->path);
     return true;
 }
 

@@ -2,6 +2,7 @@
  * Knows names and bytes only. */
 #ifndef ORIGIN_H
 #define ORIGIN_H
+#include "watch.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ typedef struct origin {
  * holds of weights and beside them. */
 bool s24m_origin_open(origin *o, const char *path);
 /* Read them all. */
-bool s24m_origin_hash(origin *o);
+bool s24m_origin_hash(origin *o, s24m_watch *w);
 /* A line a file: name, size, hash. */
 void s24m_origin_describe(const origin *o, FILE *out);
 /* Says which file is another one than at the start. */

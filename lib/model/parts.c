@@ -1,5 +1,6 @@
 #include "parts.h"
 #include <stdio.h>
+#include <string.h>
 
 /* How long a side is. */
 enum { NONE, HIDDEN, FFN, QUERIES, KEYS, HEAD, SIDES };
@@ -34,6 +35,17 @@ const char *s24m_global(const s24m_model *model, int32_t which)
 const char *s24m_part(const s24m_model *model, int32_t part)
 {
     return parts[part].names[model->config.gguf];
+}
+
+const char *s24m_common_part(int32_t part)
+{
+    return parts[part].names[0];
+}
+
+const char *s24m_kind(int32_t part)
+{
+    const char *name = s24m_common_part(part), *dot = strrchr(name, '.');
+    return dot ? dot + 1 : name;
 }
 
 void s24m_part_name(const s24m_model *model, int64_t layer, int32_t part, bool bias,

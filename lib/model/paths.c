@@ -1,5 +1,5 @@
 #include "paths.h"
-#include "message.h"
+#include "fail.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,8 +11,9 @@
 char *s24m_path_join(const char *folder, const char *name)
 {
     size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = must(malloc(size));
-    snprintf(path, size, "%s/%s", folder, name);
+    char *path = s24m_have(malloc(size));
+    if (path)
+        snprintf(path, size, "%s/%s", folder, name);
     return path;
 }
 
@@ -42,11 +43,13 @@ int s24m_path_split_parts(const char *path, size_t *stem)
 
 bool s24m_path_make_parents(const char *path)
 {
-    char *folder = must(strdup(path));
-    bool done = true;
-    for (char *s = strchr(folder + 1, '/'); *folder && done && s; s = strchr(s + 1, '/')) {
+    char *folder = s24m_have(strdup(path));
+    bool done = folder != NULL;
+    for (char *s = done && *folder ? strchr(folder + 1, '/') : NULL; done && s;
+         s = strchr(s + 1, '/')) {
         *s = 0;
-        done = !mkdir(folder, 0777) || errno == EEXIST || fail("%s: %s", folder, strerror(errno));
+        done = !mkdir(folder, 0777) || errno == EEXIST ||
+               s24m_wrong(S24_E_IO, "%s: %s", folder, strerror(errno));
         *s = '/';
     }
     free(folder);
@@ -65,7 +68,8 @@ bool s24m_path_sync(int file)
 bool s24m_path_sync_folder(const char *path)
 {
     int file = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = (file >= 0 && s24m_path_sync(file)) || fail("%s: %s", path, strerror(errno));
+    bool done = (file >= 0 && s24m_path_sync(file)) ||
+                s24m_wrong(S24_E_IO, "%s: %s", path, strerror(errno));
     if (file >= 0)
         close(file);
     return done;

@@ -1,5 +1,5 @@
 #include "plan.h"
-#include "message.h"
+#include "fail.h"
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,21 +8,22 @@
 static bool add(plan *p, const char *pattern, size_t length, const char *constraints)
 {
     if (p->count == PLAN_RULES)
-        return fail("more than %d rules", (int)PLAN_RULES);
+        return s24m_wrong(S24_E_OPTION, "more than %d rules", (int)PLAN_RULES);
     rule *r = &p->rules[p->count++];
-    r->pattern = must(strndup(pattern, length));
-    r->constraints = constraints ? must(strdup(constraints)) : NULL;
-    return true;
+    *r = (rule){.pattern = s24m_have(strndup(pattern, length))};
+    return r->pattern && (!constraints || (r->constraints = s24m_have(strdup(constraints))));
 }
 
 bool s24m_plan_add_rule(plan *p, const char *text)
 {
     const char *equals = strchr(text, '=');
     if (!equals || equals == text || !equals[1])
-        return fail("--rule %s: expected PATTERN=CONSTRAINTS, e.g. \"*.down_proj=50%%\"", text);
+        return s24m_wrong(S24_E_OPTION,
+                          "--rule %s: expected PATTERN=CONSTRAINTS, e.g. \"*.down_proj=50%%\"",
+                          text);
     if (!strcmp(equals + 1, "dense") || !strcmp(equals + 1, "none"))
-        return fail("--rule %s: what stays dense is named by --skip \"%.*s\"", text,
-                    (int)(equals - text), text);
+        return s24m_wrong(S24_E_OPTION, "--rule %s: what stays dense is named by --skip \"%.*s\"",
+                          text, (int)(equals - text), text);
     return add(p, text, (size_t)(equals - text), equals + 1);
 }
 
@@ -57,12 +58,17 @@ const char *s24m_plan_constraints(plan *p, const char *const *names)
     return constraints;
 }
 
+bool s24m_plan_has_parts(const char *constraints)
+{
+    return strstr(constraints, "int") || strstr(constraints, "rank");
+}
+
 bool s24m_plan_check_used(const plan *p)
 {
     for (const rule *r = p->rules; r < p->rules + p->count; r++)
         if (!r->used)
-            return fail("--%s %s matches no matrix of the model's blocks",
-                        r->constraints ? "rule" : "skip", r->pattern);
+            return s24m_wrong(S24_E_OPTION, "--%s %s matches no matrix of the model's blocks",
+                              r->constraints ? "rule" : "skip", r->pattern);
     return true;
 }
 

@@ -1,7 +1,6 @@
 #include "walk.h"
 #include "clock.h"
-#include "message.h"
-#include "progress.h"
+#include "fail.h"
 #include "stages.h"
 #include <math.h>
 #include <stdio.h>
@@ -60,15 +59,15 @@ static void begin_part(const step *s)
         all += w->seconds[p];
     }
     double unit = 1.0 / w->blocks;
-    progress_span(unit * (w->block + before / all),
-                  unit * (w->block + (before + w->seconds[s->part]) / all));
+    s24m_watch_span(w->settings->watch, unit * (w->block + before / all),
+                    unit * (w->block + (before + w->seconds[s->part]) / all));
 }
 
-static void show(const step *s, const char *phase, double fraction)
+static bool show(const step *s, const char *phase, double fraction)
 {
     char title[40];
     snprintf(title, sizeof title, "block %d of %d", s->w->block + 1, s->w->blocks);
-    progress_show(title, phase, (int64_t)(fraction * 1000), 1000);
+    return s24m_watch_show(s->w->settings->watch, title, phase, fraction);
 }
 
 /* ---- One stage's sums ---- */
@@ -90,6 +89,8 @@ static bool wants(const step *s, int32_t which)
     return s->matrices[which].constraints && !s->matrices[which].v;
 }
 
+#define WHAT "calibration sums"
+
 static bool open_sums(step *s)
 {
     s24_ctx *ctx = s->w->settings->ctx;
@@ -99,15 +100,15 @@ static bool open_sums(step *s)
         s->watching |= wants(s, s->stage->matrices[i]);
     for (int held = 0; s->watching && held < 2 && s->w->sequences[held]; held++) {
         const s24_mat *w = &s->matrices[s->stage->matrices[0]].w;
-        done = done && s24_gram_create(ctx, w->cols, S24_F32, &s->gram[held]) == S24_OK;
+        done = done && s24m_good(s24_gram_create(ctx, w->cols, S24_F32, &s->gram[held]), WHAT);
         for (int i = 0; done && corrects(s->w) && i < s->stage->count; i++) {
             w = &s->matrices[s->stage->matrices[i]].w;
             if (wants(s, s->stage->matrices[i]))
-                done =
-                    s24_cross_create(ctx, w->rows, w->cols, S24_F32, &s->cross[held][i]) == S24_OK;
+                done = s24m_good(
+                    s24_cross_create(ctx, w->rows, w->cols, S24_F32, &s->cross[held][i]), WHAT);
         }
     }
-    return done || fail_library("calibration sums");
+    return done;
 }
 
 /* The inputs of this stage's matrices in the compressed model. */
@@ -118,9 +119,8 @@ static bool watch_inputs(step *s, const float *x)
     if (!s->watching)
         return true;
     s->w->flops += (double)s->count * (double)cols * (double)cols;
-    return s24_gram_add(s->gram[s->held], &rows, NULL) == S24_OK ||
-           fail_library("%s, tokens from %lld", s->matrices[s->stage->matrices[0]].tensor,
-                        (long long)s->first);
+    return s24m_good(s24_gram_add(s->gram[s->held], &rows, NULL), "%s, tokens from %lld",
+                     s->matrices[s->stage->matrices[0]].tensor, (long long)s->first);
 }
 
 /* What the i-th matrix of the stage should give for x: `outputs`, less its bias. */
@@ -138,8 +138,8 @@ static bool watch_outputs(step *s, int i, const float *x, const float *outputs)
     s24_mat rows = view(x, s->count, m->w.cols);
     s24_mat t = view(bias ? wanted : outputs, s->count, m->w.rows);
     s->w->flops += 2 * (double)s->count * (double)m->w.rows * (double)m->w.cols;
-    return s24_cross_add(s->cross[s->held][i], &rows, &t, NULL) == S24_OK ||
-           fail_library("%s, tokens from %lld", m->tensor, (long long)s->first);
+    return s24m_good(s24_cross_add(s->cross[s->held][i], &rows, &t, NULL), "%s, tokens from %lld",
+                     m->tensor, (long long)s->first);
 }
 
 /* The same for a matrix that writes to the residual stream h: what takes it to the dense model's. */
@@ -231,8 +231,7 @@ static bool pass(step *s, const char *phase)
         int64_t end = s->first + w->sequences[s->held] * w->length;
         for (; done && s->first < end; s->first += s->count) {
             s->count = end - s->first < most ? end - s->first : most;
-            show(s, phase, (double)s->first / (double)tokens);
-            done = !progress_interrupted() && run_chunk(s);
+            done = show(s, phase, (double)s->first / (double)tokens) && run_chunk(s);
         }
     }
     w->seconds[s->part++] = now() - began;
@@ -249,8 +248,7 @@ static bool solve(step *s, int i)
     bool done = true;
     begin_part(s);
     if (wants(s, which)) {
-        show(s, m->kind, 0);
-        done = s24m_matrix_solve(m, w->settings, &calib, &held);
+        done = show(s, m->kind, 0) && s24m_matrix_solve(m, w->settings, &calib, &held);
         if (done && s24_result_float(m->result, "flops", &flops) == S24_OK && !isnan(flops))
             w->flops += flops;
     }
@@ -389,7 +387,8 @@ bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t
                 s24m_activations_open(&w->inputs, s->ctx, s->keep, folder, count, kept);
     arrays(w, to, width);
     for (int i = 0; i < ARRAYS; i++)
-        *to[i] = must(malloc((size_t)(width[i] * chunk_tokens(sequences, length)) * sizeof(float)));
+        done = done && (*to[i] = s24m_have(malloc(
+                            (size_t)(width[i] * chunk_tokens(sequences, length)) * sizeof(float))));
     guess(w);
     return done && embed(w, tokens);
 }

@@ -21,6 +21,11 @@ bool s24m_watch_cancelled(void)
     return s24m_wrong(S24_E_CANCELLED, "cancelled");
 }
 
+bool s24m_watch_go_on(const s24m_watch *w)
+{
+    return !s24m_watch_stopped(w) || s24m_watch_cancelled();
+}
+
 bool s24m_watch_show(s24m_watch *w, const char *title, const char *phase, double fraction)
 {
     char name[120];

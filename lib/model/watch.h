@@ -31,6 +31,8 @@ void s24m_watch_span(s24m_watch *w, double from, double to);
 void s24m_watch_solver(s24m_watch *w, s24_solver *solver, const char *title);
 /* The host wants to stop. */
 bool s24m_watch_stopped(const s24m_watch *w);
+/* False, with S24_E_CANCELLED, if it does. */
+bool s24m_watch_go_on(const s24m_watch *w);
 /* False, with S24_E_CANCELLED. */
 bool s24m_watch_cancelled(void);
 /* From any thread or signal handler. */
