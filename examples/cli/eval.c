@@ -59,8 +59,13 @@ static int32_t on_progress(void *user, const char *phase, int64_t step, int64_t 
 static bool evaluate(s24_model *model, const tokens *t, evaluation *e)
 {
     s24_model_set_progress(model, on_progress, NULL);
-    s24_status status =
-        s24_model_evaluate(model, &t->ids, t->name, &e->mean, &e->seconds, &e->flops, &e->rate);
+    s24_status status = s24_model_evaluate(model, &t->ids, t->name, NULL, &e->mean);
+    if (!status)
+        status = s24_model_float(model, "seconds", &e->seconds);
+    if (!status)
+        status = s24_model_float(model, "flops", &e->flops);
+    if (!status)
+        status = s24_model_float(model, "rate", &e->rate);
     progress_clear();
     return status == S24_OK ||
            fail("%s", status == S24_E_CANCELLED ? "interrupted" : s24_last_error());

@@ -5,20 +5,66 @@
 extern "C" {
 #endif
 
-/* Experimental until interface version 1: names and signatures here may still change. */
+/**
+ * libsparse24-model: whole language models. Experimental until interface version 1: names and
+ * signatures here may still change. sparse24.h does not bring this header.
+ *
+ * Every function returns S24_OK or a status whose text s24_last_error() gives. Nothing prints, exits
+ * or handles signals. Handles use the allocator of the C library.
+ */
+typedef struct s24_model s24_model; /**< a language model in its files */
 
-typedef struct s24_model s24_model; /**< a language model in its file */
-
-/** Open a GGUF file, a safetensors file or a Hugging Face folder. The context must outlive the model. */
+/**
+ * Open a GGUF file, a safetensors file or a Hugging Face folder of one of the architectures in
+ * docs/model.md. Its configuration and the names, types and shapes of all tensors are checked; no
+ * weights are read. S24_E_UNSUPPORTED names what the file says and this library does not do,
+ * S24_E_FORMAT and S24_E_SHAPE what is wrong in it. On failure *out is NULL. The files must stay as
+ * they are while the model is open. The model keeps its context alive.
+ */
 S24_API s24_status s24_model_open(s24_ctx *ctx, const char *path, s24_model **out);
-/** NULL is allowed. Not while a call is at work. */
+/** NULL is allowed. Not while another call is at work on the model. */
 S24_API void s24_model_destroy(s24_model *model);
-/** Mean of -log p over the predicted tokens of rows of ids, whose exponential is the perplexity; the seconds and operations it took, and the
- *  operations a second of a large product. `name` stands in errors. Each result may be NULL. */
-S24_API s24_status s24_model_evaluate(s24_model *model, const s24_mat *ids, const char *name,
-                                      double *mean, double *seconds, double *flops, double *rate);
+
+/**
+ * Facts, any thread, at any time: "layers", "hidden", "ffn", "heads", "kv_heads", "head_dim", "vocab",
+ * "context" (the longest row of tokens; INT64_MAX: the file does not say), "window" (tokens that
+ * windowed layers see; INT64_MAX: all), "matrices" (of all blocks), "tensors", "parameters" (elements
+ * of all tensors) and "bytes" (as they are stored). S24_E_ARG for any other key.
+ */
+S24_API s24_status s24_model_int(const s24_model *model, const char *key, int64_t *value);
+/** The same for text that lives as long as the model: "architecture", "format" ("gguf" or
+ *  "safetensors") and "path" as it was opened. */
+S24_API s24_status s24_model_str(const s24_model *model, const char *key, const char **value);
+/**
+ * The matrices of linear layers in the order of the forward pass, index 0 .. "matrices" - 1: name of
+ * the tensor, which of its block it is ("q_proj"), number of the block, (rows, cols) = (outputs,
+ * inputs). Texts live as long as the model; each pointer may be NULL. S24_E_ARG past the end.
+ */
+S24_API s24_status s24_model_matrix(const s24_model *model, int64_t index, const char **name,
+                                    const char **kind, int64_t *layer, int64_t *rows,
+                                    int64_t *cols);
+
+/**
+ * Mean of -log p over all tokens but the first of each row, given those before it in the row. Its
+ * exponential is the perplexity. `tokens` (rows, length) holds ids of 16, 32 or 64 bits, length at least
+ * 2 and at most "context"; `name` stands for it in errors (NULL: "tokens"). `options` is text, NULL for
+ * the defaults: "memory_limit=BYTES" (0, the default: none) bounds what it takes beside the model's
+ * files, by fewer rows at a time; S24_E_MEMORY if one chunk does not fit. The result has equal bits for
+ * every limit and number of threads. S24_E_NUMERIC: it is not finite.
+ *
+ * One call at a time works on a model: S24_E_STATE while another thread is in one. The callback of a
+ * call may only cancel.
+ */
+S24_API s24_status s24_model_evaluate(s24_model *model, const s24_mat *tokens, const char *name,
+                                      const char *options, double *nll);
+/** Of the last evaluation that succeeded: "nll", "perplexity", "seconds", "flops" (operations that were needed), or
+ *  "rate" (operations a second of a large product, measured now). S24_E_ARG for any other key, S24_E_STATE before any. */
+S24_API s24_status s24_model_float(s24_model *model, const char *key, double *value);
+
+/** Watch and possibly stop evaluations; NULL removes. Called on the caller's thread: `phase` is "eval", step of total the
+ *  share that is done; objective and residual are NaN. Other than 0 stops with S24_E_CANCELLED. */
 S24_API s24_status s24_model_set_progress(s24_model *model, s24_progress_fn fn, void *user);
-/** Ask the evaluation at work, or the next, to stop. Any thread; async-signal-safe. */
+/** Ask the evaluation at work, or the next one, to stop. Any thread; async-signal-safe. */
 S24_API void s24_model_cancel(s24_model *model);
 
 /* ---- Compression of a whole model ---- */

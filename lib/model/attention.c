@@ -180,8 +180,8 @@ s24_status s24m_attention(s24m_model *model, const s24m_block *block, float *q, 
     if (length < 1 || length > c->context)
         return s24m_fail(S24_E_ARG, "sequences of %lld tokens, but the model takes 1 .. %lld",
                          (long long)length, (long long)c->context);
-    rotary_job of_q = {model, block->q_norm, q, c->heads, length};
-    rotary_job of_k = {model, block->k_norm, k, c->kv_heads, length};
+    rotary_job of_q = {model, block->norm[S24M_Q_NORM - S24M_LINEARS], q, c->heads, length};
+    rotary_job of_k = {model, block->norm[S24M_K_NORM - S24M_LINEARS], k, c->kv_heads, length};
     attention_job j = {.model = model, .q = q, .k = k, .v = v, .out = out, .length = length};
     j.window = model->windowed[block->layer] ? c->window : INT64_MAX;
     j.blocks = (length + QUERIES - 1) / QUERIES;

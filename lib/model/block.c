@@ -29,11 +29,9 @@ static s24_status load_linear(const s24m_model *model, int64_t layer, int32_t wh
 s24_status s24m_block_load(const s24m_model *model, int64_t layer, s24m_block *block)
 {
     *block = (s24m_block){.layer = layer};
-    float **const norms[] = {&block->attention_norm, &block->mlp_norm, &block->q_norm,
-                             &block->k_norm};
     s24_status status = S24_OK;
-    for (int32_t i = 0; !status && i < S24M_PARTS - S24M_LINEARS; i++)
-        status = load_part(model, layer, S24M_LINEARS + i, false, norms[i]);
+    for (int32_t i = 0; !status && i < S24M_NORMS; i++)
+        status = load_part(model, layer, S24M_LINEARS + i, false, &block->norm[i]);
     for (int32_t i = 0; !status && i < S24M_LINEARS; i++)
         status = load_linear(model, layer, i, &block->linear[i]);
     if (status)
@@ -43,9 +41,8 @@ s24_status s24m_block_load(const s24m_model *model, int64_t layer, s24m_block *b
 
 void s24m_block_free(s24m_block *block)
 {
-    float *const norms[] = {block->attention_norm, block->mlp_norm, block->q_norm, block->k_norm};
-    for (int i = 0; i < 4; i++)
-        free(norms[i]);
+    for (int i = 0; i < S24M_NORMS; i++)
+        free(block->norm[i]);
     for (int i = 0; i < S24M_LINEARS; i++) {
         free(block->linear[i].weights.data);
         free(block->linear[i].bias);

@@ -1,6 +1,7 @@
 /* A compression: what was asked, what it works on, what it has found out. */
 #ifndef S24M_COMPRESSION_H
 #define S24M_COMPRESSION_H
+#include "parts.h"
 #include "assemble.h"
 #include "evaluate.h"
 #include "handle.h"
@@ -61,7 +62,6 @@ bool s24m_compression_reset(s24_compression *c);
 bool s24m_job_settle(s24_compression *c);
 /* The constraints of a matrix, NULL to leave it alone; and which it is of its block. */
 const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t which);
-const char *s24m_job_kind(int32_t which);
 /* The type of a matrix to be written. */
 int32_t s24m_job_stored(const s24_compression *c, const char *name);
 assembly s24m_job_assembly(s24_compression *c);

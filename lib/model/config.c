@@ -109,8 +109,8 @@ static s24_status read_head(const s24m_reader *r)
 {
     s24m_config *c = &r->model->config;
     bool tied = c->gguf;
-    s24_status status = c->gguf ? S24_OK : s24m_key_truth(r, "tie_word_embeddings", &tied);
     c->tied = !s24m_has(r->model, s24m_global(r->model, S24M_OUTPUT));
+    s24_status status = c->gguf ? S24_OK : s24m_key_truth(r, "tie_word_embeddings", &tied);
     return status || !c->tied || tied
                ? status
                : s24m_fail(S24_E_FORMAT, "lm_head.weight is missing, and "
@@ -135,6 +135,7 @@ static s24_status read_architecture(s24m_model *model, const s24m_family **famil
     snprintf(c->architecture, sizeof c->architecture, "%s", (*family)->name);
     c->interleaved = c->gguf && !strcmp(name, "llama");
     c->head_norms = (*family)->head_norms;
+    model->stages = (*family)->stages;
     return S24_OK;
 }
 

@@ -1,8 +1,7 @@
 /* What the architectures have each for itself: one row, all their differences. */
 #ifndef S24M_FAMILY_H
 #define S24M_FAMILY_H
-#include <stdbool.h>
-#include <stdint.h>
+#include "model.h"
 
 /* The sizes of a model, in the order of s24m_config. */
 enum {
@@ -20,6 +19,7 @@ typedef enum { S24M_NO_WINDOW, S24M_ALL_WINDOWS, S24M_SOME_WINDOWS } s24m_window
 
 typedef struct s24m_family {
     const char *name;
+    const s24m_stage *stages;    /* of a block */
     bool head_norms;             /* of q and k */
     bool qkv_bias;               /* always */
     bool attention_bias;         /* of q, k, v and o, if the key says so */

@@ -1,4 +1,5 @@
 /* What a run of a compression is: what it works on, where it goes, which job it is. */
+#include "parts.h"
 #include "clock.h"
 #include "compression.h"
 #include "paths.h"
@@ -52,21 +53,13 @@ static bool check_out(s24_compression *c)
 
 /* ---- What to do with each matrix ---- */
 
-static const char *const kinds[S24M_LINEARS] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                                "gate_proj", "up_proj", "down_proj"};
-
-const char *s24m_job_kind(int32_t which)
-{
-    return kinds[which];
-}
-
 /* The names that rules may use: the file's, and one that is the same for all files. */
 const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t which)
 {
     char name[S24M_NAME], common[64];
     s24m_name(c->model, index, which, name);
-    snprintf(common, sizeof common, "model.layers.%lld.%s.%s", (long long)index,
-             which <= S24M_O ? "self_attn" : "mlp", kinds[which]);
+    snprintf(common, sizeof common, "model.layers.%lld.%s", (long long)index,
+             s24m_common_part(which));
     return s24m_plan_constraints(&c->settings.plan, (const char *const[]){name, common, NULL});
 }
 

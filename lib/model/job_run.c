@@ -1,4 +1,5 @@
 /* A run of a compression: block by block, then the model, then what it is worth. */
+#include "parts.h"
 #include "clock.h"
 #include "codes.h"
 #include "compression.h"
@@ -17,7 +18,7 @@ static void open_matrices(s24_compression *c, const s24m_block *block, matrix m[
 {
     for (int32_t which = 0; which < S24M_LINEARS; which++)
         m[which] = (matrix){.tensor = block->linear[which].name,
-                            .kind = s24m_job_kind(which),
+                            .kind = s24m_kind(which),
                             .layer = (int)block->layer,
                             .constraints = s24m_job_constraints(c, block->layer, which),
                             .w = block->linear[which].weights,

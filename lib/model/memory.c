@@ -1,4 +1,5 @@
 #include "memory.h"
+#include "stages.h"
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,8 +103,8 @@ uint64_t s24m_memory_forward(const s24m_model *model, int64_t rows, int64_t leng
 {
     enum { LOGITS = 1 << 24 }; /* taken at a time */
     const s24m_config *c = &model->config;
-    int64_t heads = 2 * (c->heads + c->kv_heads) * c->head_dim;
-    int64_t each = 2 * c->hidden + (heads > 2 * c->ffn ? heads : 2 * c->ffn);
+    s24m_widths room = s24m_room(model);
+    int64_t each = room.fresh + room.zone;
     int64_t chunk = (rows < s24m_chunk(length) ? rows : s24m_chunk(length)) * length;
     int64_t predictions = LOGITS / c->vocab < chunk ? LOGITS / c->vocab + 1 : chunk;
     uint64_t block = s24m_memory_block(model) + larger((uint64_t)(chunk * each) * sizeof(float),

@@ -4,7 +4,6 @@
 #ifndef S24M_MODEL_H
 #define S24M_MODEL_H
 #include "fail.h"
-#include "watch.h"
 
 /*
  * Every function returns S24_OK, or a status whose text s24_last_error() gives; then outputs are unspecified. Activations are f32, row-major,
@@ -49,14 +48,16 @@ typedef struct s24m_config {
     s24m_rope rope;
 } s24m_config;
 
+typedef struct s24m_stage s24m_stage; /* stages.h */
+
 typedef struct s24m_model {
     s24_ctx *ctx;
     s24_file *file;
     s24m_config config;
-    bool *windowed;       /* layers */
-    float *cosine, *sine; /* rope_length x rope.size / 2, made when first needed */
+    const s24m_stage *stages; /* of a block; one without matrices ends them */
+    bool *windowed;           /* layers */
+    float *cosine, *sine;     /* rope_length x rope.size / 2, made when first needed */
     int64_t rope_length;
-    s24m_watch watch;
 } s24m_model;
 
 /** Open a file or folder as s24_file_open() does, read its configuration and look at all tensors' names, types and shapes; no weights.
@@ -69,7 +70,9 @@ void s24m_close(s24m_model *model);
 
 /* The linear layers of a block in the order of the forward pass, and what the tensors are called. */
 enum { S24M_Q, S24M_K, S24M_V, S24M_O, S24M_GATE, S24M_UP, S24M_DOWN, S24M_LINEARS };
-enum { S24M_NAME = 64 };
+/* Then its norms. */
+enum { S24M_ATTENTION_NORM = S24M_LINEARS, S24M_MLP_NORM, S24M_Q_NORM, S24M_K_NORM, S24M_PARTS };
+enum { S24M_NORMS = S24M_PARTS - S24M_LINEARS, S24M_NAME = 64 };
 
 typedef struct s24m_linear {
     char name[S24M_NAME]; /* of the weights in the file */
@@ -80,8 +83,7 @@ typedef struct s24m_linear {
 typedef struct s24m_block {
     int64_t layer;
     s24m_linear linear[S24M_LINEARS];
-    float *attention_norm, *mlp_norm; /* hidden */
-    float *q_norm, *k_norm;           /* head_dim, or NULL */
+    float *norm[S24M_NORMS]; /* hidden, hidden, head_dim, head_dim; NULL where there is none */
 } s24m_block;
 
 /** Extents of a linear layer: outputs and inputs. */
@@ -98,7 +100,7 @@ void s24m_block_free(s24m_block *block);
 int64_t s24m_chunk(int64_t length);
 /** h (count, hidden) = rows of the embedding. Reads the whole table: call it once for all tokens. */
 s24_status s24m_embed(const s24m_model *model, const int32_t *tokens, int64_t count, float *h);
-/** x = h / rms(h) * gain, (count, hidden): the input of q, k, v with block->attention_norm, of gate and up with block->mlp_norm. x may be h. */
+/** x = h / rms(h) * gain, (count, hidden): x may be h. */
 s24_status s24m_norm(const s24m_model *model, const float *gain, const float *h, int64_t count,
                      float *x);
 /** y (count, outputs) = x (count, inputs) W^T + bias. */

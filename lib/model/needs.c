@@ -1,6 +1,7 @@
 /* What a compression will take. */
 #include "compression.h"
 #include "memory.h"
+#include "stages.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -9,17 +10,9 @@ typedef struct stage_needs {
     uint64_t sums, solve, parts; /* parts: of results that wait for the block's end */
 } stage_needs;
 
-enum { STAGES = 4 };
-
 static uint64_t larger(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
-}
-
-/* Matrices of one input are solved together. */
-static int32_t stage_of(int32_t which)
-{
-    return which <= S24M_V ? 0 : which == S24M_O ? 1 : which <= S24M_UP ? 2 : 3;
 }
 
 /* docs/memory.md; a second gram and cross for the rows held out. */
@@ -109,11 +102,11 @@ static bool check_matrices(s24_compression *c, needs *n)
 {
     bool done = check_solver(c);
     for (int64_t index = 0; done && index < c->model->config.layers; index++) {
-        stage_needs stages[STAGES] = {{0}};
+        stage_needs stages[S24M_LINEARS] = {{0}};
         uint64_t parts = 0;
         for (int32_t which = 0; done && which < S24M_LINEARS; which++)
-            done = check_matrix(c, index, which, stages + stage_of(which), n);
-        for (const stage_needs *s = stages; done && s < stages + STAGES; s++) {
+            done = check_matrix(c, index, which, stages + s24m_stage_of(c->model, which), n);
+        for (const stage_needs *s = stages; done && s < stages + S24M_LINEARS; s++) {
             parts += s->parts;
             n->library = larger(n->library, s->sums + s->solve + parts);
         }

@@ -3,9 +3,6 @@
 #define S24M_PARTS_H
 #include "tensors.h"
 
-/* The linear layers, then the norms. */
-enum { S24M_ATTENTION_NORM = S24M_LINEARS, S24M_MLP_NORM, S24M_Q_NORM, S24M_K_NORM, S24M_PARTS };
-
 typedef enum { S24M_NEVER, S24M_MAYBE, S24M_ALWAYS } s24m_presence;
 
 /* The tensors outside the blocks. */
@@ -14,6 +11,9 @@ const char *s24m_global(const s24m_model *model, int32_t which);
 
 /* The name without "model.layers.N." or "blk.N.", and without its ending. */
 const char *s24m_part(const s24m_model *model, int32_t part);
+/* The same in Hugging Face's names, whatever the file has; and which of a block it is: the last word of that. */
+const char *s24m_common_part(int32_t part);
+const char *s24m_kind(int32_t part);
 /* The whole name with the ending "weight" or "bias". */
 void s24m_part_name(const s24m_model *model, int64_t layer, int32_t part, bool bias,
                     char name[S24M_NAME]);

@@ -1,19 +1,11 @@
 #include "walk.h"
 #include "clock.h"
 #include "fail.h"
+#include "stages.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define WHAT "calibration sums"
-
-/* A stage: matrices with one input. `last` ends the list. */
-enum { STAGES = 4, MOST = 3 };
-static const int32_t stages[STAGES][MOST + 1] = {{S24M_Q, S24M_K, S24M_V, S24M_LINEARS},
-                                                 {S24M_O, S24M_LINEARS},
-                                                 {S24M_GATE, S24M_UP, S24M_LINEARS},
-                                                 {S24M_DOWN, S24M_LINEARS}};
 
 /* The walk of one block. */
 typedef struct step {
@@ -21,10 +13,10 @@ typedef struct step {
     const s24m_block *dense; /* as the file has it */
     s24m_block *compressed;  /* the same with the solved weights so far */
     matrix *matrices;        /* S24M_LINEARS */
-    bool watching;           /* this stage has something to solve */
-    const int32_t *stage;
-    s24_gram *gram[2]; /* calibration, held out */
-    s24_cross *cross[2][MOST];
+    const s24m_stage *stage; /* at hand; the one without matrices: behind the last */
+    bool watching;           /* it has something to solve */
+    s24_gram *gram[2];       /* calibration, held out */
+    s24_cross *cross[2][S24M_ABREAST];
     int part; /* of the block, for the progress */
     /* The chunk at hand: */
     int held;             /* 1: of the held-out sequences */
@@ -85,7 +77,7 @@ static void close_sums(step *s)
     for (int held = 0; held < 2; held++) {
         s24_gram_destroy(s->gram[held]);
         s->gram[held] = NULL;
-        for (int i = 0; i < MOST; i++) {
+        for (int i = 0; i < S24M_ABREAST; i++) {
             s24_cross_destroy(s->cross[held][i]);
             s->cross[held][i] = NULL;
         }
@@ -97,19 +89,21 @@ static bool wants(const step *s, int32_t which)
     return s->matrices[which].constraints && !s->matrices[which].v;
 }
 
+#define WHAT "calibration sums"
+
 static bool open_sums(step *s)
 {
     s24_ctx *ctx = s->w->settings->ctx;
     bool done = true;
     s->watching = false;
-    for (int i = 0; s->stage[i] < S24M_LINEARS; i++)
-        s->watching |= wants(s, s->stage[i]);
+    for (int i = 0; i < s->stage->count; i++)
+        s->watching |= wants(s, s->stage->matrices[i]);
     for (int held = 0; s->watching && held < 2 && s->w->sequences[held]; held++) {
-        const s24_mat *w = &s->matrices[s->stage[0]].w;
+        const s24_mat *w = &s->matrices[s->stage->matrices[0]].w;
         done = done && s24m_good(s24_gram_create(ctx, w->cols, S24_F32, &s->gram[held]), WHAT);
-        for (int i = 0; done && corrects(s->w) && s->stage[i] < S24M_LINEARS; i++) {
-            w = &s->matrices[s->stage[i]].w;
-            if (wants(s, s->stage[i]))
+        for (int i = 0; done && corrects(s->w) && i < s->stage->count; i++) {
+            w = &s->matrices[s->stage->matrices[i]].w;
+            if (wants(s, s->stage->matrices[i]))
                 done = s24m_good(
                     s24_cross_create(ctx, w->rows, w->cols, S24_F32, &s->cross[held][i]), WHAT);
         }
@@ -120,19 +114,19 @@ static bool open_sums(step *s)
 /* The inputs of this stage's matrices in the compressed model. */
 static bool watch_inputs(step *s, const float *x)
 {
-    int64_t cols = s->matrices[s->stage[0]].w.cols;
+    int64_t cols = s->matrices[s->stage->matrices[0]].w.cols;
     s24_mat rows = view(x, s->count, cols);
     if (!s->watching)
         return true;
     s->w->flops += (double)s->count * (double)cols * (double)cols;
     return s24m_good(s24_gram_add(s->gram[s->held], &rows, NULL), "%s, tokens from %lld",
-                     s->matrices[s->stage[0]].tensor, (long long)s->first);
+                     s->matrices[s->stage->matrices[0]].tensor, (long long)s->first);
 }
 
 /* What the i-th matrix of the stage should give for x: `outputs`, less its bias. */
 static bool watch_outputs(step *s, int i, const float *x, const float *outputs)
 {
-    int32_t which = s->stage[i];
+    int32_t which = s->stage->matrices[i];
     const matrix *m = s->matrices + which;
     const float *bias = s->dense->linear[which].bias;
     float *wanted = s->w->wanted;
@@ -158,115 +152,72 @@ static bool watch_residual(step *s, const float *x)
     if (!s24m_activations_read(&w->dense, s->first, s->count, w->other))
         return false;
     for (int64_t i = 0; i < size; i++)
-        w->other[i] -= w->h[i];
+        w->other[i] -= w->stream.h[i];
     return watch_outputs(s, 0, x, w->other);
 }
 
-/* ---- The passes, chunk by chunk ---- */
+/* ---- The two streams, chunk by chunk ---- */
 
-static bool project(const step *s, const s24m_block *block, int32_t which, const float *x, float *y)
-{
-    return s24m_done(s24m_project(s->w->model, block, which, x, s->count, y));
-}
-
-static bool norm(const step *s, const float *gain, const float *h, float *x)
-{
-    return s24m_done(s24m_norm(s->w->model, gain, h, s->count, x));
-}
-
-static bool attend(const step *s, const s24m_block *block, float *out)
+/* The dense model through this stage and those that take what it leaves. What its matrices give is wanted for x. */
+static bool run_dense(step *s, const float *x)
 {
     walk *w = s->w;
-    return s24m_done(
-        s24m_attention(w->model, block, w->q, w->k, w->v, s->count / w->length, w->length, out));
+    const s24m_stage *stage = s->stage;
+    s24m_stream c = w->stream;
+    c.block = s->dense;
+    c.h = w->other;
+    c.fresh = w->fresh;
+    bool done = s24m_activations_read(&w->dense, s->first, s->count, c.h) &&
+                s24m_done(s24m_stage_begin(&c, stage));
+    for (int32_t i = 0; done && i < stage->count; i++)
+        done = s24m_done(s24m_stage_project(&c, stage, i)) && watch_outputs(s, i, x, c.out[i]);
+    done = done && s24m_done(s24m_stage_finish(&c, stage));
+    while (done && (++stage)->count && !stage->input)
+        done = s24m_done(s24m_stage_run(&c, stage));
+    return done && s24m_activations_write(&w->dense, s->first, s->count, c.h);
 }
 
-/* h + W x of a stream, written back. */
-static bool add_to_stream(const step *s, const s24m_block *block, int32_t which, const float *x,
-                          float *h, activations *stream)
-{
-    return project(s, block, which, x, s->w->y) &&
-           s24m_done(s24m_add(s->w->model, s->w->y, s->count, h)) &&
-           s24m_activations_write(stream, s->first, s->count, h);
-}
-
-static bool dense_attention(step *s, const float *x)
-{
-    walk *w = s->w;
-    float *outputs[] = {w->q, w->k, w->v};
-    bool done = s24m_activations_read(&w->dense, s->first, s->count, w->other) &&
-                norm(s, s->dense->attention_norm, w->other, w->y);
-    for (int i = 0; done && i < 3; i++)
-        done = project(s, s->dense, S24M_Q + i, w->y, outputs[i]) &&
-               watch_outputs(s, i, x, outputs[i]);
-    return done && attend(s, s->dense, w->gate) &&
-           add_to_stream(s, s->dense, S24M_O, w->gate, w->other, &w->dense);
-}
-
-static bool before_qkv(step *s)
+/* The compressed model through the stage before this one. Its input was kept, or is made from h again. */
+static bool run_before(step *s)
 {
     walk *w = s->w;
-    return s24m_activations_read(&w->compressed, s->first, s->count, w->h) &&
-           norm(s, s->dense->attention_norm, w->h, w->x) && watch_inputs(s, w->x) &&
-           (!corrects(w) || dense_attention(s, w->x));
+    s24m_stream *c = &w->stream;
+    const s24m_stage *before = s->stage - 1;
+    return s->stage == w->model->stages ||
+           ((before->input || s24m_activations_read(&w->inputs, s->first, s->count, c->zone)) &&
+            s24m_done(s24m_stage_run(c, before)) &&
+            (!before->adds || s24m_activations_write(&w->compressed, s->first, s->count, c->h)));
 }
 
-static bool before_o(step *s)
+/* Both streams up to the inputs of this stage's matrices. */
+static bool run_chunk(step *s)
 {
     walk *w = s->w;
-    return s24m_activations_read(&w->compressed, s->first, s->count, w->h) &&
-           norm(s, s->dense->attention_norm, w->h, w->x) &&
-           project(s, s->compressed, S24M_Q, w->x, w->q) &&
-           project(s, s->compressed, S24M_K, w->x, w->k) &&
-           project(s, s->compressed, S24M_V, w->x, w->v) && attend(s, s->compressed, w->gate) &&
-           watch_inputs(s, w->gate) && watch_residual(s, w->gate) &&
-           s24m_activations_write(&w->inputs, s->first, s->count, w->gate);
-}
-
-static bool dense_mlp(step *s, const float *x)
-{
-    walk *w = s->w;
-    return s24m_activations_read(&w->dense, s->first, s->count, w->other) &&
-           norm(s, s->dense->mlp_norm, w->other, w->y) &&
-           project(s, s->dense, S24M_GATE, w->y, w->gate) && watch_outputs(s, 0, x, w->gate) &&
-           project(s, s->dense, S24M_UP, w->y, w->up) && watch_outputs(s, 1, x, w->up) &&
-           s24m_done(s24m_gate(w->model, w->gate, w->up, s->count, w->gate)) &&
-           add_to_stream(s, s->dense, S24M_DOWN, w->gate, w->other, &w->dense);
-}
-
-static bool before_gate(step *s)
-{
-    walk *w = s->w;
-    return s24m_activations_read(&w->compressed, s->first, s->count, w->h) &&
-           s24m_activations_read(&w->inputs, s->first, s->count, w->gate) &&
-           add_to_stream(s, s->compressed, S24M_O, w->gate, w->h, &w->compressed) &&
-           norm(s, s->dense->mlp_norm, w->h, w->x) && watch_inputs(s, w->x) &&
-           (!corrects(w) || dense_mlp(s, w->x));
-}
-
-static bool before_down(step *s)
-{
-    walk *w = s->w;
-    return s24m_activations_read(&w->compressed, s->first, s->count, w->h) &&
-           norm(s, s->dense->mlp_norm, w->h, w->x) &&
-           project(s, s->compressed, S24M_GATE, w->x, w->gate) &&
-           project(s, s->compressed, S24M_UP, w->x, w->up) &&
-           s24m_done(s24m_gate(w->model, w->gate, w->up, s->count, w->gate)) &&
-           watch_inputs(s, w->gate) && watch_residual(s, w->gate) &&
-           s24m_activations_write(&w->inputs, s->first, s->count, w->gate);
-}
-
-static bool after_down(step *s)
-{
-    walk *w = s->w;
-    return s24m_activations_read(&w->compressed, s->first, s->count, w->h) &&
-           s24m_activations_read(&w->inputs, s->first, s->count, w->gate) &&
-           add_to_stream(s, s->compressed, S24M_DOWN, w->gate, w->h, &w->compressed);
+    s24m_stream *c = &w->stream;
+    c->block = s->compressed;
+    c->sequences = s->count / w->length;
+    bool done = s24m_activations_read(&w->compressed, s->first, s->count, c->h) && run_before(s);
+    if (!done || !s->stage->count)
+        return done;
+    done = s24m_done(s24m_stage_begin(c, s->stage)) && watch_inputs(s, c->x);
+    if (s->stage->input)
+        return done && (!corrects(w) || run_dense(s, c->x));
+    return done && watch_residual(s, c->x) &&
+           s24m_activations_write(&w->inputs, s->first, s->count, c->x);
 }
 
 /* ---- A block ---- */
 
-static bool pass(step *s, bool (*chunk)(step *), const char *phase)
+/* It holds the inputs of this stage or of the one before, whichever cannot be made from h. */
+static void aim_store(const step *s)
+{
+    const s24m_model *model = s->w->model;
+    const s24m_stage *kept = s->stage->count && !s->stage->input ? s->stage : s->stage - 1;
+    if (kept >= model->stages && !kept->input)
+        s24m_activations_reuse(&s->w->inputs, s24m_stage_inputs(model, kept));
+}
+
+static bool pass(step *s, const char *phase)
 {
     walk *w = s->w;
     double began = now();
@@ -274,12 +225,13 @@ static bool pass(step *s, bool (*chunk)(step *), const char *phase)
     int64_t most = chunk_tokens(w->sequences, w->length);
     bool done = true;
     begin_part(s);
+    aim_store(s);
     s->first = 0;
     for (s->held = 0; s->held < 2; s->held++) {
         int64_t end = s->first + w->sequences[s->held] * w->length;
         for (; done && s->first < end; s->first += s->count) {
             s->count = end - s->first < most ? end - s->first : most;
-            done = show(s, phase, (double)s->first / (double)tokens) && chunk(s);
+            done = show(s, phase, (double)s->first / (double)tokens) && run_chunk(s);
         }
     }
     w->seconds[s->part++] = now() - began;
@@ -289,7 +241,7 @@ static bool pass(step *s, bool (*chunk)(step *), const char *phase)
 static bool solve(step *s, int i)
 {
     walk *w = s->w;
-    int32_t which = s->stage[i];
+    int32_t which = s->stage->matrices[i];
     matrix *m = s->matrices + which;
     sums calib = {s->gram[0], s->cross[0][i]}, held = {s->gram[1], s->cross[1][i]};
     double began = now(), flops = NAN;
@@ -307,12 +259,12 @@ static bool solve(step *s, int i)
     return done;
 }
 
-static bool walk_stage(step *s, int index, bool (*chunk)(step *), const char *phase)
+static bool walk_stage(step *s)
 {
-    s->stage = stages[index];
-    s24m_activations_reuse(&s->w->inputs, s->matrices[index < 3 ? S24M_O : S24M_DOWN].w.cols);
-    bool done = open_sums(s) && pass(s, chunk, phase);
-    for (int i = 0; done && s->stage[i] < S24M_LINEARS; i++)
+    char phase[64];
+    snprintf(phase, sizeof phase, "inputs of %s", s->stage->name);
+    bool done = open_sums(s) && pass(s, phase);
+    for (int i = 0; done && i < s->stage->count; i++)
         done = solve(s, i);
     close_sums(s);
     return done;
@@ -324,12 +276,11 @@ bool s24m_walk_block(walk *w, s24m_block *block, matrix matrices[S24M_LINEARS])
     step s = {.w = w, .dense = block, .compressed = &compressed, .matrices = matrices};
     double block_flops, head_flops;
     s24m_flops(w->model, w->sequences[0] + w->sequences[1], w->length, &block_flops, &head_flops);
-    bool done = walk_stage(&s, 0, before_qkv, "inputs of q, k, v") &&
-                walk_stage(&s, 1, before_o, "inputs of o") &&
-                walk_stage(&s, 2, before_gate, "inputs of gate, up") &&
-                walk_stage(&s, 3, before_down, "inputs of down");
+    bool done = true;
+    for (s.stage = w->model->stages; done && s.stage->count; s.stage++)
+        done = walk_stage(&s);
     s.watching = false;
-    done = done && pass(&s, after_down, "outputs");
+    done = done && pass(&s, "outputs");
     w->flops += block_flops * (corrects(w) ? 2 : 1);
     w->block++;
     return done;
@@ -337,23 +288,33 @@ bool s24m_walk_block(walk *w, s24m_block *block, matrix matrices[S24M_LINEARS])
 
 /* ---- All of it ---- */
 
-static int64_t inputs_width(const s24m_config *c)
+/* Widest of the inputs that are kept, and of the outputs of a matrix. */
+static void widths(const s24m_model *model, int64_t *kept, int64_t *outputs)
 {
-    return larger(c->heads * c->head_dim, c->ffn);
+    *kept = *outputs = 0;
+    for (const s24m_stage *stage = model->stages; stage->count; stage++) {
+        if (!stage->input)
+            *kept = larger(*kept, s24m_stage_inputs(model, stage));
+        for (int32_t i = 0; i < stage->count; i++) {
+            int64_t rows, cols;
+            s24m_shape(model, stage->matrices[i], &rows, &cols);
+            *outputs = larger(*outputs, rows);
+        }
+    }
 }
 
 /* The chunk's arrays: where their addresses go and their widths. */
-enum { ARRAYS = 10 };
+enum { ARRAYS = 6 };
 static void arrays(walk *w, float **to[ARRAYS], int64_t width[ARRAYS])
 {
-    const s24m_config *c = &w->model->config;
-    int64_t wide = larger(inputs_width(c), c->hidden), kv = c->kv_heads * c->head_dim;
-    float **all[ARRAYS] = {&w->h, &w->x, &w->other, &w->y,  &w->q,
-                           &w->k, &w->v, &w->gate,  &w->up, &w->wanted};
-    int64_t widths[ARRAYS] = {c->hidden, c->hidden, c->hidden, c->hidden, c->heads * c->head_dim,
-                              kv,        kv,        wide,      c->ffn,    wide};
+    int64_t hidden = w->model->config.hidden, kept, outputs;
+    s24m_widths room = s24m_room(w->model);
+    widths(w->model, &kept, &outputs);
+    float **all[ARRAYS] = {&w->stream.h, &w->stream.fresh, &w->stream.zone,
+                           &w->other,    &w->fresh,        &w->wanted};
+    int64_t each[ARRAYS] = {hidden, room.fresh, room.zone, hidden, room.fresh, outputs};
     memcpy(to, all, sizeof all);
-    memcpy(width, widths, sizeof widths);
+    memcpy(width, each, sizeof each);
 }
 
 uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64_t sequences[2],
@@ -361,14 +322,16 @@ uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64
 {
     walk w = {.model = (s24m_model *)(uintptr_t)model};
     float **to[ARRAYS];
-    int64_t width[ARRAYS], tokens = (sequences[0] + sequences[1]) * length, chunk = 0;
+    int64_t width[ARRAYS], tokens = (sequences[0] + sequences[1]) * length, chunk = 0, kept,
+                           outputs;
     arrays(&w, to, width);
+    widths(model, &kept, &outputs);
     for (int i = 0; i < ARRAYS; i++)
         chunk += width[i];
     int streams = s->correct > 0 ? 2 : 1;
     return (uint64_t)(chunk * chunk_tokens(sequences, length)) * sizeof(float) +
            (uint64_t)streams * s24m_activations_bytes(s->keep, tokens, model->config.hidden) +
-           s24m_activations_bytes(s->keep, tokens, inputs_width(&model->config));
+           s24m_activations_bytes(s->keep, tokens, kept);
 }
 
 /* Both streams begin with the embedding. */
@@ -379,9 +342,9 @@ static bool embed(walk *w, const int32_t *tokens)
     bool done = true;
     for (int64_t first = 0, count; done && first < total; first += count) {
         count = total - first < most ? total - first : most;
-        done = s24m_done(s24m_embed(w->model, tokens + first, count, w->h)) &&
-               s24m_activations_write(&w->compressed, first, count, w->h) &&
-               (!corrects(w) || s24m_activations_write(&w->dense, first, count, w->h));
+        done = s24m_done(s24m_embed(w->model, tokens + first, count, w->stream.h)) &&
+               s24m_activations_write(&w->compressed, first, count, w->stream.h) &&
+               (!corrects(w) || s24m_activations_write(&w->dense, first, count, w->stream.h));
     }
     return done;
 }
@@ -391,12 +354,12 @@ static void guess(walk *w)
 {
     int p = 0;
     double tokens = (double)((w->sequences[0] + w->sequences[1]) * w->length);
-    for (int i = 0; i < STAGES; i++) {
+    for (const s24m_stage *stage = w->model->stages; stage->count; stage++) {
         int pass = p++;
         w->seconds[pass] = 0;
-        for (const int32_t *which = stages[i]; *which < S24M_LINEARS; which++) {
+        for (int32_t i = 0; i < stage->count; i++) {
             int64_t outputs, inputs;
-            s24m_shape(w->model, *which, &outputs, &inputs);
+            s24m_shape(w->model, stage->matrices[i], &outputs, &inputs);
             double size = (double)outputs * (double)inputs;
             w->seconds[pass] += tokens * size * (corrects(w) ? 6 : 2);
             w->seconds[p++] = 40 * size * (double)inputs;
@@ -409,14 +372,19 @@ bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t
                     const int64_t sequences[2], int64_t length, const char *folder)
 {
     float **to[ARRAYS];
-    int64_t width[ARRAYS], count = (sequences[0] + sequences[1]) * length;
+    int64_t width[ARRAYS], count = (sequences[0] + sequences[1]) * length, kept, outputs;
     const s24m_config *c = &model->config;
-    *w = (walk){.settings = s, .model = model, .length = length, .blocks = (int)c->layers};
+    widths(model, &kept, &outputs);
+    *w = (walk){.settings = s,
+                .model = model,
+                .length = length,
+                .stream = {.model = model, .length = length},
+                .blocks = (int)c->layers};
     memcpy(w->sequences, sequences, sizeof w->sequences);
     bool done = s24m_activations_open(&w->compressed, s->ctx, s->keep, folder, count, c->hidden) &&
                 (!corrects(w) ||
                  s24m_activations_open(&w->dense, s->ctx, s->keep, folder, count, c->hidden)) &&
-                s24m_activations_open(&w->inputs, s->ctx, s->keep, folder, count, inputs_width(c));
+                s24m_activations_open(&w->inputs, s->ctx, s->keep, folder, count, kept);
     arrays(w, to, width);
     for (int i = 0; i < ARRAYS; i++)
         done = done && (*to[i] = s24m_have(malloc(

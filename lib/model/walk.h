@@ -1,6 +1,5 @@
 /*
- * The walk of calibration tokens through a model that is being compressed, one block at a time and each block stage by stage: q, k, v; o;
- * gate, up; down. Two streams of activations go along: the compressed model's, whose inputs each matrix will really see, and the dense
+ * The walk of calibration tokens through a model that is being compressed, one block at a time and each block stage by stage. Two streams of activations go along: the compressed model's, whose inputs each matrix will really see, and the dense
  * model's, whose outputs it is aimed at. docs/model.md. Knows the forward pass and the sums; not files or constraints.
  */
 #ifndef WALK_H
@@ -8,21 +7,24 @@
 #include "activations.h"
 #include "model.h"
 #include "matrix.h"
+#include "stages.h"
 
-enum { WALK_PARTS = 5 + S24M_LINEARS }; /* of a block: five passes over the tokens, seven solves */
+enum {
+    WALK_PARTS = 2 * S24M_LINEARS + 1
+}; /* of a block, at most: a pass for each stage and one behind, the solves */
 
 typedef struct walk {
     const settings *settings;
     s24m_model *model;
-    int64_t length;                       /* of a sequence */
-    int64_t sequences[2];                 /* calibration, held out */
-    activations compressed, dense;        /* residual streams; dense only with correction */
-    activations inputs;                   /* of o or down in the compressed model */
-    float *h, *x, *q, *k, *v, *gate, *up; /* one chunk of each */
-    float *other, *y, *wanted;
-    double seconds[WALK_PARTS]; /* of the last block; before the first: a guess, in any unit */
-    double flops;               /* that were needed so far */
-    int blocks, block;          /* all of them, the present one */
+    int64_t length;                /* of a sequence */
+    int64_t sequences[2];          /* calibration, held out */
+    activations compressed, dense; /* residual streams; dense only with correction */
+    activations inputs; /* of the compressed model's matrices that take what a stage left */
+    s24m_stream stream; /* the compressed model's chunk */
+    float *other, *fresh, *wanted; /* the dense one's h and inputs; what is wanted of a matrix */
+    double seconds[WALK_PARTS];    /* of the last block; before the first: a guess, in any unit */
+    double flops;                  /* that were needed so far */
+    int blocks, block;             /* all of them, the present one */
 } walk;
 
 /* Memory the walk takes outside the library. */

@@ -5,10 +5,10 @@
 
 static void check_failure(s24_status status, s24_status wanted, const char *part)
 {
-    ck_assert_msg(status == wanted, "%s, '%s'; wanted %s", s24_status_name(status), s24_last_error(),
-                  s24_status_name(wanted));
-    ck_assert_msg(strstr(s24_last_error(), part) != NULL, "'%s' does not contain '%s'", s24_last_error(),
-                  part);
+    ck_assert_msg(status == wanted, "%s, '%s'; wanted %s", s24_status_name(status),
+                  s24_last_error(), s24_status_name(wanted));
+    ck_assert_msg(strstr(s24_last_error(), part) != NULL, "'%s' does not contain '%s'",
+                  s24_last_error(), part);
 }
 
 typedef struct bad_value {
