@@ -1,6 +1,10 @@
 #ifndef SPARSE24_MODEL_H
 #define SPARSE24_MODEL_H
 #include "types.h"
+
+/* The soname is libsparse24-model.so.0.BREAK: BREAK grows when an old program could fail, MINOR when something is added. */
+#define S24_MODEL_API_BREAK 0
+#define S24_MODEL_API_MINOR 1
 #ifdef __cplusplus
 extern "C" {
 #endif

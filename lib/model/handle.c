@@ -22,13 +22,16 @@ s24_status s24m_check_model(const s24_model *model, const char *function)
 s24_status s24m_enter(s24_model *model, const char *function)
 {
     s24_status status = s24m_check_model(model, function);
-    return status || !atomic_exchange(&model->busy, 1)
-               ? status
-               : s24m_fail(S24_E_STATE, "%s: another call is at work on this model", function);
+    if (!status && atomic_exchange(&model->busy, 1))
+        status = s24m_fail(S24_E_STATE, "%s: another call is at work on this model", function);
+    if (!status)
+        model->hosts = uselocale(model->plain);
+    return status;
 }
 
 void s24m_leave(s24_model *model)
 {
+    uselocale(model->hosts);
     atomic_store(&model->busy, 0);
 }
 
@@ -46,8 +49,14 @@ static bool name_matrices(s24_model *m)
 static bool open_model(s24_model *m, s24_ctx *ctx, const char *path)
 {
     m->magic = MAGIC;
-    return (m->path = s24m_have(strdup(path))) && s24m_open(ctx, path, &m->network) == S24_OK &&
-           name_matrices(m);
+    m->plain = s24m_have(newlocale(LC_ALL_MASK, "C", (locale_t)0));
+    m->path = s24m_have(strdup(path));
+    if (!m->plain || !m->path)
+        return false;
+    m->hosts = uselocale(m->plain);
+    bool done = s24m_open(ctx, path, &m->network) == S24_OK && name_matrices(m);
+    uselocale(m->hosts);
+    return done;
 }
 
 s24_status s24_model_open(s24_ctx *ctx, const char *path, s24_model **out)
@@ -74,6 +83,8 @@ void s24_model_destroy(s24_model *model)
         return;
     model->magic = 0;
     s24m_close(model->network);
+    if (model->plain)
+        freelocale(model->plain);
     free(model->names);
     free(model->path);
     free(model);
