@@ -1,210 +1,150 @@
 /* sparse24 compress: a whole model, block by block. */
-#include "commands.h"
 #include "clock.h"
-#include "codes.h"
+#include "commands.h"
 #include "job.h"
-#include "memory.h"
+#include "layer.h"
 #include "message.h"
-#include "paths.h"
 #include "progress.h"
-#include <errno.h>
+#include "report.h"
+#include "tokens.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
-/* ---- Blocks ---- */
-
-/* The type of a matrix to be written: as asked, else the source's, else F16. */
-static int32_t stored_type(const job *j, const char *name)
+double job_number(const job *j, const char *name, int index)
 {
-    static const int32_t floats[] = {S24_F64, S24_F32, S24_F16, S24_BF16};
-    const char *type = "";
-    if (j->settings.store)
-        return j->settings.store;
-    s24_file_info(j->model->file, name, NULL, NULL, &type);
-    for (int i = 0; i < 4; i++)
-        if (!strcmp(type, matrix_type(floats[i])))
-            return floats[i];
-    return S24_F16; /* of blocks that share scales */
+    double value = NAN;
+    s24_compression_number(j->work, name, index, &value);
+    return value;
 }
 
-static void open_matrices(job *j, const llama_block *block, matrix m[LLAMA_LINEARS])
+double job_matrix_number(const job *j, int matrix, const char *name)
 {
-    for (int32_t which = 0; which < LLAMA_LINEARS; which++)
-        m[which] = (matrix){.tensor = block->linear[which].name,
-                            .kind = job_kind(which),
-                            .layer = (int)block->layer,
-                            .constraints = job_constraints(j, block->layer, which),
-                            .w = block->linear[which].weights,
-                            .store = stored_type(j, block->linear[which].name)};
+    double value = NAN;
+    s24_compression_matrix_float(j->work, matrix, name, &value);
+    return value;
 }
 
-/* Keep the records; the matrices go. */
-static void close_matrices(job *j, matrix m[LLAMA_LINEARS], bool keep)
+const char *job_matrix_text(const job *j, int matrix, const char *name)
 {
-    for (int32_t which = 0; which < LLAMA_LINEARS; which++) {
-        if (keep && m[which].record) {
-            j->records[j->count++] = m[which].record;
-            m[which].record = NULL;
-        }
-        matrix_close(m + which);
-    }
+    const char *value = NULL;
+    s24_compression_matrix_str(j->work, matrix, name, &value);
+    return value ? value : "";
 }
 
-static bool compress_block(job *j, int index)
+/* ---- What was asked ---- */
+
+static bool set_options(s24_compression *c, const args *a)
 {
-    llama_block block;
-    matrix m[LLAMA_LINEARS];
-    bool found = false;
-    double began = now();
-    if (!llama_done(llama_block_load(j->model, index, &block)))
-        return false;
-    memory_let_go(j->model->file);
-    open_matrices(j, &block, m);
-    bool done = checkpoint_load(&j->checkpoint, index, m, LLAMA_LINEARS, &found) &&
-                walk_block(&j->walk, &block, m) &&
-                (found || checkpoint_save(&j->checkpoint, index, m, LLAMA_LINEARS));
-    close_matrices(j, m, done);
-    llama_block_free(&block);
-    if (done && !progress_shown())
-        fprintf(stderr, "sparse24: block %d of %lld: %s, %.1f seconds\n", index + 1,
-                (long long)j->model->config.layers, found ? "read" : "done", now() - began);
+    const char *const texts[][2] = {{"constraints", a->constraints},
+                                    {"solver", a->solver},
+                                    {"options", a->options},
+                                    {"activations", a->activations},
+                                    {"store", a->store}};
+    char correct[80];
+    s24_status status = S24_OK;
+    for (size_t i = 0; !status && i < sizeof texts / sizeof *texts; i++)
+        if (texts[i][1])
+            status = s24_compression_set_str(c, texts[i][0], texts[i][1]);
+    snprintf(correct, sizeof correct, "correct=[%s]", a->correct ? a->correct : "");
+    if (!status && a->correct)
+        status = s24_compression_parse(c, correct);
+    status = status ? status : s24_compression_set_int(c, "heldout", a->heldout);
+    status = status ? status : s24_compression_set_int(c, "memory_limit", a->memory_limit);
+    status = status ? status : s24_compression_set_int(c, "resume", a->resume);
+    return status == S24_OK || fail("%s", s24_last_error());
+}
+
+static bool add_patterns(s24_compression *c, const args *a)
+{
+    s24_status status = S24_OK;
+    for (int i = 0; !status && i < a->rules.count; i++)
+        status = s24_compression_add_rule(c, a->rules.text[i]);
+    for (int i = 0; !status && i < a->skips.count; i++)
+        status = s24_compression_add_skip(c, a->skips.text[i]);
+    return status == S24_OK || fail("%s", s24_last_error());
+}
+
+/* What is taken is a copy. */
+static bool add_tokens(job *j, const char *what, const char *text, int64_t rows,
+                       s24_status (*add)(s24_compression *, const s24_mat *, const char *))
+{
+    tokens t = {0};
+    bool done = tokens_open(&t, j->ctx, what, text, rows, j->a->context) &&
+                (add(j->work, &t.ids, t.name) == S24_OK || fail("%s", s24_last_error()));
+    tokens_close(&t);
     return done;
 }
 
-static bool compress_blocks(job *j)
+static bool add_all_tokens(job *j)
 {
-    double began = now();
-    bool done = walk_open(&j->walk, &j->settings, j->model, j->ids, j->sequences.count,
-                          j->sequences.length, j->checkpoint.folder);
-    j->records =
-        must(calloc((size_t)j->model->config.layers * LLAMA_LINEARS + 1, sizeof *j->records));
-    for (int index = 0; done && index < j->model->config.layers; index++)
-        done = compress_block(j, index);
-    progress_span(0, 0);
+    const args *a = j->a;
+    bool done = add_tokens(j, "--calib", a->calib, a->rows, s24_compression_set_calibration);
+    for (int i = 0; done && i < a->eval.count; i++)
+        done =
+            add_tokens(j, "--eval", a->eval.text[i], a->eval_rows, s24_compression_add_evaluation);
+    return done;
+}
+
+/* ---- While it works ---- */
+
+static int32_t on_progress(void *user, const char *phase, int64_t step, int64_t total,
+                           double objective, double residual)
+{
+    (void)user, (void)objective, (void)residual;
+    progress_show(phase, "", step, total);
+    return progress_interrupted() ? S24_E_USER : 0;
+}
+
+static void on_line(void *user, int32_t level, const char *line)
+{
+    (void)user;
+    if (level > 1 && progress_shown())
+        return;
     progress_clear();
-    j->walked = now() - began;
-    double rate = 0, flops = j->walk.flops;
-    walk_close(&j->walk);
-    done = done && product_rate(j->settings.ctx, &rate);
-    j->rate = fmax(j->rate, rate); /* neighbours come and go: the better of before and after */
-    j->efficiency = flops / (j->walked * j->rate);
-    return done;
+    if (level > 1)
+        fail("%s", line);
+    else
+        warn("%s", line);
 }
 
-/* ---- What it is worth ---- */
-
-/* On a grid it is the codes that somebody loads, not the file's rounded floats. */
-typedef struct overlay {
-    job *job;
-    s24_file *parts; /* NULL: there are none */
-} overlay;
-
-static bool take_codes(void *arg, llama_block *block)
+static void cancel(void *work)
 {
-    overlay *o = arg;
-    codes c;
-    bool done = true;
-    for (int32_t which = 0; done && o->parts && which < LLAMA_LINEARS; which++)
-        if (codes_of_file(o->parts, block->linear[which].name, &c))
-            done =
-                codes_decode(&c, o->job->settings.ctx, job_constraints(o->job, block->layer, which),
-                             block->linear[which].weights.data);
-    return done;
+    s24_compression_cancel(work);
 }
 
-static bool measure(job *j, llama_model *model, overlay *o, double *perplexity)
+static bool open_job(job *j)
 {
-    evaluating how = {.title = o ? "perplexity after" : "perplexity before",
-                      .memory = j->eval_memory,
-                      .adjust = o ? take_codes : NULL,
-                      .arg = o};
-    bool done = true;
-    for (int i = 0; done && i < j->a->eval.count; i++) {
-        evaluation e;
-        done = evaluate(model, j->eval + i, &how, &e);
-        perplexity[i] = exp(e.mean);
-    }
-    return done;
-}
-
-static bool open_parts(const job *j, s24_file **parts)
-{
-    char *path = path_join(j->a->out, "parts.safetensors");
-    bool done = access(path, F_OK) || s24_file_open(j->settings.ctx, path, parts) == S24_OK ||
-                fail_library("%s", path);
-    free(path);
-    return done;
-}
-
-/* The file that was written is what is measured. */
-static bool measure_written(job *j)
-{
-    llama_model *model = NULL;
-    overlay o = {.job = j};
-    assembly made = job_assembly(j);
-    if (!j->a->eval.count)
-        return true;
-    char *path = assemble_model_path(&made, j->a->out);
-    bool done =
-        llama_open(j->settings.ctx, path, &model) == S24_OK || fail("%s: %s", path, llama_error());
-    done = done && open_parts(j, &o.parts) && measure(j, model, &o, j->after);
-    s24_file_destroy(o.parts);
-    llama_close(model);
-    free(path);
-    return done;
-}
-
-/* ---- All of it ---- */
-
-static bool work(job *j)
-{
-    assembly made = job_assembly(j);
-    if (!product_rate(j->settings.ctx, &j->rate) || !measure(j, j->model, NULL, j->before) ||
-        !compress_blocks(j) || !assemble(&made, (const char *const *)j->records, j->count))
+    const args *a = j->a;
+    if (!context_open(&j->ctx, a))
         return false;
-    checkpoint_close(&j->checkpoint, true);
-    return measure_written(j);
+    if (s24_model_open(j->ctx, a->operand, &j->model) != S24_OK)
+        return fail_library("%s", a->operand);
+    if (s24_compression_create(j->model, &j->work) != S24_OK ||
+        s24_compression_set_progress(j->work, on_progress, NULL) != S24_OK ||
+        s24_compression_set_log(j->work, on_line, NULL) != S24_OK)
+        return fail("%s", s24_last_error());
+    return set_options(j->work, a) && job_check_report(j) && add_patterns(j->work, a) &&
+           add_all_tokens(j);
 }
 
-/* The records that an earlier run wrote. */
-static bool read_records(job *j)
+static bool run(const job *j)
 {
-    char *path = path_join(j->a->out, "records.jsonl"), *line = NULL;
-    size_t room = 0, most = (size_t)j->model->config.layers * LLAMA_LINEARS;
-    FILE *file = fopen(path, "r");
-    bool done = file || fail("%s: %s", path, strerror(errno));
-    j->records = must(calloc(most + 1, sizeof *j->records));
-    while (done && (size_t)j->count < most && getline(&line, &room, file) > 0) {
-        line[strcspn(line, "\n")] = 0;
-        j->records[j->count++] = must(strdup(line));
-    }
-    if (file)
-        fclose(file);
-    free(line);
-    free(path);
-    return done;
-}
-
-/* What an earlier run did not come to: the evaluation, and all that is told. */
-static bool work_left(job *j)
-{
-    j->efficiency = NAN;
-    return read_records(j) && measure(j, j->model, NULL, j->before) && measure_written(j);
+    progress_on_signal(cancel, j->work);
+    s24_status status = s24_compression_run(j->work, j->a->out);
+    progress_on_signal(NULL, NULL);
+    progress_clear();
+    return status == S24_OK || fail("%s", s24_last_error());
 }
 
 int run_compress(const args *a)
 {
-    job j = {.a = a, .began = now(), .checkpoint = {.lock = -1}};
+    job j = {.a = a, .began = now()};
     progress_start(a->progress);
-    bool done = job_open(&j) && (j.complete ? work_left(&j) : work(&j));
-    progress_clear();
-    if (done)
-        done = job_tell(&j);
-    else if (progress_interrupted())
-        fail("interrupted: go on with --resume");
-    job_close(&j, done);
+    bool done = open_job(&j) && run(&j) && job_tell(&j);
+    s24_compression_destroy(j.work);
+    s24_model_destroy(j.model);
+    s24_ctx_destroy(j.ctx);
     return done ? DONE : FAILED;
 }

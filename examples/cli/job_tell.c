@@ -8,19 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-
-static double mean(const job *j, const char *key)
-{
-    double sum = 0;
-    for (int i = 0; i < j->count; i++)
-        sum += record_number(j->records[i], key);
-    return j->count ? sum / j->count : NAN;
-}
-
-static double sum(const job *j, const char *key)
-{
-    return j->count ? j->count * mean(j, key) : 0;
-}
+#include <sys/stat.h>
+#include <unistd.h>
 
 static int64_t peak_memory(void)
 {
@@ -31,21 +20,21 @@ static int64_t peak_memory(void)
 static void print_json(const job *j)
 {
     char key[32], *record = must(strdup("{}"));
-    for (int i = 0; i < j->count; i++)
-        puts(j->records[i]);
+    for (int i = 0; i < (int)job_number(j, "matrices", 0); i++)
+        puts(job_matrix_text(j, i, "json"));
     record = record_put_text(record, "model", j->a->operand);
     record = record_put_text(record, "out", j->a->out);
-    record = record_put_number(record, "matrices", j->count);
-    record = record_put_number(record, "zeros", sum(j, "zeros"));
-    record = record_put_number(record, "size", sum(j, "size"));
+    record = record_put_number(record, "matrices", job_number(j, "matrices", 0));
+    record = record_put_number(record, "zeros", job_number(j, "zeros", 0));
+    record = record_put_number(record, "size", job_number(j, "size", 0));
     for (int i = 0; i < j->a->eval.count; i++) {
         snprintf(key, sizeof key, i ? "perplexity_before_%d" : "perplexity_before", i + 1);
-        record = record_put_number(record, key, j->before[i]);
+        record = record_put_number(record, key, job_number(j, "perplexity_before", i));
         snprintf(key, sizeof key, i ? "perplexity_after_%d" : "perplexity_after", i + 1);
-        record = record_put_number(record, key, j->after[i]);
+        record = record_put_number(record, key, job_number(j, "perplexity_after", i));
     }
     record = record_put_number(record, "seconds", now() - j->began);
-    record = record_put_number(record, "efficiency", j->efficiency);
+    record = record_put_number(record, "efficiency", job_number(j, "efficiency", 0));
     record = record_put_number(record, "peak_bytes", (double)peak_memory());
     puts(record);
     free(record);
@@ -53,24 +42,26 @@ static void print_json(const job *j)
 
 static void print_summary(const job *j, bool reported)
 {
-    double size = sum(j, "size");
-    if (j->complete)
+    double size = job_number(j, "size", 0);
+    if (job_number(j, "complete", 0) > 0)
         printf("%s is complete already\n", j->a->out);
-    printf("%-13s%d, %.2f %% of their weights zero\n", "matrices", j->count,
-           size > 0 ? 100 * sum(j, "zeros") / size : 0);
+    printf("%-13s%.0f, %.2f %% of their weights zero\n", "matrices", job_number(j, "matrices", 0),
+           size > 0 ? 100 * job_number(j, "zeros", 0) / size : 0);
     printf("%-13s%.4g mean relative error of their outputs\n", "calibration",
-           mean(j, "relative_loss"));
-    if (j->settings.correct > 0)
+           job_number(j, "relative_loss", 0));
+    if (!isnan(job_number(j, "dense_relative_loss", 0)))
         printf("%-13s%.4g mean relative distance from the dense model's\n", "",
-               mean(j, "dense_relative_loss"));
+               job_number(j, "dense_relative_loss", 0));
     for (int i = 0; i < j->a->eval.count; i++)
-        printf("%-13s%.3f before, %.3f after (%s)\n", "perplexity", j->before[i], j->after[i],
+        printf("%-13s%.3f before, %.3f after (%s)\n", "perplexity",
+               job_number(j, "perplexity_before", i), job_number(j, "perplexity_after", i),
                j->a->eval.text[i]);
-    if (j->complete)
+    if (job_number(j, "complete", 0) > 0)
         printf("%-13s%.1f in all, the blocks by an earlier run\n", "seconds", now() - j->began);
     else
         printf("%-13s%.1f in all, %.1f in the blocks at %.0f %% of the rate of a large product\n",
-               "seconds", now() - j->began, j->walked, 100 * j->efficiency);
+               "seconds", now() - j->began, job_number(j, "block_seconds", 0),
+               100 * job_number(j, "efficiency", 0));
     printf("%-13s%.0f MiB at most\n", "memory", (double)peak_memory() / 1048576);
     printf("%-13s%s\n", "written", j->a->out);
     if (reported)
@@ -84,22 +75,60 @@ static bool write_report(const job *j)
     char asked[400];
     for (int i = 0; i < a->eval.count; i++) {
         const char *slash = strrchr(a->eval.text[i], '/');
-        perplexity[i] =
-            (report_perplexity){slash ? slash + 1 : a->eval.text[i], j->before[i], j->after[i]};
+        perplexity[i] = (report_perplexity){slash ? slash + 1 : a->eval.text[i],
+                                            job_number(j, "perplexity_before", i),
+                                            job_number(j, "perplexity_after", i)};
     }
     snprintf(asked, sizeof asked, "--constraints \"%s\" --solver %s%s%s --correct %g",
-             a->constraints, j->settings.solver ? j->settings.solver : "by constraints",
-             a->options ? " --options " : "", a->options ? a->options : "", j->settings.correct);
+             a->constraints, a->solver ? a->solver : "by constraints",
+             a->options ? " --options " : "", a->options ? a->options : "",
+             a->correct ? atof(a->correct) : 0.5);
     report r = {.model = a->operand,
                 .output = a->out,
                 .command = asked,
-                .records = (const char *const *)j->records,
-                .matrices = j->count,
+                .job = j,
+                .matrices = (int)job_number(j, "matrices", 0),
                 .perplexity = perplexity,
                 .perplexities = a->eval.count,
                 .seconds = now() - j->began,
-                .efficiency = j->efficiency};
+                .efficiency = job_number(j, "efficiency", 0)};
     return report_write(&r, a->report);
+}
+
+/* FILE or FILE:TENSOR */
+static bool is_source(const char *text, const struct stat *file)
+{
+    struct stat s;
+    const char *colon = access(text, F_OK) ? strrchr(text, ':') : NULL;
+    char *path = must(colon ? strndup(text, (size_t)(colon - text)) : strdup(text));
+    bool same = !stat(path, &s) && s.st_dev == file->st_dev && s.st_ino == file->st_ino;
+    free(path);
+    return same;
+}
+
+static bool is_input(const job *j, const struct stat *file)
+{
+    const char *path;
+    bool found = is_source(j->a->calib, file);
+    for (int i = 0; !found && i < j->a->eval.count; i++)
+        found = is_source(j->a->eval.text[i], file);
+    for (int i = 0; !found && (path = s24_compression_source(j->work, i)); i++)
+        found = is_source(path, file);
+    return found;
+}
+
+bool job_check_report(const job *j)
+{
+    struct stat s;
+    const char *path = j->a->report;
+    if (!path)
+        return true;
+    if (!*path)
+        return fail("--report: the name is empty");
+    if (!stat(path, &s) && is_input(j, &s))
+        return fail("--report %s: is an input of this run", path);
+    return (strcmp(path, j->a->out) != 0 || fail("--report %s: is what --out names", path)) &&
+           report_check(path);
 }
 
 /* What was measured is printed also when the page cannot be written. */

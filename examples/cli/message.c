@@ -1,5 +1,4 @@
 #include "message.h"
-#include "llama.h"
 #include "text.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -52,11 +51,6 @@ bool fail_library(const char *format, ...)
     fail("%s: %s", (char *)must(text), s24_last_error());
     free(text);
     return false;
-}
-
-bool llama_done(s24_status status)
-{
-    return status == S24_OK || fail("%s", llama_error());
 }
 
 int wrong_usage(const char *command, const char *format, ...)

@@ -16,8 +16,6 @@ bool fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* As fail(), for a call of the library that failed: the library's own text follows. */
 bool fail_library(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Whether a call of llama.h is done; if not, its text is printed. */
-bool llama_done(s24_status status);
 /* The command line cannot be understood; says where the help is. `command` may be NULL. Returns
  * WRONG_USAGE. */
 int wrong_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -9,22 +9,23 @@
 
 static struct {
     bool shown, terminal, drawn;
-    char phase[80];         /* title and phase of the last call: a new one restarts the clock */
-    double began, last;     /* seconds: start of the phase, last time something was drawn */
-    double from, to, start; /* the part of a job that is shown, and when and where it began */
-    double job_began;
+    char phase[80];          /* title and phase of the last call: a new one restarts the clock */
+    double began, last;      /* seconds: start of the phase, last time something was drawn */
+    bool job;                /* what is shown is a part of one */
+    double start, job_began; /* where and when that began */
 } bar;
 
-static _Atomic(s24_solver *) watched;
+static void (*cancel_watched)(void *object);
+static _Atomic(void *) watched;
 static volatile sig_atomic_t interrupted;
 
 static void on_signal(int number)
 {
     (void)number;
     interrupted = 1;
-    s24_solver *solver = atomic_load(&watched);
-    if (solver)
-        s24_solver_cancel(solver);
+    void *object = atomic_load(&watched);
+    if (object)
+        cancel_watched(object);
 }
 
 void progress_start(bool wanted)
@@ -60,21 +61,21 @@ static void draw(double fraction, double left)
     bar.drawn = bar.terminal;
 }
 
-void progress_span(double from, double to)
-{
-    if (to > 0 && bar.to <= 0) {
-        bar.job_began = now();
-        bar.start = from;
-    }
-    bar.from = from;
-    bar.to = to;
-}
-
 /* Seconds left of what runs since `began` and went from `start` to `fraction`; -1: unknown. */
 static double time_left(double began, double start, double fraction)
 {
     double done = fraction - start;
     return done > 0 ? (now() - began) * (1 - fraction) / done : -1;
+}
+
+static bool is_job(const char *title, double fraction)
+{
+    bool job = !strncmp(title, "block ", 6);
+    if (job && !bar.job) {
+        bar.job_began = now();
+        bar.start = fraction;
+    }
+    return bar.job = job;
 }
 
 void progress_show(const char *title, const char *phase, int64_t step, int64_t total)
@@ -84,7 +85,9 @@ void progress_show(const char *title, const char *phase, int64_t step, int64_t t
     if (!bar.shown)
         return;
     snprintf(name, sizeof name, "%s%s%s", title, *phase ? ": " : "", phase);
-    bool job = bar.to > 0, news = strcmp(name, bar.phase) && (bar.terminal || !job);
+    double fraction = total > 0 ? (double)step / (double)total : 0;
+    fraction = fraction > 1 ? 1 : fraction;
+    bool job = is_job(title, fraction), news = strcmp(name, bar.phase) && (bar.terminal || !job);
     if (!news && moment - bar.last < (bar.terminal ? 0.1 : job ? 5.0 : 1.0))
         return; /* a log of a long job needs no line a phase */
     if (strcmp(name, bar.phase)) {
@@ -92,14 +95,8 @@ void progress_show(const char *title, const char *phase, int64_t step, int64_t t
         bar.began = moment;
     }
     bar.last = moment;
-    double fraction = total > 0 ? (double)step / (double)total : 0;
-    fraction = fraction > 1 ? 1 : fraction;
-    if (job) {
-        fraction = bar.from + (bar.to - bar.from) * fraction;
-        draw(fraction, time_left(bar.job_began, bar.start, fraction));
-    } else {
-        draw(fraction, time_left(bar.began, 0, fraction));
-    }
+    draw(fraction,
+         job ? time_left(bar.job_began, bar.start, fraction) : time_left(bar.began, 0, fraction));
 }
 
 void progress_clear(void)
@@ -117,9 +114,21 @@ static int32_t on_progress(void *title, const char *phase, int64_t step, int64_t
     return interrupted ? S24_E_USER : 0;
 }
 
+void progress_on_signal(void (*cancel)(void *object), void *object)
+{
+    if (object)
+        cancel_watched = cancel;
+    atomic_store(&watched, object);
+}
+
+static void cancel_solver(void *solver)
+{
+    s24_solver_cancel(solver);
+}
+
 void progress_watch(s24_solver *solver, const char *title)
 {
     if (solver)
         s24_solver_set_progress(solver, on_progress, (void *)title);
-    atomic_store(&watched, solver);
+    progress_on_signal(cancel_solver, solver);
 }

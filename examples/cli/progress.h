@@ -13,10 +13,10 @@ void progress_start(bool wanted);
 void progress_watch(s24_solver *solver, const char *title);
 /* Whether anything is shown at all. */
 bool progress_shown(void);
+/* Titles that begin with "block " are parts of one long job, whose time counts from the first. */
 void progress_show(const char *title, const char *phase, int64_t step, int64_t total);
-/* What is shown from now on is the part [from, to] of one long job, whose time counts from the first
- * such call; to = 0 ends that. */
-void progress_span(double from, double to);
+/* What a signal calls with this object, besides what it does for a solver; NULL ends that. One at a time. */
+void progress_on_signal(void (*cancel)(void *object), void *object);
 /* Remove the bar, before anything else is printed. */
 void progress_clear(void);
 /* A signal asked to stop. */

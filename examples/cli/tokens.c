@@ -1,7 +1,7 @@
 #include "tokens.h"
 #include "message.h"
-#include "source.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool is_integer(int32_t dtype)
@@ -10,72 +10,37 @@ static bool is_integer(int32_t dtype)
            dtype == S24_U32;
 }
 
-/* Element `index` of a contiguous view. */
-static int64_t id_at(const s24_mat *view, int64_t index)
+static bool cut(tokens *t, int32_t rank, int64_t rows, int64_t context)
 {
-    switch (view->dtype) {
-    case S24_I16:
-        return ((const int16_t *)view->data)[index];
-    case S24_U16:
-        return ((const uint16_t *)view->data)[index];
-    case S24_I32:
-        return ((const int32_t *)view->data)[index];
-    case S24_U32:
-        return ((const uint32_t *)view->data)[index];
-    default:
-        return ((const int64_t *)view->data)[index];
-    }
-}
-
-static bool cut(tokens *t, const source *s, const char *what, int32_t rank, int64_t rows,
-                int64_t context)
-{
+    const source *s = &t->source;
+    int64_t size = s->view.rows * s->view.cols, length = context ? context : s->view.cols;
+    int64_t found = length ? size / length : 0;
     if (!is_integer(s->view.dtype) || rank > 2)
-        return fail("%s %s:%s: expected integers of 16, 32 or 64 bits, of rank 1 or 2", what,
-                    s->path, s->tensor);
+        return fail("%s: expected integers of 16, 32 or 64 bits, of rank 1 or 2", t->name);
     if (rank < 2 && !context)
-        return fail("%s %s:%s: is one list of ids, --context tells how long its rows are", what,
-                    s->path, s->tensor);
-    t->length = context ? context : s->view.cols;
-    t->rows = t->length ? s->view.rows * s->view.cols / t->length : 0;
-    if (!t->rows)
-        return fail("%s %s:%s: holds %" PRId64 " ids, no row of %" PRId64, what, s->path, s->tensor,
-                    s->view.rows * s->view.cols, t->length);
-    if (t->length < 2)
-        return fail("%s %s:%s: rows of one token predict nothing", what, s->path, s->tensor);
-    if (rows > t->rows)
-        return fail("--rows %" PRId64 ": %s:%s has %" PRId64, rows, s->path, s->tensor, t->rows);
-    t->rows = rows ? rows : t->rows;
-    return true;
-}
-
-static bool copy(tokens *t, const source *s, const char *what, int64_t vocabulary)
-{
-    int64_t count = t->rows * t->length;
-    t->ids = must(malloc((size_t)count * sizeof *t->ids));
-    for (int64_t i = 0; i < count; i++) {
-        int64_t id = id_at(&s->view, i);
-        if (id < 0 || id >= vocabulary)
-            return fail("%s %s:%s: row %" PRId64 ", column %" PRId64 " is %" PRId64
-                        ", but the model's ids are 0 .. %" PRId64,
-                        what, s->path, s->tensor, i / t->length, i % t->length, id, vocabulary - 1);
-        t->ids[i] = (int32_t)id;
-    }
-    return true;
+        return fail("%s: is one list of ids, --context tells how long its rows are", t->name);
+    if (!found)
+        return fail("%s: holds %" PRId64 " ids, no row of %" PRId64, t->name, size, length);
+    if (rows > found)
+        return fail("--rows %" PRId64 ": %s:%s has %" PRId64, rows, s->path, s->tensor, found);
+    return s24_mat_rowmajor(&t->ids, s->view.data, rows ? rows : found, length, s->view.dtype) ==
+               S24_OK ||
+           fail_library("%s", t->name);
 }
 
 bool tokens_open(tokens *t, s24_ctx *ctx, const char *what, const char *text, int64_t rows,
-                 int64_t context, int64_t vocabulary)
+                 int64_t context)
 {
-    source s = {0};
     int32_t rank;
-    bool done = source_open_ranks(&s, ctx, what, text, 1, &rank) &&
-                cut(t, &s, what, rank, rows, context) && copy(t, &s, what, vocabulary);
-    source_close(&s);
-    return done;
+    if (!source_open_ranks(&t->source, ctx, what, text, 1, &rank))
+        return false;
+    if (asprintf(&t->name, "%s %s:%s", what, t->source.path, t->source.tensor) < 0)
+        t->name = NULL;
+    return must(t->name) && cut(t, rank, rows, context);
 }
 
 void tokens_close(tokens *t)
 {
-    free(t->ids);
+    source_close(&t->source);
+    free(t->name);
 }

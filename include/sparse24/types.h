@@ -130,6 +130,11 @@ S24_API const char *s24_status_name(s24_status status);
  * Never NULL; valid until the next failing call on this thread. For people, not for programs: test the status instead.
  */
 S24_API const char *s24_last_error(void);
+/** The status that went with this text; S24_OK before the first failure. */
+S24_API s24_status s24_last_status(void);
+/** Fail with a text of one's own: for libraries on top of this one, whose callers then find every text in one place. Copies `text` (at most
+ *  511 bytes; control characters and what is not UTF-8 become '?') and returns `status`. */
+S24_API s24_status s24_fail(s24_status status, const char *text);
 
 /** Fill `mat` as a CPU, row-major, contiguous view; the other layouts are set by editing the fields. */
 S24_API s24_status s24_mat_rowmajor(s24_mat *mat, void *data, int64_t rows, int64_t cols,

@@ -54,3 +54,13 @@ const char *s24_last_error(void)
 {
     return s24i_error_text();
 }
+
+s24_status s24_last_status(void)
+{
+    return s24i_error_status();
+}
+
+s24_status s24_fail(s24_status status, const char *text)
+{
+    return s24i_fail(status, "%s", text ? text : "");
+}

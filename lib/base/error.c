@@ -9,6 +9,7 @@
 enum { TEXT = 512, COMPARED = 128 };
 
 static _Thread_local char error_text[TEXT];
+static _Thread_local s24_status error_status;
 
 /* One line of UTF-8 whatever was printed into it: names come from files, a long text was cut. */
 static void make_printable(char *text)
@@ -32,6 +33,7 @@ s24_status(s24i_fail)(s24_status status, const char *format, ...)
     va_end(arguments);
     make_printable(text);
     memcpy(error_text, text, sizeof text);
+    error_status = status;
     return status;
 }
 
@@ -61,6 +63,11 @@ const char *s24i_error_text(void)
     return error_text;
 }
 
+s24_status s24i_error_status(void)
+{
+    return error_status;
+}
+
 void s24i_failure_keep(s24i_failure *failure, int64_t index, s24_status status)
 {
     if (status == S24_OK)
@@ -77,8 +84,10 @@ void s24i_failure_keep(s24i_failure *failure, int64_t index, s24_status status)
 
 s24_status s24i_failure_raise(const s24i_failure *failure)
 {
-    if (failure->status != S24_OK)
+    if (failure->status != S24_OK) {
         memcpy(error_text, failure->text, sizeof error_text);
+        error_status = failure->status;
+    }
     return failure->status;
 }
 

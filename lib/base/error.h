@@ -23,6 +23,7 @@ static inline s24_status s24i_same(s24_status status, s24_status returned)
 #define s24i_fail_near(status, ...) s24i_same(status, (s24i_fail_near)(status, __VA_ARGS__))
 #endif
 const char *s24i_error_text(void);
+s24_status s24i_error_status(void);
 
 /* Error texts cross threads by copy: a task stores its status and text here, the first failing index wins, the caller re-raises.
  * {0} is a failure that did not happen. */

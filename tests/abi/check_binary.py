@@ -1,10 +1,10 @@
 """What the built library is, whatever its source says: which system functions each part calls, what can be written to, what is exported,
-how it is hardened. check_binary.py LIBRARY.so LIBRARY.a. One "ok" or "not ok" line a rule."""
+how it is hardened. check_binary.py LIBRARY.so LIBRARY.a [model]. One "ok" or "not ok" line a rule."""
 import re
 import subprocess
 import sys
 
-LIBRARY, ARCHIVE = sys.argv[1:]
+LIBRARY, ARCHIVE, *MODEL = sys.argv[1:]
 
 # Member of the archive -> what it may call besides the library itself. Everybody may copy, compare, format into memory and do arithmetic.
 EVERYBODY = (r"mem(cpy|set|move|cmp|chr|rchr)|str(n?cat|n?cmp|n?len|n?cpy|r?chr|str|c?spn|pbrk)|v?snprintf|_GLOBAL_OFFSET_TABLE_|__popcountdi2|__tls_get_addr|"
@@ -26,7 +26,10 @@ SYSTEM = {
 }
 # Variables that may change: the guard of OpenBLAS's thread count and buffers and its name, made once (docs/threads.md).
 WRITABLE = {("ops_blas.c.o", name) for name in ("guard", "holds", "threads_before", "users", "mapped", "name")}
-NEEDED = r"libopenblas\.so\.\d|liblapacke\.so\.\d|libm\.so\.6|libc\.so\.6|libpthread\.so\.0|ld-linux-[\w-]+\.so\.\d"
+# The library of whole models works with files and formats numbers. It never prints, exits, handles signals or starts anything.
+NEVER = (r"v?printf|puts|putchar|perror|_?exit|abort|\w*signal|sigaction|sigprocmask|setlocale|s?rand|getenv|putenv|setenv|system|popen|fork|exec\w+|"
+         r"pthread_\w+|chdir|umask|stdin|stdout|stderr|strtok|strerror_l")
+NEEDED = r"libsparse24\.so\.[\d.]+|libopenblas\.so\.\d|liblapacke\.so\.\d|libm\.so\.6|libc\.so\.6|libpthread\.so\.0|ld-linux-[\w-]+\.so\.\d"
 
 
 def lines(*command):
@@ -45,7 +48,9 @@ def members(*command):
 def system_calls():
     for member, line in members("nm", "-u", ARCHIVE):
         name = line.split()[-1] if line.strip().startswith("U ") else ""
-        if name and not re.match(r"s24i?_", name) and not re.fullmatch(f"{EVERYBODY}|{SYSTEM.get(member, '-')}", name):
+        if name and not re.match(r"s24[im]?_", name) and (
+            re.fullmatch(NEVER, name) if MODEL else not re.fullmatch(f"{EVERYBODY}|{SYSTEM.get(member, '-')}", name)
+        ):
             yield f"{member} calls {name}"
 
 

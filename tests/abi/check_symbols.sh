@@ -13,7 +13,7 @@ nm -D --defined-only "$library" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 
 sed -n 's/^ *\([A-Za-z_][A-Za-z0-9_]*\);.*/\1/p' "$map" | sort >"$work/map"
 # A declaration may take several lines; the name is the word before the first bracket.
 cat "$@" | grep -v '^#' | tr '\n' ' ' | grep -o 'S24_API [^;(]*(' | sed 's/($//; s/.*[ *]//' | sort >"$work/headers"
-nm -g --defined-only "$archive" | awk 'NF == 3 && $3 !~ /^s24i?_/ { print $3 }' | sort -u >"$work/stray"
+nm -g --defined-only "$archive" | awk 'NF == 3 && $3 !~ /^s24[im]?_/ { print $3 }' | sort -u >"$work/stray"
 
 failed=0
 check() { # description, two files

@@ -451,7 +451,7 @@ test_names()
     check 'the only matrix needs no name' succeeded
 }
 
-# tiny NAME: a model of tests/llama in $tmp/NAME.model, token ids for it in $tmp/tokens.safetensors.
+# tiny NAME: a model of tests/model in $tmp/NAME.model, token ids for it in $tmp/tokens.safetensors.
 tiny()
 {
     "$make_tiny" "$1" "$tmp/$1.model" "$tmp/tokens.safetensors" || exit 1

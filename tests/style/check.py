@@ -16,15 +16,17 @@ LAYERS = {
     "pack": {"base", "kernels", "pack"},
     "io": {"base", "io"},
     "api": {"base", "kernels", "ops", "solvers", "pack", "io", "api"},
+    "model": {"model"},
 }
 # What only these places may use.
 ONLY = {
     r"#include <(cblas|lapacke)\.h>": ["lib/ops/blas.c"],
     r"#include <(immintrin|x86intrin|arm_neon)\.h>": ["lib/kernels/"],
     r"#include <pthread\.h>": ["lib/base/"],
-    r"\b(malloc|calloc|realloc|free|aligned_alloc|posix_memalign)\(": ["lib/base/memory.c"],
+    r"\b(malloc|calloc|realloc|free|aligned_alloc|posix_memalign)\(": ["lib/base/memory.c", "lib/model/"],
     r"\bgetenv\(": ["lib/api/context.c"],
-    r"\b(printf|fprintf|puts|putchar|abort|exit|signal|sigaction|setlocale|perror)\(": [],
+    r"\b(printf|puts|putchar|abort|exit|signal|sigaction|setlocale|perror)\(": [],
+    r"\b(stdout|stderr)\b": [],
 }
 MAX_LINES = 600
 MAX_FUNCTION = 80

@@ -1,0 +1,26 @@
+/* The finished model from the source and the blocks of a checkpoint: everything that was not
+ * compressed is carried over byte for byte. Knows files; neither solvers nor activations. */
+#ifndef ASSEMBLE_H
+#define ASSEMBLE_H
+#include "checkpoint.h"
+#include "model.h"
+#include "origin.h"
+
+typedef struct assembly {
+    const s24m_model *model; /* the source */
+    const origin *origin;    /* its files, which must not have changed */
+    const checkpoint *c;
+    s24m_watch *watch;
+    const char *out;
+    int32_t store; /* as in settings */
+} assembly;
+
+/* Whether everything beside the tensors can be carried over: to be asked before hours of work. */
+bool s24m_assemble_check(const assembly *a);
+/* Write `out`, a folder: the model in the container of the source, records.jsonl, and
+ * parts.safetensors when results have further parts. It appears at once, complete. */
+bool s24m_assemble(const assembly *a, const record *records, int count);
+/* Where the model lies in such a folder: the folder itself or the file in it. To be freed. */
+char *s24m_assemble_model_path(const assembly *a, const char *folder);
+
+#endif

@@ -1,0 +1,174 @@
+#include "block_file.h"
+#include "codes.h"
+#include "hash.h"
+#include "identity.h"
+#include "fail.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECKSUM "checksum"
+#define SETTINGS "settings"
+
+/* ---- The checksum: a sum, whatever the order ---- */
+
+static uint64_t checksum(uint64_t sum, const char *name, const s24_mat *mat)
+{
+    int32_t width = (mat->dtype & 0xff) / 8; /* the low byte of a type is its width in bits */
+    uint64_t h = hash_word(hash_text(HASH_BEGIN, name), (uint64_t)mat->dtype);
+    h = hash_word(hash_word(h, (uint64_t)mat->rows), (uint64_t)mat->cols);
+    return sum + hash(h, mat->data, (size_t)(mat->rows * mat->cols * width));
+}
+
+static uint64_t checksum_text(uint64_t sum, const char *key, const char *value)
+{
+    return sum + hash_text(hash_text(HASH_BEGIN, key), value);
+}
+
+/* Everything in the file but what says it. */
+static bool verify(const s24_file *file, const char *path)
+{
+    char text[24];
+    const char *key, *wanted = s24_file_meta(file, CHECKSUM);
+    uint64_t sum = 0;
+    for (int64_t i = 0; (key = s24_file_meta_key(file, i)); i++)
+        if (strcmp(key, CHECKSUM) && strcmp(key, "format"))
+            sum = checksum_text(sum, key, s24_file_meta(file, key));
+    for (int64_t i = 0; i < s24_file_count(file); i++) {
+        s24_mat mat;
+        const char *name = s24_file_name(file, i);
+        if (!s24m_good(s24_file_get(file, name, &mat), "%s", path))
+            return false;
+        sum = checksum(sum, name, &mat);
+    }
+    snprintf(text, sizeof text, "%016" PRIx64, sum);
+    return (wanted && !strcmp(text, wanted)) ||
+           s24m_wrong(S24_E_FORMAT,
+                      "%s is damaged: remove it, then --resume solves this block again", path);
+}
+
+bool s24m_block_file_open(s24_ctx *ctx, const char *path, const char *where, const char *asked,
+                          s24_file **file)
+{
+    if (!s24m_good(s24_file_open(ctx, path, file), "%s", path))
+        return false;
+    const char *theirs = s24_file_meta(*file, SETTINGS);
+    return (theirs || s24m_wrong(S24_E_FORMAT, "%s: it is not from sparse24 compress", path)) &&
+           s24m_identity_same(where, theirs, asked) && verify(*file, path);
+}
+
+/* ---- Writing ---- */
+
+/* A file that is being written, and the checksum of what is in it. */
+typedef struct saving {
+    const char *path;
+    s24_file *file;
+    uint64_t sum;
+} saving;
+
+static bool put(saving *to, const char *name, const s24_mat *mat)
+{
+    to->sum = checksum(to->sum, name, mat);
+    return s24m_good(s24_file_put(to->file, name, mat, NULL, 2, NULL), "%s", to->path);
+}
+
+static bool put_text(saving *to, const char *key, const char *value)
+{
+    to->sum = checksum_text(to->sum, key, value);
+    return s24m_good(s24_file_set_meta(to->file, key, value), "%s", to->path);
+}
+
+static bool put_parts(saving *to, const matrix *m)
+{
+    char name[600];
+    const char *part;
+    int32_t kind;
+    for (int32_t i = 0; m->result && (part = s24_result_name(m->result, i, &kind)); i++) {
+        s24_mat mat;
+        if (kind != S24_RESULT_MATRIX || !strcmp(part, "weights") || !strcmp(part, "mask"))
+            continue;
+        snprintf(name, sizeof name, "%s.%s", m->tensor, part);
+        if (!s24m_good(s24_result_matrix(m->result, part, &mat), "%s", to->path) ||
+            !put(to, name, &mat))
+            return false;
+    }
+    return true;
+}
+
+static bool put_matrix(saving *to, s24_ctx *ctx, const matrix *m)
+{
+    char key[600];
+    s24_mat narrow = {0};
+    snprintf(key, sizeof key, "record.%s", m->tensor);
+    bool done = s24m_matrix_narrow(m, ctx, &narrow) && put(to, m->tensor, &narrow) &&
+                put_text(to, key, m->record.json) && put_parts(to, m);
+    free(narrow.data);
+    return done;
+}
+
+bool s24m_block_file_write(s24_ctx *ctx, const char *path, const char *asked,
+                           const matrix *matrices, int count)
+{
+    char text[24];
+    saving to = {.path = path};
+    bool done = s24m_good(s24_file_create(ctx, path, "safetensors", &to.file), "%s", path) &&
+                put_text(&to, SETTINGS, asked);
+    for (int i = 0; done && i < count; i++)
+        done = !matrices[i].constraints || put_matrix(&to, ctx, matrices + i);
+    snprintf(text, sizeof text, "%016" PRIx64, to.sum);
+    done = done && s24m_good(s24_file_set_meta(to.file, CHECKSUM, text), "%s", path) &&
+           s24m_good(s24_file_commit(to.file), "%s", path);
+    s24_file_destroy(to.file);
+    return done;
+}
+
+/* ---- Reading ---- */
+
+/* What a checksum cannot tell: that the file was right when it was written. */
+static bool obeys(s24_ctx *ctx, const matrix *m)
+{
+    s24_problem *problem = NULL;
+    s24_mat v = s24m_matrix_values(m);
+    for (int64_t i = 0; i < m->w.rows * m->w.cols; i++)
+        if (!isfinite(m->v[i]))
+            return s24m_wrong(S24_E_FORMAT, "--resume: %s: row %lld, column %lld is %g", m->tensor,
+                              (long long)(i / m->w.cols), (long long)(i % m->w.cols),
+                              (double)m->v[i]);
+    if (s24m_matrix_has_parts(m))
+        return true;
+    s24_status status = s24_problem_create(ctx, &m->w, &problem);
+    status = status ? status : s24_problem_parse(problem, m->constraints);
+    status = status ? status : s24_problem_check(problem, &v);
+    bool done = s24m_good(status, "--resume: %s", m->tensor);
+    s24_problem_destroy(problem);
+    return done;
+}
+
+static bool get_matrix(s24_ctx *ctx, const s24_file *file, matrix *m)
+{
+    char key[600];
+    codes parts;
+    snprintf(key, sizeof key, "record.%s", m->tensor);
+    const char *told = s24_file_meta(file, key);
+    if (!told)
+        return s24m_wrong(S24_E_FORMAT, "--resume: the file of block %d has no record of %s",
+                          m->layer, m->tensor);
+    m->v = s24m_have(malloc((size_t)(m->w.rows * m->w.cols) * sizeof(float)));
+    if (!m->v || !s24m_record_read(&m->record, told))
+        return false;
+    s24_mat v = s24m_matrix_values(m);
+    return s24m_good(s24_file_read(file, m->tensor, &v), "--resume") &&
+           (!s24m_codes_of_file(file, m->tensor, &parts) ||
+            s24m_codes_decode(&parts, ctx, m->constraints, m->v)) &&
+           obeys(ctx, m);
+}
+
+bool s24m_block_file_read(s24_ctx *ctx, const s24_file *file, matrix *matrices, int count)
+{
+    bool done = true;
+    for (int i = 0; done && i < count; i++)
+        done = !matrices[i].constraints || get_matrix(ctx, file, matrices + i);
+    return done;
+}

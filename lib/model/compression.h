@@ -1,0 +1,79 @@
+/* A compression: what was asked, what it works on, what it has found out. */
+#ifndef S24M_COMPRESSION_H
+#define S24M_COMPRESSION_H
+#include "parts.h"
+#include "assemble.h"
+#include "evaluate.h"
+#include "handle.h"
+#include "identity.h"
+#include "walk.h"
+
+enum { S24M_EVALUATIONS = 16 };
+
+typedef struct evaluated {
+    tokens tokens;
+    char *name;
+    double before, after; /* perplexities; NaN: not measured */
+} evaluated;
+
+struct s24_compression {
+    uint64_t magic;
+    s24_model *handle;
+    s24m_model *model;
+    s24m_watch watch;
+    /* Options: */
+    char *constraints, *solver, *options; /* "": not set */
+    double correct;
+    int64_t store, activations, heldout, memory_limit, resume; /* words by index */
+    char told[64];                                             /* of a number that was asked for */
+    /* What else was given: */
+    settings settings; /* its plan from the first rule, the rest from the options for each run */
+    origin origin;
+    tokens calibration;
+    evaluated evaluations[S24M_EVALUATIONS];
+    int evaluated;
+    /* A run: */
+    const char *out;
+    int32_t *ids; /* of the sequences */
+    sequences sequences;
+    checkpoint checkpoint;
+    walk walk;
+    int64_t limit_before; /* of the context */
+    uint64_t eval_memory; /* for an evaluation; 0: no limit */
+    bool complete;        /* an earlier run wrote the output, but not all that was asked about it */
+    record *records;      /* layers * S24M_LINEARS at most */
+    int count;
+    double began, seconds, rate; /* rate: operations a second of a large product */
+    double walked;               /* seconds of the walk; NaN: it was done by an earlier run */
+    double efficiency;
+};
+
+typedef struct needs {
+    uint64_t memory, written;
+    uint64_t base, own, library, measuring; /* parts of the memory */
+    double flops;
+} needs;
+
+/* Nobody else is at work on the model; s24m_leave(c->handle) ends that. */
+s24_status s24m_compression_enter(s24_compression *c, const char *function);
+/* The defaults. */
+bool s24m_compression_reset(s24_compression *c);
+/* From the options and tokens to the settings of a run. */
+bool s24m_job_settle(s24_compression *c);
+/* The constraints of a matrix, NULL to leave it alone; and which it is of its block. */
+const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t which);
+/* The type of a matrix to be written. */
+int32_t s24m_job_stored(const s24_compression *c, const char *name);
+assembly s24m_job_assembly(s24_compression *c);
+/* Every matrix can be solved as asked; what that takes. */
+bool s24m_job_needs(s24_compression *c, needs *n);
+/* Check the memory limit and share it out. */
+bool s24m_job_limit_memory(s24_compression *c);
+/* Before the work: all that can be wrong. */
+bool s24m_job_open(s24_compression *c);
+bool s24m_job_run(s24_compression *c);
+void s24m_job_close(s24_compression *c, bool done);
+/* Forget what came of a run. */
+void s24m_job_forget(s24_compression *c);
+
+#endif

@@ -1,0 +1,181 @@
+#include "evaluate.h"
+#include "clock.h"
+#include "memory.h"
+#include "fail.h"
+#include "tensors.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One pass over rows that are taken together. */
+typedef struct pass {
+    s24m_model *model;
+    const tokens *t;
+    const evaluating *how;
+    float *h;                 /* activations of all rows */
+    double flops, done_flops; /* of all passes; so far */
+} pass;
+
+bool s24m_product_rate(s24_ctx *ctx, double *rate)
+{
+    enum { SIZE = 1024, TIMES = 8 };
+    float *data = s24m_have(calloc(3 * SIZE * SIZE, sizeof *data));
+    s24_mat x, w, y;
+    bool done = data && s24_mat_rowmajor(&x, data, SIZE, SIZE, S24_F32) == S24_OK &&
+                s24_mat_rowmajor(&w, data + SIZE * SIZE, SIZE, SIZE, S24_F32) == S24_OK &&
+                s24_mat_rowmajor(&y, data + 2 * SIZE * SIZE, SIZE, SIZE, S24_F32) == S24_OK;
+    *rate = 0;
+    for (int i = 0; done && i < TIMES; i++) {
+        double start = now();
+        done = s24m_good(s24_mat_multiply(ctx, &x, &w, &y), "a product of %d x %d", (int)SIZE,
+                         (int)SIZE);
+        *rate = fmax(*rate, 2.0 * SIZE * SIZE * SIZE / (now() - start));
+    }
+    free(data);
+    return done;
+}
+
+bool s24m_evaluate_check(const s24m_model *model, const tokens *t, const char *what)
+{
+    return t->length <= model->config.context ||
+           s24m_wrong(S24_E_SHAPE, "%s: rows of %lld tokens, but the model's context is %lld", what,
+                      (long long)t->length, (long long)model->config.context);
+}
+
+/* Account for what a chunk took, show it; false if the user wants to stop. */
+static bool go_on(pass *p, double flops)
+{
+    p->done_flops += flops;
+    return s24m_watch_show(p->how->watch, p->how->title, "", p->done_flops / p->flops);
+}
+
+static int64_t rows_in_chunk(const tokens *t, int64_t first)
+{
+    int64_t chunk = s24m_chunk(t->length);
+    return t->rows - first < chunk ? t->rows - first : chunk;
+}
+
+static float *activations_at(const pass *p, int64_t row)
+{
+    return p->h + row * p->t->length * p->model->config.hidden;
+}
+
+static bool run_block(pass *p, int64_t index)
+{
+    const tokens *t = p->t;
+    s24m_block block;
+    if (!s24m_done(s24m_block_load(p->model, index, &block)))
+        return false;
+    s24m_memory_let_go(p->model->file);
+    bool done = !p->how->adjust || p->how->adjust(p->how->arg, &block);
+    for (int64_t r = 0, count; done && r < t->rows; r += count) {
+        double flops, head;
+        count = rows_in_chunk(t, r);
+        s24m_flops(p->model, count, t->length, &flops, &head);
+        done = s24m_done(
+                   s24m_forward_block(p->model, &block, activations_at(p, r), count, t->length)) &&
+               go_on(p, flops);
+    }
+    s24m_block_free(&block);
+    return done;
+}
+
+static bool run_head(pass *p, double *nll)
+{
+    const tokens *t = p->t;
+    s24m_head head;
+    if (!s24m_done(s24m_head_load(p->model, &head)))
+        return false;
+    bool done = true;
+    for (int64_t r = 0, count; done && r < t->rows; r += count) {
+        double block, flops;
+        count = rows_in_chunk(t, r);
+        s24m_flops(p->model, count, t->length, &block, &flops);
+        done =
+            s24m_done(s24m_head_loss(p->model, &head, activations_at(p, r), t->ids + r * t->length,
+                                     count, t->length, nll + r * (t->length - 1))) &&
+            go_on(p, flops);
+    }
+    s24m_head_free(&head);
+    s24m_memory_let_go(p->model->file);
+    return done;
+}
+
+static bool run_rows(pass *p, double *nll)
+{
+    const tokens *t = p->t;
+    bool done = s24m_done(s24m_embed(p->model, t->ids, t->rows * t->length, p->h));
+    for (int64_t i = 0; done && i < p->model->config.layers; i++)
+        done = run_block(p, i);
+    return done && run_head(p, nll);
+}
+
+/* ---- Memory ---- */
+
+uint64_t s24m_evaluate_bytes(const s24m_model *model, const tokens *t, int64_t rows)
+{
+    int64_t hidden = model->config.hidden;
+    int64_t kept = rows * t->length * hidden * (int64_t)sizeof(float) +
+                   t->rows * (t->length - 1) * (int64_t)sizeof(double);
+    return (uint64_t)kept + s24m_memory_forward(model, rows, t->length);
+}
+
+/* As many rows at a time as fit, in whole chunks. */
+static int64_t rows_at_once(const s24m_model *model, const tokens *t, uint64_t memory)
+{
+    int64_t chunk = s24m_chunk(t->length), rows = t->rows;
+    while (memory && rows > chunk && s24m_evaluate_bytes(model, t, rows) > memory)
+        rows = (rows / 2 + chunk - 1) / chunk * chunk;
+    return rows;
+}
+
+/* ---- Weights that are not finite ---- */
+
+/* Why a loss is not finite: false, having named the first weight that is not. */
+static bool find_fault(const s24m_model *model)
+{
+    s24_status status = S24_OK;
+    for (int64_t i = 0; status != S24_E_NONFINITE && i < s24_file_count(model->file); i++) {
+        const char *name = s24_file_name(model->file, i);
+        int64_t shape[8], rows = 1;
+        int32_t rank = 0;
+        float *values = NULL;
+        s24_file_info(model->file, name, shape, &rank, NULL);
+        for (int32_t k = 0; k < rank - 1; k++)
+            rows *= shape[k];
+        if (rank > 0)
+            status = rank > 1 ? s24m_read(model, name, rows, shape[rank - 1], &values)
+                              : s24m_read(model, name, *shape, 0, &values);
+        free(values);
+    }
+    return status != S24_E_NONFINITE &&
+           s24m_wrong(S24_E_NUMERIC,
+                      "the loss is not finite, though all weights are: activations overflow");
+}
+
+/* ---- All of it ---- */
+
+bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, evaluation *e)
+{
+    pass p = {.model = model, .how = how};
+    int64_t count = t->rows * (t->length - 1), most = rows_at_once(model, t, how->memory);
+    double block, head, start = now();
+    bool done = true;
+    s24m_flops(model, t->rows, t->length, &block, &head);
+    p.flops = block * (double)model->config.layers + head;
+    p.h = s24m_have(malloc((size_t)(most * t->length * model->config.hidden) * sizeof *p.h));
+    double *nll = s24m_have(malloc((size_t)count * sizeof *nll));
+    done = p.h && nll;
+    for (int64_t r = 0; done && r < t->rows; r += most) {
+        tokens rows = {t->ids + r * t->length, t->rows - r < most ? t->rows - r : most, t->length};
+        p.t = &rows;
+        done = run_rows(&p, nll + r * (t->length - 1));
+    }
+    *e = (evaluation){.flops = p.flops};
+    for (int64_t i = 0; done && i < count; i++)
+        e->mean += nll[i] / (double)count;
+    e->seconds = now() - start;
+    free(nll);
+    free(p.h);
+    return done && (isfinite(e->mean) || find_fault(model));
+}

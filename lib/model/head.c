@@ -1,0 +1,180 @@
+#include "exponential.h"
+#include "parts.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Embedding ---- */
+
+typedef struct gather_job {
+    const s24m_model *model;
+    const s24_mat *table;
+    const int32_t *tokens;
+    float *h;
+} gather_job;
+
+static void gather_rows(void *arg, int64_t first, int64_t last)
+{
+    const gather_job *j = arg;
+    int64_t hidden = j->model->config.hidden;
+    for (int64_t r = first; r < last; r++) {
+        s24_mat row = *j->table, to = s24m_mat(j->h + r * hidden, 1, hidden);
+        row.data = (char *)row.data + j->tokens[r] * row.row_stride * ((row.dtype & 0xff) / 8);
+        row.rows = 1;
+        s24_mat_copy(j->model->ctx, &row, &to);
+    }
+}
+
+/* Only the rows that are used matter. */
+static s24_status check_rows(const s24m_model *model, const int32_t *tokens, int64_t count,
+                             const float *h)
+{
+    s24m_fault fault;
+    s24_mat rows = s24m_mat(h, count, model->config.hidden);
+    s24_status status = s24m_find_fault(model, &rows, &fault);
+    return status || fault.row < 0
+               ? status
+               : s24m_fail(S24_E_NONFINITE, "%s: row %d, column %lld is %g",
+                           s24m_global(model, S24M_EMBEDDING), (int)tokens[fault.row],
+                           (long long)fault.col, fault.value);
+}
+
+s24_status s24m_embed(const s24m_model *model, const int32_t *tokens, int64_t count, float *h)
+{
+    const s24m_config *c = &model->config;
+    s24_mat table;
+    void *storage = NULL;
+    for (int64_t i = 0; i < count; i++)
+        if (tokens[i] < 0 || tokens[i] >= c->vocab)
+            return s24m_fail(S24_E_ARG, "token %lld is %d, but the vocabulary has %lld",
+                             (long long)i, (int)tokens[i], (long long)c->vocab);
+    s24_status status = s24m_table(model, s24m_global(model, S24M_EMBEDDING), c->vocab, c->hidden,
+                                   &table, &storage);
+    gather_job j = {model, &table, tokens, h};
+    if (!status)
+        status = s24m_rows(model, gather_rows, &j, count);
+    free(storage);
+    return status ? status : check_rows(model, tokens, count, h);
+}
+
+/* ---- Head ---- */
+
+s24_status s24m_head_load(const s24m_model *model, s24m_head *head)
+{
+    const s24m_config *c = &model->config;
+    const char *name = s24m_global(model, c->tied ? S24M_EMBEDDING : S24M_OUTPUT);
+    *head = (s24m_head){0};
+    s24_status status =
+        s24m_read(model, s24m_global(model, S24M_LAST_NORM), c->hidden, 0, &head->norm);
+    if (!status)
+        status = s24m_table(model, name, c->vocab, c->hidden, &head->table, &head->storage);
+    if (!status && !head->storage)
+        status = s24m_check_finite(model, name, &head->table);
+    if (status)
+        s24m_head_free(head);
+    return status;
+}
+
+void s24m_head_free(s24m_head *head)
+{
+    free(head->norm);
+    free(head->storage);
+    *head = (s24m_head){0};
+}
+
+/* Normalise `x` in place and multiply. */
+static s24_status multiply(const s24m_model *model, const s24m_head *head, float *x, int64_t count,
+                           float *logits)
+{
+    const s24m_config *c = &model->config;
+    s24_mat in = s24m_mat(x, count, c->hidden), out = s24m_mat(logits, count, c->vocab);
+    s24_status status = s24m_norm(model, head->norm, x, count, x);
+    return status ? status
+                  : s24m_library(s24_mat_multiply(model->ctx, &in, &head->table, &out), "head");
+}
+
+s24_status s24m_logits(const s24m_model *model, const s24m_head *head, const float *h,
+                       int64_t count, float *logits)
+{
+    size_t size = (size_t)(count * model->config.hidden);
+    float *x = s24m_floats((int64_t)size);
+    if (!x)
+        return S24_E_MEMORY;
+    memcpy(x, h, size * sizeof *x);
+    s24_status status = multiply(model, head, x, count, logits);
+    free(x);
+    return status;
+}
+
+/* ---- Loss ---- */
+
+/* log of the sum of e^logits, summed in double in eight lanes. */
+S24M_VECTOR static double log_sum(const float *logits, int64_t count)
+{
+    enum { LANES = 8 };
+    float largest[LANES], top;
+    double sum[LANES] = {0}, total = 0;
+    int64_t i;
+    for (int l = 0; l < LANES; l++)
+        largest[l] = logits[0];
+    for (i = 0; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; l++)
+            largest[l] = logits[i + l] > largest[l] ? logits[i + l] : largest[l];
+    for (top = largest[0]; i < count; i++)
+        top = logits[i] > top ? logits[i] : top;
+    for (int l = 0; l < LANES; l++)
+        top = largest[l] > top ? largest[l] : top;
+    for (i = 0; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; l++)
+            sum[l] += exponential(logits[i + l] - top);
+    for (; i < count; i++)
+        total += exponential(logits[i] - top);
+    for (int l = 0; l < LANES; l++)
+        total += sum[l];
+    return top + log(total);
+}
+
+typedef struct loss_job {
+    const int32_t *tokens;
+    const float *logits;
+    double *nll;
+    int64_t first, length, vocab; /* first: number of the chunk's first prediction */
+} loss_job;
+
+static void loss_rows(void *arg, int64_t first, int64_t last)
+{
+    const loss_job *j = arg;
+    for (int64_t r = first; r < last; r++) {
+        int64_t n = j->first + r, predicted = j->length - 1;
+        int32_t target = j->tokens[n / predicted * j->length + n % predicted + 1];
+        const float *logits = j->logits + r * j->vocab;
+        j->nll[n] = log_sum(logits, j->vocab) - logits[target];
+    }
+}
+
+s24_status s24m_head_loss(const s24m_model *model, const s24m_head *head, const float *h,
+                          const int32_t *tokens, int64_t sequences, int64_t length, double *nll)
+{
+    enum { LOGITS = 1 << 24 }; /* 64 MiB */
+    int64_t vocab = model->config.vocab, hidden = model->config.hidden;
+    int64_t predicted = length - 1, total = sequences * predicted;
+    int64_t chunk = LOGITS / vocab < 1 ? 1 : LOGITS / vocab;
+    chunk = chunk > 128 ? chunk / 128 * 128 : chunk; /* whole tiles of the product */
+    chunk = chunk < total ? chunk : total;
+    float *x = s24m_floats(chunk * hidden), *logits = s24m_floats(chunk * vocab);
+    s24_status status = x && logits ? S24_OK : S24_E_MEMORY;
+    for (int64_t first = 0; !status && first < total; first += chunk) {
+        int64_t count = total - first < chunk ? total - first : chunk;
+        loss_job j = {tokens, logits, nll, first, length, vocab};
+        for (int64_t r = 0; r < count; r++) {
+            int64_t n = first + r, place = n / predicted * length + n % predicted;
+            memcpy(x + r * hidden, h + place * hidden, (size_t)hidden * sizeof *x);
+        }
+        status = multiply(model, head, x, count, logits);
+        if (!status)
+            status = s24m_rows(model, loss_rows, &j, count);
+    }
+    free(logits);
+    free(x);
+    return status;
+}

@@ -1,0 +1,216 @@
+#include "matrix.h"
+#include "codes.h"
+#include "fail.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Damping that travels to other text than the calibration's: docs/model.md. */
+#define DAMP_PATTERN "damp_rule=relative,damp=0.1"
+#define DAMP_GRID_OR_RANK "damp_rule=relative,damp=0.2"
+
+static bool is_set(const char *options, const char *what)
+{
+    return options && strstr(options, what);
+}
+
+/* The solvers know what they honour: the prediction of memory asks them. */
+const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem)
+{
+    static const char *const best[] = {"alps", "quantease", "hassle"};
+    for (size_t i = 0; i < sizeof best / sizeof *best; i++) {
+        s24_solver *solver = NULL;
+        uint64_t bytes;
+        s24_status status = s24_solver_create(ctx, best[i], &solver);
+        status = status ? status : s24_solver_memory(solver, problem, &bytes);
+        s24_solver_destroy(solver);
+        if (status != S24_E_UNSUPPORTED)
+            return best[i];
+    }
+    return best[0]; /* it says itself what it cannot do */
+}
+
+bool s24m_matrix_has_parts(const matrix *m)
+{
+    return s24m_plan_has_parts(m->constraints);
+}
+
+static bool create_solver(s24_solver **solver, const matrix *m, const settings *s,
+                          const s24_problem *problem)
+{
+    const char *name = s->solver ? s->solver : s24m_default_solver(s->ctx, problem), *set;
+    const char *damping = s24m_matrix_has_parts(m) ? DAMP_GRID_OR_RANK : DAMP_PATTERN;
+    if (!s24m_good(s24_solver_create(s->ctx, name, solver), "--solver %s", name))
+        return false;
+    bool own = !is_set(s->options, "damp") && !is_set(s->options, "paper") &&
+               s24_solver_get_str(*solver, "damp_rule", &set) == S24_OK;
+    return (!own || s24m_good(s24_solver_parse(*solver, damping), "%s", name)) &&
+           s24m_good(s24_solver_parse(*solver, s->options), "--options %s",
+                     s->options ? s->options : "");
+}
+
+static bool create_problem(s24_problem **problem, const matrix *m, const settings *s,
+                           const sums *given)
+{
+    s24_status status = s24_problem_create(s->ctx, &m->w, problem);
+    status = status ? status : s24_problem_parse(*problem, m->constraints);
+    status = status ? status : s24_problem_set_gram(*problem, given->gram);
+    if (!status && given->cross)
+        status = s24_problem_set_target(*problem, given->cross, s->correct);
+    return s24m_good(status, "%s", m->tensor);
+}
+
+static bool run(matrix *m, const settings *s, s24_solver *solver, const s24_problem *problem)
+{
+    char title[64];
+    snprintf(title, sizeof title, "block %d of %d: %s", m->layer + 1, s->blocks, m->kind);
+    s24m_watch_solver(s->watch, solver, title);
+    s24_status status = s24_solve(solver, problem, &m->result);
+    s24m_watch_solver(s->watch, NULL, NULL);
+    return s24m_watch_go_on(s->watch) && s24m_good(status, "%s", m->tensor);
+}
+
+s24_mat s24m_matrix_values(const matrix *m)
+{
+    s24_mat v = {0};
+    s24_mat_rowmajor(&v, m->v, m->w.rows, m->w.cols, S24_F32);
+    return v;
+}
+
+const char *s24m_matrix_type(int32_t store)
+{
+    return store == S24_F64 ? "F64" : store == S24_F32 ? "F32" : store == S24_F16 ? "F16" : "BF16";
+}
+
+bool s24m_matrix_narrow(const matrix *m, s24_ctx *ctx, s24_mat *narrow)
+{
+    int64_t size = m->w.rows * m->w.cols;
+    s24_mat v = s24m_matrix_values(m);
+    int width = (m->store & 0xff) / 8; /* the low byte of a type is its width in bits */
+    void *data = s24m_have(malloc((size_t)(size * width)));
+    if (!data)
+        return false;
+    s24_mat_rowmajor(narrow, data, m->w.rows, m->w.cols, m->store);
+    return s24m_good(s24_mat_copy(ctx, &v, narrow), "%s", m->tensor);
+}
+
+/* v through the stored type. */
+static bool round_values(matrix *m, const settings *s)
+{
+    s24_mat narrow = {0}, v = s24m_matrix_values(m);
+    bool done = s24m_matrix_narrow(m, s->ctx, &narrow) &&
+                s24m_good(s24_mat_copy(s->ctx, &narrow, &v), "%s", m->tensor);
+    free(narrow.data);
+    for (int64_t i = 0; done && i < m->w.rows * m->w.cols; i++)
+        if (!isfinite(m->v[i]))
+            done = s24m_wrong(S24_E_NUMERIC,
+                              "%s: a weight does not fit %s: choose --store bf16 or f32", m->tensor,
+                              s24m_matrix_type(m->store));
+    return done;
+}
+
+/* What the result's weights are once they are stored. */
+static bool take_weights(matrix *m, const settings *s)
+{
+    s24_mat weights, v;
+    codes c;
+    m->v = s24m_have(malloc((size_t)(m->w.rows * m->w.cols) * sizeof(float)));
+    v = s24m_matrix_values(m);
+    return m->v && s24m_good(s24_result_matrix(m->result, "weights", &weights), "%s", m->tensor) &&
+           s24m_good(s24_mat_copy(s->ctx, &weights, &v), "%s", m->tensor) && round_values(m, s) &&
+           (!s24m_codes_of_result(m->result, &c) ||
+            s24m_codes_decode(&c, s->ctx, m->constraints, m->v));
+}
+
+/* Of what is stored: against what w does on the same inputs, what was aimed at, and what the dense
+ * model does. */
+static bool take_losses(const matrix *m, s24_problem *problem, const sums *given, double *losses)
+{
+    s24_mat v = s24m_matrix_values(m);
+    s24_status status = s24_problem_loss(problem, &v, NULL, losses);
+    if (!status && given->cross)
+        status = s24_problem_target_loss(problem, &v, NULL, losses + 1);
+    if (!status && given->cross)
+        status = s24_problem_set_target(problem, given->cross, 1);
+    if (!status && given->cross)
+        status = s24_problem_target_loss(problem, &v, NULL, losses + 2);
+    return s24m_good(status, "%s", m->tensor);
+}
+
+static bool take_heldout(matrix *m, const settings *s, const sums *heldout)
+{
+    s24_problem *problem = NULL;
+    bool done = create_problem(&problem, m, s, heldout) &&
+                take_losses(m, problem, heldout, m->record.number + RECORD_TEST_LOSS);
+    s24_problem_destroy(problem);
+    return done;
+}
+
+/* Inputs that cannot tell all of the weights from each other; the library counts rows, not how many
+ * of them are equal. */
+static bool take_warning(matrix *m, const settings *s)
+{
+    char counted[160];
+    const char *text = NULL;
+    snprintf(counted, sizeof counted,
+             s->rows == 1 ? "calibrated with one token only, repeated"
+                          : "calibrated with %lld different rows for %lld inputs: take more text",
+             (long long)s->rows, (long long)m->w.cols);
+    if (s->rows < m->w.cols)
+        text = counted;
+    else if (s24_result_str(m->result, "warning", &text) != S24_OK)
+        return true;
+    s24m_watch_log(s->watch, 1, "%s: %s", m->tensor, text);
+    return s24m_record_set(&m->record, RECORD_WARNING, text);
+}
+
+/* The numbers of what is stored. */
+static bool describe(matrix *m, const settings *s)
+{
+    double *number = m->record.number;
+    s24m_record_open(&m->record);
+    number[RECORD_LAYER] = m->layer;
+    number[RECORD_SIZE] = (double)(m->w.rows * m->w.cols);
+    number[RECORD_ZEROS] = 0;
+    for (int64_t i = 0; i < m->w.rows * m->w.cols; i++)
+        number[RECORD_ZEROS] += m->v[i] == 0;
+    return s24m_record_set(&m->record, RECORD_TENSOR, m->tensor) &&
+           s24m_record_set(&m->record, RECORD_MATRIX, m->kind) &&
+           s24m_record_set(&m->record, RECORD_STORED, s24m_matrix_type(m->store)) &&
+           take_warning(m, s);
+}
+
+bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *heldout)
+{
+    s24_problem *problem = NULL;
+    s24_solver *solver = NULL;
+    const char *told = "{}";
+    bool done = create_problem(&problem, m, s, calib) && create_solver(&solver, m, s, problem) &&
+                run(m, s, solver, problem) && take_weights(m, s) && describe(m, s) &&
+                take_losses(m, problem, calib, m->record.number + RECORD_LOSS) &&
+                (!heldout->gram || take_heldout(m, s, heldout));
+    if (done)
+        s24_result_str(m->result, "record", &told);
+    done = done && s24m_record_seal(&m->record, told);
+    s24_solver_destroy(solver);
+    s24_problem_destroy(problem);
+    return done;
+}
+
+void s24m_matrix_let_go(matrix *m)
+{
+    if (!m->result || s24m_matrix_has_parts(m))
+        return;
+    s24_result_destroy(m->result);
+    m->result = NULL;
+}
+
+void s24m_matrix_close(matrix *m)
+{
+    s24_result_destroy(m->result);
+    free(m->v);
+    s24m_record_close(&m->record);
+    m->result = NULL;
+    m->v = NULL;
+}

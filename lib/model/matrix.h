@@ -1,0 +1,43 @@
+/* One matrix of a model: what it was, what it becomes, and the record of that. Knows nothing of
+ * blocks, files or token streams. */
+#ifndef MATRIX_H
+#define MATRIX_H
+#include "record.h"
+#include "settings.h"
+
+/* Calibration sums of the inputs of a matrix; cross NULL: aim at its own outputs. */
+typedef struct sums {
+    s24_gram *gram;
+    s24_cross *cross;
+} sums;
+
+typedef struct matrix {
+    const char *tensor; /* its name in the file */
+    const char *kind;   /* which of a block's matrices, e.g. "down_proj" */
+    int layer;
+    const char *constraints; /* NULL: left alone */
+    s24_mat w;               /* F32, as it was */
+    int32_t store;           /* type in the written file: S24_F64, S24_F32, S24_F16 or S24_BF16 */
+    float *v;                /* as stored, on a grid what the codes give; NULL until solved */
+    s24_result *result;      /* for its further parts; NULL when read back from a file */
+    record record;           /* no JSON until solved */
+} matrix;
+
+/* Solve, round to the stored type, measure. `heldout` has a NULL gram when no tokens were held out.
+ * False with S24_E_CANCELLED when the host wants to stop. */
+bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *heldout);
+/* The solver to take when none was named: the best that honours the problem's constraints. */
+const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem);
+/* v as a view. */
+s24_mat s24m_matrix_values(const matrix *m);
+/* v in the stored type; its data are to be freed. False and a message if a value does not fit. */
+bool s24m_matrix_narrow(const matrix *m, s24_ctx *ctx, s24_mat *narrow);
+/* Under constraints with a grid or a rank, whose parts say more than the values. */
+bool s24m_matrix_has_parts(const matrix *m);
+/* As files call a type. */
+const char *s24m_matrix_type(int32_t store);
+/* The result is not needed any more, unless it has further parts. */
+void s24m_matrix_let_go(matrix *m);
+void s24m_matrix_close(matrix *m);
+
+#endif

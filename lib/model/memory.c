@@ -1,0 +1,148 @@
+#include "memory.h"
+#include "stages.h"
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+uint64_t s24m_memory_block(const s24m_model *model)
+{
+    uint64_t sum = 0;
+    for (int32_t which = 0; which < S24M_LINEARS; which++) {
+        int64_t outputs, inputs;
+        s24m_shape(model, which, &outputs, &inputs);
+        sum += (uint64_t)(outputs * inputs + outputs) * sizeof(float);
+    }
+    return sum + 4 * (uint64_t)model->config.hidden * sizeof(float);
+}
+
+static uint64_t stored_bytes(const s24m_model *model, const char *name)
+{
+    const void *data;
+    size_t size = 0;
+    return s24_file_bytes(model->file, name, &data, &size) == S24_OK ? size : 0;
+}
+
+uint64_t s24m_memory_block_source(const s24m_model *model)
+{
+    uint64_t most = 0;
+    for (int64_t index = 0; index < model->config.layers; index++) {
+        uint64_t sum = 0;
+        for (int32_t which = 0; which < S24M_LINEARS; which++) {
+            char name[S24M_NAME];
+            s24m_name(model, index, which, name);
+            sum += stored_bytes(model, name);
+        }
+        most = larger(most, sum);
+    }
+    return most;
+}
+
+/* Whether a type, as s24_file_info() names it, holds weights in blocks that share scales. */
+static bool is_block_type(const char *type)
+{
+    return strchr(type, 'Q') || strstr(type, "FP4");
+}
+
+uint64_t s24m_memory_table(const s24m_model *model)
+{
+    static const char *const names[] = {"model.embed_tokens.weight", "token_embd.weight",
+                                        "lm_head.weight", "output.weight"};
+    const s24m_config *c = &model->config;
+    uint64_t most = 0;
+    for (int i = 0; i < 4; i++) {
+        const char *type = "";
+        uint64_t bytes = stored_bytes(model, names[i]);
+        s24_file_info(model->file, names[i], NULL, NULL, &type);
+        if (bytes && is_block_type(type))
+            bytes += (uint64_t)(c->vocab * c->hidden) * sizeof(float);
+        most = larger(most, bytes);
+    }
+    return most;
+}
+
+/* Whole pages of the mapping only. */
+void s24m_memory_let_go(const s24_file *file)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int64_t i = 0; i < s24_file_count(file); i++) {
+        const void *data;
+        size_t size;
+        if (s24_file_bytes(file, s24_file_name(file, i), &data, &size) != S24_OK)
+            continue;
+        uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;
+        uintptr_t end = ((uintptr_t)data + size) / page * page;
+        if (begin < end)
+            madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
+}
+
+static int64_t threads_of(const s24_ctx *ctx)
+{
+    int64_t threads = 0;
+    cpu_set_t set;
+    if (s24_ctx_get_int(ctx, "threads", &threads) == S24_OK && threads > 0)
+        return threads;
+    return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+}
+
+uint64_t s24m_memory_product(const s24m_model *model)
+{
+    enum { TILE = 128 * 256, OUTPUTS = 256 }; /* lib/ops/linear/gemm.c */
+    return (uint64_t)(threads_of(model->ctx) * (TILE + OUTPUTS * model->config.hidden)) *
+           sizeof(float);
+}
+
+uint64_t s24m_memory_adding(const s24_ctx *ctx)
+{
+    enum { TILE = 256 * 1024 }; /* lib/ops/linear/gram.c */
+    return (uint64_t)(threads_of(ctx) * TILE) * sizeof(float);
+}
+
+uint64_t s24m_memory_attention(const s24m_model *model, int64_t length)
+{
+    enum { QUERIES = 128 }; /* of a task */
+    int64_t scores = threads_of(model->ctx) * QUERIES * length;
+    return (uint64_t)(scores + length * model->config.head_dim) * sizeof(float);
+}
+
+uint64_t s24m_memory_forward(const s24m_model *model, int64_t rows, int64_t length)
+{
+    enum { LOGITS = 1 << 24 }; /* taken at a time */
+    const s24m_config *c = &model->config;
+    s24m_widths room = s24m_room(model);
+    int64_t each = room.fresh + room.zone;
+    int64_t chunk = (rows < s24m_chunk(length) ? rows : s24m_chunk(length)) * length;
+    int64_t predictions = LOGITS / c->vocab < chunk ? LOGITS / c->vocab + 1 : chunk;
+    uint64_t block = s24m_memory_block(model) + larger((uint64_t)(chunk * each) * sizeof(float),
+                                                       s24m_memory_block_source(model));
+    uint64_t head = (uint64_t)(predictions * (c->vocab + c->hidden)) * sizeof(float);
+    return larger(block, head + s24m_memory_table(model)) + s24m_memory_attention(model, length);
+}
+
+/* A line of /proc/self/status, in bytes; 0 where there is none. */
+static uint64_t status_bytes(const char *key)
+{
+    char line[128];
+    unsigned long long kibibytes = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (!strncmp(line, key, strlen(key)) &&
+            sscanf(line + strlen(key), ": %llu kB", &kibibytes) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return 1024 * (uint64_t)kibibytes;
+}
+
+uint64_t s24m_memory_base(const s24_ctx *ctx)
+{
+    enum { BLAS = 4 << 20 }; /* of its buffer of a thread that is touched */
+    return status_bytes("VmRSS") + (uint64_t)threads_of(ctx) * BLAS;
+}

@@ -1,0 +1,208 @@
+/* What a compression will take. */
+#include "compression.h"
+#include "memory.h"
+#include "stages.h"
+#include <stdio.h>
+#include <string.h>
+
+/* What a stage of a block takes in the library. */
+typedef struct stage_needs {
+    uint64_t sums, solve, parts; /* parts: of results that wait for the block's end */
+} stage_needs;
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* docs/memory.md; a second gram and cross for the rows held out. */
+static uint64_t gram_bytes(int64_t n)
+{
+    return (uint64_t)(8 * n * n + 16384 * n);
+}
+
+static uint64_t cross_bytes(int64_t outputs, int64_t inputs)
+{
+    return (uint64_t)(16 * outputs * inputs + 16384 * (outputs + inputs));
+}
+
+static bool open_solver(const s24_compression *c, const char *name, s24_solver **solver)
+{
+    const settings *s = &c->settings;
+    return s24m_good(s24_solver_create(s->ctx, name, solver), "--solver %s", name) &&
+           s24m_good(s24_solver_parse(*solver, s->options), "--solver %s", name);
+}
+
+/* What is named can be made, whatever it is for. */
+static bool check_solver(const s24_compression *c)
+{
+    s24_solver *solver = NULL;
+    bool done = !c->settings.solver || open_solver(c, c->settings.solver, &solver);
+    s24_solver_destroy(solver);
+    return done;
+}
+
+/* Constraints that a shape allows and the solver honours, and the bytes of a solve. */
+static bool ask(const s24_compression *c, const char *name, const s24_mat *w,
+                const char *constraints, uint64_t *bytes)
+{
+    s24_ctx *ctx = c->settings.ctx;
+    s24_problem *problem = NULL;
+    s24_solver *solver = NULL;
+    bool done =
+        s24m_good(s24_problem_create(ctx, w, &problem), "%s", name) &&
+        s24m_good(s24_problem_parse(problem, constraints), "%s", name) &&
+        open_solver(c, c->settings.solver ? c->settings.solver : s24m_default_solver(ctx, problem),
+                    &solver) &&
+        s24m_good(s24_solver_memory(solver, problem, bytes), "%s", name);
+    s24_solver_destroy(solver);
+    s24_problem_destroy(problem);
+    return done;
+}
+
+static uint64_t stored_bytes(const s24_compression *c, const char *name)
+{
+    const void *data;
+    size_t size = 0;
+    return s24_file_bytes(c->model->file, name, &data, &size) == S24_OK ? size : 0;
+}
+
+/* The operations of a solve: about forty products, before anything is measured. */
+static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage_needs *to,
+                         needs *n)
+{
+    const char *constraints = s24m_job_constraints(c, index, which);
+    int64_t outputs, inputs;
+    uint64_t bytes;
+    char name[S24M_NAME];
+    s24_mat w;
+    if (!constraints)
+        return true;
+    s24m_name(c->model, index, which, name);
+    s24m_shape(c->model, which, &outputs, &inputs);
+    s24_mat_rowmajor(&w, c, outputs, inputs, S24_F32); /* its values are not looked at */
+    if (!ask(c, name, &w, constraints, &bytes))
+        return false;
+    int times = c->sequences.count[1] ? 2 : 1;
+    bool parts = s24m_plan_has_parts(constraints);
+    to->sums = to->sums ? to->sums : (uint64_t)times * gram_bytes(inputs);
+    if (c->settings.correct > 0)
+        to->sums += (uint64_t)times * cross_bytes(outputs, inputs);
+    to->solve = larger(to->solve, larger(bytes, s24m_memory_adding(c->settings.ctx)));
+    to->parts += parts ? (uint64_t)(10 * outputs * inputs) : 0;
+    n->flops += 40.0 * (double)outputs * (double)inputs * (double)inputs;
+    n->written += (uint64_t)(outputs * inputs) * (uint64_t)(s24m_job_stored(c, name) & 0xff) / 8 +
+                  (parts ? (uint64_t)(outputs * inputs) : 0);
+    n->written -= stored_bytes(c, name);
+    return true;
+}
+
+/* Every matrix can be solved; n->library is the library's need at the worst place. */
+static bool check_matrices(s24_compression *c, needs *n)
+{
+    bool done = check_solver(c);
+    for (int64_t index = 0; done && index < c->model->config.layers; index++) {
+        stage_needs stages[S24M_LINEARS] = {{0}};
+        uint64_t parts = 0;
+        for (int32_t which = 0; done && which < S24M_LINEARS; which++)
+            done = check_matrix(c, index, which, stages + s24m_stage_of(c->model, which), n);
+        for (const stage_needs *s = stages; done && s < stages + S24M_LINEARS; s++) {
+            parts += s->parts;
+            n->library = larger(n->library, s->sums + s->solve + parts);
+        }
+    }
+    return done;
+}
+
+/* Outside the library: blocks as they were and as they become, streams, one matrix in its stored type. */
+static uint64_t walk_needs(const s24_compression *c)
+{
+    const s24m_config *f = &c->model->config;
+    uint64_t block = s24m_memory_block(c->model), table = s24m_memory_table(c->model);
+    int64_t wide = f->ffn > f->heads * f->head_dim ? f->ffn : f->heads * f->head_dim;
+    uint64_t solved = block + (uint64_t)(wide * f->hidden) * sizeof(double) +
+                      s24m_memory_attention(c->model, c->sequences.length);
+    block += larger(solved, s24m_memory_block_source(c->model));
+    return s24m_walk_bytes(c->model, &c->settings, c->sequences.count, c->sequences.length) +
+           larger(block, table);
+}
+
+/* The least that an evaluation can do with. */
+static uint64_t evaluation_needs(const s24_compression *c)
+{
+    uint64_t most = 0;
+    for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++) {
+        int64_t chunk = s24m_chunk(e->tokens.length), rows = e->tokens.rows;
+        most = larger(most, s24m_evaluate_bytes(c->model, &e->tokens, rows < chunk ? rows : chunk));
+    }
+    return most;
+}
+
+static double pass_flops(const s24_compression *c, int64_t rows, int64_t length, bool head)
+{
+    double block, last;
+    s24m_flops(c->model, rows, length, &block, &last);
+    return block * (double)c->model->config.layers + (head ? last : 0);
+}
+
+static void predict_flops(const s24_compression *c, needs *n)
+{
+    int64_t rows = c->sequences.count[0] + c->sequences.count[1];
+    n->flops += pass_flops(c, rows, c->sequences.length, false) * (c->settings.correct > 0 ? 2 : 1);
+    for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
+        n->flops += 2 * pass_flops(c, e->tokens.rows, e->tokens.length, true);
+}
+
+enum { RATE = 12 << 20 }; /* what s24m_product_rate() multiplies */
+
+/* The library's scratch of a forward pass. */
+static uint64_t product_needs(const s24_compression *c)
+{
+    return larger(16 << 20, s24m_memory_product(c->model));
+}
+
+bool s24m_job_needs(s24_compression *c, needs *n)
+{
+    *n = (needs){0};
+    for (int64_t i = 0; i < s24_file_count(c->model->file); i++)
+        n->written += stored_bytes(c, s24_file_name(c->model->file, i));
+    if (!check_matrices(c, n))
+        return false;
+    predict_flops(c, n);
+    n->base = s24m_memory_base(c->settings.ctx);
+    n->own = n->base + walk_needs(c);
+    n->measuring =
+        n->base + product_needs(c) + larger(c->evaluated ? evaluation_needs(c) : 0, RATE);
+    n->library = larger(n->library, product_needs(c));
+    n->memory = larger(n->own + n->library, n->measuring);
+    return true;
+}
+
+static double mebibytes(uint64_t bytes)
+{
+    return (double)bytes / 1048576;
+}
+
+bool s24m_job_limit_memory(s24_compression *c)
+{
+    needs n;
+    uint64_t limit = (uint64_t)c->memory_limit;
+    c->eval_memory = 0;
+    if (!s24m_job_needs(c, &n))
+        return false;
+    if (!limit)
+        return true;
+    if (n.memory > limit)
+        return s24m_wrong(
+            S24_E_MEMORY,
+            "--memory-limit: %.0f MiB are needed: the program %.0f, activations and a "
+            "block %.0f, library %.0f, evaluation %.0f in all%s",
+            mebibytes(n.memory) + 1, mebibytes(n.base), mebibytes(n.own - n.base),
+            mebibytes(n.library), mebibytes(n.measuring),
+            c->settings.keep == KEEP_DISK
+                ? ": calibrate with fewer or shorter sequences"
+                : ": try --activations disk, or fewer or shorter sequences");
+    c->eval_memory = limit - n.base - product_needs(c);
+    return s24m_good(s24_ctx_set_int(c->settings.ctx, "memory_limit", (int64_t)(limit - n.own)),
+                     "--memory-limit");
+}

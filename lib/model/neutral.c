@@ -1,0 +1,183 @@
+/* Keys that would make another model of the same tensors, with the values at which they do not. */
+#include "config.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct neutral_key {
+    const char *key, *values; /* "HEAD": the head's size, "SCALE": 1 / sqrt(that) */
+} neutral_key;
+
+/* Those of the families read here and of their relatives; a config.json holds many other keys, which are notes. pretraining_tp is one:
+ * it cuts products into pieces. */
+static const neutral_key json_keys[] = {
+    {"hidden_act", "silu|swish"},
+    {"hidden_activation", "silu|swish"},
+    {"is_causal", "true"},
+    {"use_bidirectional_attention", "false"},
+    {"attn_logit_softcapping", "0"},
+    {"final_logit_softcapping", "0"},
+    {"logit_scale", "1"},
+    {"logits_scaling", "1"},
+    {"residual_multiplier", "1"},
+    {"embedding_multiplier", "1"},
+    {"attention_multiplier", "SCALE"},
+    {"query_pre_attn_scalar", "HEAD"},
+    {"scale_emb", "1"},
+    {"scale_attn_weights", "true"},
+    {"scale_attn_by_inverse_layer_idx", "false"},
+    {"qkv_clip", "0"},
+    {"clip_qkv", "0"},
+    {"bias", "false"},
+    {"use_bias", "false"},
+    {"rotary_pct", "1"},
+    {"rotary_dim", "HEAD"},
+    {"rope_interleaved", "false"},
+    {"rope_interleave", "false"},
+    {"rope_scaling_factor", "1"},
+    {"position_embedding_type", "rope|rotary|absolute"},
+    {"alibi", "false"},
+    {"no_rope_layers", "[]"},
+    {"no_rope_layer_interval", "0"},
+    {"attention_chunk_size", "0"},
+    {"attn_temperature_tuning", "false"},
+    {"num_experts", "0"},
+    {"num_local_experts", "0"},
+    {"n_routed_experts", "0"},
+    {"num_kv_shared_layers", "0"},
+    {"parallel_attn", "false"},
+    {"use_parallel_residual", "false"},
+    {"add_cross_attention", "false"},
+    {"is_encoder_decoder", "false"},
+};
+
+/* All others below the architecture's name are refused: GGUF files put nothing else there. */
+static const neutral_key gguf_keys[] = {
+    {"attention.value_length", "HEAD"},
+    {"attention.scale", "0|SCALE"},
+    {"attention.causal", "true"},
+    {"attention.clamp_kqv", "0"},
+    {"attention.max_alibi_bias", "0"},
+    {"attn_logit_softcapping", "0"},
+    {"final_logit_softcapping", "0"},
+    {"logit_scale", "0|1"},
+    {"embedding_scale", "0|1"},
+    {"residual_scale", "0|1"},
+    {"expert_count", "0"},
+    {"expert_used_count", "0"},
+    {"expert_shared_count", "0"},
+    {"use_parallel_residual", "false"},
+    {"rope.scaling.yarn_log_multiplier", "0"},
+    {"rope.scaling.yarn_ext_factor", "-1|1"},
+    {"rope.scaling.yarn_attn_factor", "1"},
+};
+
+/* What is read elsewhere, and notes. */
+static const char gguf_known[] =
+    " block_count embedding_length feed_forward_length attention.head_count "
+    "attention.head_count_kv attention.key_length context_length "
+    "attention.layer_norm_rms_epsilon attention.layer_norm_epsilon attention.sliding_window "
+    "attention.sliding_window_pattern "
+    "rope.freq_base rope.dimension_count rope.scaling.type rope.scaling.factor rope.scale_linear "
+    "rope.scaling.original_context_length rope.scaling.attn_factor rope.scaling.yarn_beta_fast "
+    "rope.scaling.yarn_beta_slow rope.scaling.finetuned vocab_size tensor_data_layout "
+    "pooling_type classifier.output_labels ";
+
+enum {
+    JSON_KEYS = sizeof json_keys / sizeof *json_keys,
+    GGUF_KEYS = sizeof gguf_keys / sizeof *gguf_keys
+};
+
+/* The values with the model's own numbers in them. */
+static void fill_in(const s24m_config *c, const char *values, char text[64])
+{
+    const char *word = strpbrk(values, "HS"), *rest = word ? strchr(word, '|') : NULL;
+    int before = word ? (int)(word - values) : 0;
+    double head = (double)c->head_dim;
+    if (word && (!strncmp(word, "HEAD", 4) || !strncmp(word, "SCALE", 5)))
+        snprintf(text, 64, "%.*s%.9g%s", before, values, *word == 'H' ? head : 1 / sqrt(head),
+                 rest ? rest : "");
+    else
+        snprintf(text, 64, "%s", values);
+}
+
+static s24_status check_keys(const s24m_reader *r, const neutral_key *keys, int count)
+{
+    s24_status status = S24_OK;
+    char values[64];
+    for (int i = 0; !status && i < count; i++) {
+        fill_in(&r->model->config, keys[i].values, values);
+        status = s24m_key_only(r, keys[i].key, values);
+    }
+    return status;
+}
+
+static bool is_known(const char *key)
+{
+    char word[S24M_KEY];
+    snprintf(word, sizeof word, " %s ", key);
+    for (int i = 0; i < GGUF_KEYS; i++)
+        if (!strcmp(key, gguf_keys[i].key))
+            return true;
+    return strstr(gguf_known, word) != NULL;
+}
+
+static s24_status refuse_unknown(const s24m_reader *r)
+{
+    const s24_file *file = r->model->file;
+    bool end = false;
+    for (int64_t i = 0; !end; i++) {
+        const char *key = s24m_key_at(r, i, &end);
+        if (!key || is_known(key))
+            continue;
+        const char *name = s24_file_meta_key(file, i), *text = s24_file_meta(file, name);
+        return s24m_fail(S24_E_UNSUPPORTED, "%.80s is %.40s, but this key is not known", name,
+                         text);
+    }
+    return S24_OK;
+}
+
+/* An object where a value belongs would look like a missing key; a value where an object belongs, too. */
+static s24_status check_kinds(const s24m_reader *r)
+{
+    static const char *const objects[] = {"rope_scaling", "rope_parameters", "quantization_config"};
+    static const char *const values[] = {
+        "hidden_act",     "hidden_size",    "num_hidden_layers",    "num_attention_heads",
+        "head_dim",       "rms_norm_eps",   "num_key_value_heads",  "intermediate_size",
+        "rope_theta",     "vocab_size",     "tie_word_embeddings",  "max_position_embeddings",
+        "attention_bias", "sliding_window", "use_sliding_window",   "max_window_layers",
+        "mlp_bias",       "layer_types",    "partial_rotary_factor"};
+    char full[S24M_KEY];
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
+        const char *text = s24m_key(r, objects[i], full);
+        if (text)
+            return s24m_fail(S24_E_FORMAT, "%s is %.40s, but must be an object", full, text);
+    }
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        if (s24m_key_is_object(r, values[i]))
+            return s24m_fail(S24_E_FORMAT, "config.%s is an object, but must be a value",
+                             values[i]);
+    return S24_OK;
+}
+
+s24_status s24m_refuse_keys(const s24m_reader *r, const s24m_family *family)
+{
+    const s24m_config *c = &r->model->config;
+    if (c->gguf) {
+        s24_status status = check_keys(r, gguf_keys, GGUF_KEYS);
+        return status ? status : refuse_unknown(r);
+    }
+    const neutral_key own[] = {{"attention_bias", "false"},
+                               {"mlp_bias", "false"},
+                               {"qkv_bias", family->qkv_bias ? "true" : "false"},
+                               {"use_qk_norm", family->head_norms ? "true" : "false"},
+                               {"qk_layernorm", family->head_norms ? "true" : "false"}};
+    s24_status status = check_kinds(r);
+    if (!status && !family->attention_bias && !family->qkv_bias)
+        status = check_keys(r, own, 1);
+    if (!status && !family->mlp_bias)
+        status = check_keys(r, own + 1, 1);
+    if (!status)
+        status = check_keys(r, own + 2, 3);
+    return status ? status : check_keys(r, json_keys, JSON_KEYS);
+}

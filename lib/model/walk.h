@@ -1,0 +1,41 @@
+/*
+ * The walk of calibration tokens through a model that is being compressed, one block at a time and each block stage by stage. Two streams of activations go along: the compressed model's, whose inputs each matrix will really see, and the dense
+ * model's, whose outputs it is aimed at. docs/model.md. Knows the forward pass and the sums; not files or constraints.
+ */
+#ifndef WALK_H
+#define WALK_H
+#include "activations.h"
+#include "model.h"
+#include "matrix.h"
+#include "stages.h"
+
+enum {
+    WALK_PARTS = 2 * S24M_LINEARS + 1
+}; /* of a block, at most: a pass for each stage and one behind, the solves */
+
+typedef struct walk {
+    const settings *settings;
+    s24m_model *model;
+    int64_t length;                /* of a sequence */
+    int64_t sequences[2];          /* calibration, held out */
+    activations compressed, dense; /* residual streams; dense only with correction */
+    activations inputs; /* of the compressed model's matrices that take what a stage left */
+    s24m_stream stream; /* the compressed model's chunk */
+    float *other, *fresh, *wanted; /* the dense one's h and inputs; what is wanted of a matrix */
+    double seconds[WALK_PARTS];    /* of the last block; before the first: a guess, in any unit */
+    double flops;                  /* that were needed so far */
+    int blocks, block;             /* all of them, the present one */
+} walk;
+
+/* Memory the walk takes outside the library. */
+uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64_t sequences[2],
+                         int64_t length);
+/* tokens: calibration sequences, then those held out. `folder` is where activations may be spilled. */
+bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t *tokens,
+                    const int64_t sequences[2], int64_t length, const char *folder);
+/* Take both streams through one block. Matrices with constraints are solved; those whose v is there
+ * already (a resumed run) only take part. False, perhaps without a message, when a signal stopped it. */
+bool s24m_walk_block(walk *w, s24m_block *block, matrix matrices[S24M_LINEARS]);
+void s24m_walk_close(walk *w);
+
+#endif
