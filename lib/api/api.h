@@ -64,7 +64,7 @@ struct s24_ctx {
     _Atomic bool blas_told; /* the warning about OpenBLAS's kernels was given */
 };
 
-void s24i_ctx_retain(s24_ctx *ctx);
+void s24i_ctx_retain(s24_ctx *ctx); /* object.c */
 void s24i_ctx_release(s24_ctx *ctx);
 /* Around all work: keeps the context and its options as they are, and holds BLAS. Nests. S24_E_MEMORY: this thread must not call BLAS;
  * s24i_leave() has to follow all the same. */

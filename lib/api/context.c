@@ -16,11 +16,6 @@ static const s24i_option option_table[] = {
                     "1 = OpenBLAS runs on one thread while a call of ours works"),
     {NULL}};
 
-void s24i_ctx_retain(s24_ctx *ctx)
-{
-    atomic_fetch_add(&ctx->references, 1);
-}
-
 /* Ours or the host's. */
 static void drop_workers(s24_ctx *ctx)
 {

@@ -48,7 +48,7 @@ struct s24i_reader {
     const void **by_place, **by_name; /* s24i_tensor */
 };
 
-/* A safetensors file, a GGUF file or a folder, by what is there. Everything is validated: S24_E_IO, S24_E_FORMAT (the text says where),
+/* (open.c, open_file.c) A safetensors file, a GGUF file or a folder, by what is there. Everything is validated: S24_E_IO, S24_E_FORMAT (the text says where),
  * S24_E_UNSUPPORTED or S24_E_MEMORY. */
 s24_status s24i_reader_open(s24i_memory *memory, const char *path, s24i_reader **out);
 /* One file, also when it is but a part. */
@@ -94,6 +94,7 @@ void s24i_reader_release(s24i_reader *reader);
 s24_status s24i_safetensors_read(s24i_memory *memory, const void *map, uint64_t size,
                                  s24i_reader **out);
 s24_status s24i_gguf_read(s24i_memory *memory, const void *map, uint64_t size, s24i_reader **out);
-s24_status s24i_folder_open(s24i_memory *memory, const char *path, s24i_reader **out);
+/* With a GGUF model in place of safetensors files: no reader, but the path of one of its files, for s24i_strfree(). */
+s24_status s24i_folder_open(s24i_memory *memory, const char *path, char **gguf, s24i_reader **out);
 
 #endif

@@ -26,7 +26,7 @@ struct s24i_writer {
     bool committed;
 };
 
-/* `format` is "safetensors", "gguf", "folder" or "folder[shard_bytes=N]"; S24_E_UNSUPPORTED if it is another, S24_E_OPTION for a bad N. */
+/* (create.c) `format` is "safetensors", "gguf", "folder" or "folder[shard_bytes=N]"; S24_E_UNSUPPORTED if it is another, S24_E_OPTION for a bad N. */
 s24_status s24i_writer_create(s24i_memory *memory, const char *path, const char *format,
                               s24i_writer **out);
 /*
