@@ -207,7 +207,8 @@ static s24_status check_sums(const s24i_check *c, const s24_mat *u, const s24_ma
     for (int64_t first = 0; !status && first < rows; first += TILE) {
         int64_t count = rows - first < TILE ? rows - first : TILE;
         s24i_mat_load_f64(kernels, u, first, count, s->u);
-        s24i_dgemm(false, false, count, cols, rank, 1, s->u, rank, s->v, cols, 0, s->product, cols);
+        s24i_dgemm(count, cols, rank, 1, s24i_f64(s->u, rank), s24i_f64(s->v, cols), 0,
+                   s24i_f64_out(s->product, cols));
         for (int64_t i = 0; !status && i < count; i++)
             status = check_sum(c, s, first, i, rank);
     }

@@ -164,29 +164,28 @@ static CBLAS_TRANSPOSE transpose(bool t)
     return t ? CblasTrans : CblasNoTrans;
 }
 
-void s24i_sgemm_exact(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha,
-                      const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
-                      float *c, int64_t ldc)
+void s24i_sgemm_exact(int64_t m, int64_t n, int64_t k, float alpha, s24i_f32s a, s24i_f32s b,
+                      float beta, s24i_f32s_out c)
 {
     keep_one_thread();
-    cblas_sgemm(CblasRowMajor, transpose(ta), transpose(tb), (int)m, (int)n, (int)k, alpha, a,
-                (int)lda, b, (int)ldb, beta, c, (int)ldc);
+    cblas_sgemm(CblasRowMajor, transpose(a.turned), transpose(b.turned), (int)m, (int)n, (int)k,
+                alpha, a.data, (int)a.stride, b.data, (int)b.stride, beta, c.data, (int)c.stride);
 }
 
-void s24i_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+void s24i_sgemm(int64_t m, int64_t n, int64_t k, float alpha, s24i_f32s a, s24i_f32s b, float beta,
+                s24i_f32s_out c)
 {
     uint64_t before = s24i_flush_begin();
-    s24i_sgemm_exact(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    s24i_sgemm_exact(m, n, k, alpha, a, b, beta, c);
     s24i_flush_end(before);
 }
 
-void s24i_dgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
-                int64_t lda, const double *b, int64_t ldb, double beta, double *c, int64_t ldc)
+void s24i_dgemm(int64_t m, int64_t n, int64_t k, double alpha, s24i_f64s a, s24i_f64s b,
+                double beta, s24i_f64s_out c)
 {
     keep_one_thread();
-    cblas_dgemm(CblasRowMajor, transpose(ta), transpose(tb), (int)m, (int)n, (int)k, alpha, a,
-                (int)lda, b, (int)ldb, beta, c, (int)ldc);
+    cblas_dgemm(CblasRowMajor, transpose(a.turned), transpose(b.turned), (int)m, (int)n, (int)k,
+                alpha, a.data, (int)a.stride, b.data, (int)b.stride, beta, c.data, (int)c.stride);
 }
 
 void s24i_ssyrk(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc)

@@ -77,9 +77,11 @@ static void batch_product(const s24i_rows *rows, int half, int64_t a, int64_t b,
     const float *f = rows->batch[half];
     const double *d = rows->batch[half];
     if (rows->type == S24_F32)
-        s24i_sgemm(true, false, height, width, k, 1, f + a, ld, f + b, ld, 0, out, width);
+        s24i_sgemm(height, width, k, 1, s24i_f32_turned(f + a, ld), s24i_f32(f + b, ld), 0,
+                   s24i_f32_out(out, width));
     else
-        s24i_dgemm(true, false, height, width, k, 1, d + a, ld, d + b, ld, 0, out, width);
+        s24i_dgemm(height, width, k, 1, s24i_f64_turned(d + a, ld), s24i_f64(d + b, ld), 0,
+                   s24i_f64_out(out, width));
 }
 
 /* The lower triangle of the same with A = B. */

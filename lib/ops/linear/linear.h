@@ -17,15 +17,59 @@ bool s24i_blas_hire(void);
 void s24i_blas_part(int32_t threads);
 /* "OpenBLAS 0.3.21 SkylakeX". Static storage. */
 const char *s24i_blas_name(void);
-/* One-thread products C = alpha op(A) op(B) + beta C; `ta`, `tb` transpose. Those in single precision take denormals for zeros, which is
- * nothing beside numbers that were brought near 1; s24i_sgemm_exact() is for those that were not. */
-void s24i_sgemm_exact(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha,
-                      const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
-                      float *c, int64_t ldc);
-void s24i_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
-void s24i_dgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
-                int64_t lda, const double *b, int64_t ldb, double beta, double *c, int64_t ldc);
+/* A factor of a product: row-major, a row every `stride`; turned: its transpose is meant. And where a product goes. */
+typedef struct s24i_f32s {
+    const float *data;
+    int64_t stride;
+    bool turned;
+} s24i_f32s;
+
+typedef struct s24i_f64s {
+    const double *data;
+    int64_t stride;
+    bool turned;
+} s24i_f64s;
+
+typedef struct s24i_f32s_out {
+    float *data;
+    int64_t stride;
+} s24i_f32s_out;
+
+typedef struct s24i_f64s_out {
+    double *data;
+    int64_t stride;
+} s24i_f64s_out;
+
+#define S24I_FACTORS(name, type)                                                        \
+    static inline s24i_##name##s s24i_##name(const type *data, int64_t stride)          \
+    {                                                                                   \
+        return (s24i_##name##s){data, stride, false};                                   \
+    }                                                                                   \
+    static inline s24i_##name##s s24i_##name##_turned(const type *data, int64_t stride) \
+    {                                                                                   \
+        return (s24i_##name##s){data, stride, true};                                    \
+    }                                                                                   \
+    static inline s24i_##name##s_out s24i_##name##_out(type *data, int64_t stride)      \
+    {                                                                                   \
+        return (s24i_##name##s_out){data, stride};                                      \
+    }
+S24I_FACTORS(f32, float)
+S24I_FACTORS(f64, double)
+#undef S24I_FACTORS
+
+/* One-thread products C = alpha A B + beta C, C m x n, k terms a sum. Those in single precision take denormals for zeros, which is nothing
+ * beside numbers that were brought near 1; s24i_sgemm_exact() is for those that were not. */
+void s24i_sgemm_exact(int64_t m, int64_t n, int64_t k, float alpha, s24i_f32s a, s24i_f32s b,
+                      float beta, s24i_f32s_out c);
+void s24i_sgemm(int64_t m, int64_t n, int64_t k, float alpha, s24i_f32s a, s24i_f32s b, float beta,
+                s24i_f32s_out c);
+void s24i_dgemm(int64_t m, int64_t n, int64_t k, double alpha, s24i_f64s a, s24i_f64s b,
+                double beta, s24i_f64s_out c);
+/* y = x S for x rows x n, S n x n. */
+static inline void s24i_times(int64_t rows, int64_t n, const float *x, const float *s, float *y)
+{
+    s24i_sgemm(rows, n, n, 1, s24i_f32(x, n), s24i_f32(s, n), 0, s24i_f32_out(y, n));
+}
 /* The lower triangle of C (n x n) = A^T A, A k x n. */
 void s24i_ssyrk(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc);
 /* The upper triangle of C (n x n) -= A A^T, A n x k. */

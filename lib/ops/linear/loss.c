@@ -118,7 +118,8 @@ static double block_sum(const sum *s, int64_t top, int64_t height, double *produ
     if (single(s)) {
         const float *e = s->e;
         float *g = (float *)(product + n);
-        s24i_sgemm(true, false, height, width, s->rows, 1, e + top, n, e, n, 0, g, width);
+        s24i_sgemm(height, width, s->rows, 1, s24i_f32_turned(e + top, n), s24i_f32(e, n), 0,
+                   s24i_f32_out(g, width));
         for (int64_t i = 0; i < height; i++) {
             s->device->kernels->difference_f64(g + i * width, NULL, product, top + i + 1);
             total += row_sum(s, top + i, product, diagonal);
@@ -126,7 +127,8 @@ static double block_sum(const sum *s, int64_t top, int64_t height, double *produ
         return total;
     }
     const double *e = s->e;
-    s24i_dgemm(true, false, height, width, s->rows, 1, e + top, n, e, n, 0, product, width);
+    s24i_dgemm(height, width, s->rows, 1, s24i_f64_turned(e + top, n), s24i_f64(e, n), 0,
+               s24i_f64_out(product, width));
     for (int64_t i = 0; i < height; i++)
         total += row_sum(s, top + i, product + i * width, diagonal);
     return total;

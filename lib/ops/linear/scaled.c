@@ -177,7 +177,7 @@ static void step_tile(void *arg, int64_t tile, int32_t worker)
     int64_t rows = a->rows - first < ROWS ? a->rows - first : ROWS;
     const float *w = a->w + first * n;
     float *step = a->step + first * n;
-    s24i_sgemm(false, false, rows, n, n, 1, w, n, a->prepared->s, n, 0, step, n);
+    s24i_times(rows, n, w, a->prepared->s, step);
     for (int64_t i = 0; i < rows; i++) {
         int64_t source = (a->row_of ? a->row_of[first + i] : first + i) * n;
         for (int64_t j = 0; j < n; j++) {

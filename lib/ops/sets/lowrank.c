@@ -60,8 +60,8 @@ static void gather_tile(void *arg, int64_t tile, int32_t worker)
 void s24i_lowrank_gather(const s24i_lowrank *l, const float *m, int64_t first, int64_t cols)
 {
     int64_t n = l->p->dim;
-    s24i_sgemm(true, false, l->width, cols, l->rows, 1, l->q, l->width, m + first, n, 0,
-               l->c + first, n);
+    s24i_sgemm(l->width, cols, l->rows, 1, s24i_f32_turned(l->q, l->width), s24i_f32(m + first, n),
+               0, s24i_f32_out(l->c + first, n));
 }
 
 s24_status s24i_lowrank_project(const s24i_run *run, s24i_lowrank *l, const float *m)
@@ -74,8 +74,8 @@ s24_status s24i_lowrank_project(const s24i_run *run, s24i_lowrank *l, const floa
 void s24i_lowrank_subtract(const s24i_lowrank *l, int64_t first, int64_t rows, float *m)
 {
     int64_t n = l->p->dim;
-    s24i_sgemm(false, false, rows, n, l->rank, -1, l->q + first * l->width, l->width, l->c, n, 1, m,
-               n);
+    s24i_sgemm(rows, n, l->rank, -1, s24i_f32(l->q + first * l->width, l->width), s24i_f32(l->c, n),
+               1, s24i_f32_out(m, n));
 }
 
 static void rest_tile(void *arg, int64_t tile, int32_t worker)
@@ -109,8 +109,8 @@ static void moved_tile(void *arg, int64_t tile, int32_t worker)
             to[j] = factor * from[j];
     }
     if (l->momentum > 0)
-        s24i_sgemm(false, false, l->width, cols, l->rank, -l->momentum, l->small, l->rank,
-                   l->past_c + first, n, 1, l->moved + first, n);
+        s24i_sgemm(l->width, cols, l->rank, -l->momentum, s24i_f32(l->small, l->rank),
+                   s24i_f32(l->past_c + first, n), 1, s24i_f32_out(l->moved + first, n));
 }
 
 static void image_tile(void *arg, int64_t tile, int32_t worker)
@@ -118,8 +118,8 @@ static void image_tile(void *arg, int64_t tile, int32_t worker)
     (void)worker;
     const s24i_lowrank *l = arg;
     int64_t n = l->p->dim, first = tile * COLS;
-    s24i_sgemm(false, false, l->width, least(COLS, n - first), n, 1, l->moved, n, l->p->s + first,
-               n, 0, l->image + first, n);
+    s24i_sgemm(l->width, least(COLS, n - first), n, 1, s24i_f32(l->moved, n),
+               s24i_f32(l->p->s + first, n), 0, s24i_f32_out(l->image + first, n));
 }
 
 /* Y = M image^T. */
@@ -130,12 +130,13 @@ static void back_tile(void *arg, int64_t tile, int32_t worker)
     int64_t n = l->p->dim, k = l->width, r = l->rank, first = tile * ROWS;
     int64_t rows = least(ROWS, l->rows - first);
     float *out = (float *)(l->tile + (int64_t)worker * ROWS * k);
-    s24i_sgemm(false, true, rows, k, n, 1, p->m + first * n, n, l->image, n, 0, out, k);
+    s24i_sgemm(rows, k, n, 1, s24i_f32(p->m + first * n, n), s24i_f32_turned(l->image, n), 0,
+               s24i_f32_out(out, k));
     if (l->momentum > 0) {
-        s24i_sgemm(false, false, rows, k, r, l->momentum, l->q + first * k, k, l->small + k * r, k,
-                   1, out, k);
-        s24i_sgemm(false, false, rows, k, r, -l->momentum, l->past_u + first * r, r,
-                   l->small + 2 * k * r, k, 1, out, k);
+        s24i_sgemm(rows, k, r, l->momentum, s24i_f32(l->q + first * k, k),
+                   s24i_f32(l->small + k * r, k), 1, s24i_f32_out(out, k));
+        s24i_sgemm(rows, k, r, -l->momentum, s24i_f32(l->past_u + first * r, r),
+                   s24i_f32(l->small + 2 * k * r, k), 1, s24i_f32_out(out, k));
     }
     for (int64_t i = 0; i < rows * k; i++)
         l->y[first * k + i] = out[i];
@@ -152,8 +153,8 @@ static void gram_tile(void *arg, int64_t index, int32_t worker)
     while (index > i)
         index -= ++i;
     int64_t a = i * PAIR, b = index * PAIR;
-    s24i_dgemm(true, false, least(PAIR, k - a), least(PAIR, k - b), l->rows, 1, l->y + a, k,
-               l->y + b, k, 0, l->square + a * k + b, k);
+    s24i_dgemm(least(PAIR, k - a), least(PAIR, k - b), l->rows, 1, s24i_f64_turned(l->y + a, k),
+               s24i_f64(l->y + b, k), 0, s24i_f64_out(l->square + a * k + b, k));
 }
 
 /* Numbers of [-1, 1) that depend on their place alone. */
@@ -213,7 +214,8 @@ static bool make_turn(s24i_lowrank *l, bool rotate)
     }
     s24i_small_invert(k, t, k);
     if (rotate)
-        s24i_dgemm(true, true, k, k, k, 1, t, k, own, k, 0, scaled, k);
+        s24i_dgemm(k, k, k, 1, s24i_f64_turned(t, k), s24i_f64_turned(own, k), 0,
+                   s24i_f64_out(scaled, k));
     for (int64_t i = 0; i < k; i++)
         for (int64_t j = 0; j < k; j++)
             turn[i * k + j] = (rotate ? scaled[i * k + k - 1 - j] : t[j * k + i]) / l->values[i];
@@ -225,7 +227,8 @@ static void turn_tile(void *arg, int64_t tile, int32_t worker)
     const s24i_lowrank *l = arg;
     int64_t k = l->width, first = tile * ROWS, rows = least(ROWS, l->rows - first);
     double *out = l->tile + (int64_t)worker * ROWS * k;
-    s24i_dgemm(false, false, rows, k, k, 1, l->y + first * k, k, l->square + k * k, k, 0, out, k);
+    s24i_dgemm(rows, k, k, 1, s24i_f64(l->y + first * k, k), s24i_f64(l->square + k * k, k), 0,
+               s24i_f64_out(out, k));
     for (int64_t i = 0; i < rows * k; i++)
         l->q[first * k + i] = (float)out[i];
 }
@@ -269,11 +272,14 @@ static void small_products(const s24i_lowrank *l, bool images)
 {
     int64_t n = l->p->dim, k = l->width, r = l->rank;
     if (!images) {
-        s24i_sgemm(true, false, k, r, l->rows, 1, l->q, k, l->past_u, r, 0, l->small, r);
+        s24i_sgemm(k, r, l->rows, 1, s24i_f32_turned(l->q, k), s24i_f32(l->past_u, r), 0,
+                   s24i_f32_out(l->small, r));
         return;
     }
-    s24i_sgemm(false, true, r, k, n, 1, l->c, n, l->image, n, 0, l->small + k * r, k);
-    s24i_sgemm(false, true, r, k, n, 1, l->past_c, n, l->image, n, 0, l->small + 2 * k * r, k);
+    s24i_sgemm(r, k, n, 1, s24i_f32(l->c, n), s24i_f32_turned(l->image, n), 0,
+               s24i_f32_out(l->small + k * r, k));
+    s24i_sgemm(r, k, n, 1, s24i_f32(l->past_c, n), s24i_f32_turned(l->image, n), 0,
+               s24i_f32_out(l->small + 2 * k * r, k));
 }
 
 /* What the momentum is measured from next time. */

@@ -40,8 +40,8 @@ static void sum_tile(void *arg, int64_t tile, int32_t worker)
     float *out = s->out + first * n;
     if (s->sparse)
         memcpy(out, s->sparse + first * n, (size_t)(rows * n) * sizeof(float));
-    s24i_sgemm_exact(false, false, rows, n, s->rank, 1, s->u + first * s->rank, s->rank, s->v, n,
-                     s->sparse ? 1 : 0, out, n);
+    s24i_sgemm_exact(rows, n, s->rank, 1, s24i_f32(s->u + first * s->rank, s->rank),
+                     s24i_f32(s->v, n), s->sparse ? 1 : 0, s24i_f32_out(out, n));
 }
 
 s24_status s24i_cpu_lowrank_store(const s24i_run *run, const s24i_lowrank *l, const s24_mat *u,

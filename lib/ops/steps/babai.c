@@ -83,10 +83,13 @@ static void aim(const babai *x, const tile_state *t)
         for (int64_t r = 0; r < LANES; r++)
             t->kept[j * LANES + r] = r < t->rows && x->mask[(t->first + r) * n + x->inputs[j]];
     }
-    s24i_sgemm(false, false, cols, LANES, n, 1, x->s_rows, n, t->e, LANES, 0, t->g, LANES);
-    s24i_sgemm(false, false, cols, LANES, cols, 1, x->u, B, t->g, LANES, 0, t->product, LANES);
+    s24i_sgemm(cols, LANES, n, 1, s24i_f32(x->s_rows, n), s24i_f32(t->e, LANES), 0,
+               s24i_f32_out(t->g, LANES));
+    s24i_sgemm(cols, LANES, cols, 1, s24i_f32(x->u, B), s24i_f32(t->g, LANES), 0,
+               s24i_f32_out(t->product, LANES));
     memcpy(t->target, t->before, (size_t)size * sizeof(float));
-    s24i_sgemm(true, false, cols, LANES, cols, 1, x->u, B, t->product, LANES, 1, t->target, LANES);
+    s24i_sgemm(cols, LANES, cols, 1, s24i_f32_turned(x->u, B), s24i_f32(t->product, LANES), 1,
+               s24i_f32_out(t->target, LANES));
 }
 
 /* Takes v and codes of the lanes whose loss falls from `before` to `target`. */
@@ -96,7 +99,8 @@ static void accept(const babai *x, const tile_state *t)
     double change[LANES] = {0}, size[LANES] = {0};
     for (int64_t k = 0; k < cols * LANES; k++)
         t->d[k] = t->target[k] - t->before[k];
-    s24i_sgemm(false, false, cols, LANES, cols, 1, x->s, cols, t->d, LANES, 0, t->product, LANES);
+    s24i_sgemm(cols, LANES, cols, 1, s24i_f32(x->s, cols), s24i_f32(t->d, LANES), 0,
+               s24i_f32_out(t->product, LANES));
     for (int64_t k = 0; k < cols * LANES; k++) {
         change[k % LANES] += (double)t->d[k] * ((double)t->product[k] - 2 * (double)t->g[k]);
         size[k % LANES] += fabs((double)t->d[k] * (double)t->g[k]);

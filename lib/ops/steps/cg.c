@@ -50,7 +50,7 @@ static s24_status multiply(const cg *c, const float *from, int64_t rows, float *
     thin_product t = {c, from, rows, to};
     if (c->thin)
         return s24i_parallel(c->device->threads, multiply_strip, &t, (n + STRIP - 1) / STRIP);
-    s24i_sgemm(false, false, rows, n, n, 1, from, n, c->p->s, n, 0, to, n);
+    s24i_times(rows, n, from, c->p->s, to);
     return S24_OK;
 }
 

@@ -102,7 +102,7 @@ static void find_gradient(const descent *d, const tile_state *t)
             t->v[k] = (float)(d->grid->value[t->first * n + k] * d->p->scale[k % n]);
         t->v[k] = w[k] - t->v[k];
     }
-    s24i_sgemm(false, false, t->rows, n, n, 1, t->v, n, d->p->s, n, 0, t->g, n);
+    s24i_times(t->rows, n, t->v, d->p->s, t->g);
 }
 
 /* Each outlier of row i takes the exact minimum in its column. */
@@ -217,12 +217,12 @@ static void refit(const descent *d, const tile_state *t)
     decode(d, t);
     for (int64_t first = 0; first < n; first += group) {
         int64_t end = first + group < n ? first + group : n, width = end - first;
-        s24i_sgemm(false, false, t->rows, width, width, 1, t->v + first, n, s + first * n + first,
-                   n, 0, t->t, width);
+        s24i_sgemm(t->rows, width, width, 1, s24i_f32(t->v + first, n),
+                   s24i_f32(s + first * n + first, n), 0, s24i_f32_out(t->t, width));
         for (int64_t i = 0; i < t->rows; i++)
             refit_row(d, t, i, first, end);
-        s24i_sgemm(false, false, t->rows, n, width, -1, t->v + first, n, s + first * n, n, 1, t->g,
-                   n);
+        s24i_sgemm(t->rows, n, width, -1, s24i_f32(t->v + first, n), s24i_f32(s + first * n, n), 1,
+                   s24i_f32_out(t->g, n));
     }
 }
 

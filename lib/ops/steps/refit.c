@@ -62,7 +62,7 @@ static void refit_tile(void *arg, int64_t tile, int32_t worker)
     int64_t *index = f->index + (int64_t)worker * f->widest;
     for (int64_t i = 0; i < rows * n; i++)
         difference[i] = f->w[first * n + i] - f->v[first * n + i];
-    s24i_sgemm(false, false, rows, n, n, 1, difference, n, f->p->s, n, 0, gradient, n);
+    s24i_times(rows, n, difference, f->p->s, gradient);
     for (int64_t i = 0; i < rows; i++)
         if (!solve_row(f, first + i, gradient + i * n, index, system))
             atomic_store(&f->singular, first + i);
@@ -156,9 +156,11 @@ static void loss_tile(void *arg, int64_t tile, int32_t worker)
         for (int64_t i = 0; i < cols; i++)
             for (int64_t j = 0; j < cols; j++)
                 corner[i * cols + j] = j < i ? 0 : r[(c + i) * n + j];
-        s24i_sgemm(false, false, rows, cols, cols, 1, e + c, n, corner, cols, 0, product, cols);
+        s24i_sgemm(rows, cols, cols, 1, s24i_f32(e + c, n), s24i_f32(corner, cols), 0,
+                   s24i_f32_out(product, cols));
         if (c > 0)
-            s24i_sgemm(false, false, rows, cols, c, 1, e, n, r, n, 1, product, cols);
+            s24i_sgemm(rows, cols, c, 1, s24i_f32(e, n), s24i_f32(r, n), 1,
+                       s24i_f32_out(product, cols));
         for (int64_t i = 0; i < rows; i++)
             l->loss[first + i] += l->device->kernels->sum_squares(product + i * cols, cols);
     }

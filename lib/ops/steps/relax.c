@@ -73,7 +73,8 @@ static void sweep_block(const relaxation *x, tile_state *t, int64_t first, bool 
     int64_t n = x->p->dim, cols = n - first < B ? n - first : B;
     s24i_sweep_block block = {.lanes = LANES, .cols = cols, .m = 1};
     float *v = t->v + first * LANES, *e = t->e + first * LANES;
-    s24i_sgemm(true, false, cols, LANES, n, 1, x->p->s + first, n, t->e, LANES, 0, t->a, LANES);
+    s24i_sgemm(cols, LANES, n, 1, s24i_f32_turned(x->p->s + first, n), s24i_f32(t->e, LANES), 0,
+               s24i_f32_out(t->a, LANES));
     block.w = v;
     block.a = t->a;
     block.d = t->d;

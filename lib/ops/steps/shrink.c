@@ -79,7 +79,7 @@ static int32_t admm_tile(const shrinking *s, tile_state *t)
     for (; step < s->how.iterations && !s24i_watch_stopped(s->watch); step++) {
         for (int64_t i = 0; i < t->size; i++)
             t->gap[i] = 2 * t->v[i] - t->z[i] - t->w[i];
-        s24i_sgemm(false, false, t->rows, n, n, 1, t->gap, n, s->f, n, 0, t->product, n);
+        s24i_times(t->rows, n, t->gap, s->f, t->product);
         for (int64_t i = 0; i < t->size; i++)
             t->z[i] = t->w[i] + rho * t->product[i] + (t->z[i] - t->v[i]);
         shrink_relative(s, step + 1, t->z, t->v, t->size);
@@ -109,7 +109,7 @@ static void residual(const shrinking *s, tile_state *t)
     int64_t n = s->p->dim;
     for (int64_t i = 0; i < t->size; i++)
         t->gap[i] = t->w[i] - t->v[i];
-    s24i_sgemm(false, false, t->rows, n, n, 1, t->gap, n, s->p->s, n, 0, t->product, n);
+    s24i_times(t->rows, n, t->gap, s->p->s, t->product);
 }
 
 /* The support of v; groups with room take their largest original weights, which score below any weight that is left. */
@@ -175,7 +175,7 @@ static double step_size(const shrinking *s)
     for (int64_t j = 0; j < n; j++)
         x[j] = 1 + (float)(j % 7) / 16;
     for (int32_t i = 0; i < POWER_STEPS; i++) {
-        s24i_sgemm(false, false, 1, n, n, 1, x, n, s->p->s, n, 0, y, n);
+        s24i_times(1, n, x, s->p->s, y);
         norm = sqrt(s->device->kernels->sum_squares(y, n) / s->device->kernels->sum_squares(x, n));
         double size = sqrt(s->device->kernels->sum_squares(y, n));
         for (int64_t j = 0; j < n; j++)

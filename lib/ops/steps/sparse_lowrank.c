@@ -77,7 +77,7 @@ static void gap_tile(void *arg, int64_t tile, int32_t worker)
         w = rest;
     }
     kernels->admm_gap(a->z + place, w, a->mask + place, (float)a->dual, gap, size);
-    s24i_sgemm(false, false, rows, n, n, 1, gap, n, a->f, n, 0, a->h + place, n);
+    s24i_times(rows, n, gap, a->f, a->h + place);
     kernels->cg_direction(a->h + place, gap, (float)-a->rho, size);
 }
 
@@ -86,10 +86,10 @@ static void move_columns(const s24i_split *a, int64_t first, int64_t cols, float
 {
     int64_t n = a->target.prepared->dim, k = a->low.width, r = a->low.rank;
     if (!a->apart) {
-        s24i_sgemm(true, false, r, cols, a->target.rows, 1, a->low.q, k, a->h + first, n, 0,
-                   scratch, cols);
-        s24i_sgemm(false, false, a->target.rows, cols, r, -1, a->low.q, k, scratch, cols, 1,
-                   a->h + first, n);
+        s24i_sgemm(r, cols, a->target.rows, 1, s24i_f32_turned(a->low.q, k),
+                   s24i_f32(a->h + first, n), 0, s24i_f32_out(scratch, cols));
+        s24i_sgemm(a->target.rows, cols, r, -1, s24i_f32(a->low.q, k), s24i_f32(scratch, cols), 1,
+                   s24i_f32_out(a->h + first, n));
     }
     for (int64_t i = 0; i < a->target.rows; i++)
         a->run->device->kernels->split_move(a->h + i * n + first, a->mask + i * n + first,

@@ -242,7 +242,7 @@ static void measure(const search *s, workspace *a, const float *w, const float *
     int64_t n = s->s->p->dim;
     for (int64_t i = 0; i < rows * n; i++)
         a->fit[i] = w[i] - v[i];
-    s24i_sgemm(false, false, rows, n, n, 1, a->fit, n, s->s->p->s, n, 0, product, n);
+    s24i_times(rows, n, a->fit, s->s->p->s, product);
     for (int64_t i = 0; i < rows; i++)
         loss[i] = s->s->run->device->kernels->dot(a->fit + i * n, product + i * n, n);
 }

@@ -136,8 +136,8 @@ static void gather(const sweep *s, tile_state *t, int64_t first, int64_t cols)
     if (first == 0)
         memset(t->a, 0, (size_t)(cols * LANES) * sizeof(float));
     else
-        s24i_sgemm(true, false, cols, LANES, first, 1, s->p->r + first, n, t->d, LANES, 0, t->a,
-                   LANES);
+        s24i_sgemm(cols, LANES, first, 1, s24i_f32_turned(s->p->r + first, n),
+                   s24i_f32(t->d, LANES), 0, s24i_f32_out(t->a, LANES));
 }
 
 static void step(const sweep *s, tile_state *t, int64_t first, int64_t cols, bool choose,
@@ -165,8 +165,8 @@ static void step(const sweep *s, tile_state *t, int64_t first, int64_t cols, boo
 static void scores(const sweep *s, tile_state *t, int64_t first, int64_t cols, float *out)
 {
     memcpy(t->c, t->w + first * LANES, (size_t)(cols * LANES) * sizeof(float));
-    s24i_sgemm(true, false, cols, LANES, cols, 1, s->p->inv_diag + first * B, B, t->a, LANES, 1,
-               t->c, LANES);
+    s24i_sgemm(cols, LANES, cols, 1, s24i_f32_turned(s->p->inv_diag + first * B, B),
+               s24i_f32(t->a, LANES), 1, s24i_f32_out(t->c, LANES));
     for (int64_t j = 0; j < cols; j++)
         for (int64_t r = 0; r < LANES; r++)
             t->c[j * LANES + r] = fabsf(t->c[j * LANES + r] / s->inv_r[first + j]);
