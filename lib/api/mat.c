@@ -74,7 +74,8 @@ static s24_status check_place(const s24_mat *mat, const char *what)
     return S24_OK;
 }
 
-/* Does the block of extents times element size, and the last element's address, stay in reach of a pointer? */
+/* Does the block of extents times element size, and the last element's address, stay in reach of a
+ * pointer? */
 static bool fits(const s24_mat *mat)
 {
     int64_t last_row = 0, last_col = 0, count, span, bytes;
@@ -186,8 +187,8 @@ static bool same_strides(const s24_mat *a, const s24_mat *b)
            (a->cols <= 1 || b->cols <= 1 || a->col_stride == b->col_stride);
 }
 
-/* Of two with the same strides, `steps` rows apart and on: is any element of one an element of the other? Blocks of columns of one matrix
- * lie in each other's range and have none in common. */
+/* Of two with the same strides, `steps` rows apart and on: is any element of one an element of the
+ * other? Blocks of columns of one matrix lie in each other's range and have none in common. */
 static bool elements_meet(const s24_mat *a, const s24_mat *b, int64_t steps)
 {
     const s24_mat *tall = a->rows > 1 ? a : b, *wide = a->cols > 1 ? a : b;

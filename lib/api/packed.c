@@ -15,7 +15,8 @@ static s24i_pack_tools tools_of(s24_ctx *ctx)
 
 /* ---- Making ---- */
 
-/* Where a layout finds what it packs: weights and mask, then whatever else a result has, or the codes that were given. */
+/* Where a layout finds what it packs: weights and mask, then whatever else a result has, or the
+ * codes that were given. */
 typedef struct source {
     s24i_pack_source source;
     s24_mat weights, mask;

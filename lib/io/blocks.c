@@ -1,5 +1,6 @@
-/* GGUF's block types of 32 weights: little-endian half scales, then codes; byte j of the codes holds weight j in its low four bits and
- * weight j + 16 in its high ones. A code times a scale has at most 19 significant bits, so products are exact in float. */
+/* GGUF's block types of 32 weights: little-endian half scales, then codes; byte j of the codes
+ * holds weight j in its low four bits and weight j + 16 in its high ones. A code times a scale has
+ * at most 19 significant bits, so products are exact in float. */
 #include "base/half.h"
 #include "element.h"
 #include <string.h>

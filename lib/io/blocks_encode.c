@@ -1,7 +1,8 @@
 /*
- * Blocks for values: what GGUF's reference quantiser gives, unless another block decodes to exactly these values. Such a block exists for
- * every one that came out of a file, but where some codes are not in use the reference finds another scale: a pruned matrix would lose
- * bits each time it passes through a file.
+ * Blocks for values: what GGUF's reference quantiser gives, unless another block decodes to exactly
+ * these values. Such a block exists for every one that came out of a file, but where some codes are
+ * not in use the reference finds another scale: a pruned matrix would lose bits each time it passes
+ * through a file.
  */
 #include "base/half.h"
 #include "element.h"
@@ -65,7 +66,8 @@ static float largest(const float values[S24I_GGUF_BLOCK])
     return found;
 }
 
-/* Trailing zero bits of the fraction: the magnitude of a code, k bits, times a half has 24 - 11 - k of them. */
+/* Trailing zero bits of the fraction: the magnitude of a code, k bits, times a half has 24 - 11 - k
+ * of them. */
 static bool is_product(float value, int magnitude_bits)
 {
     uint32_t bits;
@@ -176,8 +178,9 @@ static int distinct(const float values[S24I_GGUF_BLOCK], float found[16])
 }
 
 /*
- * The half m for which every value is code d + m rounded to float, if there is one: each value confines m to an interval, and if a half
- * lies in the intersection, so does the half nearest to its centre. False: the codes are not in range, or the interval is empty.
+ * The half m for which every value is code d + m rounded to float, if there is one: each value
+ * confines m to an interval, and if a half lies in the intersection, so does the half nearest to
+ * its centre. False: the codes are not in range, or the interval is empty.
  */
 static bool fit_offset(const float *values, int n, double d, int first, double *m)
 {

@@ -1,8 +1,8 @@
 #include "element.h"
 #include <string.h>
 
-/* safetensors: all that the format's own implementation knows; 4 and 6 bits are packed. GGUF: every type that files may hold; those
- * without a code are listed and copied, not read. */
+/* safetensors: all that the format's own implementation knows; 4 and 6 bits are packed. GGUF: every
+ * type that files may hold; those without a code are listed and copied, not read. */
 static const s24i_element elements[] = {
     {"F64", 64, 1, S24_F64, true, 28},
     {"F32", 32, 1, S24_F32, true, 0},

@@ -1,12 +1,13 @@
-/* The element types of all file formats, one row each, and the block types' codes. Knows bytes of tensors, no files. */
+/* The element types of all file formats, one row each, and the block types' codes. Knows bytes of
+ * tensors, no files. */
 #ifndef S24I_ELEMENT_H
 #define S24I_ELEMENT_H
 #include "base/memory.h"
 
 #define S24I_GGUF_BLOCK 32 /* weights in a block of every type that has a code here */
 
-/* What one block decodes to, as the format defines it (in float); and the block for 32 finite values (blocks_encode.c), false when
- * their scale does not fit into 16 bits. */
+/* What one block decodes to, as the format defines it (in float); and the block for 32 finite
+ * values (blocks_encode.c), false when their scale does not fit into 16 bits. */
 typedef void (*s24i_decode_fn)(const unsigned char *block, float out[S24I_GGUF_BLOCK]);
 typedef bool (*s24i_encode_fn)(const float values[S24I_GGUF_BLOCK], unsigned char *block);
 
@@ -21,7 +22,8 @@ typedef struct s24i_element {
     s24i_encode_fn encode;
 } s24i_element;
 
-/* A type that is not in the table: its tensors can be listed and copied. `safetensors` or `gguf` says whose it is. */
+/* A type that is not in the table: its tensors can be listed and copied. `safetensors` or `gguf`
+ * says whose it is. */
 extern const s24i_element s24i_element_of_safetensors, s24i_element_of_gguf;
 
 const s24i_element *s24i_element_by_name(const char *name); /* NULL if unknown */

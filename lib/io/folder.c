@@ -221,7 +221,8 @@ static const char *key_at(const void *sorted, int64_t index)
     return ((const s24i_json *)((const void *const *)sorted)[index])->key;
 }
 
-/* The index is the authority: a tensor that a shard holds beyond it is another's, or no part of the model. */
+/* The index is the authority: a tensor that a shard holds beyond it is another's, or no part of the
+ * model. */
 static s24_status gather_tensors(model_folder *f)
 {
     s24i_reader *const *shards = f->shards.items;

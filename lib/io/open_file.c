@@ -5,7 +5,8 @@
 
 enum { MAGIC = 4 };
 
-/* As the length of a safetensors header these four bytes would be beyond what that format allows. */
+/* As the length of a safetensors header these four bytes would be beyond what that format
+ * allows. */
 static bool is_gguf(const void *map, uint64_t size)
 {
     return size >= MAGIC && !memcmp(map, "GGUF", MAGIC);

@@ -21,7 +21,8 @@ const s24i_tensor *s24i_reader_at(const s24i_reader *reader, int64_t index)
     return index >= 0 && index < reader->count ? reader->by_place[index] : NULL;
 }
 
-/* Names that contain what was asked for come first, then those that are few edits away; of very many only those around its place. */
+/* Names that contain what was asked for come first, then those that are few edits away; of very
+ * many only those around its place. */
 static void tell_unknown(const s24i_reader *reader, const char *name, int64_t at_name)
 {
     const char *near[NEAREST + 1] = {0};

@@ -2,8 +2,9 @@
 #include <string.h>
 
 /*
- * Which two places a group's nibble names, by the flags of what is kept (bit i: place i). With two flags there is no choice; with fewer the
- * rest is filled as PyTorch and CUTLASS fill it: always one of the six ordered pairs. More than two: 0.
+ * Which two places a group's nibble names, by the flags of what is kept (bit i: place i). With two
+ * flags there is no choice; with fewer the rest is filled as PyTorch and CUTLASS fill it: always
+ * one of the six ordered pairs. More than two: 0.
  */
 static const uint8_t nibble_of_four[16] = {
     [0x0] = 0xE, [0x1] = 0x8, [0x2] = 0x9, [0x4] = 0xE, [0x8] = 0xE, [0x3] = 0x4,
@@ -21,7 +22,8 @@ static uint32_t kept_places(uint8_t nibble, int32_t width)
 
 static s24i_half_row place_row(const s24i_packing *p, void *scratch)
 {
-    /* The padded columns are at most cols + 64: cols / 2 + 32 nibbles, then at most as many values of 4 bytes, aligned. */
+    /* The padded columns are at most cols + 64: cols / 2 + 32 nibbles, then at most as many values
+     * of 4 bytes, aligned. */
     return (s24i_half_row){scratch, (char *)scratch + ((size_t)p->cols + 64) * 4};
 }
 

@@ -1,7 +1,8 @@
 #include "codes.h"
 
-/* GGUF's Q4_0: blocks of 32 values, f16 d, then 16 bytes with code j in the low half of byte j and code j + 16 in the high half; a value is
- * d (code - 8). Grids of up to 4 bits in groups of 32: a code moves by 8 - zero. */
+/* GGUF's Q4_0: blocks of 32 values, f16 d, then 16 bytes with code j in the low half of byte j and
+ * code j + 16 in the high half; a value is d (code - 8). Grids of up to 4 bits in groups of 32: a
+ * code moves by 8 - zero. */
 enum { BYTES = 18, BITS = 4, MIDDLE = 8, HALF = S24I_PACK_BLOCK / 2 };
 
 static s24_status plan(s24i_packing *p, const s24i_pack_source *source)

@@ -1,7 +1,8 @@
 #include "codes.h"
 
-/* GGUF's Q4_1: blocks of 32 values, f16 d and m, then 16 bytes with code j in the low half of byte j and code j + 16 in the high half; a value
- * is d code + m. Grids of up to 4 bits with real zeros in groups of 32. */
+/* GGUF's Q4_1: blocks of 32 values, f16 d and m, then 16 bytes with code j in the low half of byte
+ * j and code j + 16 in the high half; a value is d code + m. Grids of up to 4 bits with real zeros
+ * in groups of 32. */
 enum { BYTES = 20, BITS = 4, HALF = S24I_PACK_BLOCK / 2 };
 
 static s24_status plan(s24i_packing *p, const s24i_pack_source *source)

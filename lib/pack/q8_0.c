@@ -1,7 +1,7 @@
 #include "codes.h"
 
-/* GGUF's Q8_0: blocks of 32 values, f16 d, then 32 signed bytes; a value is d times its byte. Grids of up to 8 bits in groups of 32: the byte is
- * code - zero. */
+/* GGUF's Q8_0: blocks of 32 values, f16 d, then 32 signed bytes; a value is d times its byte. Grids
+ * of up to 8 bits in groups of 32: the byte is code - zero. */
 enum { BYTES = 34, BITS = 8 };
 
 static s24_status plan(s24i_packing *p, const s24i_pack_source *source)

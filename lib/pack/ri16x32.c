@@ -2,9 +2,11 @@
 #include <string.h>
 
 /*
- * Our own execution layout. "tiles" holds tiles of 16 rows x 32 columns, the tiles of 16 rows one after another along the columns. A tile is
- * 16 dwords, one a row, of eight nibbles each; then dwords of kept values, 16 (a row each) at a time: row = lane, so that one vector holds the
- * same kept values of all rows, and the nibbles select activations where they lie. Padding: nibble 0x4, zeros.
+ * Our own execution layout. "tiles" holds tiles of 16 rows x 32 columns, the tiles of 16 rows one
+ * after another along the columns. A tile is 16 dwords, one a row, of eight nibbles each; then
+ * dwords of kept values, 16 (a row each) at a time: row = lane, so that one vector holds the same
+ * kept values of all rows, and the nibbles select activations where they lie. Padding: nibble 0x4,
+ * zeros.
  */
 enum { ROWS = 16, COLS = 32, META = 64 };
 

@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 /*
- * Every story is told once undisturbed and then with the k-th event of each kind failing, for every k there is. A failed step gives the
- * documented status and changes nothing; taken again it succeeds, the story ends as if undisturbed, and no byte is left.
+ * Every story is told once undisturbed and then with the k-th event of each kind failing, for every
+ * k there is. A failed step gives the documented status and changes nothing; taken again it
+ * succeeds, the story ends as if undisturbed, and no byte is left.
  */
 
 static const struct {
@@ -136,7 +137,8 @@ static bool is_refusal(s24_status status)
            (told.layout && status == S24_E_DTYPE);
 }
 
-/* After a fault the same step must work. True: it does. False: what it works on is lost, as documented. */
+/* After a fault the same step must work. True: it does. False: what it works on is lost, as
+ * documented. */
 static bool recovers(const story *s, int step, int kind, int64_t k, bool in_place)
 {
     s24_status status = s->steps[step]();
@@ -246,7 +248,8 @@ START_TEST(plain_stories)
 }
 END_TEST
 
-/* What may happen to calls that touch no file; false at once if the story is not for these settings. */
+/* What may happen to calls that touch no file; false at once if the story is not for these
+ * settings. */
 static bool sweep_calls(const story *s)
 {
     int kind = FAULT_MEMORY;

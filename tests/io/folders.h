@@ -67,7 +67,8 @@ static inline void check_text(const char *folder, const char *name, const char *
     ck_assert_str_eq(got, text);
 }
 
-/* A safetensors file with tensors of those names (one letter each): three floats, the letter's number. */
+/* A safetensors file with tensors of those names (one letter each): three floats, the letter's
+ * number. */
 static inline void write_shard(const char *name, const char *letters)
 {
     s24i_writer *w = NULL;

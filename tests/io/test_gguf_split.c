@@ -3,7 +3,8 @@
 
 static bytes part;
 
-/* Part `no` of `count` with the tensors of those names, one number each, that say `told` tensors in all. */
+/* Part `no` of `count` with the tensors of those names, one number each, that say `told` tensors in
+ * all. */
 static void write_part(const char *name, int no, int count, const char *letters, int told)
 {
     put_header(&part, 3, strlen(letters), no ? 3 : 5);

@@ -96,7 +96,8 @@ START_TEST(tar_and_long_texts)
 }
 END_TEST
 
-/* A safetensors or GGUF file under another name is one all the same; a header that is cut says so. */
+/* A safetensors or GGUF file under another name is one all the same; a header that is cut says
+ * so. */
 START_TEST(truncated_header)
 {
     s24i_reader *file = NULL;

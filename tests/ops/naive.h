@@ -1,4 +1,5 @@
-/* Random numbers and plain fp64 algebra for tests: slow, obvious, and independent of the library. */
+/* Random numbers and plain fp64 algebra for tests: slow, obvious, and independent of the
+ * library. */
 #ifndef S24_TESTS_NAIVE_H
 #define S24_TESTS_NAIVE_H
 #include <math.h>
@@ -77,7 +78,8 @@ static inline float *normals(uint64_t *seed, int64_t count)
     return x;
 }
 
-/* Activations as layers have them: neighbours correlated (rho), scales over two decades, one column of 37 an outlier. */
+/* Activations as layers have them: neighbours correlated (rho), scales over two decades, one column
+ * of 37 an outlier. */
 static inline float *activations(uint64_t *seed, int64_t rows, int64_t cols, double rho)
 {
     float *x = GRAB(float, rows *cols);
@@ -187,8 +189,8 @@ static inline double *naive_upper_of_inverse(const double *a, int64_t n)
     return u;
 }
 
-/* sum of weight t x^T (outs x cols) over the rows of `half` (0, 1; -1: all), where runs of 128 rows take turns. With t == x only the lower
- * triangle is summed. */
+/* sum of weight t x^T (outs x cols) over the rows of `half` (0, 1; -1: all), where runs of 128 rows
+ * take turns. With t == x only the lower triangle is summed. */
 static inline double *naive_cross(const float *x, const float *t, int64_t rows, int64_t cols,
                                   int64_t outs, const double *weight, int half)
 {

@@ -1,7 +1,7 @@
 #include "ops_test.h"
 
-/* ADMM step by step against B, D and U in double. The supports are the library's: near ties may fall either way, so they are judged instead
- * of compared. */
+/* ADMM step by step against B, D and U in double. The supports are the library's: near ties may
+ * fall either way, so they are judged instead of compared. */
 
 enum { ROWS = 70, N = 40 };
 
@@ -34,7 +34,8 @@ static walk new_walk(uint64_t seed)
     return r;
 }
 
-/* Where `part` weights are chosen from together, the smallest kept is no smaller than the largest pruned. */
+/* Where `part` weights are chosen from together, the smallest kept is no smaller than the largest
+ * pruned. */
 static void judge_mask(const double *z, const uint8_t *mask, int64_t part, int64_t keep)
 {
     for (int64_t i = 0; i < ROWS * N; i += part) {

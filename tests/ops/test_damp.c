@@ -140,12 +140,14 @@ static double heldout(const trial *t, double damp)
     return loss / norm;
 }
 
-/* Steps of the grid that have been chosen, and how often that was not the best of the whole grid. */
+/* Steps of the grid that have been chosen, and how often that was not the best of the whole
+ * grid. */
 typedef struct {
     int seen[GRID], missed;
 } choices;
 
-/* The library's choice must be where the walk from the middle ends, and next to as good as the best of the grid. */
+/* The library's choice must be where the walk from the middle ends, and next to as good as the best
+ * of the grid. */
 static void check_choice(const trial *t, choices *all)
 {
     float *aim = GRAB(float, t->rows * t->n);

@@ -140,7 +140,8 @@ START_TEST(solves_rows)
 }
 END_TEST
 
-/* Column `at` a copy of its left neighbour but for `apart` of its variance. The pivot that this leaves is the left one's. */
+/* Column `at` a copy of its left neighbour but for `apart` of its variance. The pivot that this
+ * leaves is the left one's. */
 static float *with_twins(const float *good, int64_t n, int64_t at, double apart)
 {
     float *s = GRAB(float, n *n);
@@ -185,7 +186,8 @@ START_TEST(the_floor_is_under_each_pivot)
     float *good = unit_matrix(&seed, 257);
     for (int a = 0; a < 5; a++) {
         float *s = with_twins(good, 257, at[a], 1e-3);
-        /* the left twin's pivot is at most what tells it from the right one, 1e-3 of its variance */
+        /* the left twin's pivot is at most what tells it from the right one, 1e-3 of its
+         * variance */
         ck_assert(!factor_of(s, 257, 1.2e-3f).positive);
         factor f = factor_of(s, 257, 1e-5f);
         ck_assert(f.positive);

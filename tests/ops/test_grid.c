@@ -220,7 +220,8 @@ static double slope(const problem *p, int64_t i, int64_t j)
     return g;
 }
 
-/* As many as asked for, where the mask allows, the worst by the rule; the sweep and the descent leave them at their minima; less loss. */
+/* As many as asked for, where the mask allows, the worst by the rule; the sweep and the descent
+ * leave them at their minima; less loss. */
 START_TEST(outliers_are_free)
 {
     problem p = open_problem(6, 20, 48, 0.6);
@@ -353,7 +354,8 @@ START_TEST(groups_are_fitted_one_by_one)
 }
 END_TEST
 
-/* Rows of 16: zeros, positive, negative, one value, one huge value, denormal, all equal. Nothing breaks, and what can be exact is. */
+/* Rows of 16: zeros, positive, negative, one value, one huge value, denormal, all equal. Nothing
+ * breaks, and what can be exact is. */
 START_TEST(odd_groups)
 {
     problem p = {.rows = 7, .n = 16, .plain = GRAB(float, 7 * 16)};
@@ -402,7 +404,8 @@ START_TEST(scales_keep_to_their_type)
 }
 END_TEST
 
-/* Steps below the least number of their type: a group of nearly one value is that value, one of nearly nothing beside others is zeros. */
+/* Steps below the least number of their type: a group of nearly one value is that value, one of
+ * nearly nothing beside others is zeros. */
 START_TEST(finest_scales)
 {
     uint64_t seed = 6;

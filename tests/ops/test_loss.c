@@ -151,7 +151,8 @@ START_TEST(any_type_and_layout)
 }
 END_TEST
 
-/* ||X V^T - ((1 - b) X W^T + b T)||^2 and the square of what is in brackets, from X and T themselves. */
+/* ||X V^T - ((1 - b) X W^T + b T)||^2 and the square of what is in brackets, from X and T
+ * themselves. */
 static void naive_target(const evaluation *e, const float *x, const float *t, int64_t rows,
                          double *loss, double *norm)
 {

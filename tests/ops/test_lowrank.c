@@ -1,7 +1,8 @@
 #include "ops_test.h"
 #include "ops/ops.h"
 
-/* The nearest product of low rank against the eigenvectors of M S M^T in double, and ADMM beside one against its own equations. */
+/* The nearest product of low rank against the eigenvectors of M S M^T in double, and ADMM beside
+ * one against its own equations. */
 
 enum { ROWS = 26, N = 36 };
 
@@ -172,7 +173,8 @@ static void take(walk *r, const s24i_run *run, const s24i_pattern *pattern, bool
     s24i_split_take(run, &r->split);
 }
 
-/* B = Z + G - U_r U_r^T G with Z = D - U, G = E - rho E F, E = W - Z; of three blocks Z + G for W - L in place of W. */
+/* B = Z + G - U_r U_r^T G with Z = D - U, G = E - rho E F, E = W - Z; of three blocks Z + G for W -
+ * L in place of W. */
 static double *wanted(const walk *r, double rho)
 {
     const s24i_lowrank *low = &r->split.low;

@@ -4,7 +4,8 @@
 static const int32_t types[] = {S24_F16, S24_BF16, S24_F32, S24_F64};
 enum { TYPES = 4, LAYOUTS = 4 };
 
-/* Rounded to nearest even in a type with `digits` bits and smallest exponent `least`; exact for every double. */
+/* Rounded to nearest even in a type with `digits` bits and smallest exponent `least`; exact for
+ * every double. */
 static double round_to(double value, int digits, int least, double most)
 {
     int exponent;

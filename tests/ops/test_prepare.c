@@ -395,7 +395,8 @@ static s24_status plain_stage(void *arg, const s24i_run *run)
     return s24i_aim(run, p->layer, p->w);
 }
 
-/* For methods without damping: W* in the layer's own coordinates, damped by a tenth of the diagonal; w to the bit without a target. */
+/* For methods without damping: W* in the layer's own coordinates, damped by a tenth of the
+ * diagonal; w to the bit without a target. */
 START_TEST(aim_alone)
 {
     uint64_t seed = 23;

@@ -1,6 +1,7 @@
 #include "ops_test.h"
 
-/* Both shrinking searches against the same iterations in double (the operators themselves have tests of their own). */
+/* Both shrinking searches against the same iterations in double (the operators themselves have
+ * tests of their own). */
 
 enum { ROWS = 150, N = 32 };
 
@@ -36,7 +37,8 @@ static search new_search(uint64_t seed, const s24i_pattern *pattern)
     return s;
 }
 
-/* The operator of lambda (or strength) in double; `relative`: 2:m's lambda over the group's largest. */
+/* The operator of lambda (or strength) in double; `relative`: 2:m's lambda over the group's
+ * largest. */
 static void operate(const search *s, double lambda, bool relative, const double *z, double *v)
 {
     s24i_kernels ref;
@@ -50,7 +52,8 @@ static void operate(const search *s, double lambda, bool relative, const double 
         ref.prox_firm_f64(z, v, ROWS * N, n, m, fmin(1, lambda));
 }
 
-/* Rows whose masks agree must have these weights; nearly all must agree. `score` is what the mask was chosen from. */
+/* Rows whose masks agree must have these weights; nearly all must agree. `score` is what the mask
+ * was chosen from. */
 static void check_end(const search *s, const double *score, const double *weights)
 {
     int32_t n = s->pattern->n, m = s->pattern->m;
@@ -110,7 +113,8 @@ START_TEST(admm_is_admm)
 }
 END_TEST
 
-/* It stops when every group obeys; then the masked gradient leads to the least loss of that support. */
+/* It stops when every group obeys; then the masked gradient leads to the least loss of that
+ * support. */
 START_TEST(gradient_ends_on_the_pattern)
 {
     search s = new_search(13 + (uint64_t)_i, &patterns[_i]);

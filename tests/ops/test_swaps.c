@@ -112,7 +112,8 @@ static const s24i_pattern patterns[] = {{.n = 2, .m = 4},
                                         {.scope = S24I_SCOPE_LAYER, .sparsity = 0.7}};
 enum { PATTERNS = 4 };
 
-/* No exchange of one kept for one pruned weight would gain, and the values are the best of their support. */
+/* No exchange of one kept for one pruned weight would gain, and the values are the best of their
+ * support. */
 START_TEST(nothing_is_left_to_swap)
 {
     trial t = new_trial(1 + (uint64_t)_i, 20, 24, &patterns[_i]), before = copy_of(&t);
@@ -267,7 +268,8 @@ START_TEST(the_size_chooses)
 }
 END_TEST
 
-/* Rows with nothing to exchange: all kept, none kept, and inputs that have nothing to do with each other. */
+/* Rows with nothing to exchange: all kept, none kept, and inputs that have nothing to do with each
+ * other. */
 START_TEST(nothing_to_gain)
 {
     for (int method = S24I_SWAP_EXACT; method <= S24I_SWAP_SCHUR; method++) {

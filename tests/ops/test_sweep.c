@@ -17,8 +17,8 @@ static s24_status sweep_stage(void *arg, const s24i_run *run)
 }
 
 /*
- * Against the published algorithm in fp64. It is led along our masks, and each of our selections must be its own but where scores tie
- * within 1e-4; then all values must agree.
+ * Against the published algorithm in fp64. It is led along our masks, and each of our selections
+ * must be its own but where scores tie within 1e-4; then all values must agree.
  */
 static int64_t check_sweep(const s24i_prepared *p, const s24i_pattern *pattern, const float *w,
                            int64_t rows)

@@ -72,7 +72,8 @@ static void from_minimum(uint64_t *state, double y[4])
     }
 }
 
-/* Near the place where the best point jumps: three equal at (1 + sqrt 2) / 2, four equal and others by scaling. */
+/* Near the place where the best point jumps: three equal at (1 + sqrt 2) / 2, four equal and others
+ * by scaling. */
 static void two_minima(uint64_t *state, double y[4])
 {
     double top = 1.2071067811865475 * (1 + small(state) / 10);

@@ -1,4 +1,5 @@
-/* The objective reached by the reference kernels (whose bits the others have: tests/kernels) against independent oracles. */
+/* The objective reached by the reference kernels (whose bits the others have: tests/kernels)
+ * against independent oracles. */
 #include "test_prox.h"
 #include <math.h>
 #include <stdio.h>
@@ -42,7 +43,8 @@ static long double gap_of_single(const double *z, double lambda, long double bes
     return (triples_objective(z, w, 4, lambda) - best) / triples_scale(z, 4, lambda);
 }
 
-/* Numbers of single precision go to both kernels, with lambdas that are powers of two and others; full doubles to one. */
+/* Numbers of single precision go to both kernels, with lambdas that are powers of two and others;
+ * full doubles to one. */
 static void compare_group(int family, int64_t index, uint64_t *state, gaps *worst)
 {
     double z[4], lambda;
@@ -127,8 +129,8 @@ static void expect_minimum(const general *g, const double *z, int32_t m, double 
     long double scale = triples_scale(z, m, g->order == 3 ? lambda : 1);
     long double gap = (g->objective(z, w, m, lambda) - best) / scale;
     long double single = (g->objective(z, w_single, m, lambda) - best) / scale;
-    /* Sums of many squares in single precision: which of two minima is the lower one is not known so well. The public functions take the
-     * double kernel from there on. */
+    /* Sums of many squares in single precision: which of two minima is the lower one is not known
+     * so well. The public functions take the double kernel from there on. */
     double limit_single = g->order == 3 && m > 8 ? 1e-5 : limit_f32;
     if (gap > (long double)limit_f64 || single > (long double)limit_single)
         ck_abort_msg("m = %d, lambda = %g: gaps %Lg and %Lg", m, lambda, gap, single);

@@ -48,8 +48,9 @@ static int descending(const void *left, const void *right)
     return (a < b) - (a > b);
 }
 
-/* min over u1, u2 >= 0 of the objective with u3, u4 given: 1/2 (u1 - p1)^2 + 1/2 (u2 - p2)^2 + a u1 u2 and what does not depend on them,
- * a = u3 + u4, p = y - u3 u4. Where it is goes to `at`, unless NULL. */
+/* min over u1, u2 >= 0 of the objective with u3, u4 given: 1/2 (u1 - p1)^2 + 1/2 (u2 - p2)^2 + a u1
+ * u2 and what does not depend on them, a = u3 + u4, p = y - u3 u4. Where it is goes to `at`, unless
+ * NULL. */
 static double inner_minimum(const double *y, double u3, double u4, double *at)
 {
     double a = u3 + u4, b = u3 * u4, p1 = y[0] - b, p2 = y[1] - b;
@@ -153,7 +154,8 @@ static void descend(const double *y, int32_t m, double weight, int order, double
     }
 }
 
-/* Long narrow valleys and dents smaller than a cell are not for grids: descent from the best place, and from what comes to mind. */
+/* Long narrow valleys and dents smaller than a cell are not for grids: descent from the best place,
+ * and from what comes to mind. */
 static long double polish(const double *y, place best)
 {
     long double least = (long double)best.value;

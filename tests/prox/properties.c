@@ -140,7 +140,8 @@ START_TEST(order_within_the_group_does_not_matter)
 }
 END_TEST
 
-/* prox of c z at lambda = c times the prox of z at c lambda; bit for bit when c is a power of two. */
+/* prox of c z at lambda = c times the prox of z at c lambda; bit for bit when c is a power of
+ * two. */
 START_TEST(the_scale_rule_holds)
 {
     uint64_t state = 6;

@@ -6,7 +6,8 @@
 #include "oracle.h"
 #include <check.h>
 
-/* How many groups a test looks at: `usual`, ten times as many with SPARSE24_NIGHTLY=1, fewer under a sanitizer. */
+/* How many groups a test looks at: `usual`, ten times as many with SPARSE24_NIGHTLY=1, fewer under
+ * a sanitizer. */
 int64_t group_count(int64_t usual);
 
 TCase *minimum_tests(void);  /* minima.c: against the oracles */

@@ -6,8 +6,9 @@
 #include <sys/mman.h>
 
 /*
- * Solvers on a device whose memory nobody may look into: "trace" forwards every operation to the CPU, and its arena is readable only while an
- * operation runs. A solver that touched an element would crash; one that passes here can run on a GPU.
+ * Solvers on a device whose memory nobody may look into: "trace" forwards every operation to the
+ * CPU, and its arena is readable only while an operation runs. A solver that touched an element
+ * would crash; one that passes here can run on a GPU.
  */
 
 /* ---- The device ---- */
@@ -155,7 +156,8 @@ static int compare_choices(layer *l, const char *name)
     return solved;
 }
 
-/* _i: the constraint. With and without calibration; a mask and a target come from the grid's rows and from below. */
+/* _i: the constraint. With and without calibration; a mask and a target come from the grid's rows
+ * and from below. */
 START_TEST(nobody_looks)
 {
     s24_ctx *ctx = open_ctx(2);

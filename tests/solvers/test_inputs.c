@@ -152,7 +152,8 @@ START_TEST(nothing_but_ties)
 }
 END_TEST
 
-/* Scaling an input by 2^k (not so far that others count as dead) and its weights by 2^-k changes nothing: masks equal, weights back to the bit. */
+/* Scaling an input by 2^k (not so far that others count as dead) and its weights by 2^-k changes
+ * nothing: masks equal, weights back to the bit. */
 START_TEST(scales_of_inputs_do_not_matter)
 {
     s24_ctx *ctx = open_ctx(2);

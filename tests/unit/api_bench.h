@@ -1,4 +1,5 @@
-/* A layer with everything around it, on an allocator that knows its peak: what the tests of solving share. */
+/* A layer with everything around it, on an allocator that knows its peak: what the tests of solving
+ * share. */
 #ifndef S24_TESTS_API_BENCH_H
 #define S24_TESTS_API_BENCH_H
 #include "api_test.h"

@@ -1,4 +1,5 @@
-/* What the tests of the public functions share: contexts, matrices of every type and layout with their values, calls that must fail. */
+/* What the tests of the public functions share: contexts, matrices of every type and layout with
+ * their values, calls that must fail. */
 #ifndef S24_TESTS_API_H
 #define S24_TESTS_API_H
 #include "unit.h"

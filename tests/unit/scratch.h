@@ -1,4 +1,5 @@
-/* A directory of its own for each test that writes files, and what such tests do all the time. Tests leave nothing in it. */
+/* A directory of its own for each test that writes files, and what such tests do all the time.
+ * Tests leave nothing in it. */
 #ifndef S24_TESTS_SCRATCH_H
 #define S24_TESTS_SCRATCH_H
 #include "unit.h"

@@ -93,7 +93,8 @@ static int32_t cancelling_runner(void *user, s24_task_fn task, void *arg, int64_
     return 0;
 }
 
-/* Whatever loop it is in, a cancelled solve soon ends: with nothing, or with something that obeys. */
+/* Whatever loop it is in, a cancelled solve soon ends: with nothing, or with something that
+ * obeys. */
 START_TEST(cancelled_in_every_loop)
 {
     static const char *const names[] = {"sparsegpt", "alps"};
@@ -145,7 +146,8 @@ START_TEST(cancelled_in_every_loop)
 }
 END_TEST
 
-/* _i: progress call that stops the solve, by its answer or by cancelling. The solver is good for another solve. */
+/* _i: progress call that stops the solve, by its answer or by cancelling. The solver is good for
+ * another solve. */
 START_TEST(stopped_at_any_step)
 {
     static bench b;

@@ -4,7 +4,8 @@ enum { ROWS = 700, DIM = 37, OUT = 11 };
 
 static const int32_t types[] = {S24_F16, S24_BF16, S24_F32, S24_F64};
 
-/* H or C of one half, in double: sum of weight t x^T over the rows whose run of 128 belongs to it. */
+/* H or C of one half, in double: sum of weight t x^T over the rows whose run of 128 belongs to
+ * it. */
 static void naive(const api_mat *t, const api_mat *x, const double *weight, int half, double *sum,
                   double *rows)
 {
@@ -265,7 +266,8 @@ static int32_t failing_runner(void *user, s24_task_fn task, void *arg, int64_t c
     return workers < 1;
 }
 
-/* A runner that fails while sums change spoils them: that is said, and nothing else. _i: loops that succeed. */
+/* A runner that fails while sums change spoils them: that is said, and nothing else. _i: loops that
+ * succeed. */
 START_TEST(spoilt_sums_are_refused)
 {
     enum { WIDE = 300 };

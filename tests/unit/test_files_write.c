@@ -372,7 +372,8 @@ START_TEST(commit_fails_and_is_tried_again)
 }
 END_TEST
 
-/* A name beside the target that is locked is another writer's; the others were left behind by writers that were killed. */
+/* A name beside the target that is locked is another writer's; the others were left behind by
+ * writers that were killed. */
 START_TEST(names_beside_are_taken)
 {
     char names[4][128], inside[160];
@@ -400,7 +401,8 @@ START_TEST(names_beside_are_taken)
 }
 END_TEST
 
-/* A file that is not published leaves nothing, whatever becomes of its writer; where it had to have a name, until the next one comes. */
+/* A file that is not published leaves nothing, whatever becomes of its writer; where it had to have
+ * a name, until the next one comes. */
 START_TEST(killed_writers_leave_nothing)
 {
     s24i_temporary t;

@@ -424,7 +424,8 @@ START_TEST(host_failures)
 }
 END_TEST
 
-/* From inside its own task, as a scheduler does that helps out while it waits, on the worker number that is in use. */
+/* From inside its own task, as a scheduler does that helps out while it waits, on the worker number
+ * that is in use. */
 static int32_t reentrant(void *user, s24_task_fn task, void *arg, int64_t count,
                          int32_t max_workers)
 {

@@ -1,4 +1,5 @@
-/* What the unit tests share: running a suite, and an allocator that checks its callers and can refuse. */
+/* What the unit tests share: running a suite, and an allocator that checks its callers and can
+ * refuse. */
 #ifndef S24_TESTS_UNIT_H
 #define S24_TESTS_UNIT_H
 #include "base/error.h"

@@ -3,9 +3,10 @@
 #include <string.h>
 
 /*
- * S = R R^T with R upper triangular, by blocks of columns from the last to the first. Each block needs one product with the columns
- * already done (left-looking: every element is written once), so all the work is large products. Triangular solves go through the inverted
- * diagonal blocks: OpenBLAS's strsm reaches a fifth of its sgemm on some processors (docs/numerics.md).
+ * S = R R^T with R upper triangular, by blocks of columns from the last to the first. Each block
+ * needs one product with the columns already done (left-looking: every element is written once), so
+ * all the work is large products. Triangular solves go through the inverted diagonal blocks:
+ * OpenBLAS's strsm reaches a fifth of its sgemm on some processors (docs/numerics.md).
  */
 enum { B = S24I_BLOCK, TALL = 2 * B };
 
@@ -39,7 +40,8 @@ typedef struct {
     float *a, *inv_diag, *scratch;
 } cholesky;
 
-/* Rows of `block` and above: minus the product with the columns right of it. The diagonal block is the first task. */
+/* Rows of `block` and above: minus the product with the columns right of it. The diagonal block is
+ * the first task. */
 static void update_tile(void *arg, int64_t index, int32_t worker)
 {
     (void)worker;

@@ -1,8 +1,8 @@
 #include "linear.h"
 #include <string.h>
 
-/* y = x w^T in tiles of rows of x and of w. Operands that are f32 with contiguous rows are multiplied where they lie; the rest is converted
- * tile by tile. */
+/* y = x w^T in tiles of rows of x and of w. Operands that are f32 with contiguous rows are
+ * multiplied where they lie; the rest is converted tile by tile. */
 enum { ROWS = 128, OUTPUTS = 256 };
 
 typedef struct {

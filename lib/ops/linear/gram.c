@@ -45,7 +45,8 @@ double s24i_gram_diagonal(const s24i_gram *gram, int which, int64_t j)
 
 /* ---- adding a batch: the sums of one task are one strip ---- */
 
-/* Columns of one product: what it leaves is added while it is in the cache. Rows that are looked at together. */
+/* Columns of one product: what it leaves is added while it is in the cache. Rows that are looked at
+ * together. */
 enum { TILE = 1024, ROWS = 32 };
 
 typedef struct {

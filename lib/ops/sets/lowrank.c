@@ -3,9 +3,11 @@
 #include <string.h>
 
 /*
- * The L of rank r nearest to M in the norm of S: (M - L) S^(1/2) is smallest for L = U U^T M with U the r leading eigenvectors of M S M^T
- * (Eckart-Young), which needs no root of S and holds for singular S. U comes from subspace iteration, Q <- orth(M (S (M^T Q))), with some more
- * columns than r, warm from one M to the next. M itself may be given as a dense part and two products of low rank (the momentum).
+ * The L of rank r nearest to M in the norm of S: (M - L) S^(1/2) is smallest for L = U U^T M with U
+ * the r leading eigenvectors of M S M^T (Eckart-Young), which needs no root of S and holds for
+ * singular S. U comes from subspace iteration, Q <- orth(M (S (M^T Q))), with some more columns
+ * than r, warm from one M to the next. M itself may be given as a dense part and two products of
+ * low rank (the momentum).
  */
 enum { OVERSAMPLE = 8, ROWS = 64, COLS = 64, PAIR = 32 };
 #define DEPENDENT 1e-10 /* share of a column's square that others leave of it */
@@ -166,8 +168,8 @@ static double noise(int64_t i, int64_t j)
     return (double)((x ^ x >> 31) >> 11) * 0x1p-52 - 1;
 }
 
-/* The Cholesky factor of Y^T Y with unit diagonal, in place, lower; scales to values. Columns that depend on those before become noise in Y:
- * how many is returned, and then nothing else holds. */
+/* The Cholesky factor of Y^T Y with unit diagonal, in place, lower; scales to values. Columns that
+ * depend on those before become noise in Y: how many is returned, and then nothing else holds. */
 static int64_t factor_square(s24i_lowrank *l, int64_t attempt)
 {
     int64_t k = l->width, fresh = 0;
@@ -198,8 +200,9 @@ static int64_t factor_square(s24i_lowrank *l, int64_t attempt)
     return fresh;
 }
 
-/* square (second part) = what Y is multiplied with: D^-1 T^-T for Y^T Y = D T T^T D, times the eigenvectors of T^T D^2 T, largest first, so
- * that the columns are the left singular vectors of Y. */
+/* square (second part) = what Y is multiplied with: D^-1 T^-T for Y^T Y = D T T^T D, times the
+ * eigenvectors of T^T D^2 T, largest first, so that the columns are the left singular vectors of
+ * Y. */
 static bool make_turn(s24i_lowrank *l, bool rotate)
 {
     int64_t k = l->width;

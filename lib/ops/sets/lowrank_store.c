@@ -2,11 +2,12 @@
 #include <math.h>
 #include <string.h>
 
-/* A product of low rank as it is handed out: balanced factors in their types, and a sum that is exactly of what is stored. */
+/* A product of low rank as it is handed out: balanced factors in their types, and a sum that is
+ * exactly of what is stored. */
 enum { ROWS = 64 };
 
-/* V = C diag(1/scale), row k and column k of U sharing its length, so that neither leaves half precision before the other; by a power of
- * two, which costs no bit. */
+/* V = C diag(1/scale), row k and column k of U sharing its length, so that neither leaves half
+ * precision before the other; by a power of two, which costs no bit. */
 static void balance(const s24i_lowrank *low, float *u, float *v)
 {
     int64_t n = low->p->dim;

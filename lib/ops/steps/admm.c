@@ -3,8 +3,8 @@
 #include <string.h>
 
 /*
- * ADMM on the pattern with penalty rho (Meng et al. 2024, ALPS, eq. 5), in differences: with B the unconstrained and D the projected iterate,
- * U the scaled dual and Z = B + U,
+ * ADMM on the pattern with penalty rho (Meng et al. 2024, ALPS, eq. 5), in differences: with B the
+ * unconstrained and D the projected iterate, U the scaled dual and Z = B + U,
  *   B = W + rho (D - U - W) F,  F = (S + rho I)^-1;   D = Z where Z is kept, else 0;   U = Z - D.
  * D and U have disjoint supports, so Z and the mask are all the state there is.
  */

@@ -3,11 +3,12 @@
 #include <string.h>
 
 /*
- * Blocks of inputs at once, (v - w) S (v - w)^T with S_jj = 1. With all other inputs as they are the best values of a block B, on no grid,
- * are v_B + g_B S_BB^-1, g = (w - v) S; the column sweep over S_BB = R R^T puts them on the grid one after the other, which is Babai's
- * nearest plane in the block. Coordinate descent is a block of one input, GPTQ the block of all. A row takes what it gets if its loss
- * falls. Each sweep cuts the inputs into other blocks, at random but always the same. Tiles of rows lie transposed: a lane is a row of
- * the layer.
+ * Blocks of inputs at once, (v - w) S (v - w)^T with S_jj = 1. With all other inputs as they are
+ * the best values of a block B, on no grid, are v_B + g_B S_BB^-1, g = (w - v) S; the column sweep
+ * over S_BB = R R^T puts them on the grid one after the other, which is Babai's nearest plane in
+ * the block. Coordinate descent is a block of one input, GPTQ the block of all. A row takes what it
+ * gets if its loss falls. Each sweep cuts the inputs into other blocks, at random but always the
+ * same. Tiles of rows lie transposed: a lane is a row of the layer.
  */
 enum { LANES = 64, B = S24I_BLOCK };
 
@@ -144,7 +145,8 @@ static void step_tile(void *arg, int64_t tile, int32_t worker)
 
 /* ---- blocks ---- */
 
-/* The inputs in an order of their own for each sweep, ascending within a block by their place in `ranked`. */
+/* The inputs in an order of their own for each sweep, ascending within a block by their place in
+ * `ranked`. */
 static void shuffle(int32_t sweep, int64_t n, const int64_t *ranked, int64_t *order, int64_t *block)
 {
     uint64_t state = 0x9e3779b97f4a7c15u * (uint64_t)(sweep + 1);

@@ -3,10 +3,11 @@
 #include <string.h>
 
 /*
- * Coordinate descent over codes, (v - w) S (v - w)^T with S_jj = 1 (Behdin et al. 2023, there over whole columns): code j becomes the level
- * nearest to v_j + g_j, g = (w - v) S, which is the exact minimum in column j. Rows are independent, and few codes change once a sequential
- * method went before, so each change updates g by one row of S. Then scales: with u = v in the columns of one group, the factor
- * 1 + (u g^T) / (u S u^T) is the exact minimum along u.
+ * Coordinate descent over codes, (v - w) S (v - w)^T with S_jj = 1 (Behdin et al. 2023, there over
+ * whole columns): code j becomes the level nearest to v_j + g_j, g = (w - v) S, which is the exact
+ * minimum in column j. Rows are independent, and few codes change once a sequential method went
+ * before, so each change updates g by one row of S. Then scales: with u = v in the columns of one
+ * group, the factor 1 + (u g^T) / (u S u^T) is the exact minimum along u.
  */
 enum { ROWS = 32 };
 
@@ -24,7 +25,8 @@ typedef struct {
     _Atomic int64_t iterations;
 } descent;
 
-/* ROWS x n each, and ROWS x group of t; v and t only between passes. Of one row: all its steps and zeros. */
+/* ROWS x n each, and ROWS x group of t; v and t only between passes. Of one row: all its steps and
+ * zeros. */
 typedef struct {
     int64_t first, rows;
     float *code, *step, *inverse, *g, *v, *t;
@@ -180,8 +182,8 @@ static void descend_rows(descent *d, const tile_state *t)
 
 /* ---- scales ---- */
 
-/* Columns [first, end) of row i times 1 + delta, the best that the type of scales allows; v becomes what is added to them. Real zeros, in
- * units of the layer, grow with their scale. */
+/* Columns [first, end) of row i times 1 + delta, the best that the type of scales allows; v becomes
+ * what is added to them. Real zeros, in units of the layer, grow with their scale. */
 static void refit_row(const descent *d, const tile_state *t, int64_t i, int64_t first, int64_t end)
 {
     int64_t n = d->p->dim;

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-/* The exact minimum on a support: one Cholesky solve a row, in double. Solved for the change from v, so that rounding in the right-hand
- * side is relative to what is still to gain. */
+/* The exact minimum on a support: one Cholesky solve a row, in double. Solved for the change from
+ * v, so that rounding in the right-hand side is relative to what is still to gain. */
 enum { ROWS = 16 };
 
 typedef struct {

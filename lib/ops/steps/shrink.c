@@ -3,9 +3,9 @@
 #include <string.h>
 
 /*
- * Searches for an n:m support that shrink the weights towards it, all groups a little more in each iteration (docs/solvers/prox24.md):
- * ADMM with the proximal operator at a fixed penalty, and proximal gradient. Rows are independent, so a tile of rows runs through all
- * iterations by itself.
+ * Searches for an n:m support that shrink the weights towards it, all groups a little more in each
+ * iteration (docs/solvers/prox24.md): ADMM with the proximal operator at a fixed penalty, and
+ * proximal gradient. Rows are independent, so a tile of rows runs through all iterations by itself.
  */
 
 enum { ROWS = 64, POWER_STEPS = 20 };
@@ -36,7 +36,8 @@ typedef struct {
 
 /* ---- the operator of iteration t ---- */
 
-/* Of ADMM, with no unit: from nothing to exactly n of m at 85 % of the way (docs/solvers/prox24.md). */
+/* Of ADMM, with no unit: from nothing to exactly n of m at 85 % of the way
+ * (docs/solvers/prox24.md). */
 static void shrink_relative(const shrinking *s, int32_t t, const float *z, float *v, int64_t size)
 {
     const s24i_kernels *kernels = s->device->kernels;
@@ -49,7 +50,8 @@ static void shrink_relative(const shrinking *s, int32_t t, const float *z, float
         kernels->prox_firm_f32(z, v, size, s->n, s->m, (float)fmin(1, 0.1 + 0.9 * way));
 }
 
-/* Of proximal gradient: lambda grows by a constant factor from lambda0, in units of the weights' size. */
+/* Of proximal gradient: lambda grows by a constant factor from lambda0, in units of the weights'
+ * size. */
 static void shrink_growing(const shrinking *s, int32_t t, const float *z, float *v, int64_t size)
 {
     const s24i_kernels *kernels = s->device->kernels;
@@ -112,7 +114,8 @@ static void residual(const shrinking *s, tile_state *t)
     s24i_times(t->rows, n, t->gap, s->p->s, t->product);
 }
 
-/* The support of v; groups with room take their largest original weights, which score below any weight that is left. */
+/* The support of v; groups with room take their largest original weights, which score below any
+ * weight that is left. */
 static void fill_support(const shrinking *s, tile_state *t)
 {
     float largest = 0;

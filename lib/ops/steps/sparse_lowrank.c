@@ -3,10 +3,12 @@
 #include <string.h>
 
 /*
- * ADMM for W ~ S + L, S on the pattern and L of low rank (3BASiL, arXiv 2603.01376). D, U, Z and F as in admm.c. Where L is a block of its own, W - L
- * takes the place of W there. Else L = U_r C with the best C for any B is put into the step, which is then the minimum over B and C together:
+ * ADMM for W ~ S + L, S on the pattern and L of low rank (3BASiL, arXiv 2603.01376). D, U, Z and F
+ * as in admm.c. Where L is a block of its own, W - L takes the place of W there. Else L = U_r C
+ * with the best C for any B is put into the step, which is then the minimum over B and C together:
  *   B = (D - U) - h,  h = (I - U_r U_r^T) g,  g = (D - U - W) - rho (D - U - W) F,
- * and U_r takes one warm iteration on W - (B + D) / 2. Rows meet in U_r^T g and in M^T Q, so tiles of rows take turns with tiles of columns.
+ * and U_r takes one warm iteration on W - (B + D) / 2. Rows meet in U_r^T g and in M^T Q, so tiles
+ * of rows take turns with tiles of columns.
  */
 enum { COLS = 64, WIDE_COLS = 128 };
 

@@ -3,10 +3,12 @@
 #include <string.h>
 
 /*
- * The column sweep. Published as an update of all later columns by rows of the Cholesky factor of H^-1 (Frantar and Alistarh 2023, eqs. 3
- * to 5); done here with R, S = R R^T, alone: with D = W - V over the columns done, the weights that column j should take next are
- * W_j + (sum_{i<j} D_i R_ij) / R_jj. No inverse is formed, and a block of columns needs one product with the columns before it, so that
- * rows are independent but for selections over the whole layer. Tiles of rows lie transposed: a lane is a row of the layer.
+ * The column sweep. Published as an update of all later columns by rows of the Cholesky factor of
+ * H^-1 (Frantar and Alistarh 2023, eqs. 3 to 5); done here with R, S = R R^T, alone: with D = W - V
+ * over the columns done, the weights that column j should take next are W_j + (sum_{i<j} D_i R_ij)
+ * / R_jj. No inverse is formed, and a block of columns needs one product with the columns before
+ * it, so that rows are independent but for selections over the whole layer. Tiles of rows lie
+ * transposed: a lane is a row of the layer.
  */
 enum { LANES = 64, B = S24I_BLOCK };
 
