@@ -294,7 +294,6 @@ int main(void)
 {
     Suite *suite = suite_create("device");
     TCase *tcase = tcase_create("device");
-    tcase_set_timeout(tcase, 0);
     tcase_add_loop_test(tcase, nobody_looks, 0, CONSTRAINTS);
     tcase_add_loop_test(tcase, the_whole_grid, 0, CONSTRAINTS);
     tcase_add_test(tcase, with_a_target);
