@@ -282,6 +282,7 @@ struct s24_result {
     /* In the arrays and texts below; the first two may be NULL. */
     const char *damp_rule, *warning, *constraints, *options, *record;
     bool has_target;
+    s24i_grid_form grid; /* of the codes; 0 bits: there are none */
     char damp_word[S24I_WORD];
     char warning_text[S24I_WARNING_TEXT];
     char constraints_text[S24I_CONSTRAINTS_TEXT];

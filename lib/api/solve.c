@@ -344,6 +344,7 @@ static s24_status fill(const solve *s)
     r->isa = s->ctx->kernels.isa;
     s24i_constraints_text(&s->problem->pattern, s->problem->mask.data != NULL, r->constraints_text);
     r->constraints = r->constraints_text;
+    r->grid = s->problem->pattern.grid;
     if (s->job.damp_rule) {
         strncpy(r->damp_word, s->job.damp_rule, sizeof r->damp_word - 1);
         r->damp_rule = r->damp_word;

@@ -2,7 +2,8 @@
  * nothing of contexts or handles. */
 #ifndef S24I_READER_H
 #define S24I_READER_H
-#include "element.h"
+#include "base/element.h"
+#include "base/memory.h"
 #include "list.h"
 #include "os.h"
 

@@ -2,6 +2,7 @@
  * Knows no operation. */
 #ifndef S24I_RUN_H
 #define S24I_RUN_H
+#include "base/element.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/parallel.h"

@@ -60,11 +60,19 @@ static inline bool s24i_half_is_finite(uint16_t half)
     return (half & 0x7c00) != 0x7c00;
 }
 
-/* Layouts of GGUF's blocks of 32: `bytes` a block, one part "blocks". */
-#define S24I_PACK_BLOCK 32
-s24_status s24i_blocks_plan(s24i_packing *p, const s24i_pack_source *source, int64_t bytes,
+/* Layouts of GGUF's blocks of 32, one part "blocks"; `type` is the number there. */
+#define S24I_PACK_BLOCK S24I_GGUF_BLOCK
+s24_status s24i_blocks_plan(s24i_packing *p, const s24i_pack_source *source, uint32_t type,
                             int32_t bits, bool real);
+/* Block b of a row. */
+static inline uint8_t *s24i_block_at(const s24i_packing *p, int64_t row, int64_t b)
+{
+    int64_t bytes = p->part[0].cols / (p->cols / S24I_PACK_BLOCK);
+
+    return (uint8_t *)p->part[0].data + row * p->part[0].cols + b * bytes;
+}
 /* The `halves` f16 numbers that each block begins with are finite. */
-s24_status s24i_blocks_check(const s24i_packing *p, int64_t bytes, int halves);
+s24_status s24i_blocks_check(const s24i_packing *p, uint32_t type, int halves);
+void s24i_blocks_unpack_row(const s24i_packing *p, int64_t row, uint32_t type, float *out);
 
 #endif

@@ -45,7 +45,7 @@ static int64_t word_place(const s24i_packing *p, int64_t row, int64_t col)
 
 static char *word(const s24i_packing *p, int64_t row, int64_t col)
 {
-    return (char *)p->part[1].data + word_place(p, row, col) * s24i_element_size(p->part[1].dtype);
+    return (char *)p->part[1].data + word_place(p, row, col) * s24i_dtype_size(p->part[1].dtype);
 }
 
 static void put(const s24i_packing *p, int64_t row, const s24i_half_row *from)

@@ -9,6 +9,7 @@
  */
 #ifndef S24I_PACK_H
 #define S24I_PACK_H
+#include "base/element.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/parallel.h"
@@ -95,7 +96,6 @@ extern const s24i_layout *const s24i_layouts[];
 /* S24_E_UNSUPPORTED and the nearest known name if there is none. */
 s24_status s24i_layout_find(const char *name, const s24i_layout **out);
 s24_status s24i_layout_check_dtype(const s24i_layout *layout, int32_t dtype);
-int32_t s24i_element_size(int32_t dtype);
 /* Add a part; its size follows. */
 void s24i_packing_part(s24i_packing *p, const char *name, int32_t dtype, int64_t rows,
                        int64_t cols);

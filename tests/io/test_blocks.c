@@ -1,7 +1,7 @@
 #include "../unit/unit.h"
+#include "base/element.h"
 #include "base/half.h"
 #include "bytes.h"
-#include "io/element.h"
 #include <math.h>
 #include <stdio.h>
 

@@ -96,9 +96,6 @@ size_t s24i_eigen_work(int64_t n); /* bytes of `work`, aligned for double */
 
 /* ---- Views of the caller's matrices (mat.c) ---- */
 
-bool s24i_is_float(int32_t dtype);
-/* Bytes of one element, 0 for unknown types. */
-int32_t s24i_dtype_size(int32_t dtype);
 /* Rows [row, row + count) of any float view as contiguous f32 or f64. */
 void s24i_mat_load(const s24i_kernels *kernels, const s24_mat *mat, int64_t row, int64_t count,
                    float *out);

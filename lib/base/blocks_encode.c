@@ -4,8 +4,8 @@
  * not in use the reference finds another scale: a pruned matrix would lose bits each time it passes
  * through a file.
  */
-#include "base/half.h"
-#include "element.h"
+#include "blocks.h"
+#include "half.h"
 #include <math.h>
 #include <string.h>
 

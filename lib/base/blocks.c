@@ -1,8 +1,8 @@
 /* GGUF's block types of 32 weights: little-endian half scales, then codes; byte j of the codes
  * holds weight j in its low four bits and weight j + 16 in its high ones. A code times a scale has
  * at most 19 significant bits, so products are exact in float. */
-#include "base/half.h"
-#include "element.h"
+#include "blocks.h"
+#include "half.h"
 #include <string.h>
 
 enum { HALF = S24I_GGUF_BLOCK / 2 };
