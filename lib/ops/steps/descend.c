@@ -12,12 +12,9 @@
 enum { ROWS = 32 };
 
 typedef struct {
-    const s24i_device *device;
-    s24i_watch *watch;
+    const s24i_run *run;
+    const s24i_target *target;
     const s24i_prepared *p;
-    const s24i_pattern *pattern;
-    const float *w;
-    int64_t rows;
     s24i_descent_limits limits;
     s24i_grid *grid;
     uint8_t *codes, *mask;
@@ -43,7 +40,7 @@ static tile_state state_of(const descent *d, int64_t tile, int32_t worker)
 {
     tile_state t = {.first = tile * ROWS};
     int64_t size = ROWS * d->p->dim;
-    t.rows = d->rows - t.first < ROWS ? d->rows - t.first : ROWS;
+    t.rows = d->target->rows - t.first < ROWS ? d->target->rows - t.first : ROWS;
     t.code = d->scratch + (size_t)worker * floats_of(d);
     t.step = t.code + size;
     t.inverse = t.step + size;
@@ -97,7 +94,7 @@ static void decode(const descent *d, const tile_state *t)
 static void find_gradient(const descent *d, const tile_state *t)
 {
     int64_t n = d->p->dim;
-    const float *w = d->w + t->first * n;
+    const float *w = d->target->w + t->first * n;
     decode(d, t);
     for (int64_t k = 0; k < t->rows * n; k++) {
         if (is_outlier(d, t->first * n + k))
@@ -117,8 +114,8 @@ static void descend_outliers(const descent *d, const tile_state *t, int64_t i)
             continue;
         float before = value[j];
         value[j] += (float)(g[j] / d->p->scale[j]);
-        d->device->kernels->subtract_scaled(g, d->p->s + j * n,
-                                            (float)((value[j] - before) * d->p->scale[j]), n);
+        d->run->device->kernels->subtract_scaled(g, d->p->s + j * n,
+                                                 (float)((value[j] - before) * d->p->scale[j]), n);
     }
 }
 
@@ -132,8 +129,8 @@ static int32_t descend_codes(const descent *d, const tile_state *t, int64_t i)
     row.inverse = t->inverse + i * n;
     row.top = s24i_grid_top(&d->grid->form);
     while (sweeps < d->limits.sweeps && idle <= (d->grid->free != NULL) &&
-           !s24i_watch_stopped(d->watch)) {
-        bool changed = d->device->kernels->descend_row(&row) > 0;
+           !s24i_watch_stopped(d->run->watch)) {
+        bool changed = d->run->device->kernels->descend_row(&row) > 0;
         if (d->grid->free)
             descend_outliers(d, t, i);
         sweeps += changed;
@@ -146,9 +143,9 @@ static int32_t descend_jointly(const descent *d, const tile_state *t, int64_t i)
 {
     int64_t n = d->p->dim;
     int32_t sweeps = 0;
-    s24i_joint row = {.kernels = d->device->kernels, .cols = n, .s = d->p->s};
-    row.n = d->pattern->n;
-    row.m = d->pattern->m;
+    s24i_joint row = {.kernels = d->run->device->kernels, .cols = n, .s = d->p->s};
+    row.n = d->target->constraints->n;
+    row.m = d->target->constraints->m;
     row.step = t->row_step;
     row.inverse = t->row_inverse;
     row.zero = t->row_zero;
@@ -164,14 +161,15 @@ static int32_t descend_jointly(const descent *d, const tile_state *t, int64_t i)
         t->row_inverse[j] = 1 / t->row_step[j];
         t->row_zero[j] = s24i_grid_zero(d->grid, at);
     }
-    while (sweeps < d->limits.sweeps && !s24i_watch_stopped(d->watch) && s24i_joint_sweep(&row) > 0)
+    while (sweeps < d->limits.sweeps && !s24i_watch_stopped(d->run->watch) &&
+           s24i_joint_sweep(&row) > 0)
         sweeps++;
     return sweeps;
 }
 
 static void descend_rows(descent *d, const tile_state *t)
 {
-    bool joint = d->pattern->n && !d->pattern->mask && !d->grid->free;
+    bool joint = d->target->constraints->n && !d->target->constraints->mask && !d->grid->free;
     int32_t most = 0;
     for (int64_t i = 0; i < t->rows; i++) {
         int32_t sweeps = (joint ? descend_jointly : descend_codes)(d, t, i);
@@ -255,7 +253,7 @@ static void descend_tile(void *arg, int64_t tile, int32_t worker)
         descend_rows(d, &t);
     }
     store(d, &t);
-    s24i_watch_step(d->watch, t.rows, NAN, NAN);
+    s24i_watch_step(d->run->watch, t.rows, NAN, NAN);
 }
 
 s24_status s24i_cpu_descend(const s24i_run *run, const s24i_target *target,
@@ -263,12 +261,7 @@ s24_status s24i_cpu_descend(const s24i_run *run, const s24i_target *target,
                             uint8_t *mask, int32_t *iterations)
 {
     size_t mark = run->arena->used;
-    descent d = {.device = run->device,
-                 .watch = run->watch,
-                 .p = target->prepared,
-                 .pattern = target->constraints,
-                 .w = target->w};
-    d.rows = target->rows;
+    descent d = {.run = run, .target = target, .p = target->prepared};
     d.limits = limits;
     d.grid = grid;
     d.codes = codes;
