@@ -1,3 +1,8 @@
+/*
+ * Every story is told once undisturbed and then with the k-th event of each kind failing, for every
+ * k there is. A failed step gives the documented status and changes nothing; taken again it
+ * succeeds, the story ends as if undisturbed, and no byte is left.
+ */
 #include "faults.h"
 #include "stories.h"
 #include <check.h>
@@ -6,12 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/*
- * Every story is told once undisturbed and then with the k-th event of each kind failing, for every
- * k there is. A failed step gives the documented status and changes nothing; taken again it
- * succeeds, the story ends as if undisturbed, and no byte is left.
- */
 
 static const struct {
     const char *name;

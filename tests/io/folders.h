@@ -1,7 +1,7 @@
 /* Model folders for tests: what is in them and how they are opened. */
 #ifndef S24_TESTS_FOLDERS_H
 #define S24_TESTS_FOLDERS_H
-#include "../unit/scratch.h"
+#include "../scratch.h"
 #include "io/folder.h"
 #include <sys/stat.h>
 

@@ -1,3 +1,4 @@
+/* lib/io/gguf_split.c: a model in several files, opened by any of them. */
 #include "folders.h"
 #include "bytes.h"
 

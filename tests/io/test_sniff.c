@@ -1,4 +1,5 @@
-#include "../unit/scratch.h"
+/* lib/io/sniff.c: files that are no model are told by what they are. */
+#include "../scratch.h"
 #include "io/sniff.h"
 
 #define FILE_OF(bytes, what)          \

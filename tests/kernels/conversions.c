@@ -1,3 +1,4 @@
+/* lib/kernels/ref/convert.c: 16-bit formats by their definition. */
 #include "reference.h"
 #include "trial.h"
 #include <math.h>

@@ -1,3 +1,4 @@
+/* lib/kernels/lanes/prox_*.c: the shrinking kernels against the reference. */
 #include "prox.h"
 #include "trial.h"
 #include <float.h>

@@ -1,3 +1,4 @@
+/* lib/kernels/ref/sweep.c: blocks of the column sweep, column by column. */
 #include "reference.h"
 #include "trial.h"
 #include <math.h>

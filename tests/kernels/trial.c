@@ -1,3 +1,4 @@
+/* One call of a kernel on arrays at the edge of a page: see trial.h. */
 #include "trial.h"
 #include <check.h>
 #include <float.h>

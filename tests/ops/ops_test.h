@@ -2,8 +2,8 @@
  * permute, and reading the stored sums. */
 #ifndef S24_TESTS_OPS_H
 #define S24_TESTS_OPS_H
-#include "../unit/unit.h"
-#include "naive.h"
+#include "../unit.h"
+#include "../naive.h"
 #include "ops/ops.h"
 
 static unit_heap heap;

@@ -3,7 +3,7 @@
  * another. */
 #ifndef S24_TESTS_PUBLISHED_H
 #define S24_TESTS_PUBLISHED_H
-#include "naive.h"
+#include "../naive.h"
 #include "ops/ops.h"
 
 typedef struct {

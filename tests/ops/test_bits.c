@@ -1,7 +1,6 @@
-#include "ops_test.h"
-
 /* Every operation gives the same bits for any number of threads, for a host that scrambles the
  * tasks, and for every set of kernels. */
+#include "ops_test.h"
 
 enum { ROWS = 300, N = 280, CALIBRATION = 2700 };
 

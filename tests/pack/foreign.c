@@ -1,3 +1,4 @@
+/* lib/pack: parts made elsewhere, right and wrong. */
 #include "test_pack.h"
 
 static s24_ctx *ctx;

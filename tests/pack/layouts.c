@@ -1,3 +1,4 @@
+/* lib/pack: every layout against bytes that others wrote down. */
 #include "test_pack.h"
 #include "golden.h"
 

@@ -2,7 +2,7 @@
  * and their parts. */
 #ifndef S24_TESTS_PACK_H
 #define S24_TESTS_PACK_H
-#include "api_test.h"
+#include "../api/api_test.h"
 
 static const char *const layout_names[] = {"nibble", "cutlass-sm80", "sparse-24-bitmask",
                                            "ri16x32"};

@@ -1,10 +1,3 @@
-#include <sparse24/sparse24.h>
-#include <inttypes.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 /*
  * One line for each solver and constraint: a digest of everything in the result, the same for 1, 2,
  * 3 and 8 threads of ours, for a host's runner in another order, on each instruction set, for new
@@ -12,6 +5,12 @@
  * "wide" the layer is so wide that BLAS would share its products out if it were not held; then in
  * one way only.
  */
+#include <sparse24/sparse24.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { ROWS = 70, TOKENS = 300, MOST = 520 };
 

@@ -2,7 +2,7 @@
  * constraints, and a judge that only counts. Public interface alone. */
 #ifndef S24_TESTS_GRID_H
 #define S24_TESTS_GRID_H
-#include "../ops/naive.h"
+#include "../naive.h"
 #include <check.h>
 #include <sparse24/sparse24.h>
 #include <stdatomic.h>

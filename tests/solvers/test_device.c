@@ -1,15 +1,14 @@
+/*
+ * Solvers on a device whose memory nobody may look into: "trace" forwards every operation to the
+ * CPU, and its arena is readable only while an operation runs. A solver that touched an element
+ * would crash; one that passes here can run on a GPU.
+ */
 #define _GNU_SOURCE
 #include "grid.h"
 #include "api/api.h"
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
-
-/*
- * Solvers on a device whose memory nobody may look into: "trace" forwards every operation to the
- * CPU, and its arena is readable only while an operation runs. A solver that touched an element
- * would crash; one that passes here can run on a GPU.
- */
 
 /* ---- The device ---- */
 

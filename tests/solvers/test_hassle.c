@@ -1,6 +1,5 @@
-#include "grid.h"
-
 /* What only a sum of a sparse and a low-rank part can be asked. */
+#include "grid.h"
 
 static s24_result *solve_with(layer *l, const char *options)
 {

@@ -1,7 +1,6 @@
+/* Inputs at the edge of what is sensible, and beyond; every option at its ends. */
 #include "grid.h"
 #include <float.h>
-
-/* Inputs at the edge of what is sensible, and beyond; every option at its ends. */
 
 /* 2:4, row 70 %, a mask, int4, 2:4 on a grid, 2:4 and a rank */
 static const int preferred[] = {0, 5, 7, 10, 13, 17};

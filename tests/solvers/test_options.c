@@ -1,7 +1,6 @@
-#include "grid.h"
-
 /* Every option of every solver: its ends are accepted and solve, what lies outside is refused by
  * name and changes nothing. */
+#include "grid.h"
 
 typedef struct {
     const char *name, *range, *fallback, *help;

@@ -1,6 +1,5 @@
-#include "grid.h"
-
 /* What holds for every solver, constraint and shape. */
+#include "grid.h"
 
 /* One visit of the grid: l is posed, `solver` a name; false when the solver cannot honour the
  * constraint. */

@@ -1,8 +1,7 @@
-#include "grid.h"
-#include <float.h>
-
 /* Numbers at the ends of single and double precision: what is told is true, or the call says that
  * it cannot tell. */
+#include "grid.h"
+#include <float.h>
 
 /* 2:4, row 70 %, a mask, int4, 2:4 on a grid, 2:4 and a rank, a rank alone, a grid and a rank */
 static const int chosen[] = {0, 5, 7, 10, 13, 17, 21, 23};

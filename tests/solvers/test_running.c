@@ -1,7 +1,6 @@
-#include "grid.h"
-
 /* A solve as the host sees it: memory predicted and capped, allocations refused, progress,
  * cancelling at any step. */
+#include "grid.h"
 
 static const int64_t large[][3] = {{130, 260, 600}, {400, 132, 100}, {33, 392, 200}};
 enum { LARGE = sizeof large / sizeof *large };

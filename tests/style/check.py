@@ -93,6 +93,9 @@ def purposes():
     for path in sources("lib", suffixes=(".h",)):
         if not path.read_text().startswith("/*"):
             yield f"{path.relative_to(ROOT)}: an internal header opens with one sentence on what it knows"
+    for path in sources(*(f"tests/{layer}" for layer in arrows.LAYERS)):
+        if not path.read_text().startswith("/*"):
+            yield f"{path.relative_to(ROOT)}: a test opens with what it tests"
 
 
 def formatting():
