@@ -1,6 +1,7 @@
-/* Speed of every row of kernels.def on every instruction set offered, one JSON object a line. "ratio": for memory-bound rows, bytes a second
- * relative to those of a plain loop that sums an array of the same length; for the sweep, flops a second relative to sgemm; both measured
- * in turn with the kernel, on one thread. */
+/* Speed of every row of kernels.def on every instruction set offered, one JSON object a line.
+ * "ratio": for memory-bound rows, bytes a second relative to those of a plain loop that sums an
+ * array of the same length; for the sweep, flops a second relative to sgemm; both measured in turn
+ * with the kernel, on one thread. */
 #include "kernels/kernels.h"
 #include <cblas.h>
 #include <math.h>
@@ -49,7 +50,8 @@ static double time_calls(call run, work *w, int64_t calls)
     return (seconds() - start) / (double)calls;
 }
 
-/* So many calls that a sample takes some milliseconds, and what it finds in the caches is its own. */
+/* So many calls that a sample takes some milliseconds, and what it finds in the caches is its
+ * own. */
 static int64_t calls_of(call run, work *w)
 {
     double once = time_calls(run, w, 1);
@@ -60,7 +62,8 @@ typedef struct times {
     double plain, kernel;
 } times;
 
-/* Best of several samples, taken in turn with what is compared with, so that what else the machine does meets both. */
+/* Best of several samples, taken in turn with what is compared with, so that what else the machine
+ * does meets both. */
 static times best_times(call plain, call kernel, work *w)
 {
     times best = {INFINITY, INFINITY};
@@ -77,7 +80,8 @@ static times best_times(call plain, call kernel, work *w)
 
 typedef float eight __attribute__((vector_size(32), aligned(4)));
 
-/* Registers of 32 bytes: with 64 the processor at hand (Zen 4) reads memory at four fifths of the rate. */
+/* Registers of 32 bytes: with 64 the processor at hand (Zen 4) reads memory at four fifths of the
+ * rate. */
 #if defined __x86_64__
 #define BEST_WIDTH __attribute__((target_clones("avx2", "default")))
 #else
@@ -207,7 +211,8 @@ static void measure_score(work w)
     measure_bytes("score", "norm, in place", run_score_in_place, w, 12);
 }
 
-/* A kernel that has one way of being called, and the bytes that it reads and writes of each value. */
+/* A kernel that has one way of being called, and the bytes that it reads and writes of each
+ * value. */
 #define MEASURE(name, bytes, call)                      \
     static void run_##name(work *w)                     \
     {                                                   \
@@ -261,7 +266,8 @@ static void measure_transpose(work w)
     measure_bytes("transpose", "", run_transpose, w, 8);
 }
 
-/* a is destroyed and not restored: R is so nearly diagonal that it hardly grows from call to call. */
+/* a is destroyed and not restored: R is so nearly diagonal that it hardly grows from call to
+ * call. */
 static void run_sweep_block(work *w)
 {
     s24i_sweep_block block = {.lanes = w->n / SWEEP_COLS, .cols = SWEEP_COLS, .ldr = 1024};

@@ -1,6 +1,7 @@
-/* The proximal operator of 2:4: nanoseconds a group on every instruction set, and relative to the reference and to a plain loop of the
- * published alternating scheme, measured in turn with the kernel on one thread. One JSON object a line; the change of layout is in the
- * times. Usage: prox [groups] */
+/* The proximal operator of 2:4: nanoseconds a group on every instruction set, and relative to the
+ * reference and to a plain loop of the published alternating scheme, measured in turn with the
+ * kernel on one thread. One JSON object a line; the change of layout is in the times. Usage: prox
+ * [groups] */
 #include "kernels/kernels.h"
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +20,8 @@ static double seconds(void)
 
 /* ---- the published scheme, for single precision ---- */
 
-/* Minimise over one entry after the other, from zero, the smallest first, a fixed number of rounds. y descends. */
+/* Minimise over one entry after the other, from zero, the smallest first, a fixed number of rounds.
+ * y descends. */
 static void alternate(const float *y, int count, float *u)
 {
     memset(u, 0, 4 * sizeof *u);

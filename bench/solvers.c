@@ -1,6 +1,8 @@
 /*
- * Sums, factorisations and solvers against the sgemm rate of the same run: one JSON object a line. Usage: solvers [dim] [threads,...]
- * Times are the best of several runs; efficiency = flops of the method (of solvers as the result counts them, without the losses of every call) / (time x sgemm rate with the same number of threads).
+ * Sums, factorisations and solvers against the sgemm rate of the same run: one JSON object a line.
+ * Usage: solvers [dim] [threads,...] Times are the best of several runs; efficiency = flops of the
+ * method (of solvers as the result counts them, without the losses of every call) / (time x sgemm
+ * rate with the same number of threads).
  */
 #include <sparse24/sparse24.h>
 #include "api/api.h"
@@ -48,7 +50,8 @@ static void report(const bench *b, const char *name, const char *what, double fl
     fflush(stdout);
 }
 
-/* Correlated inputs: white noise smoothed along the columns, the scale of inputs spread over two decades. */
+/* Correlated inputs: white noise smoothed along the columns, the scale of inputs spread over two
+ * decades. */
 static void fill(bench *b)
 {
     int64_t n = b->dim;

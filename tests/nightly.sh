@@ -12,7 +12,7 @@ part() { # name, command...
 
 with_clang() {
     [ -f build/clang/build.ninja ] || CC=clang CXX=clang++ meson setup build/clang --buildtype=release -Dbench=false || return 1
-    meson test -C build/clang --num-processes 2 --suite headers --suite unit --suite abi --suite kernels
+    meson test -C build/clang --num-processes 2 --suite headers --suite base --suite io --suite api --suite abi --suite kernels
 }
 ordinary() { # build
     [ -f build/tests/build.ninja ] || meson setup build/tests --buildtype=release -Ddebug=true || return 1

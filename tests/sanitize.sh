@@ -19,12 +19,12 @@ asan() {
 
 tsan() {
     build build/tsan -Dbench=false --buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
-    TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp halt_on_error=1 second_deadlock_stack=1" run tsan build/tsan --suite unit --suite faults --suite solvers
+    TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp halt_on_error=1 second_deadlock_stack=1" run tsan build/tsan --suite base --suite io --suite api --suite faults --suite solvers
 }
 
 valgrind() {
     build build/valgrind -Dbench=false --buildtype=debugoptimized
-    SPARSE24_ISA=ref OPENBLAS_CORETYPE=Haswell OPENBLAS_NUM_THREADS=1 run valgrind build/valgrind --suite unit --suite faults \
+    SPARSE24_ISA=ref OPENBLAS_CORETYPE=Haswell OPENBLAS_NUM_THREADS=1 run valgrind build/valgrind --suite base --suite io --suite api --suite faults \
         --wrapper "valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --suppressions=$PWD/tests/valgrind.supp"
 }
 

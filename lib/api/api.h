@@ -1,9 +1,9 @@
 /*
- * The objects behind the public handles, and how public functions enter, check and leave. Knows every layer below; does no arithmetic on
- * matrices itself.
+ * The objects behind the public handles, and how public functions enter, check and leave. Knows
+ * every layer below; does no arithmetic on matrices itself.
  *
- * A public function checks its handles, works in a static function that returns a status with a text, and ends with s24i_done(), which puts
- * the function's name in front of that text.
+ * A public function checks its handles, works in a static function that returns a status with a
+ * text, and ends with s24i_done(), which puts the function's name in front of that text.
  */
 #ifndef S24I_API_H
 #define S24I_API_H
@@ -19,8 +19,9 @@
 
 /* ---- Objects (object.c) ---- */
 
-/* The head of every object but the context. The caller's handle is one reference; others are the library's own. `handle` dies with the
- * caller's reference, so that a destroyed handle is noticed for as long as anything keeps the object. */
+/* The head of every object but the context. The caller's handle is one reference; others are the
+ * library's own. `handle` dies with the caller's reference, so that a destroyed handle is noticed
+ * for as long as anything keeps the object. */
 typedef struct s24i_object {
     s24i_handle handle;
     _Atomic int64_t references;
@@ -64,10 +65,10 @@ struct s24_ctx {
     _Atomic bool blas_told; /* the warning about OpenBLAS's kernels was given */
 };
 
-void s24i_ctx_retain(s24_ctx *ctx);
+void s24i_ctx_retain(s24_ctx *ctx); /* object.c */
 void s24i_ctx_release(s24_ctx *ctx);
-/* Around all work: keeps the context and its options as they are, and holds BLAS. Nests. S24_E_MEMORY: this thread must not call BLAS;
- * s24i_leave() has to follow all the same. */
+/* Around all work: keeps the context and its options as they are, and holds BLAS. Nests.
+ * S24_E_MEMORY: this thread must not call BLAS; s24i_leave() has to follow all the same. */
 s24_status s24i_enter(s24_ctx *ctx);
 void s24i_leave(s24_ctx *ctx);
 
@@ -88,9 +89,11 @@ enum { S24I_ANY_TYPE, S24I_FLOAT_TYPE, S24I_MASK_TYPE };
 /* Everything that can be wrong with a view without reading the data; texts call it `what`. */
 s24_status s24i_check_mat(const s24_mat *mat, const char *what, int32_t accept);
 s24_status s24i_check_shape(const s24_mat *mat, const char *what, int64_t rows, int64_t cols);
-/* S24_E_NONFINITE, or S24_E_ARG for a negative value where none is allowed, names the first place. */
+/* S24_E_NONFINITE, or S24_E_ARG for a negative value where none is allowed, names the first
+ * place. */
 s24_status s24i_check_values(s24_ctx *ctx, const s24_mat *mat, const char *what, bool non_negative);
-/* S24_E_ARG when elements of `out` lie on each other, or on those of `in`; `in_place`: it may be the same matrix. */
+/* S24_E_ARG when elements of `out` lie on each other, or on those of `in`; `in_place`: it may be
+ * the same matrix. */
 s24_status s24i_check_apart(const s24_mat *out, const char *out_name, const s24_mat *in,
                             const char *in_name, bool in_place);
 /* Rows [row, row + count) of a view. */
@@ -124,7 +127,8 @@ struct s24_cross {
 #define S24I_MAX_DIM 16777216 /* far beyond memory, and its square is no problem to int64_t */
 
 void s24i_shared_init(s24i_shared *shared, uint32_t magic, const char *name, s24_ctx *ctx);
-/* Take the lock to change the sums: S24_E_STATE, and no lock, while someone reads or when they are lost. */
+/* Take the lock to change the sums: S24_E_STATE, and no lock, while someone reads or when they are
+ * lost. */
 s24_status s24i_shared_change(s24i_shared *shared);
 /* Drop it; `lost`: the change failed half-way. */
 void s24i_shared_changed(s24i_shared *shared, bool lost);
@@ -143,7 +147,8 @@ s24_status s24i_check_sum(double value, const char *what);
 s24_status s24i_check_row_weight(const s24_mat *row_weight, int64_t rows);
 void s24i_add_sums(double *to, const double *from, size_t count);
 
-/* Read the sums of both halves, all rows in, between open and close. Several may at once. Closing NULL is nothing. */
+/* Read the sums of both halves, all rows in, between open and close. Several may at once. Closing
+ * NULL is nothing. */
 s24_status s24i_gram_open(s24_gram *gram);
 void s24i_gram_close(s24_gram *gram);
 void s24i_gram_release(s24_gram *gram);
@@ -186,13 +191,15 @@ typedef struct s24i_reading {
 /* S24_E_STATE with `target` when the problem has none, or no gram. */
 s24_status s24i_reading_open(s24i_reading *reading, const s24_problem *problem, bool target);
 void s24i_reading_close(s24i_reading *reading);
-/* S24_E_STATE: no calibration rows yet, or the target saw other rows than the gram. S24_E_NUMERIC: the sums leave the range of double. */
+/* S24_E_STATE: no calibration rows yet, or the target saw other rows than the gram. S24_E_NUMERIC:
+ * the sums leave the range of double. */
 s24_status s24i_reading_check(const s24i_reading *reading);
 #define S24I_WARNING_TEXT 192
-/* For solvers that look at the inputs: S24_E_NUMERIC when all of them were 0; the text is why a layer fitted to these rows may do badly on
- * others, or empty. */
+/* For solvers that look at the inputs: S24_E_NUMERIC when all of them were 0; the text is why a
+ * layer fitted to these rows may do badly on others, or empty. */
 s24_status s24i_reading_warn(const s24i_reading *reading, char text[S24I_WARNING_TEXT]);
-/* Loss of v against W and the norm it is relative to; the latter is remembered in the problem. A stage of work in ctx. */
+/* Loss of v against W and the norm it is relative to; the latter is remembered in the problem. A
+ * stage of work in ctx. */
 s24_status s24i_reading_loss(const s24i_reading *reading, const s24i_run *run, const s24_mat *v,
                              double *loss, double *norm);
 s24_status s24i_reading_target_loss(const s24i_reading *reading, const s24i_run *run,
@@ -219,7 +226,8 @@ typedef struct s24i_check {
 
 /* What the grid and the rank say about the parts. A stage of work in ctx. */
 s24_status s24i_check_parts(const s24i_check *check, const s24i_run *run);
-/* The matrix that support and grid are about: the part "sparse" if there is one, else the weights; NULL when a rank is all there is. */
+/* The matrix that support and grid are about: the part "sparse" if there is one, else the weights;
+ * NULL when a rank is all there is. */
 const s24_mat *s24i_check_subject(const s24i_check *check);
 
 #define S24I_CONSTRAINTS_TEXT 96
@@ -232,12 +240,13 @@ s24_status s24i_check_grid(int64_t bits, int64_t group);
 s24_status s24i_check_rank(int64_t rank);
 /* "asym", "sym", "real", or -1. */
 int32_t s24i_grid_scheme(const char *word);
-/* Canonical text: "2:4", "70%", "row 70%", "int4 sym g64", "rank 8", "mask", joined by "+"; "" for none. */
+/* Canonical text: "2:4", "70%", "row 70%", "int4 sym g64", "rank 8", "mask", joined by "+"; "" for
+ * none. */
 void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I_CONSTRAINTS_TEXT]);
 /* S24I_HAS_... bits of what is asked. */
 uint32_t s24i_constraints_bits(const s24i_pattern *pattern, bool mask);
-/* Does the solver honour exactly these? If not, S24_E_UNSUPPORTED names one constraint and the solvers that do. No constraint at all is
- * S24_E_STATE. */
+/* Does the solver honour exactly these? If not, S24_E_UNSUPPORTED names one constraint and the
+ * solvers that do. No constraint at all is S24_E_STATE. */
 s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits);
 
 /* ---- Solver (solver.c, solve.c) ---- */
@@ -273,6 +282,7 @@ struct s24_result {
     /* In the arrays and texts below; the first two may be NULL. */
     const char *damp_rule, *warning, *constraints, *options, *record;
     bool has_target;
+    s24i_grid_form grid; /* of the codes; 0 bits: there are none */
     char damp_word[S24I_WORD];
     char warning_text[S24I_WARNING_TEXT];
     char constraints_text[S24I_CONSTRAINTS_TEXT];

@@ -25,7 +25,8 @@ static s24_status store_exact(s24_ctx *ctx, const pieces *p, const s24_mat *w, d
     return s24i_copy_mat(ctx, &p->result->weights, w);
 }
 
-/* Round into a matrix of our own first: the loss is that of the rounded weights, against a w that is still whole. */
+/* Round into a matrix of our own first: the loss is that of the rounded weights, against a w that
+ * is still whole. */
 static s24_status store_rounded(s24_ctx *ctx, const pieces *p, const s24_mat *w, double *relative)
 {
     size_t size =

@@ -100,7 +100,8 @@ static void take(reader *in, bool (*kind)(char), char out[S24I_WORD])
     out[size] = 0;
 }
 
-/* 100 times a sparsity, by moving the point in its shortest spelling: 0.29 is "29", though 100 * 0.29 is not 29. */
+/* 100 times a sparsity, by moving the point in its shortest spelling: 0.29 is "29", though 100 *
+ * 0.29 is not 29. */
 static void write_percent(double sparsity, char out[S24I_NUMBER_SIZE])
 {
     char spelling[S24I_NUMBER_SIZE];

@@ -16,11 +16,6 @@ static const s24i_option option_table[] = {
                     "1 = OpenBLAS runs on one thread while a call of ours works"),
     {NULL}};
 
-void s24i_ctx_retain(s24_ctx *ctx)
-{
-    atomic_fetch_add(&ctx->references, 1);
-}
-
 /* Ours or the host's. */
 static void drop_workers(s24_ctx *ctx)
 {
@@ -85,30 +80,6 @@ s24_status s24i_in_arena(s24_ctx *ctx, s24i_stage_fn stage, void *arg)
 
 /* ---- Making one ---- */
 
-/* "ref, avx2": what this build and processor have. */
-static void list_isas(char *text, size_t size)
-{
-    const char *isa;
-    size_t used = 0;
-
-    text[0] = 0;
-    for (int i = 0; (isa = s24i_kernels_isa(i)) && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, i ? ", %s" : "%s", isa);
-}
-
-static s24_status select_kernels(s24i_kernels *kernels, const char *isa)
-{
-    char available[64];
-    int found = s24i_kernels_dispatch(kernels, isa);
-
-    if (found == 1)
-        return S24_OK;
-    list_isas(available, sizeof available);
-    return s24i_fail(found == 0 ? S24_E_OPTION : S24_E_UNSUPPORTED,
-                     "isa %s is not in this build or not on this processor, which have: auto, %s",
-                     isa, available);
-}
-
 /* The only place that reads the environment. */
 static s24_status read_environment(s24i_option_set *options)
 {
@@ -133,7 +104,7 @@ static s24_status set_up(s24_ctx *ctx)
     s24i_options_reset(&ctx->options);
     s24_status status = read_environment(&ctx->options);
     if (!status)
-        status = select_kernels(&ctx->kernels, ctx->values.isa.text);
+        status = s24i_cpu_kernels(ctx->values.isa.text, &ctx->kernels);
     if (status)
         return status;
     ctx->threads.memory = &ctx->memory;
@@ -234,7 +205,7 @@ static s24_status set_option(s24_ctx *ctx, const char *option, const char *text,
     status = text ? s24i_options_set_str(&options, option, text)
                   : s24i_options_set_int(&options, option, number);
     if (!status)
-        status = select_kernels(&kernels, values.isa.text);
+        status = s24i_cpu_kernels(values.isa.text, &kernels);
     if (!status) {
         apply(ctx, &options, &values);
         ctx->kernels = kernels;

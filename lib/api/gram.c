@@ -241,14 +241,16 @@ static s24_status take_lower(s24i_gram *sums, int64_t i, const double *row)
     return S24_OK;
 }
 
-/* By how much rounding to its type may take an entry over sqrt(h_ii h_jj); sums made in single precision come in doubles too. */
+/* By how much rounding to its type may take an entry over sqrt(h_ii h_jj); sums made in single
+ * precision come in doubles too. */
 static double excess(int32_t dtype)
 {
     return dtype == S24_F16 ? 0x1p-10 : dtype == S24_BF16 ? 0x1p-7 : 1e-5;
 }
 
-/* The upper part of one row against the stored lower part; all rows below are stored already. Squares of inputs far below the others may
- * have vanished where their products with others have not. */
+/* The upper part of one row against the stored lower part; all rows below are stored already.
+ * Squares of inputs far below the others may have vanished where their products with others have
+ * not. */
 static s24_status compare_upper(const s24i_gram *sums, int64_t i, const double *row,
                                 double tolerance)
 {

@@ -83,7 +83,8 @@ static s24_status check_range(const s24i_gram *sums)
                      (long long)at, largest, LEAST_SQUARE);
 }
 
-/* Are all rows multiples of one: |h_kj|^2 = h_kk h_jj for the largest input k and every other that is not dead? */
+/* Are all rows multiples of one: |h_kj|^2 = h_kk h_jj for the largest input k and every other
+ * that is not dead? */
 static bool one_direction(const s24i_gram *sums)
 {
     int64_t k, alive = 0;
@@ -128,7 +129,8 @@ s24_status s24i_reading_warn(const s24i_reading *reading, char text[S24I_WARNING
     return S24_OK;
 }
 
-/* Cauchy and Schwarz: |c_ij|^2 <= |t_i|^2 h_jj in sums over the same rows; what comes in 16 bits is rounded. */
+/* Cauchy and Schwarz: |c_ij|^2 <= |t_i|^2 h_jj in sums over the same rows; what comes in 16 bits
+ * is rounded. */
 static s24_status check_cross(const s24i_gram *gram, const s24i_cross *cross, int half)
 {
     for (int64_t i = 0; i < cross->out * cross->in; i++) {

@@ -27,18 +27,10 @@ s24_mat s24i_mat_rows(const s24_mat *mat, int64_t row, int64_t count)
 
 static const char *type_name(int32_t dtype, char spare[16])
 {
-    static const struct {
-        int32_t dtype;
-        const char *name;
-    } types[] = {{S24_I8, "S24_I8"},     {S24_I16, "S24_I16"},      {S24_I32, "S24_I32"},
-                 {S24_I64, "S24_I64"},   {S24_U8, "S24_U8"},        {S24_U16, "S24_U16"},
-                 {S24_U32, "S24_U32"},   {S24_F16, "S24_F16"},      {S24_F32, "S24_F32"},
-                 {S24_F64, "S24_F64"},   {S24_BF16, "S24_BF16"},    {S24_BOOL, "S24_BOOL"},
-                 {S24_E5M2, "S24_E5M2"}, {S24_E4M3FN, "S24_E4M3FN"}};
+    const s24i_element *element = s24i_element_by_dtype(dtype);
 
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (types[i].dtype == dtype)
-            return types[i].name;
+    if (element)
+        return element->code;
     snprintf(spare, 16, "0x%04x", (unsigned)dtype);
     return spare;
 }
@@ -47,7 +39,7 @@ static s24_status check_type(int32_t dtype, const char *what, int32_t accept)
 {
     char spare[16];
 
-    if (s24i_dtype_size(dtype) == 0)
+    if (!s24i_element_by_dtype(dtype))
         return s24i_fail(S24_E_DTYPE, "%s has the unknown dtype %s", what, type_name(dtype, spare));
     if (accept == S24I_FLOAT_TYPE && !s24i_is_float(dtype))
         return s24i_fail(S24_E_DTYPE,
@@ -74,7 +66,8 @@ static s24_status check_place(const s24_mat *mat, const char *what)
     return S24_OK;
 }
 
-/* Does the block of extents times element size, and the last element's address, stay in reach of a pointer? */
+/* Does the block of extents times element size, and the last element's address, stay in reach of a
+ * pointer? */
 static bool fits(const s24_mat *mat)
 {
     int64_t last_row = 0, last_col = 0, count, span, bytes;
@@ -186,8 +179,8 @@ static bool same_strides(const s24_mat *a, const s24_mat *b)
            (a->cols <= 1 || b->cols <= 1 || a->col_stride == b->col_stride);
 }
 
-/* Of two with the same strides, `steps` rows apart and on: is any element of one an element of the other? Blocks of columns of one matrix
- * lie in each other's range and have none in common. */
+/* Of two with the same strides, `steps` rows apart and on: is any element of one an element of the
+ * other? Blocks of columns of one matrix lie in each other's range and have none in common. */
 static bool elements_meet(const s24_mat *a, const s24_mat *b, int64_t steps)
 {
     const s24_mat *tall = a->rows > 1 ? a : b, *wide = a->cols > 1 ? a : b;

@@ -8,6 +8,11 @@ static const char *kind_name(uint32_t magic)
     return magic >= S24I_CTX && magic <= S24I_PACKED ? kinds[magic - S24I_CTX] : NULL;
 }
 
+void s24i_ctx_retain(s24_ctx *ctx)
+{
+    atomic_fetch_add(&ctx->references, 1);
+}
+
 void s24i_object_init(s24i_object *object, uint32_t magic, s24_ctx *ctx)
 {
     s24i_ctx_retain(ctx);

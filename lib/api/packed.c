@@ -15,12 +15,13 @@ static s24i_pack_tools tools_of(s24_ctx *ctx)
 
 /* ---- Making ---- */
 
-/* Where a layout finds what it packs: weights and mask, then whatever else a result has, or the codes that were given. */
+/* Where a layout finds what it packs: weights and mask, then whatever else a result has, or the
+ * codes that were given. */
 typedef struct source {
     s24i_pack_source source;
     s24_mat weights, mask;
     const s24_result *result;              /* NULL: none */
-    const char *constraints;               /* how to read the codes; NULL: there are none */
+    s24i_grid_form grid;                   /* how to read the codes; 0 bits: there are none */
     const s24_mat *codes, *scales, *zeros; /* given, or NULL */
 } source;
 
@@ -47,20 +48,17 @@ static s24_status source_grid(const s24i_pack_source *base, int32_t *bits, bool 
                               int64_t *group)
 {
     const source *s = (const source *)base;
-    s24i_pattern pattern = {0};
     s24_mat outliers;
-    s24_status status =
-        s->constraints ? s24i_constraints_parse(s->constraints, s->weights.cols, &pattern) : S24_OK;
 
-    if (!status && !pattern.grid.bits)
-        status = s24i_fail(S24_E_UNSUPPORTED, "this layout needs codes: of a result with a grid by "
-                                              "s24_pack_result(), or given to s24_pack_codes()");
-    if (!status && s->result && !s24_result_matrix(s->result, "outliers", &outliers))
-        status = s24i_fail(S24_E_UNSUPPORTED, "the result has outliers, which codes do not hold");
-    *bits = pattern.grid.bits;
-    *real = pattern.grid.scheme == S24I_GRID_REAL;
-    *group = pattern.grid.group;
-    return status;
+    *bits = s->grid.bits;
+    *real = s->grid.scheme == S24I_GRID_REAL;
+    *group = s->grid.group;
+    if (!s->grid.bits)
+        return s24i_fail(S24_E_UNSUPPORTED, "this layout needs codes: of a result with a grid by "
+                                            "s24_pack_result(), or given to s24_pack_codes()");
+    return s->result && !s24_result_matrix(s->result, "outliers", &outliers)
+               ? s24i_fail(S24_E_UNSUPPORTED, "the result has outliers, which codes do not hold")
+               : S24_OK;
 }
 
 /* "ri16x32:bf16": the layout, and the type that the weights are rounded to, 0 for none. */
@@ -199,10 +197,8 @@ s24_status s24_pack_result(s24_ctx *ctx, const s24_result *result, const char *l
         status = s24i_check_handle(result, S24I_RESULT, "result");
     if (status)
         return s24i_done(__func__, status);
-    source from = {.weights = result->weights,
-                   .mask = result->mask,
-                   .result = result,
-                   .constraints = result->constraints};
+    source from = {
+        .weights = result->weights, .mask = result->mask, .result = result, .grid = result->grid};
     return s24i_done(__func__, pack_source(ctx, &from, layout, out));
 }
 
@@ -227,14 +223,17 @@ s24_status s24_pack_codes(s24_ctx *ctx, const char *grid, const s24_mat *codes,
                           s24_packed **out)
 {
     s24_status status = check_call(ctx, layout, out);
+    s24i_pattern pattern = {0};
 
     if (!status)
         status = s24i_check_pointer(grid, "grid");
     if (!status)
         status = check_codes(codes, scales, zeros);
+    if (!status)
+        status = s24i_constraints_parse(grid, codes->cols, &pattern);
     if (status)
         return s24i_done(__func__, status);
-    source from = {.constraints = grid, .codes = codes, .scales = scales, .zeros = zeros};
+    source from = {.grid = pattern.grid, .codes = codes, .scales = scales, .zeros = zeros};
     from.weights = s24i_mat_plain(NULL, codes->rows, codes->cols, S24_F32);
     return s24i_done(__func__, pack_source(ctx, &from, layout, out));
 }

@@ -217,7 +217,8 @@ static s24_status unknown_name(const s24_result *result, const char *name)
                           names, known);
 }
 
-/* What has that name and kind ("zeros" is a count and may be a matrix). A float may be read from an integer: *found says what it is. */
+/* What has that name and kind ("zeros" is a count and may be a matrix). A float may be read from an
+ * integer: *found says what it is. */
 static s24_status find(const s24_result *result, const char *name, int32_t kind, const void *out,
                        const void **value, int32_t *found)
 {

@@ -48,7 +48,8 @@ static void describe(solve *s)
                                 .pattern = s->pattern};
 }
 
-/* An array of the solver: the result's own where the device works in the host's memory, else one of the device. */
+/* An array of the solver: the result's own where the device works in the host's memory, else one of
+ * the device. */
 static void *device_array(const solve *s, void *own, size_t count, size_t element_size)
 {
     return s->run.device->host ? own : s24i_arena_take(s->run.arena, count, element_size);
@@ -127,7 +128,6 @@ static s24_status verify(const solve *s, const s24i_run *run)
         s24i_mat_plain(counting ? s->job.v : s->result->weights.data, rows, cols, S24_F32);
     s24_mat mask =
         s24i_mat_plain(counting ? s->job.mask : s->result->mask.data, rows, cols, S24_U8);
-    const float *v = weights.data;
     s24i_check check = {.problem = s->problem,
                         .ctx = s->ctx,
                         .name = "weights",
@@ -139,13 +139,13 @@ static s24_status verify(const solve *s, const s24i_run *run)
 
     if (counting)
         return s24i_check_parts(&check, run);
+    s24_status status = S24_OK;
     if (masked)
-        s->ctx->kernels.apply_mask(masked->data, mask.data, masked->data, rows * cols);
-    int64_t bad = s->ctx->kernels.first_nonfinite(v, rows * cols);
-    if (bad >= 0)
-        return s24i_fail(S24_E_NUMERIC, "solver %s: the weight in row %lld, column %lld became %g",
-                         name, (long long)(bad / cols), (long long)(bad % cols), v[bad]);
-    s24_status status = s24i_obeys(&s->pattern, mask.data, rows, cols, "mask");
+        status = s24i_apply_mask(run, masked->data, mask.data, rows, cols, masked->data);
+    if (!status)
+        status = s24i_check_finite(run, &weights, name);
+    if (!status)
+        status = s24i_check_support(run, &s->pattern, mask.data, rows, cols, "mask");
     if (!status)
         status = s24i_check_parts(&check, run);
     if (status != S24_E_STATE)
@@ -166,7 +166,8 @@ static s24_status loss_stage(solve *s, const s24i_run *run)
     return status;
 }
 
-/* The solver in `solving` on its device, then checks and losses in `checking` on the host: the same arena where both are one. */
+/* The solver in `solving` on its device, then checks and losses in `checking` on the host: the same
+ * arena where both are one. */
 static s24_status all_stages(solve *s, s24i_arena *solving, s24i_arena *checking)
 {
     s24i_run check = {.device = &s->ctx->cpu, .arena = checking, .watch = &s->watch};
@@ -343,6 +344,7 @@ static s24_status fill(const solve *s)
     r->isa = s->ctx->kernels.isa;
     s24i_constraints_text(&s->problem->pattern, s->problem->mask.data != NULL, r->constraints_text);
     r->constraints = r->constraints_text;
+    r->grid = s->problem->pattern.grid;
     if (s->job.damp_rule) {
         strncpy(r->damp_word, s->job.damp_rule, sizeof r->damp_word - 1);
         r->damp_rule = r->damp_word;

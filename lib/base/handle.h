@@ -1,4 +1,5 @@
-/* The first word of every public object: what kind it is, or that it is gone. Best effort for dead ones: memory may be reused. */
+/* The first word of every public object: what kind it is, or that it is gone. Best effort for dead
+ * ones: memory may be reused. */
 #ifndef S24I_HANDLE_H
 #define S24I_HANDLE_H
 #include <stdint.h>

@@ -1,4 +1,5 @@
-/* JSON both ways: a strict reader for untrusted headers and an appending writer. Knows no schema. */
+/* JSON both ways: a strict reader for untrusted headers and an appending writer. Knows no
+ * schema. */
 #ifndef S24I_JSON_H
 #define S24I_JSON_H
 #include "memory.h"
@@ -12,7 +13,8 @@ enum {
     S24I_JSON_OBJECT
 };
 
-/* One value; children are linked in order. Strings are decoded, NUL-terminated and contain no NUL. */
+/* One value; children are linked in order. Strings are decoded, NUL-terminated and contain no
+ * NUL. */
 typedef struct s24i_json {
     int32_t kind;
     const char *key;    /* name inside an object, else NULL */
@@ -25,8 +27,9 @@ typedef struct s24i_json {
 typedef struct s24i_json_doc s24i_json_doc;
 
 /*
- * Parse text[0..size) (strict RFC 8259, UTF-8 checked, no duplicate keys, nothing but white space after the value). Nesting deeper than
- * `max_depth` and more than `max_values` values are S24_E_FORMAT, as is every error; the text gives the byte offset.
+ * Parse text[0..size) (strict RFC 8259, UTF-8 checked, no duplicate keys, nothing but white space
+ * after the value). Nesting deeper than `max_depth` and more than `max_values` values are
+ * S24_E_FORMAT, as is every error; the text gives the byte offset.
  */
 s24_status s24i_json_parse(s24i_memory *memory, const char *text, size_t size, int32_t max_depth,
                            int64_t max_values, s24i_json_doc **out);
@@ -36,7 +39,8 @@ const s24i_json *s24i_json_get(const s24i_json *object, const char *key);
 /* A NUMBER that is an integer in [0, 2^63), spelled as one; false otherwise. */
 bool s24i_json_u63(const s24i_json *value, int64_t *out);
 
-/* A text that grows. After a failed allocation it stays empty and `failed` is set: test it once, at the end. */
+/* A text that grows. After a failed allocation it stays empty and `failed` is set: test it once, at
+ * the end. */
 struct s24i_text {
     s24i_memory *memory;
     char *data; /* NUL-terminated once anything was appended */

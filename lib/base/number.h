@@ -10,7 +10,8 @@
 void s24i_number_write(char out[S24I_NUMBER_SIZE], double value);
 /* The same for a float: 6 to 9 digits. */
 void s24i_number_write_f32(char out[S24I_NUMBER_SIZE], float value);
-/* The whole of `text` must be one decimal number, "inf" or "nan" (any sign and case); false, *out untouched, if not. */
+/* The whole of `text` must be one decimal number, "inf" or "nan" (any sign and case); false, *out
+ * untouched, if not. */
 bool s24i_number_read(const char *text, double *out);
 /* The whole of `text` must be a decimal integer, perhaps with a sign, that int64_t holds. */
 bool s24i_integer_read(const char *text, int64_t *out);

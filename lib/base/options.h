@@ -1,4 +1,5 @@
-/* Options as strings over typed records. Knows records, presets and a plain struct to fill; not what any option means. */
+/* Options as strings over typed records. Knows records, presets and a plain struct to fill; not
+ * what any option means. */
 #ifndef S24I_OPTIONS_H
 #define S24I_OPTIONS_H
 #include "memory.h"
@@ -13,8 +14,8 @@ typedef struct s24i_word {
     char text[S24I_WORD];
 } s24i_word;
 
-/* One row of a declarative table. Integers live as int64_t, floats as double, strings as s24i_word, so that a values struct has no
- * pointers: it is copied and compared as bytes. */
+/* One row of a declarative table. Integers live as int64_t, floats as double, strings as s24i_word,
+ * so that a values struct has no pointers: it is copied and compared as bytes. */
 typedef struct s24i_option {
     const char *name;
     int32_t type;         /* S24_OPT_INT, S24_OPT_FLOAT, S24_OPT_STR */
@@ -25,7 +26,8 @@ typedef struct s24i_option {
     const char *help;     /* one line, no full stop */
 } s24i_option;
 
-/* Rows: S24I_OPTION_FLOAT(struct params, damp, 0, 100, "0.01", "help") for the field `damp` of struct params. */
+/* Rows: S24I_OPTION_FLOAT(struct params, damp, 0, 100, "0.01", "help") for the field `damp` of
+ * struct params. */
 #define S24I_OPTION_INT(type, field, min, max, fallback, help)                                 \
     {                                                                                          \
 #field, S24_OPT_INT, offsetof(type, field), min, max, #min " .. " #max, fallback, help \
@@ -43,7 +45,8 @@ typedef struct s24i_option {
     (offsetof(type, field) +          \
      0 * sizeof(char[sizeof(((type *)0)->field) == sizeof(s24i_word) ? 1 : -1]))
 
-/* "name=value,..." applied by preset `name`; every choice of the option "preset" has a row, its fallback is the default preset. */
+/* "name=value,..." applied by preset `name`; every choice of the option "preset" has a row, its
+ * fallback is the default preset. */
 typedef struct s24i_preset {
     const char *name, *assignments;
 } s24i_preset;
@@ -56,8 +59,8 @@ typedef struct s24i_option_set {
     const char *owner;          /* for texts: "solver sparsegpt" */
     void *values;               /* the struct that the offsets refer to */
     size_t size;                /* bytes of it, at most 512 */
-    uint64_t
-        explicit_mask; /* which rows the user set: those beat a preset, in whatever order they are set */
+    /* which rows the user set: those beat a preset, in whatever order they are set */
+    uint64_t explicit_mask;
 } s24i_option_set;
 
 /* Fill `values` with defaults (of the default preset) and forget what was set. */
@@ -65,14 +68,16 @@ void s24i_options_reset(s24i_option_set *set);
 s24_status s24i_options_set_int(s24i_option_set *set, const char *name, int64_t value);
 s24_status s24i_options_set_float(s24i_option_set *set, const char *name, double value);
 s24_status s24i_options_set_str(s24i_option_set *set, const char *name, const char *value);
-/* "rho=0.1,max_iter=200": all or nothing. White space around names and values is ignored. NULL or "" is nothing. */
+/* "rho=0.1,max_iter=200": all or nothing. White space around names and values is ignored. NULL or
+ * "" is nothing. */
 s24_status s24i_options_parse(s24i_option_set *set, const char *assignments);
 s24_status s24i_options_get_int(const s24i_option_set *set, const char *name, int64_t *value);
 s24_status s24i_options_get_float(const s24i_option_set *set, const char *name, double *value);
 /* The text lies in `values`. */
 s24_status s24i_options_get_str(const s24i_option_set *set, const char *name, const char **value);
 int32_t s24i_options_count(const s24i_option *table);
-/* "name=value,..." of all options in force, numbers in their shortest spelling: reading it back gives the same values. */
+/* "name=value,..." of all options in force, numbers in their shortest spelling: reading it back
+ * gives the same values. */
 struct s24i_text;
 void s24i_options_text(const s24i_option_set *set, struct s24i_text *text);
 

@@ -297,7 +297,8 @@ typedef struct host_loop {
     _Atomic bool busy[S24I_MAX_WORKERS]; /* the worker is in a task */
 } host_loop;
 
-/* Far from linear (Steele et al. 2014, SplitMix64), so that sums over equally many indices differ unless the indices are the same. */
+/* Far from linear (Steele et al. 2014, SplitMix64), so that sums over equally many indices differ
+ * unless the indices are the same. */
 static uint64_t mixed(int64_t index)
 {
     uint64_t z = (uint64_t)index + 0x9e3779b97f4a7c15;

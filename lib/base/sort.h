@@ -1,5 +1,5 @@
-/* Sorting of pointers in place: no allocation and no slow case, which qsort() does not promise. Not stable. And finding names in what is
- * sorted. */
+/* Sorting of pointers in place: no allocation and no slow case, which qsort() does not promise. Not
+ * stable. And finding names in what is sorted. */
 #ifndef S24I_SORT_H
 #define S24I_SORT_H
 #include <stdbool.h>

@@ -23,11 +23,13 @@ void s24i_watch_init(s24i_watch *watch, s24_progress_fn progress, void *user,
                      _Atomic int32_t *cancel, double time_limit);
 /* Begin a phase of `total` steps and report step 0. */
 void s24i_watch_phase(s24i_watch *watch, const char *phase, int64_t total);
-/* Count steps, from any task. Reports when it happens to run on the caller's thread. Returns true when the work should stop. */
+/* Count steps, from any task. Reports when it happens to run on the caller's thread. Returns true
+ * when the work should stop. */
 bool s24i_watch_step(s24i_watch *watch, int64_t steps, double objective, double residual);
 /* True when the work should stop; asks the clock and the cancel flag, not the callback. */
 bool s24i_watch_stopped(s24i_watch *watch);
-/* True when nothing is wanted any more, not even what can be had in no time; asks the flag alone. */
+/* True when nothing is wanted any more, not even what can be had in no time; asks the flag
+ * alone. */
 bool s24i_watch_cancelled(const s24i_watch *watch);
 
 #endif

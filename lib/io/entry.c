@@ -1,5 +1,4 @@
 #include "base/error.h"
-#include "base/half.h"
 #include "base/utf8.h"
 #include "spool.h"
 #include <math.h>
@@ -7,46 +6,9 @@
 
 /* ---- Values. ---- */
 
-static bool is_float(int32_t dtype)
-{
-    return dtype == S24_F64 || dtype == S24_F32 || dtype == S24_F16 || dtype == S24_BF16;
-}
-
 static bool is_truth(int32_t dtype)
 {
     return dtype == S24_BOOL || dtype == S24_U8;
-}
-
-static double load_float(int32_t dtype, const void *from)
-{
-    double d;
-    float f;
-    uint16_t h;
-
-    switch (dtype) {
-    case S24_F64:
-        memcpy(&d, from, sizeof d);
-        return d;
-    case S24_F32:
-        memcpy(&f, from, sizeof f);
-        return f;
-    default:
-        memcpy(&h, from, sizeof h);
-        return dtype == S24_F16 ? s24i_f16_to_f32(h) : s24i_bf16_to_f32(h);
-    }
-}
-
-static void store_float(int32_t dtype, double value, void *to)
-{
-    float f = dtype == S24_F32 ? (float)value : s24i_f64_to_f32_odd(value);
-    uint16_t h = dtype == S24_F16 ? s24i_f32_to_f16(f) : s24i_f32_to_bf16(f);
-
-    if (dtype == S24_F64)
-        memcpy(to, &value, sizeof value);
-    else if (dtype == S24_F32)
-        memcpy(to, &f, sizeof f);
-    else
-        memcpy(to, &h, sizeof h);
 }
 
 static void store(const s24i_element *from_type, const void *from, const s24i_element *type,
@@ -54,8 +16,8 @@ static void store(const s24i_element *from_type, const void *from, const s24i_el
 {
     if (from_type == type)
         memcpy(to, from, (size_t)type->bits / 8);
-    else if (is_float(type->dtype))
-        store_float(type->dtype, load_float(from_type->dtype, from), to);
+    else if (s24i_is_float(type->dtype))
+        s24i_store(type->dtype, s24i_load(from_type->dtype, from), to);
     else
         *(unsigned char *)to = *(const unsigned char *)from != 0;
 }
@@ -143,7 +105,7 @@ static s24_status choose_type(s24i_entry *e, const s24i_spool_class *class, cons
     if (!class->takes(to))
         return s24i_fail(S24_E_DTYPE, "format %s has no type %s", class->writer.format, to->name);
     int32_t a = from->dtype, b = to->dtype;
-    if (from != to && !(is_float(a) && (is_float(b) || to->encode)) &&
+    if (from != to && !(s24i_is_float(a) && (s24i_is_float(b) || to->encode)) &&
         !(is_truth(a) && is_truth(b)))
         return s24i_fail(S24_E_DTYPE, "%s cannot be stored as %s", from->name, to->name);
     e->element = to;
@@ -189,7 +151,7 @@ static s24_status encode_block(const s24i_entry *e, const s24_mat *mat, int64_t 
     float values[S24I_GGUF_BLOCK];
 
     for (int k = 0; k < S24I_GGUF_BLOCK; k++) {
-        values[k] = (float)load_float(mat->dtype, address(mat, i, j, from->bits / 8));
+        values[k] = (float)s24i_load(mat->dtype, address(mat, i, j, from->bits / 8));
         if (!isfinite(values[k]))
             return s24i_fail(S24_E_NONFINITE, "row %lld, column %lld is %g as a float",
                              (long long)i, (long long)j, values[k]);

@@ -221,7 +221,8 @@ static const char *key_at(const void *sorted, int64_t index)
     return ((const s24i_json *)((const void *const *)sorted)[index])->key;
 }
 
-/* The index is the authority: a tensor that a shard holds beyond it is another's, or no part of the model. */
+/* The index is the authority: a tensor that a shard holds beyond it is another's, or no part of the
+ * model. */
 static s24_status gather_tensors(model_folder *f)
 {
     s24i_reader *const *shards = f->shards.items;
@@ -458,23 +459,19 @@ static s24_status look_at(void *arg, const char *name)
     return status ? status : keep(s, &s->gguf, name);
 }
 
-static s24_status open_gguf(s24i_memory *memory, const char *folder, s24i_reader **out)
+static s24_status find_gguf(s24i_memory *memory, const char *folder, char **gguf)
 {
     search s = {.memory = memory, .folder = folder};
     s24_status status = s24i_os_list(folder, look_at, &s);
-    char *path = s.gguf ? s24i_folder_path(memory, folder, s.gguf) : NULL;
 
-    if (!status && path)
-        status = s24i_reader_open(memory, path, out);
-    else if (!status && s.gguf)
-        status = S24_E_MEMORY;
+    if (!status && s.gguf)
+        status = (*gguf = s24i_folder_path(memory, folder, s.gguf)) ? S24_OK : S24_E_MEMORY;
     else if (!status)
         status = s24i_fail(S24_E_FORMAT,
                            "has neither " S24I_FOLDER_SINGLE " nor " S24I_FOLDER_INDEX
                            " nor a GGUF model%s%.100s%s",
                            s.other ? ", but '" : "", s.other ? s.other : "",
                            s.other ? "': name that file itself to see what it is" : "");
-    s24i_strfree(memory, path);
     s24i_strfree(memory, s.gguf);
     s24i_strfree(memory, s.other);
     return status;
@@ -482,7 +479,7 @@ static s24_status open_gguf(s24i_memory *memory, const char *folder, s24i_reader
 
 /* ---- Opening. ---- */
 
-s24_status s24i_folder_open(s24i_memory *memory, const char *path, s24i_reader **out)
+s24_status s24i_folder_open(s24i_memory *memory, const char *path, char **gguf, s24i_reader **out)
 {
     model_folder *f = s24i_alloc_zero(memory, sizeof *f);
 
@@ -501,5 +498,5 @@ s24_status s24i_folder_open(s24i_memory *memory, const char *path, s24i_reader *
         close_folder(&f->reader);
     else
         *out = &f->reader;
-    return status || found ? status : open_gguf(memory, path, out);
+    return status || found ? status : find_gguf(memory, path, gguf);
 }

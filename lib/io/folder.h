@@ -1,4 +1,5 @@
-/* A model's folder as Hugging Face has it: names in it, and what may be opened. Knows safetensors files as readers. */
+/* A model's folder as Hugging Face has it: names in it, and what may be opened. Knows safetensors
+ * files as readers. */
 #ifndef S24I_FOLDER_H
 #define S24I_FOLDER_H
 #include "base/json.h"
@@ -8,8 +9,9 @@
 #define S24I_FOLDER_INDEX "model.safetensors.index.json"
 #define S24I_FOLDER_CONFIG "config.json"
 
-/* A file of the folder, mapped. Nothing outside is opened: S24_E_FORMAT for names with '/', "." and "..", and for symbolic links unless
- * they lead into the folder or into "../../blobs" from it, where Hugging Face's cache keeps the files. */
+/* A file of the folder, mapped. Nothing outside is opened: S24_E_FORMAT for names with '/', "." and
+ * "..", and for symbolic links unless they lead into the folder or into "../../blobs" from it,
+ * where Hugging Face's cache keeps the files. */
 s24_status s24i_folder_map(s24i_memory *memory, const char *folder, const char *name,
                            const void **data, uint64_t *size);
 /* "folder/name", for s24i_strfree(). */
@@ -21,8 +23,9 @@ const char *s24i_folder_of(const s24i_reader *reader);
 
 /* The value as JSON without white space. */
 void s24i_config_value(s24i_text *text, const s24i_json *value);
-/* config.json with one key ("a", or "a.b" for b in the object a) set or, value NULL, removed, indented as Hugging Face's library has it.
- * A key that is there keeps its kind, a new one is a string. S24_E_ARG, S24_E_FORMAT. */
+/* config.json with one key ("a", or "a.b" for b in the object a) set or, value NULL, removed,
+ * indented as Hugging Face's library has it. A key that is there keeps its kind, a new one is a
+ * string. S24_E_ARG, S24_E_FORMAT. */
 s24_status s24i_config_edit(s24i_memory *memory, const char *json, uint64_t size, const char *key,
                             const char *value, s24i_text *out);
 

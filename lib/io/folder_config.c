@@ -62,7 +62,8 @@ void s24i_config_value(s24i_text *text, const s24i_json *value)
 
 /* ---- Changing. ---- */
 
-/* What is left of a path below the key it begins with: "" if it is the key; NULL if it begins with another. */
+/* What is left of a path below the key it begins with: "" if it is the key; NULL if it begins with
+ * another. */
 static const char *below(const char *path, const char *key)
 {
     size_t length = strlen(key);

@@ -1,4 +1,5 @@
-/* GGUF as reader and writer share it: the types of metadata and one value's bytes. Knows no tensors. */
+/* GGUF as reader and writer share it: the types of metadata and one value's bytes. Knows no
+ * tensors. */
 #ifndef S24I_GGUF_H
 #define S24I_GGUF_H
 #include "base/json.h"
@@ -45,8 +46,8 @@ s24_status s24i_take_bytes(s24i_cursor *cursor, const unsigned char **bytes, uin
 /* Type and value of one metadata item, checked to its last byte. */
 s24_status s24i_take_value(s24i_cursor *cursor, s24i_gguf_value *value);
 
-/* The value as text: a string as it is, bools as true and false, numbers in their shortest spelling that reads back equal, arrays as
- * JSON. */
+/* The value as text: a string as it is, bools as true and false, numbers in their shortest spelling
+ * that reads back equal, arrays as JSON. */
 void s24i_gguf_value_text(const s24i_gguf_value *value, s24i_text *text);
 bool s24i_gguf_alignment_fits(uint64_t alignment);
 
@@ -64,10 +65,11 @@ bool s24i_gguf_value_of(const s24i_reader *reader, const char *key, s24i_gguf_va
 
 /* Length of the name without "-00002-of-00003.gguf", if it ends so. */
 size_t s24i_gguf_stem(const char *name);
-/* A reader of one part becomes one of all parts, whose names follow from its path. Another reader stays as it is, and so it does on failure. */
+/* A reader of one part becomes one of all parts, whose names follow from its path. Another reader
+ * stays as it is, and so it does on failure. */
 s24_status s24i_gguf_whole(s24i_memory *memory, const char *path, s24i_reader **reader);
-/* One reader over all tensors of the parts, with the metadata of the first but those of the split. On success the array and the parts are
- * its own. */
+/* One reader over all tensors of the parts, with the metadata of the first but those of the split.
+ * On success the array and the parts are its own. */
 s24_status s24i_gguf_join(s24i_memory *memory, s24i_reader **parts, int64_t count,
                           s24i_reader **out);
 

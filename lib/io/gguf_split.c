@@ -1,5 +1,6 @@
-/* GGUF models in several files, as llama-gguf-split writes them: "NAME-00002-of-00003.gguf" with split.no = 1, split.count = 3 and
- * split.tensors.count of all; the metadata are the first part's. Any part stands for the whole. */
+/* GGUF models in several files, as llama-gguf-split writes them: "NAME-00002-of-00003.gguf" with
+ * split.no = 1, split.count = 3 and split.tensors.count of all; the metadata are the first part's.
+ * Any part stands for the whole. */
 #include "base/error.h"
 #include "base/number.h"
 #include "gguf.h"

@@ -107,7 +107,8 @@ static s24_status skip_fixed(s24i_cursor *cursor, uint32_t type, uint64_t count)
     return S24_OK;
 }
 
-/* Every string and array takes bytes of its own, so that no count makes this run past the file's size. */
+/* Every string and array takes bytes of its own, so that no count makes this run past the file's
+ * size. */
 static s24_status skip_values(s24i_cursor *cursor, uint32_t type, uint64_t count, int depth)
 {
     const unsigned char *bytes;

@@ -130,7 +130,8 @@ static s24_status set_scalar(gguf *w, const char *key, const char *value, uint32
     return set_item(w, key, type, bytes, size);
 }
 
-/* A key that is there keeps its type, a new one is a string; but the alignment and the file type are u32. */
+/* A key that is there keeps its type, a new one is a string; but the alignment and the file type
+ * are u32. */
 static s24_status set_meta(s24i_writer *writer, const char *key, const char *value)
 {
     gguf *w = (gguf *)writer;

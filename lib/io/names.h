@@ -3,7 +3,8 @@
 #define S24I_NAMES_H
 #include "list.h"
 
-/* Sorted runs whose lengths are the powers of two in the count, the longest first: no order of additions takes quadratic time. */
+/* Sorted runs whose lengths are the powers of two in the count, the longest first: no order of
+ * additions takes quadratic time. */
 typedef struct s24i_names {
     s24i_list list; /* const char *, the caller's */
 } s24i_names;

@@ -1,5 +1,5 @@
-/* The one layer over the system's files. Knows paths and bytes, no format. Every failure is S24_E_IO with path, operation and reason in
- * the text; descriptors are close-on-exec. */
+/* The one layer over the system's files. Knows paths and bytes, no format. Every failure is
+ * S24_E_IO with path, operation and reason in the text; descriptors are close-on-exec. */
 #ifndef S24I_OS_H
 #define S24I_OS_H
 #include "base/memory.h"
@@ -25,10 +25,11 @@ bool s24i_os_is_directory(const char *path);
 /* Does the file, symbolic links followed, lie below that directory? */
 bool s24i_os_is_below(const char *path, const char *directory);
 
-/* S24_E_IO if `path` is a directory or names none of its files: nothing could be renamed over that; or if it is a device, pipe or socket,
- * which a rename would replace. */
+/* S24_E_IO if `path` is a directory or names none of its files: nothing could be renamed over that;
+ * or if it is a device, pipe or socket, which a rename would replace. */
 s24_status s24i_os_check_target(const char *path);
-/* S24_E_IO unless nothing is at `path`, or an empty directory: only such a one can be replaced by another in one step. */
+/* S24_E_IO unless nothing is at `path`, or an empty directory: only such a one can be replaced by
+ * another in one step. */
 s24_status s24i_os_check_folder(const char *path);
 /* A directory with all files in it, and no directory, without a word. */
 void s24i_os_remove_folder(const char *path);

@@ -1,64 +1,10 @@
 #include "reader.h"
 #include "base/error.h"
 #include "base/sort.h"
-#include "gguf.h"
 #include "os.h"
 #include <string.h>
 
-enum { NEAREST = 3, MAGIC = 4, MANY = 256 };
-
-/* As the length of a safetensors header these four bytes would be beyond what that format allows. */
-static bool is_gguf(const void *map, uint64_t size)
-{
-    return size >= MAGIC && !memcmp(map, "GGUF", MAGIC);
-}
-
-s24_status s24i_reader_open_file(s24i_memory *memory, const char *path, s24i_reader **out)
-{
-    const void *map;
-    uint64_t size;
-    s24i_reader *reader;
-    s24i_os_stamp stamp = s24i_os_stamp_of(path);
-    s24_status status = s24i_os_map(path, &map, &size);
-
-    if (status)
-        return status;
-    status = is_gguf(map, size) ? s24i_gguf_read(memory, map, size, &reader)
-                                : s24i_safetensors_read(memory, map, size, &reader);
-    if (status == S24_E_FORMAT || status == S24_E_UNSUPPORTED)
-        s24i_fail(status, "%.200s: %s", path, s24i_error_text());
-    if (status) {
-        s24i_os_unmap(map, size);
-        return status;
-    }
-    status = s24i_reader_note(reader, path, stamp);
-    if (status)
-        s24i_reader_close(reader);
-    else
-        *out = reader;
-    return status;
-}
-
-s24_status s24i_reader_open(s24i_memory *memory, const char *path, s24i_reader **out)
-{
-    s24i_reader *reader;
-    s24_status status;
-
-    if (s24i_os_is_directory(path)) {
-        status = s24i_folder_open(memory, path, out);
-        return status == S24_E_FORMAT ? s24i_fail(status, "%.200s: %s", path, s24i_error_text())
-                                      : status;
-    }
-    status = s24i_reader_open_file(memory, path, &reader);
-    if (status)
-        return status;
-    status = s24i_gguf_whole(memory, path, &reader);
-    if (status)
-        s24i_reader_close(reader);
-    else
-        *out = reader;
-    return status;
-}
+enum { NEAREST = 3, MANY = 256 };
 
 void s24i_reader_close(s24i_reader *reader)
 {
@@ -75,7 +21,8 @@ const s24i_tensor *s24i_reader_at(const s24i_reader *reader, int64_t index)
     return index >= 0 && index < reader->count ? reader->by_place[index] : NULL;
 }
 
-/* Names that contain what was asked for come first, then those that are few edits away; of very many only those around its place. */
+/* Names that contain what was asked for come first, then those that are few edits away; of very
+ * many only those around its place. */
 static void tell_unknown(const s24i_reader *reader, const char *name, int64_t at_name)
 {
     const char *near[NEAREST + 1] = {0};

@@ -71,7 +71,8 @@ static s24_status write_matrix(s24i_spool *s, const s24i_entry *e, const s24_mat
     return status;
 }
 
-/* Write the data of an entry that is complete but for its name, and add it: those of a matrix, or of a tensor as it is stored. */
+/* Write the data of an entry that is complete but for its name, and add it: those of a matrix, or
+ * of a tensor as it is stored. */
 static s24_status add(s24i_spool *s, s24i_entry *e, const char *name, const s24_mat *mat,
                       const s24i_tensor *stored)
 {

@@ -1,5 +1,5 @@
-/* Writers of one file: tensors go to a nameless file at once, a header and they make the file in commit. Knows matrices and elements; the
- * formats supply the header. */
+/* Writers of one file: tensors go to a nameless file at once, a header and they make the file in
+ * commit. Knows matrices and elements; the formats supply the header. */
 #ifndef S24I_SPOOL_H
 #define S24I_SPOOL_H
 #include "base/json.h"
@@ -36,7 +36,8 @@ struct s24i_spool {
     unsigned char *chunk;
 };
 
-/* Fill in a struct of the format that begins with `spool` and is zero; on failure s24i_spool_close() it. */
+/* Fill in a struct of the format that begins with `spool` and is zero; on failure
+ * s24i_spool_close() it. */
 s24_status s24i_spool_open(s24i_spool *spool, const s24i_spool_class *class, s24i_memory *memory,
                            const char *path);
 void s24i_spool_close(s24i_spool *spool);
@@ -58,8 +59,8 @@ const char *s24i_fault_of_name(const s24i_spool_class *class, const char *name);
 /* Element, rank, shape and size of `entry`. S24_E_ARG, S24_E_SHAPE, S24_E_DTYPE. */
 s24_status s24i_entry_fill(s24i_entry *entry, const s24i_spool_class *class, const s24_mat *mat,
                            const int64_t *shape, int32_t rank, const char *type);
-/* Elements [first, first + count) of the matrix, in row-major order, as bytes of the entry's type. `count` is of whole blocks.
- * S24_E_NONFINITE names the place. */
+/* Elements [first, first + count) of the matrix, in row-major order, as bytes of the entry's type.
+ * `count` is of whole blocks. S24_E_NONFINITE names the place. */
 s24_status s24i_entry_encode(const s24i_entry *entry, const s24_mat *mat, int64_t first,
                              int64_t count, unsigned char *bytes);
 /* May the matrix be written where it lies? */

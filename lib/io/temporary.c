@@ -56,7 +56,8 @@ static bool is_temporary(const char *name)
            !strcmp(name + length - end, ENDING);
 }
 
-/* One whose lock is free was left behind: its writer is gone. Where there are no locks nothing is removed. */
+/* One whose lock is free was left behind: its writer is gone. Where there are no locks nothing is
+ * removed. */
 static s24_status remove_stale(void *arg, const char *name)
 {
     place *p = arg;

@@ -8,7 +8,8 @@
 #define X86_ONLY(fill) NULL
 #endif
 
-/* Weakest first. Every name that any build knows is here, so that a name can be told from a typing error everywhere. */
+/* Weakest first. Every name that any build knows is here, so that a name can be told from a typing
+ * error everywhere. */
 static const struct instruction_set {
     const char *name;
     uint32_t needs; /* S24I_CPU_... */

@@ -1,5 +1,6 @@
-/* Denormals as zeros, for the thread that asks and while it asks: some processors take a hundred times as long over each of them. Knows the
- * processor's control word only; where there is none that is known, nothing changes. */
+/* Denormals as zeros, for the thread that asks and while it asks: some processors take a hundred
+ * times as long over each of them. Knows the processor's control word only; where there is none
+ * that is known, nothing changes. */
 #ifndef S24I_FLUSH_H
 #define S24I_FLUSH_H
 #include <stdint.h>

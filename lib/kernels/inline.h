@@ -1,4 +1,5 @@
-/* How inner loops are written so that the compiler takes them apart: always inlined, unrolled in full. */
+/* How inner loops are written so that the compiler takes them apart: always inlined, unrolled in
+ * full. */
 #ifndef S24I_INLINE_H
 #define S24I_INLINE_H
 

@@ -1,6 +1,8 @@
-/* What operations work on: where they run, calibration sums, constraints, and a problem made ready. Knows no operation. */
+/* What operations work on: where they run, calibration sums, constraints, and a problem made ready.
+ * Knows no operation. */
 #ifndef S24I_RUN_H
 #define S24I_RUN_H
+#include "base/element.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/parallel.h"
@@ -10,7 +12,8 @@
 
 #define S24I_BLOCK 128 /* columns of one block of the sweep and of the factorisation */
 
-/* Where operations run. Arrays that they work on lie where the device says: only operations look into them. */
+/* Where operations run. Arrays that they work on lie where the device says: only operations look
+ * into them. */
 typedef struct s24i_device {
     const char *name; /* "cpu" */
     s24i_memory *memory;
@@ -21,8 +24,8 @@ typedef struct s24i_device {
     bool host; /* its arrays are the host's memory: results need no copy */
 } s24i_device;
 
-/* One run of a method: where, in which scratch, watched by whom. With a counting arena (base NULL) an operation only takes its
- * scratch and returns: the same code predicts memory and uses it. */
+/* One run of a method: where, in which scratch, watched by whom. With a counting arena (base NULL)
+ * an operation only takes its scratch and returns: the same code predicts memory and uses it. */
 typedef struct s24i_run {
     const s24i_device *device;
     s24i_arena *arena;
@@ -55,13 +58,15 @@ static inline bool s24i_counting(const s24i_run *run)
 /* ---- Calibration sums ---- */
 
 #define S24I_RUN 128 /* consecutive rows that go to the same half */
-/* Rows of one half whose products are summed in the accumulator's type before they join the double sums. */
+/* Rows of one half whose products are summed in the accumulator's type before they join the double
+ * sums. */
 #define S24I_BATCH_ROWS 2048
 #define S24I_STRIP 256 /* rows of one stored strip of H */
 
 enum { S24I_FIRST = 1, S24I_SECOND = 2, S24I_BOTH = 3 };
 
-/* Rows on their way into sums: converted, weighted, dealt to two halves, and kept until a half has a full batch, so that sums do not
+/* Rows on their way into sums: converted, weighted, dealt to two halves, and kept until a half has
+ * a full batch, so that sums do not
  * depend on how the caller cuts its batches. A row is [x | t] (t_cols 0 for a gram). */
 typedef struct s24i_rows {
     int64_t x_cols, t_cols;
@@ -73,15 +78,16 @@ typedef struct s24i_rows {
     double count[2];  /* rows of weight above 0 */
 } s24i_rows;
 
-/* Sum of x x^T in two halves: lower triangle in strips of S24I_STRIP rows, strip i of width min(dim, (i + 1) S24I_STRIP), double, zero
- * above the diagonal. */
+/* Sum of x x^T in two halves: lower triangle in strips of S24I_STRIP rows, strip i of width
+ * min(dim, (i + 1) S24I_STRIP), double, zero above the diagonal. */
 typedef struct s24i_gram {
     int64_t dim;
     double *half[2];
     s24i_rows rows;
 } s24i_gram;
 
-/* Sum of t x^T (out x in, row-major, double) and of the squares of each output (out) in two halves. */
+/* Sum of t x^T (out x in, row-major, double) and of the squares of each output (out) in two
+ * halves. */
 typedef struct s24i_cross {
     int64_t out, in;
     double *half[2];
@@ -102,15 +108,17 @@ typedef struct s24i_grid_form {
     int64_t group; /* consecutive columns under one scale; 0: all */
 } s24i_grid_form;
 
-/* What is asked of a solution: first of its support, then of its values, then of what may be added to it. */
+/* What is asked of a solution: first of its support, then of its values, then of what may be added
+ * to it. */
 typedef struct s24i_pattern {
     int32_t n, m;  /* keep n of m; n == 0: none */
     int32_t scope; /* of the sparsity */
     double sparsity;
     const uint8_t *mask; /* fixed support, rows x cols, or NULL */
     s24i_grid_form grid;
-    int64_t
-        rank; /* a product U V of at most this rank comes on top; 0: none. Alone: the product is all there is */
+    /* a product U V of at most this rank comes on top; 0: none. Alone: the product is all there
+     * is */
+    int64_t rank;
 } s24i_pattern;
 
 /* Some weights have to be zero. */
@@ -131,8 +139,8 @@ enum { S24I_DAMP_AUTO, S24I_DAMP_RELATIVE, S24I_DAMP_MEAN, S24I_DAMP_MIXED };
 
 typedef struct s24i_damping {
     int32_t rule;
-    double
-        value; /* relative to each diagonal entry, to the mean of the diagonal, or (MIXED) to their sum */
+    /* relative to each diagonal entry, to the mean of the diagonal, or (MIXED) to their sum */
+    double value;
     double divisor; /* of AUTO's winner (docs/numerics.md); 0 is 1 */
 } s24i_damping;
 
@@ -146,9 +154,10 @@ typedef struct s24i_layer {
 } s24i_layer;
 
 /*
- * The layer in unit-diagonal coordinates: S = diag(inverse) (H + Delta) diag(inverse) with unit diagonal, S = R R^T, and W diag(scale), whose
- * common unit keeps the largest of it (and of wanted outputs) in the range of single precision. Dead inputs (H_jj <= 1e-12 of the largest)
- * have S_jj = 1, nothing beside it, scale 1 in that unit.
+ * The layer in unit-diagonal coordinates: S = diag(inverse) (H + Delta) diag(inverse) with unit
+ * diagonal, S = R R^T, and W diag(scale), whose common unit keeps the largest of it (and of wanted
+ * outputs) in the range of single precision. Dead inputs (H_jj <= 1e-12 of the largest) have S_jj =
+ * 1, nothing beside it, scale 1 in that unit.
  */
 typedef struct s24i_prepared {
     int64_t dim;
@@ -167,7 +176,8 @@ typedef struct s24i_prepared {
     double largest, wanted; /* of |W|, and |T| of one output: what the unit is chosen by */
 } s24i_prepared;
 
-/* What a step is to come near to: rows of the aim in unit-diagonal coordinates, under the constraints. */
+/* What a step is to come near to: rows of the aim in unit-diagonal coordinates, under the
+ * constraints. */
 typedef struct s24i_target {
     const s24i_prepared *prepared;
     const s24i_pattern *constraints;

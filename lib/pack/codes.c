@@ -83,7 +83,12 @@ s24_status s24i_codes_check_scales(const void *scales, int64_t count, int64_t ac
     return S24_OK;
 }
 
-s24_status s24i_blocks_plan(s24i_packing *p, const s24i_pack_source *source, int64_t bytes,
+static int64_t bytes_of(uint32_t type)
+{
+    return s24i_element_by_gguf(type)->bits / 8;
+}
+
+s24_status s24i_blocks_plan(s24i_packing *p, const s24i_pack_source *source, uint32_t type,
                             int32_t bits, bool real)
 {
     s24i_codes c;
@@ -97,14 +102,14 @@ s24_status s24i_blocks_plan(s24i_packing *p, const s24i_pack_source *source, int
                            "layout %s has a scale for each 32 columns, not for %lld: ask for g32",
                            p->layout->name, (long long)c.group);
     if (!status)
-        s24i_packing_part(p, "blocks", S24_U8, p->rows, p->cols / S24I_PACK_BLOCK * bytes);
+        s24i_packing_part(p, "blocks", S24_U8, p->rows, p->cols / S24I_PACK_BLOCK * bytes_of(type));
     return status;
 }
 
-s24_status s24i_blocks_check(const s24i_packing *p, int64_t bytes, int halves)
+s24_status s24i_blocks_check(const s24i_packing *p, uint32_t type, int halves)
 {
     const char *blocks = p->part[0].data;
-    int64_t across = p->cols / S24I_PACK_BLOCK;
+    int64_t across = p->cols / S24I_PACK_BLOCK, bytes = bytes_of(type);
 
     for (int64_t b = 0; b < p->rows * across; b++)
         for (int k = 0; k < halves; k++)
@@ -113,4 +118,14 @@ s24_status s24i_blocks_check(const s24i_packing *p, int64_t bytes, int halves)
                                  (long long)(b / across), (long long)(b % across),
                                  k ? "minimum" : "scale");
     return S24_OK;
+}
+
+void s24i_blocks_unpack_row(const s24i_packing *p, int64_t row, uint32_t type, float *out)
+{
+    const s24i_element *element = s24i_element_by_gguf(type);
+    const unsigned char *block = p->part[0].data;
+
+    block += row * p->part[0].cols;
+    for (int64_t j = 0; j < p->cols; j += S24I_PACK_BLOCK, block += element->bits / 8)
+        element->decode(block, out + j);
 }

@@ -2,9 +2,10 @@
 #include <string.h>
 
 /*
- * The operand of CUTLASS's sparse kernels for compute capability 8.x, which is PyTorch's SparseSemiStructuredTensorCUTLASS: "values" is the
- * row-major matrix of kept weights; "meta" is made of words of four groups (16 bits) or, for i8, eight groups (32 bits), moved as
- * word_place() says. f32, which runs as tf32, is 1:2: one of each two weights.
+ * The operand of CUTLASS's sparse kernels for compute capability 8.x, which is PyTorch's
+ * SparseSemiStructuredTensorCUTLASS: "values" is the row-major matrix of kept weights; "meta" is
+ * made of words of four groups (16 bits) or, for i8, eight groups (32 bits), moved as word_place()
+ * says. f32, which runs as tf32, is 1:2: one of each two weights.
  */
 
 static int32_t word_groups(const s24i_packing *p)
@@ -27,8 +28,9 @@ static s24_status plan(s24i_packing *p, const s24i_pack_source *source)
     return status ? status : s24i_half_plan(p, width, 1, width);
 }
 
-/* Where word (row, col) of the row-major metadata goes: rows are dealt so that a warp finds its eight rows together, the off-diagonal words
- * of each 2 x 2 block change places, and two columns at a time are stored column by column. */
+/* Where word (row, col) of the row-major metadata goes: rows are dealt so that a warp finds its
+ * eight rows together, the off-diagonal words of each 2 x 2 block change places, and two columns at
+ * a time are stored column by column. */
 static int64_t word_place(const s24i_packing *p, int64_t row, int64_t col)
 {
     int64_t r = p->dtype == S24_I8 ? row / 16 * 16 + row % 8 * 2 + row % 16 / 8
@@ -43,7 +45,7 @@ static int64_t word_place(const s24i_packing *p, int64_t row, int64_t col)
 
 static char *word(const s24i_packing *p, int64_t row, int64_t col)
 {
-    return (char *)p->part[1].data + word_place(p, row, col) * s24i_element_size(p->part[1].dtype);
+    return (char *)p->part[1].data + word_place(p, row, col) * s24i_dtype_size(p->part[1].dtype);
 }
 
 static void put(const s24i_packing *p, int64_t row, const s24i_half_row *from)

@@ -1,9 +1,10 @@
 #include "codes.h"
 
 /*
- * GPTQ's checkpoints, version 2 (zeros as they are, not minus 1): "qweight" int32, (cols b / 32, rows), code j of an output in bits
- * b (j mod 32 / b) of word j b / 32; "qzeros" int32, (groups, rows b / 32), in the same way along the outputs; "scales" f16, (groups, rows); "g_idx" int32,
- * the group of each column. b is 2, 4 or 8, the least that holds the grid's bits.
+ * GPTQ's checkpoints, version 2 (zeros as they are, not minus 1): "qweight" int32, (cols b / 32,
+ * rows), code j of an output in bits b (j mod 32 / b) of word j b / 32; "qzeros" int32, (groups,
+ * rows b / 32), in the same way along the outputs; "scales" f16, (groups, rows); "g_idx" int32, the
+ * group of each column. b is 2, 4 or 8, the least that holds the grid's bits.
  */
 enum { QWEIGHT, QZEROS, SCALES, G_IDX, MOST_BITS = 8 };
 

@@ -2,8 +2,9 @@
 #include <string.h>
 
 /*
- * Neutral order: "values" is the row-major matrix of kept weights, "meta" the row-major nibbles, two a byte, the earlier group in the low
- * half; a row of an odd number of groups ends with four zero bits.
+ * Neutral order: "values" is the row-major matrix of kept weights, "meta" the row-major nibbles,
+ * two a byte, the earlier group in the low half; a row of an odd number of groups ends with four
+ * zero bits.
  */
 
 static s24_status plan(s24i_packing *p, const s24i_pack_source *source)

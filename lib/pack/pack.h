@@ -1,12 +1,15 @@
 /*
- * Compressed layouts: where the kept weights of a matrix and the places they came from lie in bytes that an engine stores or uploads. Knows
- * element bytes, masks and layouts; not handles, files or solvers.
+ * Compressed layouts: where the kept weights of a matrix and the places they came from lie in bytes
+ * that an engine stores or uploads. Knows element bytes, masks and layouts; not handles, files or
+ * solvers.
  *
- * A layout is one file that defines `const s24i_layout s24i_layout_<name>`, and one word in meson.build. Rows are cut into tiles of
- * S24I_PACK_ROWS by shape alone; no two tiles touch the same word.
+ * A layout is one file that defines `const s24i_layout s24i_layout_<name>`, and one word in
+ * meson.build. Rows are cut into tiles of S24I_PACK_ROWS by shape alone; no two tiles touch the
+ * same word.
  */
 #ifndef S24I_PACK_H
 #define S24I_PACK_H
+#include "base/element.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/parallel.h"
@@ -44,8 +47,9 @@ typedef struct s24i_pack_tools {
     const s24i_kernels *kernels;
 } s24i_pack_tools;
 
-/* What a layout is made from, under the names of a result: "weights" (of the packing's dtype) and "mask" (one byte each; data NULL when there is
- * none), and from a result also what else it holds ("codes", "scales", "zeros"). S24_E_UNSUPPORTED: nothing of that name. */
+/* What a layout is made from, under the names of a result: "weights" (of the packing's dtype) and
+ * "mask" (one byte each; data NULL when there is none), and from a result also what else it holds
+ * ("codes", "scales", "zeros"). S24_E_UNSUPPORTED: nothing of that name. */
 typedef struct s24i_pack_source s24i_pack_source;
 struct s24i_pack_source {
     s24_status (*matrix)(const s24i_pack_source *source, const char *name, s24_mat *view);
@@ -54,9 +58,10 @@ struct s24i_pack_source {
 };
 
 /*
- * One row of a layout that keeps half, padded: a nibble a group, index of the first kept weight in bits 0-1 and of the second
- * in bits 2-3, ascending; then the kept weights in order of position. Groups are 4 wide and keep 2; in the 1:2 form 2 wide and keep 1, with nibble 0x4 for the
- * first and 0xE for the second. A group that keeps fewer is filled up with zeros.
+ * One row of a layout that keeps half, padded: a nibble a group, index of the first kept weight in
+ * bits 0-1 and of the second in bits 2-3, ascending; then the kept weights in order of position.
+ * Groups are 4 wide and keep 2; in the 1:2 form 2 wide and keep 1, with nibble 0x4 for the first
+ * and 0xE for the second. A group that keeps fewer is filled up with zeros.
  */
 typedef struct s24i_half_row {
     uint8_t *nibbles;
@@ -66,8 +71,9 @@ typedef struct s24i_half_row {
 struct s24i_layout {
     const char *name, *help;
     int32_t dtypes[6]; /* element types that it holds, 0 at the end */
-    /* Name the parts with type and shape, from rows, cols and dtype; S24_E_SHAPE when they do not fit. `source` is NULL for parts made elsewhere, whose
-     * sizes are then in the parts, 0 past the last. */
+    /* Name the parts with type and shape, from rows, cols and dtype; S24_E_SHAPE when they do not
+     * fit. `source` is NULL for parts made elsewhere, whose sizes are then in the parts, 0 past the
+     * last. */
     s24_status (*plan)(s24i_packing *p, const s24i_pack_source *source);
     /* Fill the parts, which are zero. S24_E_STATE names the first row and group that do not fit. */
     s24_status (*pack)(const s24i_packing *p, const s24i_pack_source *source,
@@ -76,8 +82,8 @@ struct s24i_layout {
     s24_status (*check)(const s24i_packing *p, const s24i_pack_tools *tools);
     /* One dense row. `scratch` holds 8 bytes for each of cols + 64 columns. */
     void (*unpack_row)(const s24i_packing *p, int64_t row, void *out, void *scratch);
-    /* Layouts that keep half: one padded row to and from the parts. Other layouts: NULL. get() gives a nibble that is none of the six where
-     * the bytes do not name two places. */
+    /* Layouts that keep half: one padded row to and from the parts. Other layouts: NULL. get()
+     * gives a nibble that is none of the six where the bytes do not name two places. */
     void (*put)(const s24i_packing *p, int64_t row, const s24i_half_row *from);
     void (*get)(const s24i_packing *p, int64_t row, const s24i_half_row *to);
 };
@@ -90,7 +96,6 @@ extern const s24i_layout *const s24i_layouts[];
 /* S24_E_UNSUPPORTED and the nearest known name if there is none. */
 s24_status s24i_layout_find(const char *name, const s24i_layout **out);
 s24_status s24i_layout_check_dtype(const s24i_layout *layout, int32_t dtype);
-int32_t s24i_element_size(int32_t dtype);
 /* Add a part; its size follows. */
 void s24i_packing_part(s24i_packing *p, const char *name, int32_t dtype, int64_t rows,
                        int64_t cols);
@@ -105,10 +110,12 @@ s24_status s24i_packing_wrap(const s24i_pack_tools *tools, s24i_packing *p, int3
 /* All rows into a view of p's dtype and shape. */
 s24_status s24i_packing_unpack(const s24i_pack_tools *tools, const s24i_packing *p,
                                const s24_mat *w);
-/* y = x W^T: x is tokens x cols, y tokens x rows, contiguous f32. Every output is one sum in double, in the order of the kernel `dot`. */
+/* y = x W^T: x is tokens x cols, y tokens x rows, contiguous f32. Every output is one sum in
+ * double, in the order of the kernel `dot`. */
 s24_status s24i_packing_multiply(const s24i_pack_tools *tools, const s24i_packing *p,
                                  int64_t tokens, const float *x, float *y);
-/* visit(arg, row, scratch) for every row below `rows`, in tiles, with `scratch` bytes a worker. The error of the lowest row wins. */
+/* visit(arg, row, scratch) for every row below `rows`, in tiles, with `scratch` bytes a worker. The
+ * error of the lowest row wins. */
 typedef s24_status (*s24i_row_fn)(void *arg, int64_t row, void *scratch);
 s24_status s24i_pack_rows(const s24i_pack_tools *tools, int64_t rows, size_t scratch,
                           s24i_row_fn visit, void *arg);

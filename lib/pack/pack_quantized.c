@@ -1,10 +1,12 @@
 #include "codes.h"
 
 /*
- * pack-quantized of compressed-tensors: "weight_packed" int32, (rows, cols b / 32 rounded up), code j of a row in bits b (j mod 32 / b) of its
- * word, signed codes offset by 2^(b-1); "weight_scale" f16, (rows, groups); "weight_shape" int64; where zeros are not all in the middle
- * "weight_zero_point" int32, (rows b / 32 rounded up, groups), packed along the outputs, offset in the same way. b is 4 or 8; groups are of
- * one size. Signed codes and zeros so offset are ours, moved by 2^(b-1) - 2^(bits-1) where the grid has fewer bits.
+ * pack-quantized of compressed-tensors: "weight_packed" int32, (rows, cols b / 32 rounded up), code
+ * j of a row in bits b (j mod 32 / b) of its word, signed codes offset by 2^(b-1); "weight_scale"
+ * f16, (rows, groups); "weight_shape" int64; where zeros are not all in the middle
+ * "weight_zero_point" int32, (rows b / 32 rounded up, groups), packed along the outputs, offset in
+ * the same way. b is 4 or 8; groups are of one size. Signed codes and zeros so offset are ours,
+ * moved by 2^(b-1) - 2^(bits-1) where the grid has fewer bits.
  */
 enum { PACKED, SCALE, SHAPE, ZERO, MOST_BITS = 8 };
 

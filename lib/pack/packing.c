@@ -20,40 +20,30 @@ s24_status s24i_layout_find(const char *name, const s24i_layout **out)
                           names, count);
 }
 
-static const char *type_name(int32_t dtype)
+/* "f16" */
+static const char *type_name(int32_t dtype, char name[16])
 {
-    switch (dtype) {
-    case S24_F32:
-        return "f32";
-    case S24_F16:
-        return "f16";
-    case S24_BF16:
-        return "bf16";
-    case S24_F64:
-        return "f64";
-    case S24_I8:
-        return "i8";
-    default:
-        return "another type";
-    }
+    const s24i_element *element = s24i_element_by_dtype(dtype);
+    int i = 0;
+
+    for (; element && element->name[i]; i++)
+        name[i] = (char)(element->name[i] |
+                         ('A' <= element->name[i] && element->name[i] <= 'Z' ? 32 : 0));
+    name[i] = 0;
+    return element ? name : "an unknown type";
 }
 
 s24_status s24i_layout_check_dtype(const s24i_layout *layout, int32_t dtype)
 {
-    char known[64] = "";
+    char known[64] = "", name[16];
 
     for (const int32_t *t = layout->dtypes; *t; t++) {
         if (*t == dtype)
             return S24_OK;
-        strcat(strcat(known, t == layout->dtypes ? "" : ", "), type_name(*t));
+        strcat(strcat(known, t == layout->dtypes ? "" : ", "), type_name(*t, name));
     }
     return s24i_fail(S24_E_DTYPE, "layout %s holds %s, not %s (0x%04x)", layout->name, known,
-                     type_name(dtype), (unsigned)dtype);
-}
-
-int32_t s24i_element_size(int32_t dtype)
-{
-    return (dtype & 0xff) / 8; /* the low byte of a type is its width in bits */
+                     type_name(dtype, name), (unsigned)dtype);
 }
 
 /* ---- Rows ---- */
@@ -111,7 +101,7 @@ void s24i_packing_part(s24i_packing *p, const char *name, int32_t dtype, int64_t
     part->rank = 2;
     part->rows = rows;
     part->cols = cols;
-    part->size = s24i_mul(s24i_mul((size_t)rows, (size_t)cols), (size_t)s24i_element_size(dtype));
+    part->size = s24i_mul(s24i_mul((size_t)rows, (size_t)cols), (size_t)s24i_dtype_size(dtype));
 }
 
 void s24i_packing_vector(s24i_packing *p, const char *name, int32_t dtype, int64_t count)
@@ -184,7 +174,7 @@ typedef struct unpacking {
 static s24_status unpack_row(void *arg, int64_t row, void *scratch)
 {
     const unpacking *u = arg;
-    size_t size = (size_t)s24i_element_size(u->p->dtype);
+    size_t size = (size_t)s24i_dtype_size(u->p->dtype);
     int64_t across = u->w->cols > 1 ? u->w->col_stride : 0;
     char *dense = (char *)scratch + row_scratch(u->p);
     char *to = u->w->data;

@@ -2,8 +2,9 @@
 #include <string.h>
 
 /*
- * Which two places a group's nibble names, by the flags of what is kept (bit i: place i). With two flags there is no choice; with fewer the
- * rest is filled as PyTorch and CUTLASS fill it: always one of the six ordered pairs. More than two: 0.
+ * Which two places a group's nibble names, by the flags of what is kept (bit i: place i). With two
+ * flags there is no choice; with fewer the rest is filled as PyTorch and CUTLASS fill it: always
+ * one of the six ordered pairs. More than two: 0.
  */
 static const uint8_t nibble_of_four[16] = {
     [0x0] = 0xE, [0x1] = 0x8, [0x2] = 0x9, [0x4] = 0xE, [0x8] = 0xE, [0x3] = 0x4,
@@ -21,7 +22,8 @@ static uint32_t kept_places(uint8_t nibble, int32_t width)
 
 static s24i_half_row place_row(const s24i_packing *p, void *scratch)
 {
-    /* The padded columns are at most cols + 64: cols / 2 + 32 nibbles, then at most as many values of 4 bytes, aligned. */
+    /* The padded columns are at most cols + 64: cols / 2 + 32 nibbles, then at most as many values
+     * of 4 bytes, aligned. */
     return (s24i_half_row){scratch, (char *)scratch + ((size_t)p->cols + 64) * 4};
 }
 
@@ -44,12 +46,12 @@ s24_status s24i_half_check_shape(const s24i_packing *p, int64_t rows, int64_t co
                      "the matrix is %lld x %lld, but layout %s with elements of %d bytes needs "
                      "multiples of %lld x %lld",
                      (long long)p->rows, (long long)p->cols, p->layout->name,
-                     (int)s24i_element_size(p->dtype), (long long)rows, (long long)cols);
+                     (int)s24i_dtype_size(p->dtype), (long long)rows, (long long)cols);
 }
 
 static size_t values_size(const s24i_packing *p)
 {
-    return (size_t)(p->cols / 2 * s24i_element_size(p->dtype));
+    return (size_t)(p->cols / 2 * s24i_dtype_size(p->dtype));
 }
 
 void s24i_half_put_values(const s24i_packing *p, int64_t row, const s24i_half_row *from)
@@ -80,7 +82,7 @@ static const char *element(const s24_mat *mat, int64_t row, int64_t col, size_t 
 /* Copy one element, -0 as 0. True when it is not 0. */
 static bool take(void *to, const void *from, int32_t dtype)
 {
-    size_t size = (size_t)s24i_element_size(dtype);
+    size_t size = (size_t)s24i_dtype_size(dtype);
     uint32_t bits = 0, sign = dtype == S24_I8 ? 0 : 1u << (8 * size - 1);
 
     memcpy(&bits, from, size); /* little-endian, as all we run on */
@@ -107,7 +109,7 @@ static s24_status pack_group(const packing *k, int64_t row, int64_t col, uint8_t
                              char *values)
 {
     int32_t width = k->p->width, dtype = k->p->dtype;
-    size_t size = (size_t)s24i_element_size(dtype);
+    size_t size = (size_t)s24i_dtype_size(dtype);
     char weights[4][4] = {{0}};
     uint32_t flags = 0;
 
@@ -136,7 +138,7 @@ static s24_status pack_row(void *arg, int64_t row, void *scratch)
     const packing *k = arg;
     s24i_half_row out = place_row(k->p, scratch);
     int32_t width = k->p->width;
-    size_t step = (size_t)(width / 2 * s24i_element_size(k->p->dtype));
+    size_t step = (size_t)(width / 2 * s24i_dtype_size(k->p->dtype));
 
     for (int64_t g = 0; g < k->p->padded_cols / width; g++) {
         char *values = (char *)out.values + (size_t)g * step;
@@ -174,7 +176,7 @@ static s24_status check_row(void *arg, int64_t row, void *scratch)
     const s24i_packing *p = k->p;
     s24i_half_row in = place_row(p, scratch);
     int32_t width = k->p->width;
-    size_t step = (size_t)(width / 2 * s24i_element_size(p->dtype));
+    size_t step = (size_t)(width / 2 * s24i_dtype_size(p->dtype));
 
     p->layout->get(p, row, &in);
     for (int64_t g = 0; g < k->p->padded_cols / width; g++) {
@@ -205,7 +207,7 @@ s24_status s24i_half_check(const s24i_packing *p, const s24i_pack_tools *tools)
 void s24i_half_unpack_row(const s24i_packing *p, int64_t row, void *out, void *scratch)
 {
     s24i_half_row in = place_row(p, scratch);
-    size_t size = (size_t)s24i_element_size(p->dtype);
+    size_t size = (size_t)s24i_dtype_size(p->dtype);
     const char *value = in.values;
     char *to = out;
 

@@ -1,12 +1,12 @@
 #include "codes.h"
 
-/* GGUF's Q8_0: blocks of 32 values, f16 d, then 32 signed bytes; a value is d times its byte. Grids of up to 8 bits in groups of 32: the byte is
- * code - zero. */
-enum { BYTES = 34, BITS = 8 };
+/* GGUF's Q8_0: blocks of 32 values, f16 d, then 32 signed bytes; a value is d times its byte. Grids
+ * of up to 8 bits in groups of 32: the byte is code - zero. */
+enum { BITS = 8 };
 
 static s24_status plan(s24i_packing *p, const s24i_pack_source *source)
 {
-    return s24i_blocks_plan(p, source, BYTES, BITS, false);
+    return s24i_blocks_plan(p, source, S24I_GGUF_Q8_0, BITS, false);
 }
 
 typedef struct {
@@ -23,7 +23,7 @@ static s24_status pack_row(void *arg, int64_t row, void *scratch)
     for (int64_t b = 0; !status && b < w->c.groups; b++) {
         int64_t at = row * w->c.groups + b;
         const uint8_t *code = w->c.code + row * w->p->cols + b * S24I_PACK_BLOCK;
-        uint8_t *block = (uint8_t *)w->p->part[0].data + at * BYTES;
+        uint8_t *block = s24i_block_at(w->p, row, b);
         memcpy(block, w->c.scale + at, 2);
         for (int j = 0; !status && j < S24I_PACK_BLOCK; j++) {
             int steps = code[j] - w->c.zero[at];
@@ -52,18 +52,13 @@ static s24_status pack(const s24i_packing *p, const s24i_pack_source *source,
 static s24_status check(const s24i_packing *p, const s24i_pack_tools *tools)
 {
     (void)tools;
-    return s24i_blocks_check(p, BYTES, 1);
+    return s24i_blocks_check(p, S24I_GGUF_Q8_0, 1);
 }
 
 static void unpack_row(const s24i_packing *p, int64_t row, void *out, void *scratch)
 {
-    const uint8_t *block = (const uint8_t *)p->part[0].data + row * p->part[0].cols;
-    float *v = out;
-
     (void)scratch;
-    for (int64_t j = 0; j < p->cols; j += S24I_PACK_BLOCK, block += BYTES)
-        for (int k = 0; k < S24I_PACK_BLOCK; k++)
-            v[j + k] = s24i_f16_to_f32(s24i_half_at(block, 0)) * (float)(int8_t)block[2 + k];
+    s24i_blocks_unpack_row(p, row, S24I_GGUF_Q8_0, out);
 }
 
 const s24i_layout s24i_layout_q8_0 = {

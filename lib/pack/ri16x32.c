@@ -2,15 +2,17 @@
 #include <string.h>
 
 /*
- * Our own execution layout. "tiles" holds tiles of 16 rows x 32 columns, the tiles of 16 rows one after another along the columns. A tile is
- * 16 dwords, one a row, of eight nibbles each; then dwords of kept values, 16 (a row each) at a time: row = lane, so that one vector holds the
- * same kept values of all rows, and the nibbles select activations where they lie. Padding: nibble 0x4, zeros.
+ * Our own execution layout. "tiles" holds tiles of 16 rows x 32 columns, the tiles of 16 rows one
+ * after another along the columns. A tile is 16 dwords, one a row, of eight nibbles each; then
+ * dwords of kept values, 16 (a row each) at a time: row = lane, so that one vector holds the same
+ * kept values of all rows, and the nibbles select activations where they lie. Padding: nibble 0x4,
+ * zeros.
  */
 enum { ROWS = 16, COLS = 32, META = 64 };
 
 static int64_t tile_size(const s24i_packing *p)
 {
-    return META + ROWS * COLS / 2 * s24i_element_size(p->dtype);
+    return META + ROWS * COLS / 2 * s24i_dtype_size(p->dtype);
 }
 
 static s24_status plan(s24i_packing *p, const s24i_pack_source *source)
@@ -35,7 +37,7 @@ static char *dword(const s24i_packing *p, int64_t row, int64_t tile, int64_t ind
 static void put(const s24i_packing *p, int64_t row, const s24i_half_row *from)
 {
     const char *values = from->values;
-    int32_t dwords = COLS / 2 * s24i_element_size(p->dtype) / 4;
+    int32_t dwords = COLS / 2 * s24i_dtype_size(p->dtype) / 4;
 
     for (int64_t tile = 0; tile < p->padded_cols / COLS; tile++) {
         uint32_t bits = 0;
@@ -50,7 +52,7 @@ static void put(const s24i_packing *p, int64_t row, const s24i_half_row *from)
 static void get(const s24i_packing *p, int64_t row, const s24i_half_row *to)
 {
     char *values = to->values;
-    int32_t dwords = COLS / 2 * s24i_element_size(p->dtype) / 4;
+    int32_t dwords = COLS / 2 * s24i_dtype_size(p->dtype) / 4;
 
     for (int64_t tile = 0; tile < p->padded_cols / COLS; tile++) {
         uint32_t bits;

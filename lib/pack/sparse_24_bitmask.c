@@ -2,8 +2,9 @@
 #include <string.h>
 
 /*
- * The checkpoint format of compressed-tensors: "compressed" is the row-major matrix of kept weights; bit j of byte b of a row of "bitmask" is
- * set when column 8 b + j is kept, exactly two of each four; "shape" is rows and cols.
+ * The checkpoint format of compressed-tensors: "compressed" is the row-major matrix of kept
+ * weights; bit j of byte b of a row of "bitmask" is set when column 8 b + j is kept, exactly two of
+ * each four; "shape" is rows and cols.
  */
 
 static s24_status plan(s24i_packing *p, const s24i_pack_source *source)

@@ -2,9 +2,10 @@
 #include <math.h>
 
 /*
- * ALPS (Meng et al. 2024): ADMM between the weights and the pattern with a growing penalty rho, then conjugate gradients on the support
- * found. preset=paper runs the published schedule; preset=default starts from SparseGPT, takes rho from the diagonal of S^-1 and lets it
- * grow geometrically.
+ * ALPS (Meng et al. 2024): ADMM between the weights and the pattern with a growing penalty rho,
+ * then conjugate gradients on the support found. preset=paper runs the published schedule;
+ * preset=default starts from SparseGPT, takes rho from the diagonal of S^-1 and lets it grow
+ * geometrically.
  */
 
 struct values {
@@ -116,8 +117,8 @@ static s24_status published(run *r)
 
 /* ---- from the support to the weights ---- */
 
-/* V = the last iterate on its support, then conjugate gradients there; never worse than SparseGPT's start. The published code ends on the
- * unconstrained iterate's support. */
+/* V = the last iterate on its support, then conjugate gradients there; never worse than SparseGPT's
+ * start. The published code ends on the unconstrained iterate's support. */
 static s24_status finish(run *r)
 {
     s24i_job *job = r->job;

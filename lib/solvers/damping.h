@@ -1,9 +1,11 @@
-/* The two damping options that every solver with H has, under the same names. Knows option rows only. */
+/* The two damping options that every solver with H has, under the same names. Knows option rows
+ * only. */
 #ifndef S24I_DAMPING_H
 #define S24I_DAMPING_H
 #include "solver.h"
 
-/* Rows for the fields `s24i_word damp_rule; double damp;` of struct values. The choices are in the order of S24I_DAMP_AUTO and on. */
+/* Rows for the fields `s24i_word damp_rule; double damp;` of struct values. The choices are in the
+ * order of S24I_DAMP_AUTO and on. */
 #define S24I_DAMPING_OPTIONS(type)                                                                 \
     S24I_OPTION_STR(type, damp_rule, "auto|relative|mean", "auto",                                 \
                     "damping: chosen on two halves of the rows, relative to each diagonal entry, " \

@@ -2,9 +2,10 @@
 #include "gridding.h"
 
 /*
- * GPTQ (Frantar et al. 2022): columns in turn, each rounded, its error spread over the columns to come. preset=default fits the grid to the
- * least squares weighted by each input's variance given all others and goes by falling variance; preset=paper takes ranges and the inputs
- * as they are. Grids are fitted before the sweep, whatever the order.
+ * GPTQ (Frantar et al. 2022): columns in turn, each rounded, its error spread over the columns to
+ * come. preset=default fits the grid to the least squares weighted by each input's variance given
+ * all others and goes by falling variance; preset=paper takes ranges and the inputs as they are.
+ * Grids are fitted before the sweep, whatever the order.
  */
 
 struct values {

@@ -1,16 +1,19 @@
-/* What solvers that put values on a grid have in common: options, the fitted grid, codes and what becomes of them. Knows no method. */
+/* What solvers that put values on a grid have in common: options, the fitted grid, codes and what
+ * becomes of them. Knows no method. */
 #ifndef S24I_GRIDDING_H
 #define S24I_GRIDDING_H
 #include "solver.h"
 
-/* Rows for the fields `s24i_word grid, scales;` of struct values. The choices of grid are in the order of S24I_FIT_SEARCH and on. */
+/* Rows for the fields `s24i_word grid, scales;` of struct values. The choices of grid are in the
+ * order of S24I_FIT_SEARCH and on. */
 #define S24I_GRID_OPTIONS(type)                                                                \
     S24I_OPTION_STR(type, grid, "search|mse|minmax", "search",                                 \
                     "fit of scales: range shrunk to the least weighted squares, to the least " \
                     "|error|^2.4, or not"),                                                    \
         S24I_OPTION_STR(type, scales, "f32|f16|bf16", "f32", "type that scales are rounded to")
 
-/* Rows for the fields `s24i_word damp_rule; double damp;`: without a support the two-halves rule has nothing to try. */
+/* Rows for the fields `s24i_word damp_rule; double damp;`: without a support the two-halves rule
+ * has nothing to try. */
 #define S24I_GRID_DAMPING_OPTIONS(type)                                                          \
     S24I_OPTION_STR(type, damp_rule, "auto|relative|mean", "auto",                               \
                     "auto: chosen on two halves of the rows where a support is asked for, else " \
@@ -72,7 +75,8 @@ static inline s24_status s24i_gridding_finish(s24i_job *job, const s24i_gridding
                   : s24i_grid_decode(job->run, &g->grid, job->mask, job->layer.rows, g->codes, v);
 }
 
-/* Codes for the target by the column sweep, inputs by falling key if `by_key`; the mask too where it is open. */
+/* Codes for the target by the column sweep, inputs by falling key if `by_key`; the mask too where
+ * it is open. */
 static inline s24_status s24i_gridding_sweep(s24i_job *job, const s24i_target *target, bool by_key,
                                              const float *key, s24i_gridding *g)
 {
@@ -95,8 +99,9 @@ static inline s24_status s24i_gridding_sweep(s24i_job *job, const s24i_target *t
     return status;
 }
 
-/* Fit the grid to `w` (unit-diagonal coordinates) under job->mask, errors weighted by `variance` of each input (NULL: equally); choose
- * outliers by it, and fit it again to the rest, three times. job->v is used for scratch. */
+/* Fit the grid to `w` (unit-diagonal coordinates) under job->mask, errors weighted by `variance` of
+ * each input (NULL: equally); choose outliers by it, and fit it again to the rest, three times.
+ * job->v is used for scratch. */
 static inline s24_status s24i_gridding_fit(s24i_job *job, const s24i_prepared *prepared,
                                            int32_t method, const float *variance, const float *w,
                                            s24i_gridding *g)

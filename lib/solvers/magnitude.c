@@ -1,6 +1,7 @@
 #include "solver.h"
 
-/* Largest magnitudes: mask = top |W_ij| in each group, row or layer; the weights that stay are not changed (with a target they are W*'s). */
+/* Largest magnitudes: mask = top |W_ij| in each group, row or layer; the weights that stay are
+ * not changed (with a target they are W*'s). */
 
 static s24_status solve(s24i_job *job, const void *values)
 {

@@ -1,10 +1,11 @@
 #include "damping.h"
 
 /*
- * The 2:4 proximal operator as a solver (Kuebler et al. 2025): weights are shrunk towards the pattern by the regulariser e_3 that is zero
- * exactly on it, a little more in each iteration, while the rest of the row makes up for the loss. preset=paper is proximal gradient with a
- * growing lambda, then masked gradient; preset=default is ADMM with the same operator, then conjugate gradients. 1:m uses e_2, n >= 3 the
- * firm threshold.
+ * The 2:4 proximal operator as a solver (Kuebler et al. 2025): weights are shrunk towards the
+ * pattern by the regulariser e_3 that is zero exactly on it, a little more in each iteration, while
+ * the rest of the row makes up for the loss. preset=paper is proximal gradient with a growing
+ * lambda, then masked gradient; preset=default is ADMM with the same operator, then conjugate
+ * gradients. 1:m uses e_2, n >= 3 the firm threshold.
  */
 
 struct values {

@@ -3,10 +3,12 @@
 #include <math.h>
 
 /*
- * QuantEase (Behdin et al. 2023): cyclic coordinate descent over the codes. preset=paper sweeps over whole columns from the weights
- * themselves, every third time without rounding. preset=default works on the damped S: a grid weighted by each input's variance given all
- * others, a sequential start (gptq), descent that follows only what changes, scales fitted again. Where the support is to be chosen too, it
- * comes from a column sweep and a refit in floats, and the descent goes on over supports and codes together.
+ * QuantEase (Behdin et al. 2023): cyclic coordinate descent over the codes. preset=paper sweeps
+ * over whole columns from the weights themselves, every third time without rounding. preset=default
+ * works on the damped S: a grid weighted by each input's variance given all others, a sequential
+ * start (gptq), descent that follows only what changes, scales fitted again. Where the support is
+ * to be chosen too, it comes from a column sweep and a refit in floats, and the descent goes on
+ * over supports and codes together.
  */
 
 struct values {

@@ -1,6 +1,7 @@
 #include "damping.h"
 
-/* The weights re-fitted on a support that someone else chose: min over V on the mask of tr((V - W*)(H + Delta)(V - W*)^T), rows independent. */
+/* The weights re-fitted on a support that someone else chose: min over V on the mask of tr((V -
+ * W*)(H + Delta)(V - W*)^T), rows independent. */
 
 struct values {
     s24i_word preset;

@@ -1,8 +1,8 @@
 #include "gridding.h"
 
 /*
- * Round to nearest: every weight on its own. preset=default fits each group's range to the least squares weighted by the inputs' energies;
- * preset=paper takes the range as it is.
+ * Round to nearest: every weight on its own. preset=default fits each group's range to the least
+ * squares weighted by the inputs' energies; preset=paper takes the range as it is.
  */
 
 struct values {

@@ -1,6 +1,7 @@
 /*
- * What a solver is: facts, options, and one function over a job. Knows ops; not handles, files or threads. Each solver is one file that
- * defines `const s24i_solver_class s24i_solver_<name>` and one word in meson.build.
+ * What a solver is: facts, options, and one function over a job. Knows ops; not handles, files or
+ * threads. Each solver is one file that defines `const s24i_solver_class s24i_solver_<name>` and
+ * one word in meson.build.
  */
 #ifndef S24I_SOLVER_H
 #define S24I_SOLVER_H
@@ -25,8 +26,9 @@ typedef struct s24i_part {
 
 enum { S24I_MOST_PARTS = 8 };
 
-/* One solve. Arrays lie on the device of the run: a solver hands them to operations and looks into none. While memory is predicted every
- * operation only takes its scratch and every phase stops after its first step, so the same code runs both ways. */
+/* One solve. Arrays lie on the device of the run: a solver hands them to operations and looks into
+ * none. While memory is predicted every operation only takes its scratch and every phase stops
+ * after its first step, so the same code runs both ways. */
 typedef struct s24i_job {
     const s24i_run *run;
     s24i_layer layer; /* shape, gram, target, constraints; layer.pattern.mask is contiguous */
@@ -49,8 +51,9 @@ typedef struct s24i_job {
 } s24i_job;
 
 /*
- * The next part of the result, to be filled in wholly: a solver asks for the same ones, in the same order, in both runs. Names that the
- * library knows and checks (docs/formats.md): "codes", "scales" and "zeros" of a grid; "sparse", "lowrank_u" and "lowrank_v" of a rank.
+ * The next part of the result, to be filled in wholly: a solver asks for the same ones, in the same
+ * order, in both runs. Names that the library knows and checks (docs/formats.md): "codes", "scales"
+ * and "zeros" of a grid; "sparse", "lowrank_u" and "lowrank_v" of a rank.
  */
 static inline const s24_mat *s24i_job_part(s24i_job *job, const char *name, int64_t rows,
                                            int64_t cols, int32_t dtype)
@@ -104,7 +107,8 @@ typedef struct s24i_solver_class {
     const s24i_option *options; /* ended by name == NULL */
     const s24i_preset *presets; /* or NULL */
     size_t values_size;         /* of the options struct */
-    /* `values` is the options struct in force. Cancelled before anything feasible exists: S24_E_CANCELLED. */
+    /* `values` is the options struct in force. Cancelled before anything feasible exists:
+     * S24_E_CANCELLED. */
     s24_status (*solve)(s24i_job *job, const void *values);
 } s24i_solver_class;
 

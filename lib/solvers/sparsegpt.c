@@ -2,10 +2,11 @@
 #include "gridding.h"
 
 /*
- * SparseGPT (Frantar and Alistarh 2023): columns from left to right, each group's (or block's) mask chosen on the current weights by
- * w^2 / [H^-1]_jj of the columns that are left, the loss of each pruned weight spread over later columns. preset=default works with the
- * two-halves damping and re-fits the weights on the mask found. Under a grid what is kept is rounded in the same sweep, and re-fitting is
- * descent over the codes on the mask.
+ * SparseGPT (Frantar and Alistarh 2023): columns from left to right, each group's (or block's) mask
+ * chosen on the current weights by w^2 / [H^-1]_jj of the columns that are left, the loss of each
+ * pruned weight spread over later columns. preset=default works with the two-halves damping and
+ * re-fits the weights on the mask found. Under a grid what is kept is rounded in the same sweep,
+ * and re-fitting is descent over the codes on the mask.
  */
 
 struct values {

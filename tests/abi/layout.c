@@ -1,4 +1,5 @@
-/* What compiled programs and ctypes declarations know by number: sizes, offsets, constants. It compiles, or the interface has changed. */
+/* What compiled programs and ctypes declarations know by number: sizes, offsets, constants. It
+ * compiles, or the interface has changed. */
 #include <sparse24/sparse24.h>
 
 #define SAME(what, number) _Static_assert((what) == (number), #what " has changed")

@@ -1,3 +1,4 @@
+/* Events are counted and fail on demand: see faults.h. */
 #include "faults.h"
 #include <check.h>
 #include <errno.h>

@@ -1,10 +1,12 @@
-/* Faults on demand: the k-th allocation, callback, thread or system call from now fails. Knows no library function. */
+/* Faults on demand: the k-th allocation, callback, thread or system call from now fails. Knows no
+ * library function. */
 #ifndef S24_TESTS_FAULTS_H
 #define S24_TESTS_FAULTS_H
 #include <sparse24/types.h>
 #include <stdbool.h>
 
-/* What fails. The calls of the system from FAULT_OPEN on are caught by the linker (--wrap, faults/meson.build). */
+/* What fails. The calls of the system from FAULT_OPEN on are caught by the linker (--wrap,
+ * faults/meson.build). */
 enum {
     FAULT_NONE,
     FAULT_MEMORY,   /* the host's allocator gives NULL */

@@ -1,8 +1,7 @@
+/* Steps on packed layouts. */
 #include "stories.h"
 #include <stdio.h>
 #include <string.h>
-
-/* Steps on packed layouts. */
 
 enum { TALL = 32, WIDE = 64 }; /* what each layout takes */
 

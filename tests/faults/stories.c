@@ -1,3 +1,4 @@
+/* Sequences of public calls, one call a step: see stories.h. */
 #include "stories.h"
 #include "faults.h"
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Sequences of public calls, one call a step, over everything that the library makes. A step that failed may be taken again. */
+/* Sequences of public calls, one call a step, over everything that the library makes. A step that
+ * failed may be taken again. */
 #ifndef S24_TESTS_STORIES_H
 #define S24_TESTS_STORIES_H
 #include <sparse24/sparse24.h>

@@ -1,3 +1,8 @@
+/*
+ * Every story is told once undisturbed and then with the k-th event of each kind failing, for every
+ * k there is. A failed step gives the documented status and changes nothing; taken again it
+ * succeeds, the story ends as if undisturbed, and no byte is left.
+ */
 #include "faults.h"
 #include "stories.h"
 #include <check.h>
@@ -6,11 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/*
- * Every story is told once undisturbed and then with the k-th event of each kind failing, for every k there is. A failed step gives the
- * documented status and changes nothing; taken again it succeeds, the story ends as if undisturbed, and no byte is left.
- */
 
 static const struct {
     const char *name;
@@ -136,7 +136,8 @@ static bool is_refusal(s24_status status)
            (told.layout && status == S24_E_DTYPE);
 }
 
-/* After a fault the same step must work. True: it does. False: what it works on is lost, as documented. */
+/* After a fault the same step must work. True: it does. False: what it works on is lost, as
+ * documented. */
 static bool recovers(const story *s, int step, int kind, int64_t k, bool in_place)
 {
     s24_status status = s->steps[step]();
@@ -246,7 +247,8 @@ START_TEST(plain_stories)
 }
 END_TEST
 
-/* What may happen to calls that touch no file; false at once if the story is not for these settings. */
+/* What may happen to calls that touch no file; false at once if the story is not for these
+ * settings. */
 static bool sweep_calls(const story *s)
 {
     int kind = FAULT_MEMORY;

@@ -1,6 +1,7 @@
 #include "fuzz.h"
 
-/* Constraint texts. Accepted: some solver obeys, and the canonical text means the same. Refused: the problem is as it was. */
+/* Constraint texts. Accepted: some solver obeys, and the canonical text means the same. Refused:
+ * the problem is as it was. */
 
 enum { ROWS = 1, COLS = 64 };
 

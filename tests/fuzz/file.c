@@ -3,7 +3,8 @@
 #include <unistd.h>
 #include <stdio.h>
 
-/* A file from anywhere, of any format that is told by its bytes. What opens is walked, every byte of it read. */
+/* A file from anywhere, of any format that is told by its bytes. What opens is walked, every byte
+ * of it read. */
 
 static unsigned sum_bytes(const s24_mat *view)
 {

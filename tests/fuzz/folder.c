@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A model's folder whose index or configuration comes from anywhere. Beside it lies a file with the tensor "secret", and in it a link to that
- * file: no text may bring the secret out. */
+/* A model's folder whose index or configuration comes from anywhere. Beside it lies a file with the
+ * tensor "secret", and in it a link to that file: no text may bring the secret out. */
 
 static char folder[64], path[128];
 

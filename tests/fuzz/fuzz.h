@@ -1,4 +1,5 @@
-/* What the fuzz targets share: reading an input piece by piece, claims that abort, and an allocator that sees leaks and false sizes. */
+/* What the fuzz targets share: reading an input piece by piece, claims that abort, and an allocator
+ * that sees leaks and false sizes. */
 #ifndef S24_TESTS_FUZZ_H
 #define S24_TESTS_FUZZ_H
 #include <sparse24/sparse24.h>
@@ -26,7 +27,8 @@ typedef struct fuzz_input {
 uint8_t fuzz_byte(fuzz_input *in);
 /* Uniform in [low, high] over one byte, or over two where the range is larger. */
 int64_t fuzz_between(fuzz_input *in, int64_t low, int64_t high);
-/* A number as inputs have them, or worse: NaN, infinities, denormals, huge ones, small integers, any bits. */
+/* A number as inputs have them, or worse: NaN, infinities, denormals, huge ones, small integers,
+ * any bits. */
 double fuzz_number(fuzz_input *in);
 /* The rest as a text that ends at its first NUL byte; free() it. */
 char *fuzz_text(fuzz_input *in);

@@ -1,7 +1,8 @@
 #include "fuzz.h"
 #include <math.h>
 
-/* Proximal operators and projections of any matrix, n, m and strength: what operators.h says of every result. */
+/* Proximal operators and projections of any matrix, n, m and strength: what operators.h says of
+ * every result. */
 
 enum { MOST = 200 };
 

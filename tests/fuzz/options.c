@@ -2,7 +2,8 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Option texts for every solver of the table. Accepted: what is in force reads back. Refused: nothing has changed. */
+/* Option texts for every solver of the table. Accepted: what is in force reads back. Refused:
+ * nothing has changed. */
 
 enum { ROOM = 4096 };
 

@@ -2,7 +2,8 @@
 #include <dirent.h>
 #include <stdio.h>
 
-/* The ordinary run of a target: every kept input, every beginning of it and a few bytes changed in each. */
+/* The ordinary run of a target: every kept input, every beginning of it and a few bytes changed in
+ * each. */
 
 static unsigned char input[1 << 20];
 

@@ -2,8 +2,9 @@
 #include <math.h>
 #include <stdio.h>
 
-/* A whole solve of at most 16 x 32: any solver of the table, shape, layout, type, values, constraints, options, refused allocation and
- * moment of cancelling. Solved a second time on other threads the bits are equal. */
+/* A whole solve of at most 16 x 32: any solver of the table, shape, layout, type, values,
+ * constraints, options, refused allocation and moment of cancelling. Solved a second time on other
+ * threads the bits are equal. */
 
 enum { ROWS = 16, COLS = 32, TOKENS = 48, OWNED = 8 };
 
@@ -52,7 +53,8 @@ static void put(const s24_mat *mat, int64_t i, int64_t j, double value)
         ((uint16_t *)mat->data)[at] = top_half(value);
 }
 
-/* Of any float type and layout (bytes: for masks). Values by formula, then some as the input says; few of those are not finite. */
+/* Of any float type and layout (bytes: for masks). Values by formula, then some as the input says;
+ * few of those are not finite. */
 static s24_mat make_mat(bench *b, int64_t rows, int64_t cols, bool byte, bool positive)
 {
     static const int32_t types[] = {S24_F32, S24_F64, S24_BF16, S24_F16};
@@ -153,7 +155,8 @@ static void calibrate(bench *b, const s24_mat *w)
     }
 }
 
-/* One option at one of its choices, ends or near its lower end: iterations may be many where the end is far. */
+/* One option at one of its choices, ends or near its lower end: iterations may be many where the
+ * end is far. */
 static void set_option(bench *b)
 {
     int32_t count = s24_solver_option_count(b->solver), type;

@@ -1,7 +1,8 @@
 #include "fuzz.h"
 
-/* Packed parts made elsewhere: either they are refused or they unpack, and pack again to the same matrix. A good packing is made first and
- * then damaged as the input says, for most damage would not get past the sizes. */
+/* Packed parts made elsewhere: either they are refused or they unpack, and pack again to the same
+ * matrix. A good packing is made first and then damaged as the input says, for most damage would
+ * not get past the sizes. */
 
 enum { ROWS = 32, COLS = 64, PARTS = 8 };
 

@@ -7,8 +7,9 @@
 #include <string.h>
 
 /*
- * Figures that must not change unseen, on the real layers of examples/data: published.csv holds the published codes' losses, ours.csv our own,
- * bits.csv hashes of what no BLAS takes part in. "test_golden --update" rewrites the last two.
+ * Figures that must not change unseen, on the real layers of examples/data: published.csv holds the
+ * published codes' losses, ours.csv our own, bits.csv hashes of what no BLAS takes part in.
+ * "test_golden --update" rewrites the last two.
  */
 #define MUST(call)                                                                \
     do {                                                                          \
@@ -372,11 +373,12 @@ START_TEST(magnitude_is_the_published_one)
 END_TEST
 
 /*
- * How far a loss goes where BLAS rounds its sums in another way. LAID: what is kept depends on no earlier choice. CHOSEN: one by one, each
- * after the errors of those before; where two scores nearly tie, or a weight lies between two codes, rounding decides, and a row goes another
- * way. SHARED: all rows turn with one product of low rank. On OpenBLAS's cores from Prescott to SkylakeX were seen at most 3e-7, 2e-3 and
- * 1.7e-2 on the rows of the solve, 1e-6, 5e-3 and 2.7e-2 on others, and 6e-8, 4e-5 and 3e-3 in the mean of a kind, which a worse method
- * cannot hide from.
+ * How far a loss goes where BLAS rounds its sums in another way. LAID: what is kept depends on no
+ * earlier choice. CHOSEN: one by one, each after the errors of those before; where two scores
+ * nearly tie, or a weight lies between two codes, rounding decides, and a row goes another way.
+ * SHARED: all rows turn with one product of low rank. On OpenBLAS's cores from Prescott to SkylakeX
+ * were seen at most 3e-7, 2e-3 and 1.7e-2 on the rows of the solve, 1e-6, 5e-3 and 2.7e-2 on
+ * others, and 6e-8, 4e-5 and 3e-3 in the mean of a kind, which a worse method cannot hide from.
  */
 enum { LAID, CHOSEN, SHARED, KINDS };
 static const struct {

@@ -1,5 +1,6 @@
-/* Two contexts that solve at once in two threads, and one context that two threads share, give the bits that they give alone. Also the
- * program for ThreadSanitizer: see docs/embedding.md. Usage: test_contexts */
+/* Two contexts that solve at once in two threads, and one context that two threads share, give the
+ * bits that they give alone. Also the program for ThreadSanitizer: see docs/embedding.md. Usage:
+ * test_contexts */
 #include "process.h"
 #include <pthread.h>
 #include <sparse24/sparse24.h>

@@ -1,4 +1,5 @@
-/* A long-lived host makes everything, solves and destroys it, 1000 times: nothing grows. Usage: test_cycles */
+/* A long-lived host makes everything, solves and destroys it, 1000 times: nothing grows. Usage:
+ * test_cycles */
 #include "process.h"
 #include <sparse24/sparse24.h>
 

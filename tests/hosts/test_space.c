@@ -1,5 +1,6 @@
-/* With little address space, as batch systems set it (ulimit -v), every call ends: well, with the same bits, or with S24_E_MEMORY and a
- * text; and it works again when there is space. OpenBLAS alone would ask for its buffers for ever. Usage: test_space */
+/* With little address space, as batch systems set it (ulimit -v), every call ends: well, with the
+ * same bits, or with S24_E_MEMORY and a text; and it works again when there is space. OpenBLAS
+ * alone would ask for its buffers for ever. Usage: test_space */
 #include "process.h"
 #include <sparse24/sparse24.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Every solver works on a thread with the stack that docs/embedding.md asks for. One that needs more ends this program with SIGSEGV.
- * Usage: test_stacks */
+/* Every solver works on a thread with the stack that docs/embedding.md asks for. One that needs
+ * more ends this program with SIGSEGV. Usage: test_stacks */
 #include "process.h"
 #include <pthread.h>
 #include <sparse24/sparse24.h>

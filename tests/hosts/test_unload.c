@@ -1,5 +1,5 @@
-/* A plug-in host loads the library, solves, and unloads it, 200 times: nothing stays, neither memory nor threads nor the library itself.
- * Usage: test_unload LIBRARY [ROUNDS] */
+/* A plug-in host loads the library, solves, and unloads it, 200 times: nothing stays, neither
+ * memory nor threads nor the library itself. Usage: test_unload LIBRARY [ROUNDS] */
 #include "process.h"
 #include <dlfcn.h>
 #include <sparse24/sparse24.h>

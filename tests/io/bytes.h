@@ -1,4 +1,5 @@
-/* GGUF files byte by byte, as the format's description has them; shares nothing with the library's writer. */
+/* GGUF files byte by byte, as the format's description has them; shares nothing with the library's
+ * writer. */
 #ifndef S24_TESTS_BYTES_H
 #define S24_TESTS_BYTES_H
 #include <stdint.h>

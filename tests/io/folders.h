@@ -1,7 +1,7 @@
 /* Model folders for tests: what is in them and how they are opened. */
 #ifndef S24_TESTS_FOLDERS_H
 #define S24_TESTS_FOLDERS_H
-#include "../unit/scratch.h"
+#include "../scratch.h"
 #include "io/folder.h"
 #include <sys/stat.h>
 
@@ -67,7 +67,8 @@ static inline void check_text(const char *folder, const char *name, const char *
     ck_assert_str_eq(got, text);
 }
 
-/* A safetensors file with tensors of those names (one letter each): three floats, the letter's number. */
+/* A safetensors file with tensors of those names (one letter each): three floats, the letter's
+ * number. */
 static inline void write_shard(const char *name, const char *letters)
 {
     s24i_writer *w = NULL;

@@ -1,7 +1,8 @@
-#include "../unit/unit.h"
+/* lib/base/blocks.c and blocks_encode.c: GGUF's blocks against their description, both ways. */
+#include "../unit.h"
+#include "base/element.h"
 #include "base/half.h"
 #include "bytes.h"
-#include "io/element.h"
 #include <math.h>
 #include <stdio.h>
 

@@ -1,3 +1,4 @@
+/* lib/io/folder.c: models in folders, and what must not be opened. */
 #include "folders.h"
 
 static void refused(s24_status status, const char *says)

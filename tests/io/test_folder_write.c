@@ -1,3 +1,4 @@
+/* lib/io/folder_write.c: shards, index, the files beside them; all of it or nothing. */
 #include "folders.h"
 #include <fcntl.h>
 #include <signal.h>

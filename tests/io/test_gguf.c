@@ -1,4 +1,5 @@
-#include "../unit/scratch.h"
+/* lib/io/gguf.c and gguf_value.c: files byte by byte, each fault told by place. */
+#include "../scratch.h"
 #include "bytes.h"
 #include <fcntl.h>
 #include <math.h>

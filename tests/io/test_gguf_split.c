@@ -1,9 +1,11 @@
+/* lib/io/gguf_split.c: a model in several files, opened by any of them. */
 #include "folders.h"
 #include "bytes.h"
 
 static bytes part;
 
-/* Part `no` of `count` with the tensors of those names, one number each, that say `told` tensors in all. */
+/* Part `no` of `count` with the tensors of those names, one number each, that say `told` tensors in
+ * all. */
 static void write_part(const char *name, int no, int count, const char *letters, int told)
 {
     put_header(&part, 3, strlen(letters), no ? 3 : 5);

@@ -1,4 +1,5 @@
-#include "../unit/scratch.h"
+/* lib/io/gguf_write.c: bytes as the description has them, metadata carried over. */
+#include "../scratch.h"
 #include "bytes.h"
 #include <signal.h>
 #include <sys/resource.h>

@@ -1,3 +1,4 @@
+/* lib/io/names.c and reader.c: very many tensors take no quadratic time. */
 #include "folders.h"
 #include "io/names.h"
 

@@ -1,4 +1,5 @@
-#include "../unit/scratch.h"
+/* lib/io/sniff.c: files that are no model are told by what they are. */
+#include "../scratch.h"
 #include "io/sniff.h"
 
 #define FILE_OF(bytes, what)          \
@@ -96,7 +97,8 @@ START_TEST(tar_and_long_texts)
 }
 END_TEST
 
-/* A safetensors or GGUF file under another name is one all the same; a header that is cut says so. */
+/* A safetensors or GGUF file under another name is one all the same; a header that is cut says
+ * so. */
 START_TEST(truncated_header)
 {
     s24i_reader *file = NULL;

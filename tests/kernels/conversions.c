@@ -1,3 +1,4 @@
+/* lib/kernels/ref/convert.c: 16-bit formats by their definition. */
 #include "reference.h"
 #include "trial.h"
 #include <math.h>
@@ -34,7 +35,8 @@ static double value_of(const half_format *f, uint16_t h)
     return ldexp(fraction + (1 << f->fraction), exponent - f->bias - f->fraction);
 }
 
-/* Positive numbers are ordered as their bits: search for the last one not above x, then take the nearer neighbour or the even one. */
+/* Positive numbers are ordered as their bits: search for the last one not above x, then take the
+ * nearer neighbour or the even one. */
 static uint16_t nearest(const half_format *f, double x)
 {
     uint16_t low = 0, high = infinity_of(f);

@@ -1,3 +1,4 @@
+/* lib/kernels/lanes/dots.c: few rows times many, on every instruction set. */
 #include "dots.h"
 #include "trial.h"
 #include <string.h>

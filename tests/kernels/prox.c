@@ -1,3 +1,4 @@
+/* lib/kernels/lanes/prox_*.c: the shrinking kernels against the reference. */
 #include "prox.h"
 #include "trial.h"
 #include <float.h>
@@ -24,7 +25,8 @@ enum { STRENGTHS = sizeof strengths / sizeof *strengths };
 
 typedef void (*run_fn)(const s24i_kernels *table, trial *t);
 
-/* Strength number[0]; number[1]: relative; number[2]: in place. Each size of a block and one more or less, and all m. */
+/* Strength number[0]; number[1]: relative; number[2]: in place. Each size of a block and one more
+ * or less, and all m. */
 static void compare_groups(const char *kernel, run_fn run, size_t size, trial shape,
                            const s24i_kernels *fast)
 {

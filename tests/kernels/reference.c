@@ -1,3 +1,4 @@
+/* lib/kernels/ref: the reference against independent definitions. */
 #include "reference.h"
 #include "trial.h"
 #include <float.h>

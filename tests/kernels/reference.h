@@ -1,4 +1,5 @@
-/* The reference kernels against independent definitions: sorting, published formulas, arithmetic in double. */
+/* The reference kernels against independent definitions: sorting, published formulas, arithmetic in
+ * double. */
 #ifndef TEST_REFERENCE_H
 #define TEST_REFERENCE_H
 #include <check.h>

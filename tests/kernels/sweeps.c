@@ -1,3 +1,4 @@
+/* lib/kernels/ref/sweep.c: blocks of the column sweep, column by column. */
 #include "reference.h"
 #include "trial.h"
 #include <math.h>
@@ -5,9 +6,10 @@
 #include <string.h>
 
 /*
- * The column sweep as published (SparseGPT, Frantar and Alistarh 2023, algorithm 1), in double: U the upper Cholesky factor of the inverse
- * of H, U^T U = H^-1; at column j the error (w_j - q_j) / U_jj times row j of U is taken off the columns from j on. Masks by w_j^2 / U_jj^2 on
- * the weights as they are at the first column of a group.
+ * The column sweep as published (SparseGPT, Frantar and Alistarh 2023, algorithm 1), in double: U
+ * the upper Cholesky factor of the inverse of H, U^T U = H^-1; at column j the error (w_j - q_j) /
+ * U_jj times row j of U is taken off the columns from j on. Masks by w_j^2 / U_jj^2 on the weights
+ * as they are at the first column of a group.
  */
 enum { SIZE = 48, LANES = 16 };
 
@@ -112,7 +114,8 @@ static void publish_row(const layer *l, int lane, int n, int m, uint8_t mask[SIZ
     }
 }
 
-/* The kernel on two blocks of columns, with what the first leaves to the second handed over in `a` as the operations do it. */
+/* The kernel on two blocks of columns, with what the first leaves to the second handed over in `a`
+ * as the operations do it. */
 static void sweep_blocks(const layer *l, int n, int m, int first_block, uint8_t mask[SIZE][LANES],
                          float d[SIZE][LANES])
 {

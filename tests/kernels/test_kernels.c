@@ -1,5 +1,5 @@
-/* Every row of kernels.def, on every instruction set offered, gives the bits of its reference. A row without a check_<name> here does not
- * compile. */
+/* Every row of kernels.def, on every instruction set offered, gives the bits of its reference. A
+ * row without a check_<name> here does not compile. */
 #include "dots.h"
 #include "prox.h"
 #include "reference.h"
@@ -309,7 +309,8 @@ CONVERSION_CHECK(f32_to_bf16, bits, half)
 
 typedef void (*compare_fn)(int64_t first, int64_t n, const s24i_kernels *fast);
 
-/* All halves at once, and the tails beginning anywhere: at small, denormal, infinite and NaN ones too. */
+/* All halves at once, and the tails beginning anywhere: at small, denormal, infinite and NaN ones
+ * too. */
 static void check_widening(compare_fn compare, const s24i_kernels *fast)
 {
     for (int i = 0; i < LONGEST; ++i)
@@ -320,7 +321,8 @@ static void check_widening(compare_fn compare, const s24i_kernels *fast)
             compare(first, size_at(size), fast);
 }
 
-/* All upper halves of a float with many lower ones: every exponent, ties of both formats and their neighbours, NaN payloads. */
+/* All upper halves of a float with many lower ones: every exponent, ties of both formats and their
+ * neighbours, NaN payloads. */
 static void check_narrowing(compare_fn compare, const s24i_kernels *fast)
 {
     uint64_t state = 1;

@@ -1,3 +1,4 @@
+/* One call of a kernel on arrays at the edge of a page: see trial.h. */
 #include "trial.h"
 #include <check.h>
 #include <float.h>
@@ -153,7 +154,8 @@ void fill_floats(float *x, int64_t n, number_kind kind, float largest, uint64_t 
 
 uint32_t low_half(int round, uint64_t *state)
 {
-    /* Halves of the last place of both formats, and of f16 denormals through the shift by the exponent. */
+    /* Halves of the last place of both formats, and of f16 denormals through the shift by the
+     * exponent. */
     static const uint16_t some[] = {0x0000, 0x0001, 0x0fff, 0x1000, 0x1001, 0x1fff, 0x2000, 0x2fff,
                                     0x3000, 0x3001, 0x7fff, 0x8000, 0x8001, 0xbfff, 0xc000, 0xffff};
     return round < 16 ? some[round] : (uint32_t)(random_bits(state) & 0xffff);

@@ -1,5 +1,5 @@
-/* One call of a kernel on arrays that end or begin at a page which must not be touched, made on two tables and compared bit for bit. Knows
- * no kernel. */
+/* One call of a kernel on arrays that end or begin at a page which must not be touched, made on two
+ * tables and compared bit for bit. Knows no kernel. */
 #ifndef TEST_TRIAL_H
 #define TEST_TRIAL_H
 #include "kernels/kernels.h"
@@ -33,7 +33,8 @@ typedef struct trial {
 } trial;
 
 void trial_argument(trial *t, array_role role, const void *initial, size_t size);
-/* Run on the reference and on `fast`; fails the test unless both leave the same bits and touch nothing else. */
+/* Run on the reference and on `fast`; fails the test unless both leave the same bits and touch
+ * nothing else. */
 void trial_compare(trial *t, const s24i_kernels *fast);
 
 /* For ever different `round`: what the lower half of a float may be when it is rounded off. */

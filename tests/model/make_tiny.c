@@ -1,4 +1,5 @@
-/* Write a tiny model and token ids for it, for tests that run programs. Usage: make_tiny NAME[-gguf] MODEL TOKENS [TYPE] */
+/* Write a tiny model and token ids for it, for tests that run programs. Usage: make_tiny
+ * NAME[-gguf] MODEL TOKENS [TYPE] */
 #include "tiny.h"
 #include <sys/stat.h>
 

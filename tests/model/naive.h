@@ -1,4 +1,5 @@
-/* The forward pass of a tiny model once more, in double, token by token, from the formula's weights in Hugging Face order. */
+/* The forward pass of a tiny model once more, in double, token by token, from the formula's weights
+ * in Hugging Face order. */
 #ifndef S24_TESTS_NAIVE_LLAMA_H
 #define S24_TESTS_NAIVE_LLAMA_H
 #include "tiny.h"
@@ -35,7 +36,8 @@ static inline void naive_norm(const char *prefix, double eps, int64_t size, cons
     free(gain);
 }
 
-/* Yarn: how much of pair i's frequency is kept. Pairs are counted down from those that turn 32 times in the context to those that turn once. */
+/* Yarn: how much of pair i's frequency is kept. Pairs are counted down from those that turn 32
+ * times in the context to those that turn once. */
 static inline double naive_yarn(const tiny_model *m, int64_t i)
 {
     double turns = 4096 / (2 * acos(-1.0)), step = pow(m->base, -2.0 / (double)m->head_dim);

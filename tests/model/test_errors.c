@@ -1,4 +1,5 @@
-/* Models that cannot be run, and calls that ask for what a model cannot do: a status and a text that says what and where. */
+/* Models that cannot be run, and calls that ask for what a model cannot do: a status and a text
+ * that says what and where. */
 #include "fixture.h"
 #include "model.h"
 #include "tiny.h"

@@ -1,4 +1,5 @@
-/* The forward pass of lib/model against the same in double, against transformers' logits, and for any number of threads. */
+/* The forward pass of lib/model against the same in double, against transformers' logits, and
+ * for any number of threads. */
 #include "fixture.h"
 #include "model.h"
 #include "naive.h"
@@ -200,7 +201,8 @@ START_TEST(defaults)
 }
 END_TEST
 
-/* Where the length of a row decides about its angles: one model, rows within the trained context and beyond it, in any order. */
+/* Where the length of a row decides about its angles: one model, rows within the trained context
+ * and beyond it, in any order. */
 START_TEST(lengths_of_rows)
 {
     static const int64_t lengths[] = {24, 8, 9, 5, 24};

@@ -1,5 +1,5 @@
-/* Small language models with weights from a formula, written to a file in either naming. make_golden.py makes the same ones. Knows the
- * public interface only. */
+/* Small language models with weights from a formula, written to a file in either naming.
+ * make_golden.py makes the same ones. Knows the public interface only. */
 #ifndef S24_TESTS_TINY_H
 #define S24_TESTS_TINY_H
 #include <math.h>
@@ -19,7 +19,8 @@ typedef struct tiny_model {
     int64_t window; /* 0 = none */
     int windowed;   /* bit i: layer i has it; 0 = all */
     int64_t rotary; /* elements of a head that are turned, 0 = all */
-    /* Rope factors, 0 = none: Llama 3's rule for a context of 8, low 1, high 4; yarn for one of 4096; dynamic and longrope for one of 8. */
+    /* Rope factors, 0 = none: Llama 3's rule for a context of 8, low 1, high 4; yarn for one of
+     * 4096; dynamic and longrope for one of 8. */
     double linear, llama3, yarn, dynamic, longrope;
     bool gguf;         /* names, metadata and order of q and k as in GGUF files */
     const char *type;  /* of the stored matrices, NULL = F32 */
@@ -61,7 +62,8 @@ static inline void tiny_must(s24_status status)
     exit(1);
 }
 
-/* offset + scale u, u uniform in [-1, 1) from a generator that starts at the hash of the name. Exact in f32 for powers of two. */
+/* offset + scale u, u uniform in [-1, 1) from a generator that starts at the hash of the name.
+ * Exact in f32 for powers of two. */
 static inline float *tiny_values(const char *name, int64_t count, double scale, double offset)
 {
     float *values = malloc((size_t)count * sizeof *values);
@@ -164,7 +166,8 @@ static inline void tiny_number(tiny_writer *w, const char *key, double value)
     tiny_meta(w, full, text);
 }
 
-/* A list as JSON: longrope's short (0) or long (1) divisors, or the layers' kinds of attention in words (2) or as truths (3). */
+/* A list as JSON: longrope's short (0) or long (1) divisors, or the layers' kinds of attention in
+ * words (2) or as truths (3). */
 static inline void tiny_list(tiny_writer *w, const char *key, int64_t count, int what)
 {
     char text[400] = "[";
@@ -298,7 +301,8 @@ static inline void tiny_put(const tiny_writer *w, const char *name, float *value
     free(values);
 }
 
-/* Rotary pairs beside each other: row 2i + s of the first `turned` of a head was row s turned / 2 + i. */
+/* Rotary pairs beside each other: row 2i + s of the first `turned` of a head was row s turned / 2 +
+ * i. */
 static inline void tiny_interleave(float *values, int64_t heads, int64_t head_dim, int64_t turned,
                                    int64_t cols)
 {

@@ -1,8 +1,9 @@
-/* What the tests of the algebra share: one set of ops, arenas that are checked, runners that permute, and reading the stored sums. */
+/* What the tests of the algebra share: one set of ops, arenas that are checked, runners that
+ * permute, and reading the stored sums. */
 #ifndef S24_TESTS_OPS_H
 #define S24_TESTS_OPS_H
-#include "../unit/unit.h"
-#include "naive.h"
+#include "../unit.h"
+#include "../naive.h"
 #include "ops/ops.h"
 
 static unit_heap heap;
@@ -92,8 +93,9 @@ static inline bool use_way(int way, uint64_t *seed)
 
 typedef s24_status (*stage_fn)(void *arg, const s24i_run *run);
 
-/* Run a stage in an arena of exactly the size that it counts, filled with NaN: it must use all of it and no more, and leave `used` as the
- * counting run did. What it keeps there lives as long as the test. */
+/* Run a stage in an arena of exactly the size that it counts, filled with NaN: it must use all of
+ * it and no more, and leave `used` as the counting run did. What it keeps there lives as long as
+ * the test. */
 static inline s24_status in_arena(stage_fn stage, void *arg)
 {
     s24i_arena counted = {0}, arena = {0};

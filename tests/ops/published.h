@@ -1,8 +1,9 @@
-/* The published column sweep (Frantar and Alistarh 2023) and the least-squares refit, in fp64, as the papers have them: the explicit inverse,
- * its upper Cholesky factor, one column after another. */
+/* The published column sweep (Frantar and Alistarh 2023) and the least-squares refit, in fp64,
+ * as the papers have them: the explicit inverse, its upper Cholesky factor, one column after
+ * another. */
 #ifndef S24_TESTS_PUBLISHED_H
 #define S24_TESTS_PUBLISHED_H
-#include "naive.h"
+#include "../naive.h"
 #include "ops/ops.h"
 
 typedef struct {
@@ -12,8 +13,8 @@ typedef struct {
     uint8_t *mask;        /* out */
     const uint8_t *guide; /* take these masks and judge them, instead of choosing */
     int64_t miscounts;    /* selections of `guide` that keep a wrong number */
-    double
-        worst; /* largest pruned over smallest kept score of its selections: above 1 it chose wrongly */
+    /* largest pruned over smallest kept score of its selections: above 1 it chose wrongly */
+    double worst;
     int64_t differences; /* weights that a sort would have chosen otherwise */
 } published;
 
@@ -65,7 +66,8 @@ static inline int64_t published_share(int64_t zeros, int64_t end, int64_t cols)
     return (int64_t)nearbyint((double)zeros * (double)end / (double)cols);
 }
 
-/* Choose what begins at column j: groups of m, or blocks of 128 columns of each row or of the layer. */
+/* Choose what begins at column j: groups of m, or blocks of 128 columns of each row or of the
+ * layer. */
 static inline void published_select(published *p, const double *u, int64_t j)
 {
     const s24i_pattern *pattern = p->pattern;

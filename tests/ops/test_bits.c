@@ -1,6 +1,6 @@
+/* Every operation gives the same bits for any number of threads, for a host that scrambles the
+ * tasks, and for every set of kernels. */
 #include "ops_test.h"
-
-/* Every operation gives the same bits for any number of threads, for a host that scrambles the tasks, and for every set of kernels. */
 
 enum { ROWS = 300, N = 280, CALIBRATION = 2700 };
 

@@ -1,7 +1,6 @@
+/* lib/pack/codes.c: layouts of values on a grid hold codes as a solver left them. */
 #include "test_pack.h"
 #include <stdio.h>
-
-/* Layouts of values on a grid: codes go in and come out as a solver left them. */
 
 static s24_ctx *ctx;
 static unit_heap heap;

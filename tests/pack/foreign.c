@@ -1,3 +1,4 @@
+/* lib/pack: parts made elsewhere, right and wrong. */
 #include "test_pack.h"
 
 static s24_ctx *ctx;
@@ -13,7 +14,8 @@ static void tear_down(void)
     api_done(ctx, &heap);
 }
 
-/* Parts of a 32 x 132 matrix (cutlass-sm80: 32 x 128) as another program would hold them: copies, at odd addresses. */
+/* Parts of a 32 x 132 matrix (cutlass-sm80: 32 x 128) as another program would hold them: copies,
+ * at odd addresses. */
 enum { ROWS = 32, ROOM = 32 * 132 * 4 };
 static char storage[3][ROOM + 1];
 
@@ -131,7 +133,8 @@ START_TEST(contents_are_checked)
 }
 END_TEST
 
-/* Whatever bytes come: refused, or a matrix that obeys the pattern and packs to the same bytes where nothing is filled up. */
+/* Whatever bytes come: refused, or a matrix that obeys the pattern and packs to the same bytes
+ * where nothing is filled up. */
 START_TEST(any_bytes)
 {
     const char *layout = layout_names[_i / ELEMENT_TYPES];

@@ -1,3 +1,4 @@
+/* lib/pack: every layout against bytes that others wrote down. */
 #include "test_pack.h"
 #include "golden.h"
 
@@ -140,7 +141,8 @@ END_TEST
 
 /* ---- There and back ---- */
 
-/* A mask that keeps everything in `w` and, where a group has room, zeros as well; what it drops gets a value in w that must vanish. */
+/* A mask that keeps everything in `w` and, where a group has room, zeros as well; what it drops
+ * gets a value in w that must vanish. */
 static s24_mat random_mask(s24_mat *w, int32_t width, uint64_t seed)
 {
     s24_mat mask = api_empty(w->rows, w->cols, S24_U8, PADDED);

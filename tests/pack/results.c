@@ -1,3 +1,4 @@
+/* lib/pack: from a solve, from weights and mask, and back. */
 #include "test_pack.h"
 #include <stdio.h>
 

@@ -1,3 +1,4 @@
+/* lib/pack: the packed layouts, one file a kind of source. */
 #include "test_pack.h"
 
 void pack_integers(int64_t rows, int64_t cols, int32_t width, bool fill, int8_t *out)

@@ -1,7 +1,8 @@
-/* What the tests of the packed layouts share: matrices that obey a pattern, of every element type, and their parts. */
+/* What the tests of the packed layouts share: matrices that obey a pattern, of every element type,
+ * and their parts. */
 #ifndef S24_TESTS_PACK_H
 #define S24_TESTS_PACK_H
-#include "api_test.h"
+#include "../api/api_test.h"
 
 static const char *const layout_names[] = {"nibble", "cutlass-sm80", "sparse-24-bitmask",
                                            "ri16x32"};
@@ -19,7 +20,8 @@ static inline int32_t group_width(const char *layout, int32_t dtype)
     return !strcmp(layout, "cutlass-sm80") && dtype == S24_F32 ? 2 : 4;
 }
 
-/* Small integers, exact in every type, half of each group; as matrix() of make_golden.py. fill: one group in eight keeps fewer. */
+/* Small integers, exact in every type, half of each group; as matrix() of make_golden.py. fill: one
+ * group in eight keeps fewer. */
 void pack_integers(int64_t rows, int64_t cols, int32_t width, bool fill, int8_t *out);
 /* The same integers in a type and layout, to be freed. */
 s24_mat pack_matrix(const int8_t *from, int64_t rows, int64_t cols, int32_t dtype, int layout);

@@ -1,15 +1,16 @@
+/*
+ * One line for each solver and constraint: a digest of everything in the result, the same for 1, 2,
+ * 3 and 8 threads of ours, for a host's runner in another order, on each instruction set, for new
+ * handles and for used ones. check_digests.sh compares the lines of several runs. With the word
+ * "wide" the layer is so wide that BLAS would share its products out if it were not held; then in
+ * one way only.
+ */
 #include <sparse24/sparse24.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/*
- * One line for each solver and constraint: a digest of everything in the result, the same for 1, 2, 3 and 8 threads of ours, for a host's
- * runner in another order, on each instruction set, for new handles and for used ones. check_digests.sh compares the lines of several runs.
- * With the word "wide" the layer is so wide that BLAS would share its products out if it were not held; then in one way only.
- */
 
 enum { ROWS = 70, TOKENS = 300, MOST = 520 };
 
@@ -67,7 +68,8 @@ static int32_t backwards(void *user, s24_task_fn task, void *arg, int64_t count,
     return 0;
 }
 
-/* Way 0 .. 3: our threads; 4 .. 7: the host's; 8 and on: other instruction sets. False past the last. */
+/* Way 0 .. 3: our threads; 4 .. 7: the host's; 8 and on: other instruction sets. False past the
+ * last. */
 static bool set_way(s24_ctx *ctx, int way)
 {
     static const int64_t threads[] = {1, 2, 3, 8};

@@ -1,8 +1,8 @@
-/* What the tests of solvers share: contexts over an allocator that is watched, layers, all constraints, and a judge that only counts.
- * Public interface alone. */
+/* What the tests of solvers share: contexts over an allocator that is watched, layers, all
+ * constraints, and a judge that only counts. Public interface alone. */
 #ifndef S24_TESTS_GRID_H
 #define S24_TESTS_GRID_H
-#include "../ops/naive.h"
+#include "../naive.h"
 #include <check.h>
 #include <sparse24/sparse24.h>
 #include <stdatomic.h>
@@ -312,7 +312,8 @@ static inline s24_solver *new_solver(s24_ctx *ctx, const char *name, bool fixed)
     return solver;
 }
 
-/* NULL when the solver cannot honour the constraint. One that wants w to obey already gets it so. */
+/* NULL when the solver cannot honour the constraint. One that wants w to obey already gets it
+ * so. */
 static inline s24_result *solve(layer *l, const char *name, bool fixed)
 {
     s24_result *result = NULL;
@@ -387,7 +388,8 @@ static inline double naive_loss(const layer *l, const float *v)
     return total;
 }
 
-/* As if inputs were uncorrelated: what a loss is made of before terms cancel, and what H in f32 can be wrong about. */
+/* As if inputs were uncorrelated: what a loss is made of before terms cancel, and what H in f32 can
+ * be wrong about. */
 static inline double uncoupled_loss(const layer *l, const float *v)
 {
     double total = 0;

@@ -1,14 +1,14 @@
+/*
+ * Solvers on a device whose memory nobody may look into: "trace" forwards every operation to the
+ * CPU, and its arena is readable only while an operation runs. A solver that touched an element
+ * would crash; one that passes here can run on a GPU.
+ */
 #define _GNU_SOURCE
 #include "grid.h"
 #include "api/api.h"
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
-
-/*
- * Solvers on a device whose memory nobody may look into: "trace" forwards every operation to the CPU, and its arena is readable only while an
- * operation runs. A solver that touched an element would crash; one that passes here can run on a GPU.
- */
 
 /* ---- The device ---- */
 
@@ -155,7 +155,8 @@ static int compare_choices(layer *l, const char *name)
     return solved;
 }
 
-/* _i: the constraint. With and without calibration; a mask and a target come from the grid's rows and from below. */
+/* _i: the constraint. With and without calibration; a mask and a target come from the grid's rows
+ * and from below. */
 START_TEST(nobody_looks)
 {
     s24_ctx *ctx = open_ctx(2);
@@ -292,7 +293,6 @@ int main(void)
 {
     Suite *suite = suite_create("device");
     TCase *tcase = tcase_create("device");
-    tcase_set_timeout(tcase, 0);
     tcase_add_loop_test(tcase, nobody_looks, 0, CONSTRAINTS);
     tcase_add_loop_test(tcase, the_whole_grid, 0, CONSTRAINTS);
     tcase_add_test(tcase, with_a_target);

@@ -1,6 +1,5 @@
-#include "grid.h"
-
 /* What only a sum of a sparse and a low-rank part can be asked. */
+#include "grid.h"
 
 static s24_result *solve_with(layer *l, const char *options)
 {
@@ -16,7 +15,8 @@ static s24_result *solve_with(layer *l, const char *options)
 static const constraint both = {"2:4+rank 6", .n = 2, .m = 4, .rank = 6};
 static const constraint sparse = {"2:4", .n = 2, .m = 4};
 
-/* Each method beats the sparse part alone by SparseGPT on the same damping; the joint one beats alternation. */
+/* Each method beats the sparse part alone by SparseGPT on the same damping; the joint one beats
+ * alternation. */
 START_TEST(every_method_beats_the_sparse_part)
 {
     static const char *const methods[] = {"", "preset=3basil", "preset=paper, max_iter=10",

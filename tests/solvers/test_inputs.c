@@ -1,7 +1,6 @@
+/* Inputs at the edge of what is sensible, and beyond; every option at its ends. */
 #include "grid.h"
 #include <float.h>
-
-/* Inputs at the edge of what is sensible, and beyond; every option at its ends. */
 
 /* 2:4, row 70 %, a mask, int4, 2:4 on a grid, 2:4 and a rank */
 static const int preferred[] = {0, 5, 7, 10, 13, 17};
@@ -152,7 +151,8 @@ START_TEST(nothing_but_ties)
 }
 END_TEST
 
-/* Scaling an input by 2^k (not so far that others count as dead) and its weights by 2^-k changes nothing: masks equal, weights back to the bit. */
+/* Scaling an input by 2^k (not so far that others count as dead) and its weights by 2^-k changes
+ * nothing: masks equal, weights back to the bit. */
 START_TEST(scales_of_inputs_do_not_matter)
 {
     s24_ctx *ctx = open_ctx(2);

@@ -1,6 +1,6 @@
+/* Every option of every solver: its ends are accepted and solve, what lies outside is refused by
+ * name and changes nothing. */
 #include "grid.h"
-
-/* Every option of every solver: its ends are accepted and solve, what lies outside is refused by name and changes nothing. */
 
 typedef struct {
     const char *name, *range, *fallback, *help;
@@ -54,7 +54,8 @@ static void check_refused(s24_solver *solver, const option *o, s24_status status
     ck_assert_str_eq(now, fallback);
 }
 
-/* On problems that this solver can do; a small one, for tol=0 and max_iter=10000 are among the values. */
+/* On problems that this solver can do; a small one, for tol=0 and max_iter=10000 are among the
+ * values. */
 static void solve_with(s24_ctx *ctx, s24_solver *solver, const char *name)
 {
     static const int some[] = {0, 4, 7, 10, 13};

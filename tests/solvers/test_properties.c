@@ -1,13 +1,14 @@
+/* What holds for every solver, constraint and shape. */
 #include "grid.h"
 
-/* What holds for every solver, constraint and shape. */
-
-/* One visit of the grid: l is posed, `solver` a name; false when the solver cannot honour the constraint. */
+/* One visit of the grid: l is posed, `solver` a name; false when the solver cannot honour the
+ * constraint. */
 typedef bool (*visit_fn)(layer *l, const char *solver);
 
 enum { ALL = -1, SMALL = 31, LARGEST = 64 };
 
-/* Calls visit everywhere on the shapes that are bits of `some`; each constraint must find a solver. */
+/* Calls visit everywhere on the shapes that are bits of `some`; each constraint must find a
+ * solver. */
 static void visit_grid(visit_fn visit, bool gram, int some)
 {
     s24_ctx *ctx = open_ctx(2);
@@ -85,7 +86,8 @@ START_TEST(not_worse_than_magnitude)
 }
 END_TEST
 
-/* The column sweep spreads the zeros of a sparsity evenly over blocks of 128 columns, whatever H. */
+/* The column sweep spreads the zeros of a sparsity evenly over blocks of 128 columns, whatever
+ * H. */
 static bool spreads_zeros(const layer *l, const char *solver)
 {
     return !strcmp(solver, "sparsegpt") && !l->limit->n && l->limit->sparsity > 0 && l->cols > 128;
@@ -188,9 +190,10 @@ static bool is_uncoupled(const char *solver)
     return !strcmp(solver, "magnitude") || !strcmp(solver, "wanda");
 }
 
-/* Rows that differ by more than rounding. A row's place decides how BLAS rounds its sums; where two weights nearly tie, or one lies between
- * two codes, that decides what is kept. On eight cores of OpenBLAS 3 of 130 rows did at most, with less than 1 % of their loss; beside a
- * product of low rank, which all rows share, all did, with up to 0.9 %. */
+/* Rows that differ by more than rounding. A row's place decides how BLAS rounds its sums; where two
+ * weights nearly tie, or one lies between two codes, that decides what is kept. On eight cores of
+ * OpenBLAS 3 of 130 rows did at most, with less than 1 % of their loss; beside a product of low
+ * rank, which all rows share, all did, with up to 0.9 %. */
 static int64_t other_rows(const layer *l, const s24_result *a, const s24_result *b)
 {
     int64_t count = 0;
@@ -332,7 +335,8 @@ START_TEST(scaled_inputs_keep_the_weights)
 }
 END_TEST
 
-/* The same values behind another view of w: padded rows, column-major, gaps; then 16- and 64-bit floats. */
+/* The same values behind another view of w: padded rows, column-major, gaps; then 16- and 64-bit
+ * floats. */
 static bool ignores_layout(layer *l, const char *solver)
 {
     static const int32_t types[] = {S24_F32, S24_BF16, S24_F16, S24_F64};

@@ -1,7 +1,7 @@
+/* Numbers at the ends of single and double precision: what is told is true, or the call says that
+ * it cannot tell. */
 #include "grid.h"
 #include <float.h>
-
-/* Numbers at the ends of single and double precision: what is told is true, or the call says that it cannot tell. */
 
 /* 2:4, row 70 %, a mask, int4, 2:4 on a grid, 2:4 and a rank, a rank alone, a grid and a rank */
 static const int chosen[] = {0, 5, 7, 10, 13, 17, 21, 23};
@@ -108,7 +108,8 @@ START_TEST(powers_of_two_change_exponents_alone)
 }
 END_TEST
 
-/* Denormals here and there: decayed weights, decayed inputs, inputs whose squares vanish in single precision. */
+/* Denormals here and there: decayed weights, decayed inputs, inputs whose squares vanish in single
+ * precision. */
 static void decay(layer *l)
 {
     for (int64_t i = 0; i < ROWS * COLS; i++)

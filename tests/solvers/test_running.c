@@ -1,6 +1,6 @@
+/* A solve as the host sees it: memory predicted and capped, allocations refused, progress,
+ * cancelling at any step. */
 #include "grid.h"
-
-/* A solve as the host sees it: memory predicted and capped, allocations refused, progress, cancelling at any step. */
 
 static const int64_t large[][3] = {{130, 260, 600}, {400, 132, 100}, {33, 392, 200}};
 enum { LARGE = sizeof large / sizeof *large };
@@ -116,7 +116,8 @@ START_TEST(prediction_holds_for_small_layers)
 }
 END_TEST
 
-/* Too little memory for a layer at once: blocks of rows, where the solver can, with the same bits. */
+/* Too little memory for a layer at once: blocks of rows, where the solver can, with the same
+ * bits. */
 static void check_blocks(const constraint *limit, const char *assignments, bool possible)
 {
     s24_ctx *ctx = open_ctx(2);

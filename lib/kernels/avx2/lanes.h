@@ -1,4 +1,5 @@
-/* One value of each of 8 rows (or groups) in an AVX2 register, under the names in which the headers of lanes/ are written. Knows no kernel. */
+/* One value of each of 8 rows (or groups) in an AVX2 register, under the names in which the headers
+ * of lanes/ are written. Knows no kernel. */
 #ifndef S24I_AVX2_LANES_H
 #define S24I_AVX2_LANES_H
 #include <immintrin.h>

@@ -1,4 +1,5 @@
-/* Doubles of 4 groups in an AVX2 register, under the names in which lanes/prox.h is written. Knows no kernel. */
+/* Doubles of 4 groups in an AVX2 register, under the names in which lanes/prox.h is written. Knows
+ * no kernel. */
 #ifndef S24I_AVX2_REALS_F64_H
 #define S24I_AVX2_REALS_F64_H
 #include <float.h>

@@ -18,8 +18,8 @@ static inline const float *advance(const float *norm, int64_t i)
 }
 
 /*
- * Each weight meets the other three of its group. One that comes round from the front of the group goes before it when equal, so it is
- * raised by one. Two or three that go before: dropped.
+ * Each weight meets the other three of its group. One that comes round from the front of the group
+ * goes before it when equal, so it is raised by one. Two or three that go before: dropped.
  */
 static inline __m256i dropped_24(__m256i key)
 {
@@ -66,8 +66,9 @@ void s24i_avx2_select_24(const float *w, const float *norm, uint8_t *mask, int64
 }
 
 /*
- * The rest of the group passes by each weight, one place a step: a rotation of every m lanes. Whatever comes round from the front of the
- * group goes before an equal weight, so it is raised by one on the way.
+ * The rest of the group passes by each weight, one place a step: a rotation of every m lanes.
+ * Whatever comes round from the front of the group goes before an equal weight, so it is raised by
+ * one on the way.
  */
 static inline __attribute__((always_inline)) __m256i
 kept_by_rotation(__m256i key, int32_t keep, int32_t m, __m256i next, __m256i front)

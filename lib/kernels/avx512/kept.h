@@ -1,4 +1,5 @@
-/* What the two ADMM kernels say about a support: signs and choices by its bytes. Knows no kernel. */
+/* What the two ADMM kernels say about a support: signs and choices by its bytes. Knows no
+ * kernel. */
 #ifndef S24I_AVX512_KEPT_H
 #define S24I_AVX512_KEPT_H
 #include "kernels/avx512/tail.h"

@@ -1,4 +1,5 @@
-/* Floats of 16 groups in an AVX-512 register, under the names in which lanes/prox.h is written. Knows no kernel. */
+/* Floats of 16 groups in an AVX-512 register, under the names in which lanes/prox.h is written.
+ * Knows no kernel. */
 #ifndef S24I_AVX512_REALS_F32_H
 #define S24I_AVX512_REALS_F32_H
 #include <float.h>
@@ -74,7 +75,8 @@ static inline bool which_all(which x)
     return x == 0xffff;
 }
 
-/* A transpose of each 128 bits: the order of the groups in a register does not matter, as the same brings them back. */
+/* A transpose of each 128 bits: the order of the groups in a register does not matter, as the same
+ * brings them back. */
 static inline void groups_turn(reals x[4])
 {
     __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(x[0], x[1])),

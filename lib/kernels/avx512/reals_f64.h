@@ -1,4 +1,5 @@
-/* Doubles of 8 groups in an AVX-512 register, under the names in which lanes/prox.h is written. Knows no kernel. */
+/* Doubles of 8 groups in an AVX-512 register, under the names in which lanes/prox.h is written.
+ * Knows no kernel. */
 #ifndef S24I_AVX512_REALS_F64_H
 #define S24I_AVX512_REALS_F64_H
 #include <float.h>
@@ -74,7 +75,8 @@ static inline bool which_all(which x)
     return x == 0xff;
 }
 
-/* REALS groups of four: x[i] has the i-th value of each; of the groups in the order 0 2 1 3 4 6 5 7. */
+/* REALS groups of four: x[i] has the i-th value of each; of the groups in the order 0 2 1 3 4 6 5
+ * 7. */
 static inline void groups_load(const real *z, reals x[4])
 {
     __m512d r[4];

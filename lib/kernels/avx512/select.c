@@ -45,7 +45,8 @@ INLINE uint64_t rotate_groups(uint64_t x, int32_t step, int32_t m)
     return ((x << step) & ~wrapped) | ((x >> (m - step)) & wrapped);
 }
 
-/* A rotation of every m lanes by one place, and a one for the lane that gets the front of its group. */
+/* A rotation of every m lanes by one place, and a one for the lane that gets the front of its
+ * group. */
 typedef struct rotation {
     __m512i next, front;
 } rotation;
@@ -60,9 +61,10 @@ INLINE rotation make_rotation(int32_t m)
 }
 
 /*
- * The rest of the group passes by each weight, one place a step. Whatever comes round from the front of the group goes before an equal
- * weight, so it is raised by one on the way. Half a turn is enough: the weight `step` places behind goes before this one unless this one,
- * which is `step` places in front of it, goes before it.
+ * The rest of the group passes by each weight, one place a step. Whatever comes round from the
+ * front of the group goes before an equal weight, so it is raised by one on the way. Half a turn is
+ * enough: the weight `step` places behind goes before this one unless this one, which is `step`
+ * places in front of it, goes before it.
  */
 INLINE uint64_t kept_by_rotation(const __m512i key[4], int32_t keep, int32_t m, rotation turn)
 {

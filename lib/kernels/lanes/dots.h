@@ -1,5 +1,5 @@
-/* Dot products of few rows with many, some values of a pair at a time. Written in the vocabulary of an instruction set's lanes.h, which comes
- * first; knows no instruction set. */
+/* Dot products of few rows with many, some values of a pair at a time. Written in the vocabulary of
+ * an instruction set's lanes.h, which comes first; knows no instruction set. */
 #ifndef S24I_LANES_DOTS_H
 #define S24I_LANES_DOTS_H
 #include "kernels/kernels.h"

@@ -1,5 +1,5 @@
-/* Rounding to grids, some lanes of values at a time. Written in the vocabulary of an instruction set's lanes.h, which comes first; knows no
- * instruction set. */
+/* Rounding to grids, some lanes of values at a time. Written in the vocabulary of an instruction
+ * set's lanes.h, which comes first; knows no instruction set. */
 #ifndef S24I_LANES_GRID_H
 #define S24I_LANES_GRID_H
 #include "kernels/kernels.h"

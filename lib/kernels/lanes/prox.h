@@ -1,9 +1,11 @@
-/* The shrinking operators of n:m groups, one group in each lane. Written in the vocabulary of a reals_*.h, which comes first and says what
- * a `real` is and how many are worked on at once; one lane of it is the reference. Knows no instruction set and no matrix.
+/* The shrinking operators of n:m groups, one group in each lane. Written in the vocabulary of a
+ * reals_*.h, which comes first and says what a `real` is and how many are worked on at once; one
+ * lane of it is the reference. Knows no instruction set and no matrix.
  *
- * Every operation is written down and rounded once, nothing is fused, so that all instantiations give the same bits. All sorting is by
- * magnitude; of equal ones the first goes before the second. docs/operators.md derives what is used here.
- */
+ * Every operation is written down and rounded once, nothing is fused, so that all instantiations
+ * give the same bits. All sorting is by magnitude; of equal ones the first goes before the second.
+ * docs/operators.md derives what is used here.
+ * */
 #ifndef S24I_LANES_PROX_H
 #define S24I_LANES_PROX_H
 #include "kernels/inline.h"
@@ -61,7 +63,8 @@ typedef struct candidate {
     reals u[S24I_MAX_GROUP];
 } candidate;
 
-/* The equation G(x) = sum_{i < n-1} sqrt(x^2 + o_i) + weight sqrt(x^2 + o_{n-1}) + slope x - 4 = 0. `sum` is that of the first n. */
+/* The equation G(x) = sum_{i < n-1} sqrt(x^2 + o_i) + weight sqrt(x^2 + o_{n-1}) + slope x - 4 = 0.
+ * `sum` is that of the first n. */
 INLINE void set_equation(const reals *y, reals sum, int32_t n, candidate *c)
 {
     const real rest = (real)(n - 2), b = (real)(n - 4) / rest;
@@ -77,8 +80,9 @@ INLINE void set_equation(const reals *y, reals sum, int32_t n, candidate *c)
     c->x = reals_all((real)2 / (real)(n - 1));
 }
 
-/* From a point to the right of the largest root of G, which is convex, by Euler's second-order step: even next to a double root a few are
- * enough, where Newton's method needs twenty. Without a root x becomes some number of [-3, 1]. */
+/* From a point to the right of the largest root of G, which is convex, by Euler's second-order
+ * step: even next to a double root a few are enough, where Newton's method needs twenty. Without a
+ * root x becomes some number of [-3, 1]. */
 INLINE void step_to_root(int32_t n, candidate *c)
 {
     const reals floor = ALL(SINGLE ? 1e-12 : 1e-30), *o = c->o, x = c->x;
@@ -112,8 +116,9 @@ INLINE void read_point(const reals *y, int32_t n, candidate *c)
         c->u[i] = reals_clamp(half * (c->u[i] + (total - ALL(1))), ALL(0), y[i]);
 }
 
-/* Exact minimisation over one coordinate after the other, which can only help; it brings back the relative precision of small values, and
- * all of it where y is so small that the equation above has none. */
+/* Exact minimisation over one coordinate after the other, which can only help; it brings back the
+ * relative precision of small values, and all of it where y is so small that the equation above has
+ * none. */
 INLINE void sweep_coordinates(const reals *y, int32_t n, candidate *c)
 {
     reals e1 = c->u[0], e2 = ALL(0), *u = c->u;
@@ -130,7 +135,8 @@ INLINE void sweep_coordinates(const reals *y, int32_t n, candidate *c)
     }
 }
 
-/* Twice the objective over the first n, once rounding has been kept from changing the order of y. */
+/* Twice the objective over the first n, once rounding has been kept from changing the order of
+ * y. */
 INLINE reals twice_objective(const reals *y, int32_t n, candidate *c)
 {
     reals e1 = ALL(0), e2 = ALL(0), e3 = ALL(0), squares = ALL(0), *u = c->u;
@@ -163,9 +169,9 @@ INLINE void find_candidates(const reals *y, const reals *sum, int32_t n, int32_t
 }
 
 /*
- * The best of the local minima, one for each number of non-zeros from 2 on; of equal ones the first. y[0] > 2 admits two non-zeros only.
- * Where y is tiny all objectives may be 0 or rounding, but the function is strictly convex there: the last candidate's sweeps find its
- * minimum.
+ * The best of the local minima, one for each number of non-zeros from 2 on; of equal ones the
+ * first. y[0] > 2 admits two non-zeros only. Where y is tiny all objectives may be 0 or rounding,
+ * but the function is strictly convex there: the last candidate's sweeps find its minimum.
  */
 INLINE void minimise_triples(const reals *y, int32_t m, reals *u)
 {
@@ -221,9 +227,10 @@ INLINE void shrink_triples(const shrink_rule *rule, reals *a)
 /* ---- 1:m: 1/2 |u - y|^2 + lambda e2(u) ---- */
 
 /*
- * u_i = (y_i - lambda T) / (1 - lambda) on the largest prefix where that is positive, T = sum / (1 + (n-1) lambda). With g_i = y_1 - y_i
- * it is (y_i + lambda / (1 - lambda) (sum g - n g_i)) / (1 + (n-1) lambda), where nothing cancels as lambda goes to 1: on the support all
- * g are then of the order of 1 - lambda.
+ * u_i = (y_i - lambda T) / (1 - lambda) on the largest prefix where that is positive, T = sum / (1
+ * + (n-1) lambda). With g_i = y_1 - y_i it is (y_i + lambda / (1 - lambda) (sum g - n g_i)) / (1 +
+ * (n-1) lambda), where nothing cancels as lambda goes to 1: on the support all g are then of the
+ * order of 1 - lambda.
  */
 INLINE void shrink_pairs(const shrink_rule *rule, reals *a)
 {
@@ -256,7 +263,8 @@ INLINE void shrink_pairs(const shrink_rule *rule, reals *a)
 
 /* ---- any n:m ---- */
 
-/* t is half-way between the n-th and the next; 0 up to t (1 - d), unchanged from t (1 + d) on, linear between; d = 1 - strength. */
+/* t is half-way between the n-th and the next; 0 up to t (1 - d), unchanged from t (1 + d) on,
+ * linear between; d = 1 - strength. */
 INLINE void shrink_firm(const shrink_rule *rule, reals *a)
 {
     const int32_t n = rule->n, m = rule->m;

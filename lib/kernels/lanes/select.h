@@ -1,5 +1,5 @@
-/* The keep-th largest of up to 64 keys in every lane. Written in the vocabulary of an instruction set's lanes.h, which comes first;
- * knows no array layout. */
+/* The keep-th largest of up to 64 keys in every lane. Written in the vocabulary of an instruction
+ * set's lanes.h, which comes first; knows no array layout. */
 #ifndef S24I_LANES_SELECT_H
 #define S24I_LANES_SELECT_H
 #include "kernels/kernels.h"
@@ -11,7 +11,8 @@ static inline void sort_pair(lane_keys *x, lane_keys *y)
     *x = least;
 }
 
-/* Ascending in every lane. Batcher's merge exchange for any count: Knuth, volume 3, 5.2.2, algorithm M. */
+/* Ascending in every lane. Batcher's merge exchange for any count: Knuth, volume 3, 5.2.2,
+ * algorithm M. */
 static inline void keys_sort(lane_keys *key, int32_t count)
 {
     int32_t top = 1;

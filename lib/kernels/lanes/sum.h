@@ -1,5 +1,5 @@
-/* Sums in 16 single accumulators, which lie in one or more registers. Written in the vocabulary of an instruction set's lanes.h, which
- * comes first; knows no instruction set. */
+/* Sums in 16 single accumulators, which lie in one or more registers. Written in the vocabulary of
+ * an instruction set's lanes.h, which comes first; knows no instruction set. */
 #ifndef S24I_LANES_SUM_H
 #define S24I_LANES_SUM_H
 #include "kernels/inline.h"

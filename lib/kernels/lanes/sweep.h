@@ -1,5 +1,5 @@
-/* The column sweep of one block, some registers of rows at a time. Written in the vocabulary of an instruction set's lanes.h, which comes
- * first; knows no instruction set. */
+/* The column sweep of one block, some registers of rows at a time. Written in the vocabulary of an
+ * instruction set's lanes.h, which comes first; knows no instruction set. */
 #ifndef S24I_LANES_SWEEP_H
 #define S24I_LANES_SWEEP_H
 #include "kernels/inline.h"
@@ -17,8 +17,8 @@ enum {
     SLAB = 2 * STRIP, /* rows of the layer between which work on columns alternates, at most */
 };
 
-/* A piece of R: what `rows` columns of the block leave to `cols` of them, zero beyond these. Contiguous because rows of R may be a power of
- * two apart and fall on each other in the caches. */
+/* A piece of R: what `rows` columns of the block leave to `cols` of them, zero beyond these.
+ * Contiguous because rows of R may be a power of two apart and fall on each other in the caches. */
 typedef struct sweep_tile {
     const s24i_sweep_block *block;
     int64_t row, column;
@@ -26,8 +26,9 @@ typedef struct sweep_tile {
     float r[TILE][TILE_LD];
 } sweep_tile;
 
-/* D of the tile's rows for a slab of lanes, and while the weights of a group are tried, the losses of these. Work on it goes in strips of a
- * few registers; what one strip waits for is covered by the next one's work. */
+/* D of the tile's rows for a slab of lanes, and while the weights of a group are tried, the losses
+ * of these. Work on it goes in strips of a few registers; what one strip waits for is covered by
+ * the next one's work. */
 typedef struct sweep_slab {
     int64_t lane;
     int32_t registers;
@@ -61,9 +62,9 @@ typedef struct panel_sums {
 } panel_sums;
 
 /*
- * A sum a_k takes its terms in ascending j, whatever happens to the other k meanwhile. So nothing is pushed on to later columns: a panel of
- * columns, from `first` on and before `end`, pulls what rows [from, to) of the tile leave to it, its sums in registers, as in a matrix
- * product.
+ * A sum a_k takes its terms in ascending j, whatever happens to the other k meanwhile. So nothing
+ * is pushed on to later columns: a panel of columns, from `first` on and before `end`, pulls what
+ * rows [from, to) of the tile leave to it, its sums in registers, as in a matrix product.
  */
 INLINE void pull(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t from,
                  int32_t to, int32_t first, int32_t end, float *out, int64_t ldo)
@@ -100,7 +101,8 @@ INLINE void pull(const sweep_tile *tile, const sweep_strip *strip, int wide, int
     }
 }
 
-/* Functions of their own: among other code the compiler does not find registers for all the sums. */
+/* Functions of their own: among other code the compiler does not find registers for all the
+ * sums. */
 #define PULL_FUNCTION(name, wide)                                                                \
     static __attribute__((noinline)) void name(const sweep_tile *tile, const sweep_strip *strip, \
                                                int32_t from, int32_t to, int32_t first,          \
@@ -144,7 +146,8 @@ INLINE void load_sums(lane_values sum[PANEL][WIDE], int wide, const panel_sums *
 
 /* ---- the columns of one panel, in order ---- */
 
-/* Which 2 of the 4 columns to keep in one register of lanes, by the scores that they have if none of them is dropped. */
+/* Which 2 of the 4 columns to keep in one register of lanes, by the scores that they have if none
+ * of them is dropped. */
 INLINE void choose_24(const sweep_tile *tile, int32_t first, int64_t at,
                       lane_values sum[PANEL][WIDE], int l, lane_mask kept[PANEL][WIDE])
 {
@@ -195,8 +198,8 @@ INLINE lane_values on_grid(const s24i_sweep_block *block, int64_t at, lane_value
                         lanes_mul(step, lanes_sub(code, zero)), c);
 }
 
-/* Columns from `first` on and before `end`, when rows [from, first) and themselves are all that is still to be pulled. `group` is for TRY,
- * whose group begins at `from`. */
+/* Columns from `first` on and before `end`, when rows [from, first) and themselves are all that is
+ * still to be pulled. `group` is for TRY, whose group begins at `from`. */
 INLINE void finish_panel(const sweep_tile *tile, const sweep_strip *strip, int wide, int32_t from,
                          int32_t first, int32_t end, panel_work work, group_keys *group)
 {

@@ -1,10 +1,11 @@
-/* A transpose from squares that fit in registers. Written in the vocabulary of an instruction set's lanes.h, which comes first; knows
- * flat arrays only. */
+/* A transpose from squares that fit in registers. Written in the vocabulary of an instruction set's
+ * lanes.h, which comes first; knows flat arrays only. */
 #ifndef S24I_LANES_TRANSPOSE_H
 #define S24I_LANES_TRANSPOSE_H
 #include "kernels/table.h"
 
-/* Columns of the source done together: more would touch more pages of the destination than the processor keeps translations of. */
+/* Columns of the source done together: more would touch more pages of the destination than the
+ * processor keeps translations of. */
 enum { STRIPE = 256 };
 
 static inline void transpose_matrix(const float *src, int64_t lds, float *dst, int64_t ldd,

@@ -1,5 +1,5 @@
-/* One value of one group, under the names in which lanes/prox.h is written. `real`, REAL_MAX and REAL(name) for the C library's functions
- * of that type come first. Knows no kernel. */
+/* One value of one group, under the names in which lanes/prox.h is written. `real`, REAL_MAX and
+ * REAL(name) for the C library's functions of that type come first. Knows no kernel. */
 #ifndef S24I_REF_REALS_H
 #define S24I_REF_REALS_H
 #include <math.h>

@@ -2,7 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Orders non-negative floats as their values do, NaN above all: a mask has its exact count whatever comes in. */
+/* Orders non-negative floats as their values do, NaN above all: a mask has its exact count whatever
+ * comes in. */
 static uint32_t magnitude_bits(float x)
 {
     uint32_t bits;

@@ -7,12 +7,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* OpenBLAS's own, in no header: a buffer of its pool, and back. Weak, for builds that do not show them. */
+/* OpenBLAS's own, in no header: a buffer of its pool, and back. Weak, for builds that do not show
+ * them. */
 __attribute__((weak)) void *blas_memory_alloc(int kind);
 __attribute__((weak)) void blas_memory_free(void *buffer);
 
-/* The writable global state of the library: OpenBLAS has one thread count and one pool of buffers for the whole process
- * (docs/threads.md, docs/memory.md). */
+/* The writable global state of the library: OpenBLAS has one thread count and one pool of buffers
+ * for the whole process (docs/threads.md, docs/memory.md). */
 static s24i_lock guard = S24I_LOCK_INIT;
 static _Atomic int holds;
 static int threads_before;
@@ -30,7 +31,8 @@ static void take_one_thread(void)
     openblas_set_num_threads(1);
 }
 
-/* Before each product: the host, or another copy of this library that ends its own hold, may have set the count. */
+/* Before each product: the host, or another copy of this library that ends its own hold, may have
+ * set the count. */
 static void keep_one_thread(void)
 {
     if (!atomic_load_explicit(&holds, memory_order_relaxed) || openblas_get_num_threads() == 1)
@@ -60,8 +62,9 @@ void s24i_blas_release(void)
 
 /* ---- Buffers ----
  *
- * Each thread inside OpenBLAS needs a buffer of its pool. A missing one is mapped by the call that needs it, again and again for ever when
- * the system refuses (0.3.21, driver/others/memory.c). So they are mapped beforehand, after a look whether there is room. */
+ * Each thread inside OpenBLAS needs a buffer of its pool. A missing one is mapped by the call that
+ * needs it, again and again for ever when the system refuses (0.3.21, driver/others/memory.c). So
+ * they are mapped beforehand, after a look whether there is room. */
 
 /* The room that must be left for all else when a helper is hired. */
 enum { SPARE = 1 << 29 };
@@ -73,7 +76,8 @@ static bool room_for(size_t bytes, int protection)
     return place != MAP_FAILED && munmap(place, bytes) == 0;
 }
 
-/* The buffers that OpenBLAS can keep before it speaks up on standard error: twice the threads that it was built for, at least 50. */
+/* The buffers that OpenBLAS can keep before it speaks up on standard error: twice the threads that
+ * it was built for, at least 50. */
 static int32_t most_buffers(void)
 {
     const char *built = strstr(openblas_get_config(), "MAX_THREADS=");
@@ -84,7 +88,8 @@ static int32_t most_buffers(void)
     return threads > 25 ? 2 * threads : 50;
 }
 
-/* Take as many as there shall be all at once, then give them back: each holds the address of the one taken before it. */
+/* Take as many as there shall be all at once, then give them back: each holds the address of the
+ * one taken before it. */
 static void map_buffers(int32_t count)
 {
     void **held = NULL, **buffer;
@@ -164,29 +169,28 @@ static CBLAS_TRANSPOSE transpose(bool t)
     return t ? CblasTrans : CblasNoTrans;
 }
 
-void s24i_sgemm_exact(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha,
-                      const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
-                      float *c, int64_t ldc)
+void s24i_sgemm_exact(int64_t m, int64_t n, int64_t k, float alpha, s24i_f32s a, s24i_f32s b,
+                      float beta, s24i_f32s_out c)
 {
     keep_one_thread();
-    cblas_sgemm(CblasRowMajor, transpose(ta), transpose(tb), (int)m, (int)n, (int)k, alpha, a,
-                (int)lda, b, (int)ldb, beta, c, (int)ldc);
+    cblas_sgemm(CblasRowMajor, transpose(a.turned), transpose(b.turned), (int)m, (int)n, (int)k,
+                alpha, a.data, (int)a.stride, b.data, (int)b.stride, beta, c.data, (int)c.stride);
 }
 
-void s24i_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+void s24i_sgemm(int64_t m, int64_t n, int64_t k, float alpha, s24i_f32s a, s24i_f32s b, float beta,
+                s24i_f32s_out c)
 {
     uint64_t before = s24i_flush_begin();
-    s24i_sgemm_exact(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    s24i_sgemm_exact(m, n, k, alpha, a, b, beta, c);
     s24i_flush_end(before);
 }
 
-void s24i_dgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
-                int64_t lda, const double *b, int64_t ldb, double beta, double *c, int64_t ldc)
+void s24i_dgemm(int64_t m, int64_t n, int64_t k, double alpha, s24i_f64s a, s24i_f64s b,
+                double beta, s24i_f64s_out c)
 {
     keep_one_thread();
-    cblas_dgemm(CblasRowMajor, transpose(ta), transpose(tb), (int)m, (int)n, (int)k, alpha, a,
-                (int)lda, b, (int)ldb, beta, c, (int)ldc);
+    cblas_dgemm(CblasRowMajor, transpose(a.turned), transpose(b.turned), (int)m, (int)n, (int)k,
+                alpha, a.data, (int)a.stride, b.data, (int)b.stride, beta, c.data, (int)c.stride);
 }
 
 void s24i_ssyrk(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc)
@@ -214,7 +218,8 @@ void s24i_dsyrk(int64_t n, int64_t k, const double *a, int64_t lda, double *c, i
                 (int)ldc);
 }
 
-/* LAPACK is called column-major, where our row-major L is the upper triangle L^T: the row-major entry points copy and allocate. */
+/* LAPACK is called column-major, where our row-major L is the upper triangle L^T: the row-major
+ * entry points copy and allocate. */
 bool s24i_small_cholesky(int64_t n, double *a, int64_t lda)
 {
     keep_one_thread();

@@ -3,9 +3,10 @@
 #include <string.h>
 
 /*
- * S = R R^T with R upper triangular, by blocks of columns from the last to the first. Each block needs one product with the columns
- * already done (left-looking: every element is written once), so all the work is large products. Triangular solves go through the inverted
- * diagonal blocks: OpenBLAS's strsm reaches a fifth of its sgemm on some processors (docs/numerics.md).
+ * S = R R^T with R upper triangular, by blocks of columns from the last to the first. Each block
+ * needs one product with the columns already done (left-looking: every element is written once), so
+ * all the work is large products. Triangular solves go through the inverted diagonal blocks:
+ * OpenBLAS's strsm reaches a fifth of its sgemm on some processors (docs/numerics.md).
  */
 enum { B = S24I_BLOCK, TALL = 2 * B };
 
@@ -39,7 +40,8 @@ typedef struct {
     float *a, *inv_diag, *scratch;
 } cholesky;
 
-/* Rows of `block` and above: minus the product with the columns right of it. The diagonal block is the first task. */
+/* Rows of `block` and above: minus the product with the columns right of it. The diagonal block is
+ * the first task. */
 static void update_tile(void *arg, int64_t index, int32_t worker)
 {
     (void)worker;
@@ -52,8 +54,8 @@ static void update_tile(void *arg, int64_t index, int32_t worker)
     if (index == 0)
         s24i_ssyrk_subtract(kw, n - right, done, n, c->a + k0 * n + k0, n);
     else
-        s24i_sgemm(false, true, rows, kw, n - right, -1, c->a + first * n + right, n, done, n, 1,
-                   c->a + first * n + k0, n);
+        s24i_sgemm(rows, kw, n - right, -1, s24i_f32(c->a + first * n + right, n),
+                   s24i_f32_turned(done, n), 1, s24i_f32_out(c->a + first * n + k0, n));
 }
 
 /* Times R_kk^-T from the right. */
@@ -64,7 +66,8 @@ static void panel_tile(void *arg, int64_t i, int32_t worker)
     float *block = c->a + i * B * n + k0, *copy = c->scratch + (int64_t)worker * B * B;
     for (int64_t r = 0; r < rows; r++)
         memcpy(copy + r * kw, block + r * n, (size_t)kw * sizeof(float));
-    s24i_sgemm(false, true, rows, kw, kw, 1, copy, kw, c->inv_diag + k0 * B, B, 0, block, n);
+    s24i_sgemm(rows, kw, kw, 1, s24i_f32(copy, kw), s24i_f32_turned(c->inv_diag + k0 * B, B), 0,
+               s24i_f32_out(block, n));
     for (int64_t r = 0; r < rows; r++)
         for (int64_t j = 0; j < kw; j++)
             block[r * n + j] = s24i_drop_tiny(block[r * n + j], S24I_TINY_ENTRY);
@@ -141,10 +144,10 @@ static void invert_column(void *arg, int64_t index, int32_t worker)
                (size_t)jw * sizeof(float));
     for (int64_t i = j - 1; i >= 0 && !cancelled(v->run); i--) {
         int64_t below = (i + 1) * B;
-        s24i_sgemm(false, false, B, jw, j * B + jw - below, 1, v->r + i * B * n + below, n,
-                   v->u + below * n + j * B, n, 0, sum, jw);
-        s24i_sgemm(false, false, B, jw, B, -1, v->inv_diag + i * B * B, B, sum, jw, 0,
-                   v->u + i * B * n + j * B, n);
+        s24i_sgemm(B, jw, j * B + jw - below, 1, s24i_f32(v->r + i * B * n + below, n),
+                   s24i_f32(v->u + below * n + j * B, n), 0, s24i_f32_out(sum, jw));
+        s24i_sgemm(B, jw, B, -1, s24i_f32(v->inv_diag + i * B * B, B), s24i_f32(sum, jw), 0,
+                   s24i_f32_out(v->u + i * B * n + j * B, n));
     }
 }
 
@@ -157,8 +160,8 @@ static void multiply_tile(void *arg, int64_t index, int32_t worker)
     float *k = v->k + first * n;
     if (cancelled(v->run))
         return;
-    s24i_sgemm(true, false, iw, n - first, first + iw, 1, v->u + first, n, v->u + first, n, 0,
-               k + first, n);
+    s24i_sgemm(iw, n - first, first + iw, 1, s24i_f32_turned(v->u + first, n),
+               s24i_f32(v->u + first, n), 0, s24i_f32_out(k + first, n));
     for (int64_t r = 0; r < iw; r++)
         for (int64_t c = 0; c < r; c++)
             k[r * n + first + c] = k[c * n + first + r];
@@ -216,8 +219,9 @@ static void times_inverse(const solution *s, bool transposed, float *x, int64_t 
     int64_t n = s->dim, w = width_of(n, block);
     for (int64_t r = 0; r < rows; r++)
         memcpy(copy + r * w, x + r * n + block * B, (size_t)w * sizeof(float));
-    s24i_sgemm(false, transposed, rows, w, w, 1, copy, w, s->inv_diag + block * B * B, B, 0,
-               x + block * B, n);
+    s24i_sgemm(rows, w, w, 1, s24i_f32(copy, w),
+               (s24i_f32s){s->inv_diag + block * B * B, B, transposed}, 0,
+               s24i_f32_out(x + block * B, n));
 }
 
 static void solve_tile(void *arg, int64_t tile, int32_t worker)
@@ -228,15 +232,15 @@ static void solve_tile(void *arg, int64_t tile, int32_t worker)
     for (int64_t j = blocks(n) - 1; j >= 0 && !cancelled(s->run); j--) { /* Y R^T = X */
         int64_t first = j * B, right = first + width_of(n, j);
         if (right < n)
-            s24i_sgemm(false, true, rows, right - first, n - right, -1, x + right, n,
-                       s->r + first * n + right, n, 1, x + first, n);
+            s24i_sgemm(rows, right - first, n - right, -1, s24i_f32(x + right, n),
+                       s24i_f32_turned(s->r + first * n + right, n), 1, s24i_f32_out(x + first, n));
         times_inverse(s, true, x, rows, j, copy);
     }
     for (int64_t j = 0; j < blocks(n) && !cancelled(s->run); j++) { /* X R = Y */
         int64_t first = j * B;
         if (first > 0)
-            s24i_sgemm(false, false, rows, width_of(n, j), first, -1, x, n, s->r + first, n, 1,
-                       x + first, n);
+            s24i_sgemm(rows, width_of(n, j), first, -1, s24i_f32(x, n), s24i_f32(s->r + first, n),
+                       1, s24i_f32_out(x + first, n));
         times_inverse(s, false, x, rows, j, copy);
     }
 }

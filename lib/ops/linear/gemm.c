@@ -1,8 +1,8 @@
 #include "linear.h"
 #include <string.h>
 
-/* y = x w^T in tiles of rows of x and of w. Operands that are f32 with contiguous rows are multiplied where they lie; the rest is converted
- * tile by tile. */
+/* y = x w^T in tiles of rows of x and of w. Operands that are f32 with contiguous rows are
+ * multiplied where they lie; the rest is converted tile by tile. */
 enum { ROWS = 128, OUTPUTS = 256 };
 
 typedef struct {
@@ -47,7 +47,8 @@ static void multiply_tile(void *arg, int64_t tile, int32_t worker)
     const float *x = operand(p->device, p->x, r0, rows, xs, &ldx);
     const float *w = operand(p->device, p->w, o0, outs, ws, &ldw);
     if (k > 0)
-        s24i_sgemm_exact(false, true, rows, outs, k, 1, x, ldx, w, ldw, 0, y, outs);
+        s24i_sgemm_exact(rows, outs, k, 1, s24i_f32(x, ldx), s24i_f32_turned(w, ldw), 0,
+                         s24i_f32_out(y, outs));
     else
         memset(y, 0, (size_t)(rows * outs) * sizeof(float));
     s24_mat part = *p->y;

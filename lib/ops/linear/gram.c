@@ -45,7 +45,8 @@ double s24i_gram_diagonal(const s24i_gram *gram, int which, int64_t j)
 
 /* ---- adding a batch: the sums of one task are one strip ---- */
 
-/* Columns of one product: what it leaves is added while it is in the cache. Rows that are looked at together. */
+/* Columns of one product: what it leaves is added while it is in the cache. Rows that are looked at
+ * together. */
 enum { TILE = 1024, ROWS = 32 };
 
 typedef struct {
@@ -77,9 +78,11 @@ static void batch_product(const s24i_rows *rows, int half, int64_t a, int64_t b,
     const float *f = rows->batch[half];
     const double *d = rows->batch[half];
     if (rows->type == S24_F32)
-        s24i_sgemm(true, false, height, width, k, 1, f + a, ld, f + b, ld, 0, out, width);
+        s24i_sgemm(height, width, k, 1, s24i_f32_turned(f + a, ld), s24i_f32(f + b, ld), 0,
+                   s24i_f32_out(out, width));
     else
-        s24i_dgemm(true, false, height, width, k, 1, d + a, ld, d + b, ld, 0, out, width);
+        s24i_dgemm(height, width, k, 1, s24i_f64_turned(d + a, ld), s24i_f64(d + b, ld), 0,
+                   s24i_f64_out(out, width));
 }
 
 /* The lower triangle of the same with A = B. */

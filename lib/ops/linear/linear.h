@@ -5,49 +5,97 @@
 
 /* ---- BLAS (blas.c) ---- */
 
-/* While at least one hold is in force OpenBLAS runs on one thread; the setting of before comes back with the last release. */
+/* While at least one hold is in force OpenBLAS runs on one thread; the setting of before comes back
+ * with the last release. */
 void s24i_blas_hold(void);
 void s24i_blas_release(void);
-/* The address space that OpenBLAS maps for each thread inside it at once (x86-64, 64-bit ARM); it keeps it, and touches little of it. */
+/* The address space that OpenBLAS maps for each thread inside it at once (x86-64, 64-bit ARM); it
+ * keeps it, and touches little of it. */
 #define S24I_BLAS_BUFFER (1 << 27)
-/* So many threads more may call BLAS from now on, until they part. S24_E_MEMORY: no room for their buffers; they must not, but part. */
+/* So many threads more may call BLAS from now on, until they part. S24_E_MEMORY: no room for their
+ * buffers; they must not, but part. */
 s24_status s24i_blas_join(int32_t threads);
-/* One more thread of a pool; false: there is no buffer for it, or too little beside it, so it must not be. */
+/* One more thread of a pool; false: there is no buffer for it, or too little beside it, so it must
+ * not be. */
 bool s24i_blas_hire(void);
 void s24i_blas_part(int32_t threads);
 /* "OpenBLAS 0.3.21 SkylakeX". Static storage. */
 const char *s24i_blas_name(void);
-/* One-thread products C = alpha op(A) op(B) + beta C; `ta`, `tb` transpose. Those in single precision take denormals for zeros, which is
- * nothing beside numbers that were brought near 1; s24i_sgemm_exact() is for those that were not. */
-void s24i_sgemm_exact(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha,
-                      const float *a, int64_t lda, const float *b, int64_t ldb, float beta,
-                      float *c, int64_t ldc);
-void s24i_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
-void s24i_dgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, double alpha, const double *a,
-                int64_t lda, const double *b, int64_t ldb, double beta, double *c, int64_t ldc);
+/* A factor of a product: row-major, a row every `stride`; turned: its transpose is meant. And where
+ * a product goes. */
+typedef struct s24i_f32s {
+    const float *data;
+    int64_t stride;
+    bool turned;
+} s24i_f32s;
+
+typedef struct s24i_f64s {
+    const double *data;
+    int64_t stride;
+    bool turned;
+} s24i_f64s;
+
+typedef struct s24i_f32s_out {
+    float *data;
+    int64_t stride;
+} s24i_f32s_out;
+
+typedef struct s24i_f64s_out {
+    double *data;
+    int64_t stride;
+} s24i_f64s_out;
+
+#define S24I_FACTORS(name, type)                                                        \
+    static inline s24i_##name##s s24i_##name(const type *data, int64_t stride)          \
+    {                                                                                   \
+        return (s24i_##name##s){data, stride, false};                                   \
+    }                                                                                   \
+    static inline s24i_##name##s s24i_##name##_turned(const type *data, int64_t stride) \
+    {                                                                                   \
+        return (s24i_##name##s){data, stride, true};                                    \
+    }                                                                                   \
+    static inline s24i_##name##s_out s24i_##name##_out(type *data, int64_t stride)      \
+    {                                                                                   \
+        return (s24i_##name##s_out){data, stride};                                      \
+    }
+S24I_FACTORS(f32, float)
+S24I_FACTORS(f64, double)
+#undef S24I_FACTORS
+
+/* One-thread products C = alpha A B + beta C, C m x n, k terms a sum. Those in single precision
+ * take denormals for zeros, which is nothing beside numbers that were brought near 1;
+ * s24i_sgemm_exact() is for those that were not. */
+void s24i_sgemm_exact(int64_t m, int64_t n, int64_t k, float alpha, s24i_f32s a, s24i_f32s b,
+                      float beta, s24i_f32s_out c);
+void s24i_sgemm(int64_t m, int64_t n, int64_t k, float alpha, s24i_f32s a, s24i_f32s b, float beta,
+                s24i_f32s_out c);
+void s24i_dgemm(int64_t m, int64_t n, int64_t k, double alpha, s24i_f64s a, s24i_f64s b,
+                double beta, s24i_f64s_out c);
+/* y = x S for x rows x n, S n x n. */
+static inline void s24i_times(int64_t rows, int64_t n, const float *x, const float *s, float *y)
+{
+    s24i_sgemm(rows, n, n, 1, s24i_f32(x, n), s24i_f32(s, n), 0, s24i_f32_out(y, n));
+}
 /* The lower triangle of C (n x n) = A^T A, A k x n. */
 void s24i_ssyrk(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc);
 /* The upper triangle of C (n x n) -= A A^T, A n x k. */
 void s24i_ssyrk_subtract(int64_t n, int64_t k, const float *a, int64_t lda, float *c, int64_t ldc);
 void s24i_dsyrk(int64_t n, int64_t k, const double *a, int64_t lda, double *c, int64_t ldc);
-/* A = L L^T of an n x n block, row-major, in place, lower part; false when A is not positive definite. */
+/* A = L L^T of an n x n block, row-major, in place, lower part; false when A is not positive
+ * definite. */
 bool s24i_small_cholesky(int64_t n, double *a, int64_t lda);
 /* L <- L^-1, lower, row-major. */
 void s24i_small_invert(int64_t n, double *l, int64_t ldl);
 /* Solve L L^T x = b for one right-hand side. */
 void s24i_small_solve(int64_t n, const double *l, int64_t ldl, double *x);
 #define S24I_MOST_EIGEN 32000 /* LAPACK counts 2 n^2 in 32 bits */
-/* Of the symmetric a (n x n, lower part read): values rise, row k becomes vector k. False when LAPACK does not converge, or n is more than
- * S24I_MOST_EIGEN. */
+/* Of the symmetric a (n x n, lower part read): values rise, row k becomes vector k. False when
+ * LAPACK does not converge, or n is more than S24I_MOST_EIGEN. */
 bool s24i_symmetric_eigen(int64_t n, double *a, double *values, void *work);
 size_t s24i_eigen_work(int64_t n); /* bytes of `work`, aligned for double */
 
 /* ---- Views of the caller's matrices (mat.c) ---- */
 
-bool s24i_is_float(int32_t dtype);
-/* Bytes of one element, 0 for unknown types. */
-int32_t s24i_dtype_size(int32_t dtype);
 /* Rows [row, row + count) of any float view as contiguous f32 or f64. */
 void s24i_mat_load(const s24i_kernels *kernels, const s24_mat *mat, int64_t row, int64_t count,
                    float *out);
@@ -72,7 +120,8 @@ s24_status s24i_gram_init(const s24i_device *device, s24i_gram *gram, int64_t di
 void s24i_gram_fini(const s24i_device *device, s24i_gram *gram);
 s24_status s24i_gram_add(const s24i_device *device, s24i_gram *gram, const s24_mat *x,
                          const s24_mat *row_weight);
-/* Bring the rows that wait into the sums. Everything that reads a gram or a cross needs it flushed. */
+/* Bring the rows that wait into the sums. Everything that reads a gram or a cross needs it
+ * flushed. */
 s24_status s24i_gram_flush(const s24i_device *device, s24i_gram *gram);
 size_t s24i_gram_half_bytes(int64_t dim);
 /* Offset in doubles and width of strip i; its rows start at i * S24I_STRIP. */
@@ -93,8 +142,9 @@ s24_status s24i_cross_flush(const s24i_device *device, s24i_cross *cross);
 /* ---- Factorisation (factor.c) ---- */
 
 /* Bytes for the inverted diagonal blocks that go with a factor: dim x S24I_BLOCK floats. */
-/* In place: the upper triangle of the symmetric s (dim x dim) becomes R with S = R R^T, R upper triangular; inverses of R's diagonal blocks
- * go to inv_diag (dim x S24I_BLOCK, block k at row k S24I_BLOCK, upper). False when a pivot R_jj^2 falls below `floor`. */
+/* In place: the upper triangle of the symmetric s (dim x dim) becomes R with S = R R^T, R upper
+ * triangular; inverses of R's diagonal blocks go to inv_diag (dim x S24I_BLOCK, block k at row k
+ * S24I_BLOCK, upper). False when a pivot R_jj^2 falls below `floor`. */
 s24_status s24i_cholesky(const s24i_run *run, int64_t dim, float *s, float *inv_diag, float floor,
                          bool *positive);
 /* U = R^-1, dim x dim, upper: what is below its diagonal is not written. */
@@ -113,7 +163,8 @@ s24_status s24i_solve_rows(const s24i_run *run, int64_t dim, const float *r, con
 void s24i_prepared_take(const s24i_run *run, int64_t dim, s24i_prepared *out);
 /* H = I: nothing to factor. */
 void s24i_prepare_identity(s24i_prepared *out);
-/* The parts of it that the two-halves rule repeats: S and R from `which` halves with one damping; then the aim. */
+/* The parts of it that the two-halves rule repeats: S and R from `which` halves with one damping;
+ * then the aim. */
 s24_status s24i_prepare_factor(const s24i_run *run, const s24i_gram *gram, int which,
                                s24i_damping damping, s24i_prepared *out);
 s24_status s24i_prepare_aim(const s24i_run *run, const s24i_layer *layer, int which,
@@ -128,7 +179,8 @@ s24_status s24i_shifted_inverse(const s24i_run *run, const s24i_prepared *prepar
 /* sum over rows e of A - B of e H e^T, H of `which` halves (gram NULL: identity). b NULL: zero. */
 s24_status s24i_quadratic(const s24i_run *run, const s24i_gram *gram, int which, const s24_mat *a,
                           const s24_mat *b, double *value);
-/* The loss against the blended target and the squared norm of that target. Row i of w and v is output row_of[i] (NULL: i). */
+/* The loss against the blended target and the squared norm of that target. Row i of w and v is
+ * output row_of[i] (NULL: i). */
 s24_status s24i_target_loss(const s24i_run *run, const s24i_layer *layer, int which,
                             const s24_mat *w, const s24_mat *v, const int64_t *row_of, double *loss,
                             double *norm);

@@ -3,9 +3,10 @@
 #include <math.h>
 
 /*
- * sum e H e^T = <H, E^T E>: one product for each strip of H, halved by symmetry, over chunks of rows of E. The products are in the type
- * that H itself was accumulated in, everything else is in double (docs/numerics.md has the error). A chunk far from 1 is multiplied by a
- * power of two, so that its squares stay in that type.
+ * sum e H e^T = <H, E^T E>: one product for each strip of H, halved by symmetry, over chunks of
+ * rows of E. The products are in the type that H itself was accumulated in, everything else is in
+ * double (docs/numerics.md has the error). A chunk far from 1 is multiplied by a power of two, so
+ * that its squares stay in that type.
  */
 enum { CHUNK = 1024, TILE = 16 };
 #define NEGATIVE 1e-6 /* of dim <diag H, diag E^T E>: as far below 0 may rounding take a sum */
@@ -118,7 +119,8 @@ static double block_sum(const sum *s, int64_t top, int64_t height, double *produ
     if (single(s)) {
         const float *e = s->e;
         float *g = (float *)(product + n);
-        s24i_sgemm(true, false, height, width, s->rows, 1, e + top, n, e, n, 0, g, width);
+        s24i_sgemm(height, width, s->rows, 1, s24i_f32_turned(e + top, n), s24i_f32(e, n), 0,
+                   s24i_f32_out(g, width));
         for (int64_t i = 0; i < height; i++) {
             s->device->kernels->difference_f64(g + i * width, NULL, product, top + i + 1);
             total += row_sum(s, top + i, product, diagonal);
@@ -126,7 +128,8 @@ static double block_sum(const sum *s, int64_t top, int64_t height, double *produ
         return total;
     }
     const double *e = s->e;
-    s24i_dgemm(true, false, height, width, s->rows, 1, e + top, n, e, n, 0, product, width);
+    s24i_dgemm(height, width, s->rows, 1, s24i_f64_turned(e + top, n), s24i_f64(e, n), 0,
+               s24i_f64_out(product, width));
     for (int64_t i = 0; i < height; i++)
         total += row_sum(s, top + i, product + i * width, diagonal);
     return total;
@@ -255,8 +258,8 @@ static s24_status cross_product(const s24i_run *run, const s24i_cross *cross, in
 }
 
 /*
- * With q(A) = sum a H a^T, the inner product of X V^T and X W^T is (q(V) + q(W) - q(W - V)) / 2, so the loss against
- * T = (1 - b) X W^T + b T_d needs three quadratic forms and two products with C.
+ * With q(A) = sum a H a^T, the inner product of X V^T and X W^T is (q(V) + q(W) - q(W - V)) / 2, so
+ * the loss against T = (1 - b) X W^T + b T_d needs three quadratic forms and two products with C.
  */
 s24_status s24i_target_loss(const s24i_run *run, const s24i_layer *layer, int which,
                             const s24_mat *w, const s24_mat *v, const int64_t *row_of, double *loss,

@@ -1,39 +1,7 @@
 #include "linear.h"
-#include "base/half.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
-
-bool s24i_is_float(int32_t dtype)
-{
-    return dtype == S24_F16 || dtype == S24_BF16 || dtype == S24_F32 || dtype == S24_F64;
-}
-
-int32_t s24i_dtype_size(int32_t dtype)
-{
-    switch (dtype) {
-    case S24_I8:
-    case S24_U8:
-    case S24_BOOL:
-    case S24_E4M3FN:
-    case S24_E5M2:
-        return 1;
-    case S24_I16:
-    case S24_U16:
-    case S24_F16:
-    case S24_BF16:
-        return 2;
-    case S24_I32:
-    case S24_U32:
-    case S24_F32:
-        return 4;
-    case S24_I64:
-    case S24_F64:
-        return 8;
-    default:
-        return 0;
-    }
-}
 
 static const char *element(const s24_mat *mat, int64_t row, int64_t col)
 {
@@ -47,20 +15,6 @@ static bool contiguous_row(const s24_mat *mat)
     return mat->cols <= 1 || mat->col_stride == 1;
 }
 
-static double load_one(const void *p, int32_t dtype)
-{
-    switch (dtype) {
-    case S24_F16:
-        return s24i_f16_to_f32(*(const uint16_t *)p);
-    case S24_BF16:
-        return s24i_bf16_to_f32(*(const uint16_t *)p);
-    case S24_F32:
-        return *(const float *)p;
-    default:
-        return *(const double *)p;
-    }
-}
-
 static void load_row(const s24i_kernels *kernels, const s24_mat *mat, int64_t row, float *out)
 {
     const void *p = element(mat, row, 0);
@@ -72,7 +26,7 @@ static void load_row(const s24i_kernels *kernels, const s24_mat *mat, int64_t ro
         kernels->bf16_to_f32(p, out, mat->cols);
     } else {
         for (int64_t j = 0; j < mat->cols; j++)
-            out[j] = (float)load_one(element(mat, row, j), mat->dtype);
+            out[j] = (float)s24i_load(mat->dtype, element(mat, row, j));
     }
 }
 
@@ -103,24 +57,7 @@ void s24i_mat_load_f64(const s24i_kernels *kernels, const s24_mat *mat, int64_t 
             continue;
         }
         for (int64_t j = 0; j < mat->cols; j++)
-            out[j] = load_one(element(mat, row + i, j), mat->dtype);
-    }
-}
-
-static void store_one(float value, void *p, int32_t dtype)
-{
-    switch (dtype) {
-    case S24_F16:
-        *(uint16_t *)p = s24i_f32_to_f16(value);
-        break;
-    case S24_BF16:
-        *(uint16_t *)p = s24i_f32_to_bf16(value);
-        break;
-    case S24_F32:
-        *(float *)p = value;
-        break;
-    default:
-        *(double *)p = value;
+            out[j] = s24i_load(mat->dtype, element(mat, row + i, j));
     }
 }
 
@@ -129,8 +66,8 @@ bool s24i_fits(double value, int32_t dtype)
     double rounded;
     if (dtype == S24_F64)
         return isfinite(value);
-    store_one((float)value, &rounded, dtype);
-    return isfinite(load_one(&rounded, dtype));
+    s24i_store(dtype, (float)value, &rounded);
+    return isfinite(s24i_load(dtype, &rounded));
 }
 
 static void store_row(const s24i_kernels *kernels, const float *in, const s24_mat *mat, int64_t row)
@@ -144,7 +81,7 @@ static void store_row(const s24i_kernels *kernels, const float *in, const s24_ma
         kernels->f32_to_bf16(in, p, mat->cols);
     } else {
         for (int64_t j = 0; j < mat->cols; j++)
-            store_one(in[j], (void *)element(mat, row, j), mat->dtype);
+            s24i_store(mat->dtype, in[j], (void *)element(mat, row, j));
     }
 }
 
@@ -214,7 +151,7 @@ static s24_status refuse(const s24_mat *mat, const char *what, int64_t at, const
 {
     int64_t row = at / mat->cols, col = at % mat->cols;
     return s24i_fail(S24_E_NONFINITE, "%s: row %lld, column %lld is %g%s", what, (long long)row,
-                     (long long)col, load_one(element(mat, row, col), mat->dtype), why);
+                     (long long)col, s24i_load(mat->dtype, element(mat, row, col)), why);
 }
 
 /* Doubles of which nothing is left would be a matrix of zeros. */
@@ -224,7 +161,7 @@ static s24_status check_vanished(const s24_mat *mat, const char *what, const flo
     if (mat->dtype != S24_F64 || s24i_largest(out, count) >= FLT_MIN)
         return S24_OK;
     for (int64_t i = 0; i < count; i++)
-        if (load_one(element(mat, i / mat->cols, i % mat->cols), mat->dtype) != 0)
+        if (s24i_load(mat->dtype, element(mat, i / mat->cols, i % mat->cols)) != 0)
             return refuse(mat, what, i,
                           ", and no other is larger than 1.2e-38: these vanish in single "
                           "precision, multiply them by a power of two");
@@ -240,7 +177,7 @@ s24_status s24i_cpu_mat_read(const s24i_run *run, const s24_mat *mat, const char
         return status;
     if (bad == mat->rows * mat->cols)
         return check_vanished(mat, what, out);
-    bool finite = isfinite(load_one(element(mat, bad / mat->cols, bad % mat->cols), mat->dtype));
+    bool finite = isfinite(s24i_load(mat->dtype, element(mat, bad / mat->cols, bad % mat->cols)));
     return refuse(mat, what, bad, finite ? ", beyond single precision (3.4e38)" : "");
 }
 
@@ -263,15 +200,9 @@ static void convert_row(const s24i_kernels *kernels, const s24_mat *src, const s
     } else if (src->dtype == S24_F32 && contiguous_row(src)) {
         store_row(kernels, (const float *)element(src, row, 0), dst, row);
     } else {
-        for (int64_t j = 0; j < src->cols; j++) {
-            double value = load_one(element(src, row, j), src->dtype);
-            void *to = (void *)element(dst, row, j);
-            if (dst->dtype == S24_F64)
-                *(double *)to = value;
-            else
-                store_one(dst->dtype == S24_F32 ? (float)value : s24i_f64_to_f32_odd(value), to,
-                          dst->dtype);
-        }
+        for (int64_t j = 0; j < src->cols; j++)
+            s24i_store(dst->dtype, s24i_load(src->dtype, element(src, row, j)),
+                       (void *)element(dst, row, j));
     }
 }
 

@@ -1,4 +1,5 @@
-/* Calibration rows on their way into sums (rows.c). Knows batches, weights and halves; not what is summed. */
+/* Calibration rows on their way into sums (rows.c). Knows batches, weights and halves; not what is
+ * summed. */
 #ifndef S24I_ROWS_H
 #define S24I_ROWS_H
 #include "linear.h"
@@ -7,10 +8,12 @@ s24_status s24i_rows_init(const s24i_device *device, s24i_rows *rows, int64_t x_
                           int64_t t_cols, int32_t type);
 void s24i_rows_fini(const s24i_device *device, s24i_rows *rows);
 
-/* Adds the batch of half 0 or 1 (rows->filled[half] rows) to the sums. Fails only when the host's runner does; the sums are lost then. */
+/* Adds the batch of half 0 or 1 (rows->filled[half] rows) to the sums. Fails only when the host's
+ * runner does; the sums are lost then. */
 typedef s24_status (*s24i_add_batch_fn)(void *sums, int half);
 /*
- * Check all of x (and t), then take every row, calling add() whenever a half is full. S24_E_NONFINITE names the place and takes nothing.
+ * Check all of x (and t), then take every row, calling add() whenever a half is full.
+ * S24_E_NONFINITE names the place and takes nothing.
  */
 s24_status s24i_rows_add(const s24i_device *device, s24i_rows *rows, const s24_mat *x,
                          const s24_mat *t, const s24_mat *row_weight, s24i_add_batch_fn add,

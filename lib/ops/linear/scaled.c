@@ -3,7 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-/* A layer in unit-diagonal coordinates: the factor, the aim, the way back, and its inputs in another order. */
+/* A layer in unit-diagonal coordinates: the factor, the aim, the way back, and its inputs in
+ * another order. */
 
 #define DEAD_INPUT 1e-12  /* of the largest diagonal entry */
 #define PIVOT_FLOOR 1e-6f /* of R_jj^2, in single precision and unit-diagonal coordinates */
@@ -30,7 +31,8 @@ static void set_units(double root, s24i_prepared *out)
     out->plain = s24i_unit_for(root) / out->unit;
 }
 
-/* scale, dead and nothing else. Delta_j is `damp` times the diagonal entry, the mean of all, or both. */
+/* scale, dead and nothing else. Delta_j is `damp` times the diagonal entry, the mean of all, or
+ * both. */
 static void set_scale(const s24i_gram *gram, int which, s24i_damping damping, s24i_prepared *out)
 {
     double largest = 0, mean = 0, plain;
@@ -166,8 +168,9 @@ static void scale_row(void *arg, int64_t i, int32_t worker)
                    : s24i_drop_tiny((float)(w[j] * a->prepared->scale[j]), S24I_TINY_WEIGHT);
 }
 
-/* step = (C - W H) diag(1/scale), where W H diag(1/scale) = w S - w diag(share) for the scaled w: S holds the damping too. w is 0 at dead
- * inputs and S nothing beside their diagonal, so step is 0 there. */
+/* step = (C - W H) diag(1/scale), where W H diag(1/scale) = w S - w diag(share) for the scaled w: S
+ * holds the damping too. w is 0 at dead inputs and S nothing beside their diagonal, so step is 0
+ * there. */
 static void step_tile(void *arg, int64_t tile, int32_t worker)
 {
     (void)worker;
@@ -177,7 +180,7 @@ static void step_tile(void *arg, int64_t tile, int32_t worker)
     int64_t rows = a->rows - first < ROWS ? a->rows - first : ROWS;
     const float *w = a->w + first * n;
     float *step = a->step + first * n;
-    s24i_sgemm(false, false, rows, n, n, 1, w, n, a->prepared->s, n, 0, step, n);
+    s24i_times(rows, n, w, a->prepared->s, step);
     for (int64_t i = 0; i < rows; i++) {
         int64_t source = (a->row_of ? a->row_of[first + i] : first + i) * n;
         for (int64_t j = 0; j < n; j++) {

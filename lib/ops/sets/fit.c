@@ -4,9 +4,10 @@
 #include <string.h>
 
 /*
- * Scales and zeros of grids. A candidate is the range of a group, 0 included, shrunk by a factor; all candidates are rounded to the type
- * that they are stored in before they are judged. Groups are scaled to a largest magnitude of 1, so that nothing overflows and scaling W by
- * a power of two scales the grid.
+ * Scales and zeros of grids. A candidate is the range of a group, 0 included, shrunk by a factor;
+ * all candidates are rounded to the type that they are stored in before they are judged. Groups are
+ * scaled to a largest magnitude of 1, so that nothing overflows and scaling W by a power of two
+ * scales the grid.
  */
 enum { CANDIDATES = 46, MSE_CANDIDATES = 80, REFINEMENTS = 3 };
 #define MSE_NORM 2.4f
@@ -119,7 +120,8 @@ static void judge(const fit *f, const values *v, candidate c, candidate *best)
     }
 }
 
-/* Least squares for scale and zero given the codes; only for real zeros, others are refined by s24i_cpu_descend(). */
+/* Least squares for scale and zero given the codes; only for real zeros, others are refined by
+ * s24i_cpu_descend(). */
 static candidate least_squares(const values *v, candidate c)
 {
     double n = 0, sc = 0, scc = 0, sx = 0, scx = 0;

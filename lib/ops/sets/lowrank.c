@@ -3,9 +3,11 @@
 #include <string.h>
 
 /*
- * The L of rank r nearest to M in the norm of S: (M - L) S^(1/2) is smallest for L = U U^T M with U the r leading eigenvectors of M S M^T
- * (Eckart-Young), which needs no root of S and holds for singular S. U comes from subspace iteration, Q <- orth(M (S (M^T Q))), with some more
- * columns than r, warm from one M to the next. M itself may be given as a dense part and two products of low rank (the momentum).
+ * The L of rank r nearest to M in the norm of S: (M - L) S^(1/2) is smallest for L = U U^T M with U
+ * the r leading eigenvectors of M S M^T (Eckart-Young), which needs no root of S and holds for
+ * singular S. U comes from subspace iteration, Q <- orth(M (S (M^T Q))), with some more columns
+ * than r, warm from one M to the next. M itself may be given as a dense part and two products of
+ * low rank (the momentum).
  */
 enum { OVERSAMPLE = 8, ROWS = 64, COLS = 64, PAIR = 32 };
 #define DEPENDENT 1e-10 /* share of a column's square that others leave of it */
@@ -60,8 +62,8 @@ static void gather_tile(void *arg, int64_t tile, int32_t worker)
 void s24i_lowrank_gather(const s24i_lowrank *l, const float *m, int64_t first, int64_t cols)
 {
     int64_t n = l->p->dim;
-    s24i_sgemm(true, false, l->width, cols, l->rows, 1, l->q, l->width, m + first, n, 0,
-               l->c + first, n);
+    s24i_sgemm(l->width, cols, l->rows, 1, s24i_f32_turned(l->q, l->width), s24i_f32(m + first, n),
+               0, s24i_f32_out(l->c + first, n));
 }
 
 s24_status s24i_lowrank_project(const s24i_run *run, s24i_lowrank *l, const float *m)
@@ -74,8 +76,8 @@ s24_status s24i_lowrank_project(const s24i_run *run, s24i_lowrank *l, const floa
 void s24i_lowrank_subtract(const s24i_lowrank *l, int64_t first, int64_t rows, float *m)
 {
     int64_t n = l->p->dim;
-    s24i_sgemm(false, false, rows, n, l->rank, -1, l->q + first * l->width, l->width, l->c, n, 1, m,
-               n);
+    s24i_sgemm(rows, n, l->rank, -1, s24i_f32(l->q + first * l->width, l->width), s24i_f32(l->c, n),
+               1, s24i_f32_out(m, n));
 }
 
 static void rest_tile(void *arg, int64_t tile, int32_t worker)
@@ -109,8 +111,8 @@ static void moved_tile(void *arg, int64_t tile, int32_t worker)
             to[j] = factor * from[j];
     }
     if (l->momentum > 0)
-        s24i_sgemm(false, false, l->width, cols, l->rank, -l->momentum, l->small, l->rank,
-                   l->past_c + first, n, 1, l->moved + first, n);
+        s24i_sgemm(l->width, cols, l->rank, -l->momentum, s24i_f32(l->small, l->rank),
+                   s24i_f32(l->past_c + first, n), 1, s24i_f32_out(l->moved + first, n));
 }
 
 static void image_tile(void *arg, int64_t tile, int32_t worker)
@@ -118,8 +120,8 @@ static void image_tile(void *arg, int64_t tile, int32_t worker)
     (void)worker;
     const s24i_lowrank *l = arg;
     int64_t n = l->p->dim, first = tile * COLS;
-    s24i_sgemm(false, false, l->width, least(COLS, n - first), n, 1, l->moved, n, l->p->s + first,
-               n, 0, l->image + first, n);
+    s24i_sgemm(l->width, least(COLS, n - first), n, 1, s24i_f32(l->moved, n),
+               s24i_f32(l->p->s + first, n), 0, s24i_f32_out(l->image + first, n));
 }
 
 /* Y = M image^T. */
@@ -130,12 +132,13 @@ static void back_tile(void *arg, int64_t tile, int32_t worker)
     int64_t n = l->p->dim, k = l->width, r = l->rank, first = tile * ROWS;
     int64_t rows = least(ROWS, l->rows - first);
     float *out = (float *)(l->tile + (int64_t)worker * ROWS * k);
-    s24i_sgemm(false, true, rows, k, n, 1, p->m + first * n, n, l->image, n, 0, out, k);
+    s24i_sgemm(rows, k, n, 1, s24i_f32(p->m + first * n, n), s24i_f32_turned(l->image, n), 0,
+               s24i_f32_out(out, k));
     if (l->momentum > 0) {
-        s24i_sgemm(false, false, rows, k, r, l->momentum, l->q + first * k, k, l->small + k * r, k,
-                   1, out, k);
-        s24i_sgemm(false, false, rows, k, r, -l->momentum, l->past_u + first * r, r,
-                   l->small + 2 * k * r, k, 1, out, k);
+        s24i_sgemm(rows, k, r, l->momentum, s24i_f32(l->q + first * k, k),
+                   s24i_f32(l->small + k * r, k), 1, s24i_f32_out(out, k));
+        s24i_sgemm(rows, k, r, -l->momentum, s24i_f32(l->past_u + first * r, r),
+                   s24i_f32(l->small + 2 * k * r, k), 1, s24i_f32_out(out, k));
     }
     for (int64_t i = 0; i < rows * k; i++)
         l->y[first * k + i] = out[i];
@@ -152,8 +155,8 @@ static void gram_tile(void *arg, int64_t index, int32_t worker)
     while (index > i)
         index -= ++i;
     int64_t a = i * PAIR, b = index * PAIR;
-    s24i_dgemm(true, false, least(PAIR, k - a), least(PAIR, k - b), l->rows, 1, l->y + a, k,
-               l->y + b, k, 0, l->square + a * k + b, k);
+    s24i_dgemm(least(PAIR, k - a), least(PAIR, k - b), l->rows, 1, s24i_f64_turned(l->y + a, k),
+               s24i_f64(l->y + b, k), 0, s24i_f64_out(l->square + a * k + b, k));
 }
 
 /* Numbers of [-1, 1) that depend on their place alone. */
@@ -165,8 +168,8 @@ static double noise(int64_t i, int64_t j)
     return (double)((x ^ x >> 31) >> 11) * 0x1p-52 - 1;
 }
 
-/* The Cholesky factor of Y^T Y with unit diagonal, in place, lower; scales to values. Columns that depend on those before become noise in Y:
- * how many is returned, and then nothing else holds. */
+/* The Cholesky factor of Y^T Y with unit diagonal, in place, lower; scales to values. Columns that
+ * depend on those before become noise in Y: how many is returned, and then nothing else holds. */
 static int64_t factor_square(s24i_lowrank *l, int64_t attempt)
 {
     int64_t k = l->width, fresh = 0;
@@ -197,8 +200,9 @@ static int64_t factor_square(s24i_lowrank *l, int64_t attempt)
     return fresh;
 }
 
-/* square (second part) = what Y is multiplied with: D^-1 T^-T for Y^T Y = D T T^T D, times the eigenvectors of T^T D^2 T, largest first, so
- * that the columns are the left singular vectors of Y. */
+/* square (second part) = what Y is multiplied with: D^-1 T^-T for Y^T Y = D T T^T D, times the
+ * eigenvectors of T^T D^2 T, largest first, so that the columns are the left singular vectors of
+ * Y. */
 static bool make_turn(s24i_lowrank *l, bool rotate)
 {
     int64_t k = l->width;
@@ -213,7 +217,8 @@ static bool make_turn(s24i_lowrank *l, bool rotate)
     }
     s24i_small_invert(k, t, k);
     if (rotate)
-        s24i_dgemm(true, true, k, k, k, 1, t, k, own, k, 0, scaled, k);
+        s24i_dgemm(k, k, k, 1, s24i_f64_turned(t, k), s24i_f64_turned(own, k), 0,
+                   s24i_f64_out(scaled, k));
     for (int64_t i = 0; i < k; i++)
         for (int64_t j = 0; j < k; j++)
             turn[i * k + j] = (rotate ? scaled[i * k + k - 1 - j] : t[j * k + i]) / l->values[i];
@@ -225,7 +230,8 @@ static void turn_tile(void *arg, int64_t tile, int32_t worker)
     const s24i_lowrank *l = arg;
     int64_t k = l->width, first = tile * ROWS, rows = least(ROWS, l->rows - first);
     double *out = l->tile + (int64_t)worker * ROWS * k;
-    s24i_dgemm(false, false, rows, k, k, 1, l->y + first * k, k, l->square + k * k, k, 0, out, k);
+    s24i_dgemm(rows, k, k, 1, s24i_f64(l->y + first * k, k), s24i_f64(l->square + k * k, k), 0,
+               s24i_f64_out(out, k));
     for (int64_t i = 0; i < rows * k; i++)
         l->q[first * k + i] = (float)out[i];
 }
@@ -269,11 +275,14 @@ static void small_products(const s24i_lowrank *l, bool images)
 {
     int64_t n = l->p->dim, k = l->width, r = l->rank;
     if (!images) {
-        s24i_sgemm(true, false, k, r, l->rows, 1, l->q, k, l->past_u, r, 0, l->small, r);
+        s24i_sgemm(k, r, l->rows, 1, s24i_f32_turned(l->q, k), s24i_f32(l->past_u, r), 0,
+                   s24i_f32_out(l->small, r));
         return;
     }
-    s24i_sgemm(false, true, r, k, n, 1, l->c, n, l->image, n, 0, l->small + k * r, k);
-    s24i_sgemm(false, true, r, k, n, 1, l->past_c, n, l->image, n, 0, l->small + 2 * k * r, k);
+    s24i_sgemm(r, k, n, 1, s24i_f32(l->c, n), s24i_f32_turned(l->image, n), 0,
+               s24i_f32_out(l->small + k * r, k));
+    s24i_sgemm(r, k, n, 1, s24i_f32(l->past_c, n), s24i_f32_turned(l->image, n), 0,
+               s24i_f32_out(l->small + 2 * k * r, k));
 }
 
 /* What the momentum is measured from next time. */

@@ -2,11 +2,12 @@
 #include <math.h>
 #include <string.h>
 
-/* A product of low rank as it is handed out: balanced factors in their types, and a sum that is exactly of what is stored. */
+/* A product of low rank as it is handed out: balanced factors in their types, and a sum that is
+ * exactly of what is stored. */
 enum { ROWS = 64 };
 
-/* V = C diag(1/scale), row k and column k of U sharing its length, so that neither leaves half precision before the other; by a power of
- * two, which costs no bit. */
+/* V = C diag(1/scale), row k and column k of U sharing its length, so that neither leaves half
+ * precision before the other; by a power of two, which costs no bit. */
 static void balance(const s24i_lowrank *low, float *u, float *v)
 {
     int64_t n = low->p->dim;
@@ -40,8 +41,8 @@ static void sum_tile(void *arg, int64_t tile, int32_t worker)
     float *out = s->out + first * n;
     if (s->sparse)
         memcpy(out, s->sparse + first * n, (size_t)(rows * n) * sizeof(float));
-    s24i_sgemm_exact(false, false, rows, n, s->rank, 1, s->u + first * s->rank, s->rank, s->v, n,
-                     s->sparse ? 1 : 0, out, n);
+    s24i_sgemm_exact(rows, n, s->rank, 1, s24i_f32(s->u + first * s->rank, s->rank),
+                     s24i_f32(s->v, n), s->sparse ? 1 : 0, s24i_f32_out(out, n));
 }
 
 s24_status s24i_cpu_lowrank_store(const s24i_run *run, const s24i_lowrank *l, const s24_mat *u,

@@ -3,9 +3,10 @@
 #include <math.h>
 
 /*
- * Which weights of a layer stay off its grid. By error: those whose error on the grid, weighted by the variance of their input given all
- * others, is largest: about what the layer would gain without it. By magnitude: the largest (Behdin et al. 2023, where the choice never
- * moves from its start). Whole inputs by the sum over their column.
+ * Which weights of a layer stay off its grid. By error: those whose error on the grid, weighted by
+ * the variance of their input given all others, is largest: about what the layer would gain without
+ * it. By magnitude: the largest (Behdin et al. 2023, where the choice never moves from its start).
+ * Whole inputs by the sum over their column.
  */
 typedef struct {
     s24i_outliers outliers;

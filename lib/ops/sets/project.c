@@ -2,7 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Non-negative floats order like their bits, so the k largest are found exactly by counting digits of 11, 11 and 10 bits from the top. */
+/* Non-negative floats order like their bits, so the k largest are found exactly by counting digits
+ * of 11, 11 and 10 bits from the top. */
 enum { DIGITS = 3, BINS = 2048, CHUNK = 65536 };
 static const int digit_shift[DIGITS] = {21, 10, 0};
 

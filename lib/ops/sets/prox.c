@@ -5,7 +5,8 @@
 
 /* Matrices go through pieces of a few rows that fit on the stack: any layout, and in place. */
 enum { PIECE_ROWS = 16, PIECE_COLS = 256 };
-/* The largest m of 2:m for which the single-precision kernel is within 1e-7 of the minimum (tests/prox). */
+/* The largest m of 2:m for which the single-precision kernel is within 1e-7 of the minimum
+ * (tests/prox). */
 enum { WIDEST_F32 = 8 };
 
 typedef union piece {
@@ -156,8 +157,9 @@ static void shrink_strip(void *arg, int64_t strip, int32_t worker)
     each_piece(arg, strip, shrink_piece);
 }
 
-/* In double, also for single precision: a lambda that that cannot hold, against weights that may make up for it; and so many squares to a
- * group that their sum would be too rough to tell the better of two minima. */
+/* In double, also for single precision: a lambda that that cannot hold, against weights that may
+ * make up for it; and so many squares to a group that their sum would be too rough to tell the
+ * better of two minima. */
 static bool needs_double(const s24i_prox *prox)
 {
     double lambda = prox->strength;

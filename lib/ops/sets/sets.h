@@ -1,4 +1,5 @@
-/* Sets of matrices that a constraint allows: the nearest point, fit and check of each. Knows no method. */
+/* Sets of matrices that a constraint allows: the nearest point, fit and check of each. Knows no
+ * method. */
 #ifndef S24I_SETS_H
 #define S24I_SETS_H
 #include "ops/linear/linear.h"
@@ -41,7 +42,8 @@ static inline float s24i_grid_top(const s24i_grid_form *form)
     return (float)((1 << form->bits) - 1);
 }
 
-/* The value of a code: scale (code - zero); of S24I_GRID_REAL, whose zero is the least value, scale code + zero. Rounded after each step. */
+/* The value of a code: scale (code - zero); of S24I_GRID_REAL, whose zero is the least value, scale
+ * code + zero. Rounded after each step. */
 static inline float s24i_decode(const s24i_grid_form *form, float scale, float zero, float code)
 {
     return form->scheme == S24I_GRID_REAL ? scale * code + zero : scale * (code - zero);
@@ -52,10 +54,11 @@ typedef struct s24i_grid {
     s24i_grid_form form;
     int64_t cols;
     int32_t type; /* scales (and real zeros) are numbers of this type */
-    int32_t
-        shift; /* what is fitted, rounded or looked through for outliers is 2^shift times the weights */
+    /* what is fitted, rounded or looked through for outliers is 2^shift times the weights */
+    int32_t shift;
     float *scale, *zero; /* rows x groups */
-    /* rows x cols, NULL: no outliers. Where `free` is 1 a weight is not on the grid but any value (layer coordinates). */
+    /* rows x cols, NULL: no outliers. Where `free` is 1 a weight is not on the grid but any value
+     * (layer coordinates). */
     uint8_t *free;
     float *value;
 } s24i_grid;
@@ -85,20 +88,11 @@ typedef struct s24i_outliers {
 /* scale (code - zero') of one weight, or the outlier's value (layer coordinates). */
 float s24i_grid_value(const s24i_grid *grid, const uint8_t *codes, int64_t row, int64_t col);
 
-/* The grid of a block of columns from `first` on, in unit-diagonal coordinates (scale: of those columns), a lane a row from `row` on.
- * `out` has room for 3 cols lanes. `order` as in s24i_sweep_grid(). */
+/* The grid of a block of columns from `first` on, in unit-diagonal coordinates (scale: of those
+ * columns), a lane a row from `row` on. `out` has room for 3 cols lanes. `order` as in
+ * s24i_sweep_grid(). */
 void s24i_grid_spread(const s24i_grid *grid, const double *scale, const int64_t *order, int64_t row,
                       int64_t rows, int64_t first, s24i_sweep_block *block, float *out);
-
-/* S24_E_STATE and the first place where v (contiguous rows) is not what the codes decode to, or not 0 where the mask (NULL: ones) is 0;
- * where grid->free is 1 it may be anything. */
-s24_status s24i_check_codes(const s24i_device *device, const s24i_grid *grid, const uint8_t *codes,
-                            const uint8_t *mask, const float *v, int64_t rows);
-/* The same for the values of one row of which nothing else is known: they must be equal steps apart, within `error` of the largest or `least`.
- * `sparse`: zeros are no values. `row` is only for texts. */
-s24_status s24i_check_levels(const s24i_grid_form *form, const double *v, int64_t cols,
-                             double error, double least, bool sparse, int64_t row,
-                             const char *name);
 
 /* The kernel for n of m over flat groups: the fast path of 2:4, or any. */
 static inline void s24i_select_nm(const s24i_kernels *kernels, const float *w, const float *norm,
@@ -110,10 +104,47 @@ static inline void s24i_select_nm(const s24i_kernels *kernels, const float *w, c
         kernels->select_nm(w, norm, mask, count, n, m);
 }
 
+/* ---- Checks of what is there, in memory of the host (check.c) ---- */
+
+/* A candidate, or all that a solver made: NULL where there is none. */
+typedef struct s24i_solution {
+    const char *name; /* of the weights, in texts */
+    const s24_mat *weights;
+    /* what covers them; NULL: a candidate, of which nothing else is known */
+    const s24_mat *mask;
+    const s24_mat *sparse, *u, *v; /* weights = sparse + u v */
+    const s24_mat *codes, *scales, *zeros, *outliers;
+} s24i_solution;
+
+/* The matrix that support and grid are about: NULL when a rank is all there is. */
+static inline const s24_mat *s24i_subject(const s24i_solution *s)
+{
+    return s->sparse || s->u ? s->sparse : s->weights;
+}
+
+/* S24_E_STATE and the first place where the support, or the mask, breaks the constraints. */
+s24_status s24i_check_zeros(const s24i_run *run, const s24i_pattern *pattern,
+                            const s24i_solution *s);
+/* S24_E_NUMERIC and the first of contiguous weights that is no number. */
+s24_status s24i_check_finite(const s24i_run *run, const s24_mat *weights, const char *solver);
+/* S24_E_STATE and the first place where the subject is not what the codes decode to. */
+s24_status s24i_check_coded(const s24i_run *run, const s24i_grid_form *form,
+                            const s24i_solution *s);
+/* The same for v (contiguous rows), or not 0 where the mask (NULL: ones) is 0; where grid->free is
+ * 1 it may be anything. */
+s24_status s24i_check_codes(const s24i_device *device, const s24i_grid *grid, const uint8_t *codes,
+                            const uint8_t *mask, const float *v, int64_t rows);
+/* S24_E_STATE and the first group of weights, of which nothing else is known, that are not equal
+ * steps apart, within the rounding of their type. `sparse`: zeros are no values. */
+s24_status s24i_check_on_grid(const s24i_run *run, const s24i_grid_form *form,
+                              const s24i_solution *s, bool sparse);
+/* S24_E_STATE and the first place where the weights are not sparse + u v. */
+s24_status s24i_check_factors(const s24i_run *run, const s24i_solution *s);
+
 /* ---- The nearest product of low rank (lowrank.c) ---- */
 
-/* L = U C, U the first `rank` columns of Q and C the first rows of c. The caller fills in the first block and takes the rest with
- * s24i_lowrank_take(). */
+/* L = U C, U the first `rank` columns of Q and C the first rows of c. The caller fills in the first
+ * block and takes the rest with s24i_lowrank_take(). */
 typedef struct s24i_lowrank {
     const s24i_run *run;
     const s24i_prepared *p;
@@ -137,8 +168,9 @@ void s24i_lowrank_take(const s24i_run *run, s24i_lowrank *l);
 /* c = Q^T M, M rows x dim: at once, or columns [first, first + cols) from inside a task. */
 s24_status s24i_lowrank_project(const s24i_run *run, s24i_lowrank *l, const float *m);
 void s24i_lowrank_gather(const s24i_lowrank *l, const float *m, int64_t first, int64_t cols);
-/* One iteration from c = Q^T M: Q <- orth(M' (S (M'^T Q))), M' = M + momentum (U U^T M - L of the step before). `rotate`: to the left singular
- * vectors, largest first; else the order is kept. c is stale afterwards. */
+/* One iteration from c = Q^T M: Q <- orth(M' (S (M'^T Q))), M' = M + momentum (U U^T M - L of the
+ * step before). `rotate`: to the left singular vectors, largest first; else the order is kept. c is
+ * stale afterwards. */
 s24_status s24i_lowrank_step(const s24i_run *run, s24i_lowrank *l, const float *m, bool rotate);
 void s24i_lowrank_subtract(const s24i_lowrank *l, int64_t first, int64_t rows, float *m);
 

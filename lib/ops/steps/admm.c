@@ -3,8 +3,8 @@
 #include <string.h>
 
 /*
- * ADMM on the pattern with penalty rho (Meng et al. 2024, ALPS, eq. 5), in differences: with B the unconstrained and D the projected iterate,
- * U the scaled dual and Z = B + U,
+ * ADMM on the pattern with penalty rho (Meng et al. 2024, ALPS, eq. 5), in differences: with B the
+ * unconstrained and D the projected iterate, U the scaled dual and Z = B + U,
  *   B = W + rho (D - U - W) F,  F = (S + rho I)^-1;   D = Z where Z is kept, else 0;   U = Z - D.
  * D and U have disjoint supports, so Z and the mask are all the state there is.
  */
@@ -74,7 +74,7 @@ static void move_tile(const s24i_admm *a, int64_t first, int64_t rows, float *ga
     int64_t n = a->target.prepared->dim, place = first * n, size = rows * n;
     float *product = gap + a->tile * n;
     kernels->admm_gap(a->z + place, a->target.w + place, a->mask + place, (float)dual, gap, size);
-    s24i_sgemm(false, false, rows, n, n, 1, gap, n, a->f, n, 0, product, n);
+    s24i_times(rows, n, gap, a->f, product);
     kernels->admm_move(product, a->target.w + place, a->mask + place, (float)a->rho, (float)dual,
                        a->z + place, a->b ? a->b + place : NULL, size);
 }

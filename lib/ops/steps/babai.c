@@ -3,20 +3,19 @@
 #include <string.h>
 
 /*
- * Blocks of inputs at once, (v - w) S (v - w)^T with S_jj = 1. With all other inputs as they are the best values of a block B, on no grid,
- * are v_B + g_B S_BB^-1, g = (w - v) S; the column sweep over S_BB = R R^T puts them on the grid one after the other, which is Babai's
- * nearest plane in the block. Coordinate descent is a block of one input, GPTQ the block of all. A row takes what it gets if its loss
- * falls. Each sweep cuts the inputs into other blocks, at random but always the same. Tiles of rows lie transposed: a lane is a row of
- * the layer.
+ * Blocks of inputs at once, (v - w) S (v - w)^T with S_jj = 1. With all other inputs as they are
+ * the best values of a block B, on no grid, are v_B + g_B S_BB^-1, g = (w - v) S; the column sweep
+ * over S_BB = R R^T puts them on the grid one after the other, which is Babai's nearest plane in
+ * the block. Coordinate descent is a block of one input, GPTQ the block of all. A row takes what it
+ * gets if its loss falls. Each sweep cuts the inputs into other blocks, at random but always the
+ * same. Tiles of rows lie transposed: a lane is a row of the layer.
  */
 enum { LANES = 64, B = S24I_BLOCK };
 
 typedef struct {
-    const s24i_device *device;
-    s24i_watch *watch;
+    const s24i_run *run;
+    const s24i_target *target;
     const s24i_prepared *p;
-    const float *w;
-    int64_t rows;
     const s24i_grid *grid;
     const uint8_t *mask;
     uint8_t *codes;
@@ -43,7 +42,7 @@ static tile_state state_of(const babai *x, int64_t tile, int32_t worker)
 {
     tile_state t = {.first = tile * LANES};
     int64_t n = x->p->dim, size = B * LANES;
-    t.rows = x->rows - t.first < LANES ? x->rows - t.first : LANES;
+    t.rows = x->target->rows - t.first < LANES ? x->target->rows - t.first : LANES;
     t.v = x->v + tile * n * LANES;
     t.e = x->e + tile * n * LANES;
     t.before = x->store + worker * ARRAYS * size;
@@ -64,7 +63,7 @@ static void load_tile(void *arg, int64_t tile, int32_t worker)
     int64_t n = x->p->dim;
     memset(t.v, 0, (size_t)(n * LANES) * sizeof(float));
     memset(t.e, 0, (size_t)(n * LANES) * sizeof(float));
-    x->device->kernels->transpose(x->w + t.first * n, n, t.e, LANES, t.rows, n);
+    x->run->device->kernels->transpose(x->target->w + t.first * n, n, t.e, LANES, t.rows, n);
     for (int64_t r = 0; r < t.rows; r++)
         for (int64_t j = 0; j < n; j++) {
             int64_t row = t.first + r;
@@ -83,10 +82,13 @@ static void aim(const babai *x, const tile_state *t)
         for (int64_t r = 0; r < LANES; r++)
             t->kept[j * LANES + r] = r < t->rows && x->mask[(t->first + r) * n + x->inputs[j]];
     }
-    s24i_sgemm(false, false, cols, LANES, n, 1, x->s_rows, n, t->e, LANES, 0, t->g, LANES);
-    s24i_sgemm(false, false, cols, LANES, cols, 1, x->u, B, t->g, LANES, 0, t->product, LANES);
+    s24i_sgemm(cols, LANES, n, 1, s24i_f32(x->s_rows, n), s24i_f32(t->e, LANES), 0,
+               s24i_f32_out(t->g, LANES));
+    s24i_sgemm(cols, LANES, cols, 1, s24i_f32(x->u, B), s24i_f32(t->g, LANES), 0,
+               s24i_f32_out(t->product, LANES));
     memcpy(t->target, t->before, (size_t)size * sizeof(float));
-    s24i_sgemm(true, false, cols, LANES, cols, 1, x->u, B, t->product, LANES, 1, t->target, LANES);
+    s24i_sgemm(cols, LANES, cols, 1, s24i_f32_turned(x->u, B), s24i_f32(t->product, LANES), 1,
+               s24i_f32_out(t->target, LANES));
 }
 
 /* Takes v and codes of the lanes whose loss falls from `before` to `target`. */
@@ -96,7 +98,8 @@ static void accept(const babai *x, const tile_state *t)
     double change[LANES] = {0}, size[LANES] = {0};
     for (int64_t k = 0; k < cols * LANES; k++)
         t->d[k] = t->target[k] - t->before[k];
-    s24i_sgemm(false, false, cols, LANES, cols, 1, x->s, cols, t->d, LANES, 0, t->product, LANES);
+    s24i_sgemm(cols, LANES, cols, 1, s24i_f32(x->s, cols), s24i_f32(t->d, LANES), 0,
+               s24i_f32_out(t->product, LANES));
     for (int64_t k = 0; k < cols * LANES; k++) {
         change[k % LANES] += (double)t->d[k] * ((double)t->product[k] - 2 * (double)t->g[k]);
         size[k % LANES] += fabs((double)t->d[k] * (double)t->g[k]);
@@ -130,7 +133,7 @@ static void step_tile(void *arg, int64_t tile, int32_t worker)
     block.r = x->r;
     block.ldr = x->cols;
     block.inv_diag = x->inv_diag;
-    x->device->kernels->sweep_block(&block);
+    x->run->device->kernels->sweep_block(&block);
     for (int64_t k = 0; k < size; k++) {
         float step = block.step[k], value = step * ((float)t.codes[k] - block.zero[k]);
         t.target[k] = !t.kept[k] ? 0 : step == 0 ? t.target[k] - t.d[k] : value;
@@ -140,7 +143,8 @@ static void step_tile(void *arg, int64_t tile, int32_t worker)
 
 /* ---- blocks ---- */
 
-/* The inputs in an order of their own for each sweep, ascending within a block by their place in `ranked`. */
+/* The inputs in an order of their own for each sweep, ascending within a block by their place in
+ * `ranked`. */
 static void shuffle(int32_t sweep, int64_t n, const int64_t *ranked, int64_t *order, int64_t *block)
 {
     uint64_t state = 0x9e3779b97f4a7c15u * (uint64_t)(sweep + 1);
@@ -159,7 +163,7 @@ static void shuffle(int32_t sweep, int64_t n, const int64_t *ranked, int64_t *or
                 order[end++] = ranked[j];
 }
 
-static s24_status make_block(babai *x, const s24i_run *run, bool *positive)
+static s24_status make_block(babai *x, bool *positive)
 {
     int64_t n = x->p->dim, cols = x->cols;
     for (int64_t j = 0; j < cols; j++) {
@@ -169,24 +173,24 @@ static s24_status make_block(babai *x, const s24i_run *run, bool *positive)
             x->s[j * cols + k] = x->s_rows[j * n + x->inputs[k]];
     }
     memcpy(x->r, x->s, (size_t)(cols * cols) * sizeof(float));
-    s24_status status = s24i_cholesky(run, cols, x->r, x->u, 0, positive);
+    s24_status status = s24i_cholesky(x->run, cols, x->r, x->u, 0, positive);
     for (int64_t j = 0; !status && *positive && j < cols; j++)
         x->inv_diag[j] = 1 / x->r[j * cols + j];
     return status;
 }
 
-static s24_status sweep_all(babai *x, const s24i_run *run, int64_t *order)
+static s24_status sweep_all(babai *x, const int64_t *order)
 {
-    int64_t n = x->p->dim, tiles = (x->rows + LANES - 1) / LANES;
+    int64_t n = x->p->dim, tiles = (x->target->rows + LANES - 1) / LANES;
     s24_status status = S24_OK;
     bool positive = true;
     for (int64_t first = 0; first < n && !status; first += B) {
         x->inputs = order + first;
         x->cols = n - first < B ? n - first : B;
-        status = make_block(x, run, &positive);
+        status = make_block(x, &positive);
         if (!status && positive)
-            status = s24i_parallel(x->device->threads, step_tile, x, tiles);
-        if (s24i_watch_step(x->watch, x->cols, NAN, NAN))
+            status = s24i_parallel(x->run->device->threads, step_tile, x, tiles);
+        if (s24i_watch_step(x->run->watch, x->cols, NAN, NAN))
             break;
     }
     return status;
@@ -198,12 +202,7 @@ s24_status s24i_cpu_babai(const s24i_run *run, const s24i_target *target, int32_
 {
     size_t mark = run->arena->used, workers = (size_t)s24i_workers(run->device->threads);
     size_t n = (size_t)target->prepared->dim, tiles = (size_t)((target->rows + LANES - 1) / LANES);
-    babai x = {.device = run->device,
-               .watch = run->watch,
-               .p = target->prepared,
-               .w = target->w,
-               .rows = target->rows,
-               .grid = grid};
+    babai x = {.run = run, .target = target, .p = target->prepared, .grid = grid};
     bool positive;
     x.mask = mask;
     x.codes = codes;
@@ -230,7 +229,7 @@ s24_status s24i_cpu_babai(const s24i_run *run, const s24i_target *target, int32_
         status = s24i_parallel(run->device->threads, load_tile, &x, (int64_t)tiles);
         for (int32_t k = 0; k < sweeps && !status && !s24i_watch_stopped(run->watch); k++) {
             shuffle(k, target->prepared->dim, ranked, order, blocks);
-            status = sweep_all(&x, run, order);
+            status = sweep_all(&x, order);
         }
     }
     run->arena->used = mark;

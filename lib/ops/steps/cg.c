@@ -3,14 +3,16 @@
 #include <string.h>
 
 /*
- * Conjugate gradients for S_MM v_M = (S w)_M, every row of the layer its own system, a tile of rows one product with S an iteration. In
- * unit-diagonal coordinates the Jacobi preconditioner is the identity. The residual is kept zero off the mask, so its norm is the masked
- * one and a row stops when it should.
+ * Conjugate gradients for S_MM v_M = (S w)_M, every row of the layer its own system, a tile of rows
+ * one product with S an iteration. In unit-diagonal coordinates the Jacobi preconditioner is the
+ * identity. The residual is kept zero off the mask, so its norm is the masked one and a row stops
+ * when it should.
  */
 enum { THIN = 32, STRIP = 48 };
 
-/* Wide tiles make better products, many tiles better balance. Of the shape alone. So few rows are one tile, and the columns of their
- * products are shared out: sgemm would copy all of S for each product. */
+/* Wide tiles make better products, many tiles better balance. Of the shape alone. So few rows are
+ * one tile, and the columns of their products are shared out: sgemm would copy all of S for each
+ * product. */
 static int64_t tile_rows(int64_t rows)
 {
     return rows >= 1024 ? S24I_CG_ROWS : rows >= 256 ? 64 : rows > THIN ? 32 : THIN;
@@ -50,7 +52,7 @@ static s24_status multiply(const cg *c, const float *from, int64_t rows, float *
     thin_product t = {c, from, rows, to};
     if (c->thin)
         return s24i_parallel(c->device->threads, multiply_strip, &t, (n + STRIP - 1) / STRIP);
-    s24i_sgemm(false, false, rows, n, n, 1, from, n, c->p->s, n, 0, to, n);
+    s24i_times(rows, n, from, c->p->s, to);
     return S24_OK;
 }
 

@@ -3,8 +3,9 @@
 #include <string.h>
 
 /*
- * The two-halves rule: solve a sample of rows on one half of the calibration rows for each damping of the grid (sweep, then a few steps of
- * conjugate gradients on its mask), score on the other half, both ways. The grid is walked downhill from its middle.
+ * The two-halves rule: solve a sample of rows on one half of the calibration rows for each damping
+ * of the grid (sweep, then a few steps of conjugate gradients on its mask), score on the other
+ * half, both ways. The grid is walked downhill from its middle.
  */
 static const double grid[] = {0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1};
 enum { GRID = sizeof grid / sizeof *grid, MIDDLE = 3, SAMPLE = 32, CG_STEPS = 6 };

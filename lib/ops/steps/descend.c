@@ -3,20 +3,18 @@
 #include <string.h>
 
 /*
- * Coordinate descent over codes, (v - w) S (v - w)^T with S_jj = 1 (Behdin et al. 2023, there over whole columns): code j becomes the level
- * nearest to v_j + g_j, g = (w - v) S, which is the exact minimum in column j. Rows are independent, and few codes change once a sequential
- * method went before, so each change updates g by one row of S. Then scales: with u = v in the columns of one group, the factor
- * 1 + (u g^T) / (u S u^T) is the exact minimum along u.
+ * Coordinate descent over codes, (v - w) S (v - w)^T with S_jj = 1 (Behdin et al. 2023, there over
+ * whole columns): code j becomes the level nearest to v_j + g_j, g = (w - v) S, which is the exact
+ * minimum in column j. Rows are independent, and few codes change once a sequential method went
+ * before, so each change updates g by one row of S. Then scales: with u = v in the columns of one
+ * group, the factor 1 + (u g^T) / (u S u^T) is the exact minimum along u.
  */
 enum { ROWS = 32 };
 
 typedef struct {
-    const s24i_device *device;
-    s24i_watch *watch;
+    const s24i_run *run;
+    const s24i_target *target;
     const s24i_prepared *p;
-    const s24i_pattern *pattern;
-    const float *w;
-    int64_t rows;
     s24i_descent_limits limits;
     s24i_grid *grid;
     uint8_t *codes, *mask;
@@ -24,7 +22,8 @@ typedef struct {
     _Atomic int64_t iterations;
 } descent;
 
-/* ROWS x n each, and ROWS x group of t; v and t only between passes. Of one row: all its steps and zeros. */
+/* ROWS x n each, and ROWS x group of t; v and t only between passes. Of one row: all its steps and
+ * zeros. */
 typedef struct {
     int64_t first, rows;
     float *code, *step, *inverse, *g, *v, *t;
@@ -41,7 +40,7 @@ static tile_state state_of(const descent *d, int64_t tile, int32_t worker)
 {
     tile_state t = {.first = tile * ROWS};
     int64_t size = ROWS * d->p->dim;
-    t.rows = d->rows - t.first < ROWS ? d->rows - t.first : ROWS;
+    t.rows = d->target->rows - t.first < ROWS ? d->target->rows - t.first : ROWS;
     t.code = d->scratch + (size_t)worker * floats_of(d);
     t.step = t.code + size;
     t.inverse = t.step + size;
@@ -95,14 +94,14 @@ static void decode(const descent *d, const tile_state *t)
 static void find_gradient(const descent *d, const tile_state *t)
 {
     int64_t n = d->p->dim;
-    const float *w = d->w + t->first * n;
+    const float *w = d->target->w + t->first * n;
     decode(d, t);
     for (int64_t k = 0; k < t->rows * n; k++) {
         if (is_outlier(d, t->first * n + k))
             t->v[k] = (float)(d->grid->value[t->first * n + k] * d->p->scale[k % n]);
         t->v[k] = w[k] - t->v[k];
     }
-    s24i_sgemm(false, false, t->rows, n, n, 1, t->v, n, d->p->s, n, 0, t->g, n);
+    s24i_times(t->rows, n, t->v, d->p->s, t->g);
 }
 
 /* Each outlier of row i takes the exact minimum in its column. */
@@ -115,8 +114,8 @@ static void descend_outliers(const descent *d, const tile_state *t, int64_t i)
             continue;
         float before = value[j];
         value[j] += (float)(g[j] / d->p->scale[j]);
-        d->device->kernels->subtract_scaled(g, d->p->s + j * n,
-                                            (float)((value[j] - before) * d->p->scale[j]), n);
+        d->run->device->kernels->subtract_scaled(g, d->p->s + j * n,
+                                                 (float)((value[j] - before) * d->p->scale[j]), n);
     }
 }
 
@@ -130,8 +129,8 @@ static int32_t descend_codes(const descent *d, const tile_state *t, int64_t i)
     row.inverse = t->inverse + i * n;
     row.top = s24i_grid_top(&d->grid->form);
     while (sweeps < d->limits.sweeps && idle <= (d->grid->free != NULL) &&
-           !s24i_watch_stopped(d->watch)) {
-        bool changed = d->device->kernels->descend_row(&row) > 0;
+           !s24i_watch_stopped(d->run->watch)) {
+        bool changed = d->run->device->kernels->descend_row(&row) > 0;
         if (d->grid->free)
             descend_outliers(d, t, i);
         sweeps += changed;
@@ -144,9 +143,9 @@ static int32_t descend_jointly(const descent *d, const tile_state *t, int64_t i)
 {
     int64_t n = d->p->dim;
     int32_t sweeps = 0;
-    s24i_joint row = {.kernels = d->device->kernels, .cols = n, .s = d->p->s};
-    row.n = d->pattern->n;
-    row.m = d->pattern->m;
+    s24i_joint row = {.kernels = d->run->device->kernels, .cols = n, .s = d->p->s};
+    row.n = d->target->constraints->n;
+    row.m = d->target->constraints->m;
     row.step = t->row_step;
     row.inverse = t->row_inverse;
     row.zero = t->row_zero;
@@ -162,14 +161,15 @@ static int32_t descend_jointly(const descent *d, const tile_state *t, int64_t i)
         t->row_inverse[j] = 1 / t->row_step[j];
         t->row_zero[j] = s24i_grid_zero(d->grid, at);
     }
-    while (sweeps < d->limits.sweeps && !s24i_watch_stopped(d->watch) && s24i_joint_sweep(&row) > 0)
+    while (sweeps < d->limits.sweeps && !s24i_watch_stopped(d->run->watch) &&
+           s24i_joint_sweep(&row) > 0)
         sweeps++;
     return sweeps;
 }
 
 static void descend_rows(descent *d, const tile_state *t)
 {
-    bool joint = d->pattern->n && !d->pattern->mask && !d->grid->free;
+    bool joint = d->target->constraints->n && !d->target->constraints->mask && !d->grid->free;
     int32_t most = 0;
     for (int64_t i = 0; i < t->rows; i++) {
         int32_t sweeps = (joint ? descend_jointly : descend_codes)(d, t, i);
@@ -180,8 +180,8 @@ static void descend_rows(descent *d, const tile_state *t)
 
 /* ---- scales ---- */
 
-/* Columns [first, end) of row i times 1 + delta, the best that the type of scales allows; v becomes what is added to them. Real zeros, in
- * units of the layer, grow with their scale. */
+/* Columns [first, end) of row i times 1 + delta, the best that the type of scales allows; v becomes
+ * what is added to them. Real zeros, in units of the layer, grow with their scale. */
 static void refit_row(const descent *d, const tile_state *t, int64_t i, int64_t first, int64_t end)
 {
     int64_t n = d->p->dim;
@@ -217,12 +217,12 @@ static void refit(const descent *d, const tile_state *t)
     decode(d, t);
     for (int64_t first = 0; first < n; first += group) {
         int64_t end = first + group < n ? first + group : n, width = end - first;
-        s24i_sgemm(false, false, t->rows, width, width, 1, t->v + first, n, s + first * n + first,
-                   n, 0, t->t, width);
+        s24i_sgemm(t->rows, width, width, 1, s24i_f32(t->v + first, n),
+                   s24i_f32(s + first * n + first, n), 0, s24i_f32_out(t->t, width));
         for (int64_t i = 0; i < t->rows; i++)
             refit_row(d, t, i, first, end);
-        s24i_sgemm(false, false, t->rows, n, width, -1, t->v + first, n, s + first * n, n, 1, t->g,
-                   n);
+        s24i_sgemm(t->rows, n, width, -1, s24i_f32(t->v + first, n), s24i_f32(s + first * n, n), 1,
+                   s24i_f32_out(t->g, n));
     }
 }
 
@@ -253,7 +253,7 @@ static void descend_tile(void *arg, int64_t tile, int32_t worker)
         descend_rows(d, &t);
     }
     store(d, &t);
-    s24i_watch_step(d->watch, t.rows, NAN, NAN);
+    s24i_watch_step(d->run->watch, t.rows, NAN, NAN);
 }
 
 s24_status s24i_cpu_descend(const s24i_run *run, const s24i_target *target,
@@ -261,12 +261,7 @@ s24_status s24i_cpu_descend(const s24i_run *run, const s24i_target *target,
                             uint8_t *mask, int32_t *iterations)
 {
     size_t mark = run->arena->used;
-    descent d = {.device = run->device,
-                 .watch = run->watch,
-                 .p = target->prepared,
-                 .pattern = target->constraints,
-                 .w = target->w};
-    d.rows = target->rows;
+    descent d = {.run = run, .target = target, .p = target->prepared};
     d.limits = limits;
     d.grid = grid;
     d.codes = codes;

@@ -2,10 +2,12 @@
 #include <math.h>
 
 /*
- * A group B of m columns of a row, everything else fixed: minimise v S_BB v^T - 2 h v^T, h = g_B + v_B S_BB, over supports and levels. For 2:4
- * all six supports are tried, each with both columns in turn on the three levels around the best pair of real numbers and the other column
- * on the level that is best then: in 14,999 of 15,000 random blocks the minimum of full enumeration. Other n:m exchange one column that is kept
- * for one that is not while that gains, and take the descent within the support from the kernel.
+ * A group B of m columns of a row, everything else fixed: minimise v S_BB v^T - 2 h v^T, h = g_B +
+ * v_B S_BB, over supports and levels. For 2:4 all six supports are tried, each with both columns in
+ * turn on the three levels around the best pair of real numbers and the other column on the level
+ * that is best then: in 14,999 of 15,000 random blocks the minimum of full enumeration. Other n:m
+ * exchange one column that is kept for one that is not while that gains, and take the descent
+ * within the support from the kernel.
  */
 #define TOLERANCE 1e-5f /* of the group's part of the loss: gains below are rounding */
 

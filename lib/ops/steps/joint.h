@@ -1,4 +1,5 @@
-/* One row of coordinate descent over the supports of n:m and codes at once. Knows nothing of layers. */
+/* One row of coordinate descent over the supports of n:m and codes at once. Knows nothing of
+ * layers. */
 #ifndef S24I_JOINT_H
 #define S24I_JOINT_H
 #include "steps.h"

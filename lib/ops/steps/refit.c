@@ -2,16 +2,15 @@
 #include <math.h>
 #include <string.h>
 
-/* The exact minimum on a support: one Cholesky solve a row, in double. Solved for the change from v, so that rounding in the right-hand
- * side is relative to what is still to gain. */
+/* The exact minimum on a support: one Cholesky solve a row, in double. Solved for the change from
+ * v, so that rounding in the right-hand side is relative to what is still to gain. */
 enum { ROWS = 16 };
 
 typedef struct {
-    const s24i_device *device;
-    s24i_watch *watch;
+    const s24i_run *run;
+    const s24i_target *target;
     const s24i_prepared *p;
-    const float *w;
-    int64_t rows, widest; /* largest support of a row */
+    int64_t widest; /* largest support of a row */
     const uint8_t *mask;
     float *v, *gradient; /* ROWS x dim a worker, twice */
     double *system;      /* widest x (widest + 1) a worker */
@@ -52,27 +51,27 @@ static bool solve_row(const refit *f, int64_t row, const float *gradient, int64_
 static void refit_tile(void *arg, int64_t tile, int32_t worker)
 {
     refit *f = arg;
-    if (s24i_watch_stopped(f->watch))
+    if (s24i_watch_stopped(f->run->watch))
         return;
     int64_t n = f->p->dim, first = tile * ROWS;
-    int64_t rows = f->rows - first < ROWS ? f->rows - first : ROWS;
+    int64_t rows = f->target->rows - first < ROWS ? f->target->rows - first : ROWS;
     float *difference = f->gradient + (int64_t)worker * 2 * ROWS * n;
     float *gradient = difference + ROWS * n;
     double *system = f->system + (int64_t)worker * f->widest * (f->widest + 1);
     int64_t *index = f->index + (int64_t)worker * f->widest;
     for (int64_t i = 0; i < rows * n; i++)
-        difference[i] = f->w[first * n + i] - f->v[first * n + i];
-    s24i_sgemm(false, false, rows, n, n, 1, difference, n, f->p->s, n, 0, gradient, n);
+        difference[i] = f->target->w[first * n + i] - f->v[first * n + i];
+    s24i_times(rows, n, difference, f->p->s, gradient);
     for (int64_t i = 0; i < rows; i++)
         if (!solve_row(f, first + i, gradient + i * n, index, system))
             atomic_store(&f->singular, first + i);
-    s24i_watch_step(f->watch, rows, NAN, NAN);
+    s24i_watch_step(f->run->watch, rows, NAN, NAN);
 }
 
 /* What is needed when no row's support is larger than `widest`. */
 static void take_refit(refit *f, const s24i_run *run)
 {
-    size_t workers = (size_t)s24i_workers(f->device->threads), k = (size_t)f->widest;
+    size_t workers = (size_t)s24i_workers(f->run->device->threads), k = (size_t)f->widest;
     f->gradient =
         s24i_arena_take(run->arena, (size_t)(2 * ROWS * f->p->dim) * workers, sizeof(float));
     f->system = s24i_arena_take(run->arena, s24i_mul(k * (k + 1), workers), sizeof(double));
@@ -83,11 +82,7 @@ s24_status s24i_refit_exact(const s24i_run *run, const s24i_target *target, cons
                             int64_t widest, float *v)
 {
     size_t before = run->arena->used;
-    refit f = {.device = run->device,
-               .watch = run->watch,
-               .p = target->prepared,
-               .w = target->w,
-               .rows = target->rows};
+    refit f = {.run = run, .target = target, .p = target->prepared};
     f.widest = widest;
     f.mask = mask;
     f.v = v;
@@ -126,10 +121,10 @@ s24_status s24i_cpu_refit(const s24i_run *run, const s24i_target *target, const 
 enum { LOSS_ROWS = 128, LOSS_COLS = 2 * S24I_BLOCK };
 
 typedef struct {
-    const s24i_device *device;
+    const s24i_run *run;
+    const s24i_target *target;
     const s24i_prepared *p;
-    const float *w, *v;
-    int64_t rows;
+    const float *v;
     float *scratch; /* a worker: LOSS_ROWS x dim, LOSS_ROWS x LOSS_COLS, LOSS_COLS x LOSS_COLS */
     double *loss;
 } row_losses;
@@ -143,11 +138,11 @@ static void loss_tile(void *arg, int64_t tile, int32_t worker)
 {
     const row_losses *l = arg;
     int64_t n = l->p->dim, first = tile * LOSS_ROWS;
-    int64_t rows = l->rows - first < LOSS_ROWS ? l->rows - first : LOSS_ROWS;
+    int64_t rows = l->target->rows - first < LOSS_ROWS ? l->target->rows - first : LOSS_ROWS;
     float *e = l->scratch + (int64_t)worker * loss_floats(n), *product = e + LOSS_ROWS * n;
     float *corner = product + LOSS_ROWS * LOSS_COLS;
     for (int64_t i = 0; i < rows * n; i++)
-        e[i] = l->v[first * n + i] - l->w[first * n + i];
+        e[i] = l->v[first * n + i] - l->target->w[first * n + i];
     for (int64_t i = 0; i < rows; i++)
         l->loss[first + i] = 0;
     for (int64_t c = 0; c < n; c += LOSS_COLS) {
@@ -156,11 +151,13 @@ static void loss_tile(void *arg, int64_t tile, int32_t worker)
         for (int64_t i = 0; i < cols; i++)
             for (int64_t j = 0; j < cols; j++)
                 corner[i * cols + j] = j < i ? 0 : r[(c + i) * n + j];
-        s24i_sgemm(false, false, rows, cols, cols, 1, e + c, n, corner, cols, 0, product, cols);
+        s24i_sgemm(rows, cols, cols, 1, s24i_f32(e + c, n), s24i_f32(corner, cols), 0,
+                   s24i_f32_out(product, cols));
         if (c > 0)
-            s24i_sgemm(false, false, rows, cols, c, 1, e, n, r, n, 1, product, cols);
+            s24i_sgemm(rows, cols, c, 1, s24i_f32(e, n), s24i_f32(r, n), 1,
+                       s24i_f32_out(product, cols));
         for (int64_t i = 0; i < rows; i++)
-            l->loss[first + i] += l->device->kernels->sum_squares(product + i * cols, cols);
+            l->loss[first + i] += l->run->device->kernels->sum_squares(product + i * cols, cols);
     }
 }
 
@@ -169,7 +166,7 @@ s24_status s24i_cpu_row_losses(const s24i_run *run, const s24i_target *target, c
 {
     size_t before = run->arena->used;
     int64_t n = target->prepared->dim, rows = target->rows;
-    row_losses l = {run->device, target->prepared, target->w, v, rows};
+    row_losses l = {run, target, target->prepared, v};
     l.scratch = s24i_arena_take(run->arena,
                                 (size_t)loss_floats(n) * (size_t)s24i_workers(run->device->threads),
                                 sizeof(float));

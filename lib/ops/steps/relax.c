@@ -3,18 +3,18 @@
 #include <string.h>
 
 /*
- * QuantEase (Behdin et al. 2023): whole sweeps over the columns, each put on the level nearest to v_j + g_j, g = (w - v) S, S_jj = 1, or in
- * a relaxed sweep on that point itself. A block of columns takes g from one product with all of S and then is the column sweep of
- * s24i_cpu_sweep() with S in place of R and v in place of w. Tiles of rows lie transposed: a lane is a row of the layer.
+ * QuantEase (Behdin et al. 2023): whole sweeps over the columns, each put on the level nearest to
+ * v_j + g_j, g = (w - v) S, S_jj = 1, or in a relaxed sweep on that point itself. A block of
+ * columns takes g from one product with all of S and then is the column sweep of s24i_cpu_sweep()
+ * with S in place of R and v in place of w. Tiles of rows lie transposed: a lane is a row of the
+ * layer.
  */
 enum { LANES = 64, B = S24I_BLOCK, PERIOD = 3, LAST_RELAXED = 25 };
 
 typedef struct {
-    const s24i_device *device;
-    s24i_watch *watch;
+    const s24i_run *run;
+    const s24i_target *target;
     const s24i_prepared *p;
-    const float *w;
-    int64_t rows;
     int32_t sweeps;
     bool relaxed, from_w;
     const s24i_grid *grid;
@@ -40,7 +40,7 @@ static tile_state state_of(const relaxation *x, int64_t tile, int32_t worker)
 {
     tile_state t = {.first = tile * LANES};
     int64_t size = x->p->dim * LANES;
-    t.rows = x->rows - t.first < LANES ? x->rows - t.first : LANES;
+    t.rows = x->target->rows - t.first < LANES ? x->target->rows - t.first : LANES;
     t.v = x->store + (size_t)worker * floats_of(x);
     t.e = t.v + size;
     t.a = t.e + size;
@@ -56,7 +56,7 @@ static void load(const relaxation *x, tile_state *t)
     int64_t n = x->p->dim;
     memset(t->e, 0, (size_t)(n * LANES) * sizeof(float));
     memset(t->kept, 0, (size_t)(n * LANES));
-    x->device->kernels->transpose(x->w + t->first * n, n, t->e, LANES, t->rows, n);
+    x->run->device->kernels->transpose(x->target->w + t->first * n, n, t->e, LANES, t->rows, n);
     for (int64_t j = 0; j < n; j++)
         for (int64_t r = 0; r < LANES; r++) {
             int64_t k = j * LANES + r, row = t->first + r;
@@ -73,7 +73,8 @@ static void sweep_block(const relaxation *x, tile_state *t, int64_t first, bool 
     int64_t n = x->p->dim, cols = n - first < B ? n - first : B;
     s24i_sweep_block block = {.lanes = LANES, .cols = cols, .m = 1};
     float *v = t->v + first * LANES, *e = t->e + first * LANES;
-    s24i_sgemm(true, false, cols, LANES, n, 1, x->p->s + first, n, t->e, LANES, 0, t->a, LANES);
+    s24i_sgemm(cols, LANES, n, 1, s24i_f32_turned(x->p->s + first, n), s24i_f32(t->e, LANES), 0,
+               s24i_f32_out(t->a, LANES));
     block.w = v;
     block.a = t->a;
     block.d = t->d;
@@ -85,7 +86,7 @@ static void sweep_block(const relaxation *x, tile_state *t, int64_t first, bool 
         s24i_grid_spread(x->grid, x->p->scale, NULL, t->first, t->rows, first, &block, t->steps);
         block.codes = t->codes + first * LANES;
     }
-    x->device->kernels->sweep_block(&block);
+    x->run->device->kernels->sweep_block(&block);
     for (int64_t k = 0; k < cols * LANES; k++) {
         v[k] -= t->d[k];
         e[k] += t->d[k];
@@ -103,7 +104,7 @@ static void relax_tile(void *arg, int64_t tile, int32_t worker)
         bool round = !x->relaxed || k % PERIOD != 1 || k > LAST_RELAXED || last;
         for (int64_t first = 0; first < n; first += B)
             sweep_block(x, &t, first, round);
-        if (round && s24i_watch_stopped(x->watch))
+        if (round && s24i_watch_stopped(x->run->watch))
             break;
     }
     for (int64_t r = 0; r < t.rows; r++)
@@ -113,7 +114,7 @@ static void relax_tile(void *arg, int64_t tile, int32_t worker)
             if (s24i_is_outlier(x->grid, at))
                 x->grid->value[at] = (float)(t.v[k] / x->p->scale[j]);
         }
-    s24i_watch_step(x->watch, t.rows, NAN, NAN);
+    s24i_watch_step(x->run->watch, t.rows, NAN, NAN);
 }
 
 s24_status s24i_cpu_relax(const s24i_run *run, const s24i_target *target, int32_t sweeps,
@@ -121,11 +122,7 @@ s24_status s24i_cpu_relax(const s24i_run *run, const s24i_target *target, int32_
                           uint8_t *codes)
 {
     size_t mark = run->arena->used, workers = (size_t)s24i_workers(run->device->threads);
-    relaxation x = {.device = run->device,
-                    .watch = run->watch,
-                    .p = target->prepared,
-                    .w = target->w,
-                    .rows = target->rows};
+    relaxation x = {.run = run, .target = target, .p = target->prepared};
     x.sweeps = sweeps;
     x.relaxed = relaxed;
     x.from_w = from_w;

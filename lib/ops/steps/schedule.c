@@ -2,8 +2,9 @@
 #include <math.h>
 #include <string.h>
 
-/* The schedules that the published codes of ALPS (Meng et al. 2024) and 3BASiL (arXiv 2603.01376) let the penalty follow: how much of the
- * support changed since the last look says by how much it grows. */
+/* The schedules that the published codes of ALPS (Meng et al. 2024) and 3BASiL (arXiv 2603.01376)
+ * let the penalty follow: how much of the support changed since the last look says by how much it
+ * grows. */
 enum { CHECK = 3, SWITCH = 30 }; /* iterations between looks, before the late stop */
 
 bool s24i_penalty_grows(const double growth[3], double changed, double kept, bool *grew,

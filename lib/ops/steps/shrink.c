@@ -3,19 +3,17 @@
 #include <string.h>
 
 /*
- * Searches for an n:m support that shrink the weights towards it, all groups a little more in each iteration (docs/solvers/prox24.md):
- * ADMM with the proximal operator at a fixed penalty, and proximal gradient. Rows are independent, so a tile of rows runs through all
- * iterations by itself.
+ * Searches for an n:m support that shrink the weights towards it, all groups a little more in each
+ * iteration (docs/solvers/prox24.md): ADMM with the proximal operator at a fixed penalty, and
+ * proximal gradient. Rows are independent, so a tile of rows runs through all iterations by itself.
  */
 
 enum { ROWS = 64, POWER_STEPS = 20 };
 
 typedef struct {
-    const s24i_device *device;
-    s24i_watch *watch;
+    const s24i_run *run;
+    const s24i_target *target;
     const s24i_prepared *p;
-    const float *w;
-    int64_t rows;
     int32_t n, m;
     s24i_shrinking how;
     float *f;     /* ADMM: (S + rho I)^-1 */
@@ -36,10 +34,11 @@ typedef struct {
 
 /* ---- the operator of iteration t ---- */
 
-/* Of ADMM, with no unit: from nothing to exactly n of m at 85 % of the way (docs/solvers/prox24.md). */
+/* Of ADMM, with no unit: from nothing to exactly n of m at 85 % of the way
+ * (docs/solvers/prox24.md). */
 static void shrink_relative(const shrinking *s, int32_t t, const float *z, float *v, int64_t size)
 {
-    const s24i_kernels *kernels = s->device->kernels;
+    const s24i_kernels *kernels = s->run->device->kernels;
     double way = (double)t / (0.85 * (double)s->how.iterations);
     if (s->n == 1)
         kernels->prox_1m_f32(z, v, size, s->m, (float)fmin(1, 0.01 + way));
@@ -49,10 +48,11 @@ static void shrink_relative(const shrinking *s, int32_t t, const float *z, float
         kernels->prox_firm_f32(z, v, size, s->n, s->m, (float)fmin(1, 0.1 + 0.9 * way));
 }
 
-/* Of proximal gradient: lambda grows by a constant factor from lambda0, in units of the weights' size. */
+/* Of proximal gradient: lambda grows by a constant factor from lambda0, in units of the weights'
+ * size. */
 static void shrink_growing(const shrinking *s, int32_t t, const float *z, float *v, int64_t size)
 {
-    const s24i_kernels *kernels = s->device->kernels;
+    const s24i_kernels *kernels = s->run->device->kernels;
     double lambda = s->how.lambda * pow(s->how.growth, t);
     if (s->n == 1)
         kernels->prox_1m_f32(z, v, size, s->m, (float)fmin(1, lambda));
@@ -64,7 +64,7 @@ static void shrink_growing(const shrinking *s, int32_t t, const float *z, float 
 
 static void choose(const shrinking *s, const tile_state *t, const float *score)
 {
-    s24i_select_nm(s->device->kernels, score, NULL, t->mask, t->size, s->n, s->m);
+    s24i_select_nm(s->run->device->kernels, score, NULL, t->mask, t->size, s->n, s->m);
 }
 
 /* ---- ADMM: z = x + u before the operator, v after it, u = z - v ---- */
@@ -76,16 +76,16 @@ static int32_t admm_tile(const shrinking *s, tile_state *t)
     int32_t step = 0;
     memcpy(t->z, t->w, (size_t)t->size * sizeof(float));
     memcpy(t->v, t->w, (size_t)t->size * sizeof(float));
-    for (; step < s->how.iterations && !s24i_watch_stopped(s->watch); step++) {
+    for (; step < s->how.iterations && !s24i_watch_stopped(s->run->watch); step++) {
         for (int64_t i = 0; i < t->size; i++)
             t->gap[i] = 2 * t->v[i] - t->z[i] - t->w[i];
-        s24i_sgemm(false, false, t->rows, n, n, 1, t->gap, n, s->f, n, 0, t->product, n);
+        s24i_times(t->rows, n, t->gap, s->f, t->product);
         for (int64_t i = 0; i < t->size; i++)
             t->z[i] = t->w[i] + rho * t->product[i] + (t->z[i] - t->v[i]);
         shrink_relative(s, step + 1, t->z, t->v, t->size);
     }
     choose(s, t, t->z);
-    s->device->kernels->apply_mask(t->z, t->mask, t->v, t->size);
+    s->run->device->kernels->apply_mask(t->z, t->mask, t->v, t->size);
     return step;
 }
 
@@ -109,10 +109,11 @@ static void residual(const shrinking *s, tile_state *t)
     int64_t n = s->p->dim;
     for (int64_t i = 0; i < t->size; i++)
         t->gap[i] = t->w[i] - t->v[i];
-    s24i_sgemm(false, false, t->rows, n, n, 1, t->gap, n, s->p->s, n, 0, t->product, n);
+    s24i_times(t->rows, n, t->gap, s->p->s, t->product);
 }
 
-/* The support of v; groups with room take their largest original weights, which score below any weight that is left. */
+/* The support of v; groups with room take their largest original weights, which score below any
+ * weight that is left. */
 static void fill_support(const shrinking *s, tile_state *t)
 {
     float largest = 0;
@@ -128,7 +129,7 @@ static int32_t gradient_tile(const shrinking *s, tile_state *t)
     float step = (float)s->step;
     int32_t iteration = 0;
     memcpy(t->v, t->w, (size_t)t->size * sizeof(float));
-    for (; iteration < s->how.iterations && !s24i_watch_stopped(s->watch); iteration++) {
+    for (; iteration < s->how.iterations && !s24i_watch_stopped(s->run->watch); iteration++) {
         if (iteration % 16 == 0 && settled(s, t))
             break;
         residual(s, t);
@@ -137,8 +138,8 @@ static int32_t gradient_tile(const shrinking *s, tile_state *t)
         shrink_growing(s, iteration, t->z, t->v, t->size);
     }
     fill_support(s, t);
-    s->device->kernels->apply_mask(t->w, t->mask, t->v, t->size);
-    for (int32_t i = 0; i < s->how.refit_steps && !s24i_watch_stopped(s->watch); i++) {
+    s->run->device->kernels->apply_mask(t->w, t->mask, t->v, t->size);
+    for (int32_t i = 0; i < s->how.refit_steps && !s24i_watch_stopped(s->run->watch); i++) {
         residual(s, t);
         for (int64_t j = 0; j < t->size; j++)
             t->v[j] = t->mask[j] ? t->v[j] + step * t->product[j] : 0;
@@ -153,9 +154,9 @@ static void shrink_tile(void *arg, int64_t tile, int32_t worker)
     shrinking *s = arg;
     int64_t n = s->p->dim;
     tile_state t = {.first = tile * ROWS};
-    t.rows = s->rows - t.first < ROWS ? s->rows - t.first : ROWS;
+    t.rows = s->target->rows - t.first < ROWS ? s->target->rows - t.first : ROWS;
     t.size = t.rows * n;
-    t.w = s->w + t.first * n;
+    t.w = s->target->w + t.first * n;
     t.v = s->v + t.first * n;
     t.mask = s->mask + t.first * n;
     t.z = s->scratch + (int64_t)worker * 3 * ROWS * n;
@@ -163,7 +164,7 @@ static void shrink_tile(void *arg, int64_t tile, int32_t worker)
     t.product = t.gap + ROWS * n;
     int32_t iterations = s->how.gradient ? gradient_tile(s, &t) : admm_tile(s, &t);
     s24i_keep_maximum(s->how.taken, iterations);
-    s24i_watch_step(s->watch, t.rows, NAN, NAN);
+    s24i_watch_step(s->run->watch, t.rows, NAN, NAN);
 }
 
 /* 1 / the largest eigenvalue of S, by the power method from above. */
@@ -175,9 +176,10 @@ static double step_size(const shrinking *s)
     for (int64_t j = 0; j < n; j++)
         x[j] = 1 + (float)(j % 7) / 16;
     for (int32_t i = 0; i < POWER_STEPS; i++) {
-        s24i_sgemm(false, false, 1, n, n, 1, x, n, s->p->s, n, 0, y, n);
-        norm = sqrt(s->device->kernels->sum_squares(y, n) / s->device->kernels->sum_squares(x, n));
-        double size = sqrt(s->device->kernels->sum_squares(y, n));
+        s24i_times(1, n, x, s->p->s, y);
+        norm = sqrt(s->run->device->kernels->sum_squares(y, n) /
+                    s->run->device->kernels->sum_squares(x, n));
+        double size = sqrt(s->run->device->kernels->sum_squares(y, n));
         for (int64_t j = 0; j < n; j++)
             x[j] = (float)(y[j] / size);
     }
@@ -188,12 +190,7 @@ s24_status s24i_cpu_shrink(const s24i_run *run, const s24i_target *target, s24i_
                            float *v, uint8_t *mask)
 {
     size_t mark = run->arena->used;
-    shrinking s = {.device = run->device,
-                   .watch = run->watch,
-                   .p = target->prepared,
-                   .w = target->w,
-                   .rows = target->rows,
-                   .how = how};
+    shrinking s = {.run = run, .target = target, .p = target->prepared, .how = how};
     s.n = target->constraints->n;
     s.m = target->constraints->m;
     s.v = v;

@@ -3,10 +3,12 @@
 #include <string.h>
 
 /*
- * ADMM for W ~ S + L, S on the pattern and L of low rank (3BASiL, arXiv 2603.01376). D, U, Z and F as in admm.c. Where L is a block of its own, W - L
- * takes the place of W there. Else L = U_r C with the best C for any B is put into the step, which is then the minimum over B and C together:
+ * ADMM for W ~ S + L, S on the pattern and L of low rank (3BASiL, arXiv 2603.01376). D, U, Z and F
+ * as in admm.c. Where L is a block of its own, W - L takes the place of W there. Else L = U_r C
+ * with the best C for any B is put into the step, which is then the minimum over B and C together:
  *   B = (D - U) - h,  h = (I - U_r U_r^T) g,  g = (D - U - W) - rho (D - U - W) F,
- * and U_r takes one warm iteration on W - (B + D) / 2. Rows meet in U_r^T g and in M^T Q, so tiles of rows take turns with tiles of columns.
+ * and U_r takes one warm iteration on W - (B + D) / 2. Rows meet in U_r^T g and in M^T Q, so tiles
+ * of rows take turns with tiles of columns.
  */
 enum { COLS = 64, WIDE_COLS = 128 };
 
@@ -77,7 +79,7 @@ static void gap_tile(void *arg, int64_t tile, int32_t worker)
         w = rest;
     }
     kernels->admm_gap(a->z + place, w, a->mask + place, (float)a->dual, gap, size);
-    s24i_sgemm(false, false, rows, n, n, 1, gap, n, a->f, n, 0, a->h + place, n);
+    s24i_times(rows, n, gap, a->f, a->h + place);
     kernels->cg_direction(a->h + place, gap, (float)-a->rho, size);
 }
 
@@ -86,10 +88,10 @@ static void move_columns(const s24i_split *a, int64_t first, int64_t cols, float
 {
     int64_t n = a->target.prepared->dim, k = a->low.width, r = a->low.rank;
     if (!a->apart) {
-        s24i_sgemm(true, false, r, cols, a->target.rows, 1, a->low.q, k, a->h + first, n, 0,
-                   scratch, cols);
-        s24i_sgemm(false, false, a->target.rows, cols, r, -1, a->low.q, k, scratch, cols, 1,
-                   a->h + first, n);
+        s24i_sgemm(r, cols, a->target.rows, 1, s24i_f32_turned(a->low.q, k),
+                   s24i_f32(a->h + first, n), 0, s24i_f32_out(scratch, cols));
+        s24i_sgemm(a->target.rows, cols, r, -1, s24i_f32(a->low.q, k), s24i_f32(scratch, cols), 1,
+                   s24i_f32_out(a->h + first, n));
     }
     for (int64_t i = 0; i < a->target.rows; i++)
         a->run->device->kernels->split_move(a->h + i * n + first, a->mask + i * n + first,

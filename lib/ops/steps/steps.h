@@ -5,17 +5,19 @@
 
 /* ---- The problem made ready (prepare.c, damp.c) ---- */
 
-/* The two-halves rule: the relative damping whose solution on one half does best on the other, both ways, on a sample of rows. */
+/* The two-halves rule: the relative damping whose solution on one half does best on the other, both
+ * ways, on a sample of rows. */
 s24_status s24i_choose_damping(const s24i_run *run, const s24i_layer *layer, const float *w,
                                s24i_prepared *scratch, double *damp, double *heldout);
 
 /* ---- Solving (sweep.c, cg.c, refit.c) ---- */
 
-/* Methods whose rows do not see each other may take a layer in blocks of a multiple of so many rows: it is cut into the same tiles, and
- * gives the same bits. */
+/* Methods whose rows do not see each other may take a layer in blocks of a multiple of so many
+ * rows: it is cut into the same tiles, and gives the same bits. */
 #define S24I_ROW_BLOCK 256
 
-/* Coordinate descent over the codes of a row (descend.c), with the pattern n:m over codes and support together, else under the mask. */
+/* Coordinate descent over the codes of a row (descend.c), with the pattern n:m over codes and
+ * support together, else under the mask. */
 typedef struct s24i_descent_limits {
     int32_t sweeps; /* at most, of each pass */
     int32_t refits; /* fits of the scales, each followed by another pass */
@@ -23,23 +25,26 @@ typedef struct s24i_descent_limits {
 
 typedef struct s24i_cg_limits {
     int32_t max_iter;
-    double
-        tol; /* a row is done when its masked residual falls below tol times the one it started with */
+    /* a row is done when its masked residual falls below tol times the one it started with */
+    double tol;
     int64_t of_rows; /* of the layer whose rows these are, S24I_ROW_BLOCK cuts it; 0: all of it */
 } s24i_cg_limits;
 
-/* The same for some rows (up to S24I_CG_ROWS), from inside a task; scratch is 3 x rows x dim, left[i] the relative residual of row i,
- * *products the rows that were multiplied by S. Returns the iterations. */
+/* The same for some rows (up to S24I_CG_ROWS), from inside a task; scratch is 3 x rows x dim,
+ * left[i] the relative residual of row i, *products the rows that were multiplied by S. Returns the
+ * iterations. */
 #define S24I_CG_ROWS 128
 int32_t s24i_cg_rows(const s24i_run *run, const s24i_target *target, const uint8_t *mask,
                      s24i_cg_limits limits, float *v, float *scratch, double *left,
                      int64_t *products);
-/* The same minimum by one Cholesky solve a row, in double. No row of the mask holds more than `widest` ones. */
+/* The same minimum by one Cholesky solve a row, in double. No row of the mask holds more than
+ * `widest` ones. */
 s24_status s24i_refit_exact(const s24i_run *run, const s24i_target *target, const uint8_t *mask,
                             int64_t widest, float *v);
 
 enum { S24I_REFIT_AUTO, S24I_REFIT_EXACT, S24I_REFIT_CG };
-/* One of the two: AUTO solves exactly up to S24I_EXACT_COLS inputs. `pattern` bounds the supports. */
+/* One of the two: AUTO solves exactly up to S24I_EXACT_COLS inputs. `pattern` bounds the
+ * supports. */
 #define S24I_EXACT_COLS 256
 
 /* ---- ADMM on the pattern (admm.c) ---- */
@@ -62,8 +67,9 @@ typedef struct s24i_admm {
 
 /* ---- The published schedules (schedule.c) ---- */
 
-/* *rho grows by one of the factors as over 10 %, over .5 % or less of what is kept changed, or falls to a fifth where so little changed
- * before it ever grew; false when nothing changes any more. */
+/* *rho grows by one of the factors as over 10 %, over .5 % or less of what is kept changed, or
+ * falls to a fifth where so little changed before it ever grew; false when nothing changes any
+ * more. */
 bool s24i_penalty_grows(const double growth[3], double changed, double kept, bool *grew,
                         double *rho);
 
@@ -98,8 +104,9 @@ typedef struct s24i_split {
     uint8_t *mask;
     float *z,
         *h; /* rows x dim: as of s24i_admm; scratch, after an iteration W - S as L is to see it */
-    bool
-        apart; /* the published blocks: L from the iteration before, fitted to the unconstrained iterate, without momentum */
+    /* the published blocks: L from the iteration before, fitted to the unconstrained iterate,
+     * without momentum */
+    bool apart;
     s24i_lowrank low; /* rank set */
 
     float *f, *scratch; /* (S + rho I)^-1; `share` floats a worker */

@@ -4,9 +4,10 @@
 #include <string.h>
 
 /*
- * Exact 1-swaps: in one row of the layer exchange a kept weight p for a pruned one q of the same group, all other kept weights re-fitted,
- * as long as that lowers the loss. The tableau of [[S, c], [c^T, 0]], c = S w, swept on the support, holds every gain:
- * with K = S_MM^-1 on the support M, a = K S_Mq, s = Schur complement of q, g = residual of q and v = the fitted weights,
+ * Exact 1-swaps: in one row of the layer exchange a kept weight p for a pruned one q of the same
+ * group, all other kept weights re-fitted, as long as that lowers the loss. The tableau of [[S, c],
+ * [c^T, 0]], c = S w, swept on the support, holds every gain: with K = S_MM^-1 on the support M, a
+ * = K S_Mq, s = Schur complement of q, g = residual of q and v = the fitted weights,
  *   gain(p, q) = (g_q + a_p v_p / K_pp)^2 / (s_q + a_p^2 / K_pp) - v_p^2 / K_pp,
  * and a swap is two pivots.
  */

@@ -1,12 +1,13 @@
-/* Exchanges of a kept weight for a pruned one, and the tableaus that price them (swaps.c: exact, schur.c: many rows at once). Knows
- * supports and groups; not options or results. */
+/* Exchanges of a kept weight for a pruned one, and the tableaus that price them (swaps.c: exact,
+ * schur.c: many rows at once). Knows supports and groups; not options or results. */
 #ifndef S24I_SWAPS_H
 #define S24I_SWAPS_H
 #include "steps.h"
 
 /*
- * A quadratic form, swept on the positions that are in: with K the inverse of the form on them, m holds -K, K S_IO and the Schur complement
- * of the others, b the fitted value where in and the residual where out.
+ * A quadratic form, swept on the positions that are in: with K the inverse of the form on them, m
+ * holds -K, K S_IO and the Schur complement of the others, b the fitted value where in and the
+ * residual where out.
  */
 typedef struct s24i_tableau {
     int64_t n;
@@ -34,7 +35,8 @@ typedef struct s24i_row_tableau {
 
 /* Lay it out at `base`; the bytes it takes (base NULL: only that). */
 size_t s24i_row_tableau_lay(s24i_row_tableau *t, int64_t n, char *base);
-/* t.m from S and a mask; false when the mask is empty or full, or S on it not positive definite. t.b is left to the caller. */
+/* t.m from S and a mask; false when the mask is empty or full, or S on it not positive definite.
+ * t.b is left to the caller. */
 bool s24i_row_tableau_sweep(s24i_row_tableau *t, const float *s, const uint8_t *mask,
                             int64_t *kept);
 

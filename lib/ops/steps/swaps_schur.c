@@ -4,11 +4,13 @@
 #include <string.h>
 
 /*
- * Exchanges for layers whose rows are too long for a tableau each. With everything else of the row re-fitted, the loss over one group is a
- * quadratic form with H_g = S_gg - S_gF S_FF^-1 S_Fg, F the kept weights outside of the group. Over rows with the same density of zeros it
- * varies little, so the average over a few rows prices the exchanges of all. A round takes the best part of each row's exchanges at their
- * predicted values, re-fits by conjugate gradients, and keeps the row if its loss fell; else that row will take a third as many. Without
- * n:m groups are single weights: the best additions pair with the cheapest removals.
+ * Exchanges for layers whose rows are too long for a tableau each. With everything else of the row
+ * re-fitted, the loss over one group is a quadratic form with H_g = S_gg - S_gF S_FF^-1 S_Fg, F the
+ * kept weights outside of the group. Over rows with the same density of zeros it varies little, so
+ * the average over a few rows prices the exchanges of all. A round takes the best part of each
+ * row's exchanges at their predicted values, re-fits by conjugate gradients, and keeps the row if
+ * its loss fell; else that row will take a third as many. Without n:m groups are single weights:
+ * the best additions pair with the cheapest removals.
  */
 
 enum { SAMPLE = 4, PASSES = 2, ROUNDS = 10, STEPS = 10, LAST_STEPS = 40 };
@@ -235,14 +237,15 @@ static int64_t propose(const search *s, workspace *a, int64_t row, int64_t in_ti
 
 /* ---- rounds over a tile of rows ---- */
 
-/* product = (w - v) S and loss = (w - v) product of `rows` rows; the difference is left in a->fit. */
+/* product = (w - v) S and loss = (w - v) product of `rows` rows; the difference is left in
+ * a->fit. */
 static void measure(const search *s, workspace *a, const float *w, const float *v, int64_t rows,
                     float *product, double *loss)
 {
     int64_t n = s->s->p->dim;
     for (int64_t i = 0; i < rows * n; i++)
         a->fit[i] = w[i] - v[i];
-    s24i_sgemm(false, false, rows, n, n, 1, a->fit, n, s->s->p->s, n, 0, product, n);
+    s24i_times(rows, n, a->fit, s->s->p->s, product);
     for (int64_t i = 0; i < rows; i++)
         loss[i] = s->s->run->device->kernels->dot(a->fit + i * n, product + i * n, n);
 }

@@ -3,20 +3,20 @@
 #include <string.h>
 
 /*
- * The column sweep. Published as an update of all later columns by rows of the Cholesky factor of H^-1 (Frantar and Alistarh 2023, eqs. 3
- * to 5); done here with R, S = R R^T, alone: with D = W - V over the columns done, the weights that column j should take next are
- * W_j + (sum_{i<j} D_i R_ij) / R_jj. No inverse is formed, and a block of columns needs one product with the columns before it, so that
- * rows are independent but for selections over the whole layer. Tiles of rows lie transposed: a lane is a row of the layer.
+ * The column sweep. Published as an update of all later columns by rows of the Cholesky factor of
+ * H^-1 (Frantar and Alistarh 2023, eqs. 3 to 5); done here with R, S = R R^T, alone: with D = W - V
+ * over the columns done, the weights that column j should take next are W_j + (sum_{i<j} D_i R_ij)
+ * / R_jj. No inverse is formed, and a block of columns needs one product with the columns before
+ * it, so that rows are independent but for selections over the whole layer. Tiles of rows lie
+ * transposed: a lane is a row of the layer.
  */
 enum { LANES = 64, B = S24I_BLOCK };
 
 typedef struct {
-    const s24i_device *device;
-    s24i_watch *watch;
+    const s24i_run *run;
+    const s24i_target *target;
     const s24i_prepared *p;
-    const s24i_pattern *pattern;
-    const float *w;
-    int64_t rows, block_cols;
+    int64_t block_cols;
     float *v;
     uint8_t *mask;
     float *inv_r;  /* 1 / R_jj */
@@ -42,7 +42,7 @@ typedef struct {
 
 static int64_t tiles(const sweep *s)
 {
-    return (s->rows + LANES - 1) / LANES;
+    return (s->target->rows + LANES - 1) / LANES;
 }
 
 static size_t floats_of(const sweep *s)
@@ -54,7 +54,7 @@ static tile_state state_of(const sweep *s, int64_t tile, int64_t slot)
 {
     tile_state t = {.first = tile * LANES};
     int64_t n = s->p->dim;
-    t.rows = s->rows - t.first < LANES ? s->rows - t.first : LANES;
+    t.rows = s->target->rows - t.first < LANES ? s->target->rows - t.first : LANES;
     t.w = s->store + (size_t)slot * floats_of(s);
     t.d = t.w + n * LANES;
     t.a = t.d + n * LANES;
@@ -73,12 +73,13 @@ static int64_t input(const sweep *s, int64_t j)
 
 static bool all_kept(const sweep *s)
 {
-    return !s->pattern->mask && !s->pattern->n && !s->pattern->scope;
+    return !s24i_has_support(s->target->constraints);
 }
 
 static bool by_score(const sweep *s)
 {
-    return !s->pattern->mask && !s->pattern->n && s->pattern->scope;
+    const s24i_pattern *pattern = s->target->constraints;
+    return !pattern->mask && !pattern->n && pattern->scope;
 }
 
 static void load(const sweep *s, tile_state *t)
@@ -89,10 +90,10 @@ static void load(const sweep *s, tile_state *t)
     float *to = s->order ? t->d : t->w;
     if (s->order && t->rows < LANES)
         memset(to, 0, (size_t)(n * LANES) * sizeof(float));
-    s->device->kernels->transpose(s->w + t->first * n, n, to, LANES, t->rows, n);
+    s->run->device->kernels->transpose(s->target->w + t->first * n, n, to, LANES, t->rows, n);
     for (int64_t j = 0; s->order && j < n; j++)
         memcpy(t->w + j * LANES, t->d + s->order[j] * LANES, LANES * sizeof(float));
-    const uint8_t *given = s->pattern->mask;
+    const uint8_t *given = s->target->constraints->mask;
     for (int64_t j = 0; given && j < n; j++)
         for (int64_t r = 0; r < LANES; r++)
             t->kept[j * LANES + r] = r < t->rows && given[(t->first + r) * n + input(s, j)];
@@ -123,7 +124,7 @@ static void finish(const sweep *s, tile_state *t)
     }
     for (int64_t i = 0; i < n * LANES; i++)
         t->w[i] = t->kept[i] ? t->w[i] - t->d[i] : 0;
-    s->device->kernels->transpose(t->w, LANES, s->v + t->first * n, n, n, t->rows);
+    s->run->device->kernels->transpose(t->w, LANES, s->v + t->first * n, n, n, t->rows);
     for (int64_t r = 0; r < t->rows; r++)
         for (int64_t j = 0; j < n; j++)
             s->mask[(t->first + r) * n + j] = t->kept[j * LANES + r];
@@ -136,8 +137,8 @@ static void gather(const sweep *s, tile_state *t, int64_t first, int64_t cols)
     if (first == 0)
         memset(t->a, 0, (size_t)(cols * LANES) * sizeof(float));
     else
-        s24i_sgemm(true, false, cols, LANES, first, 1, s->p->r + first, n, t->d, LANES, 0, t->a,
-                   LANES);
+        s24i_sgemm(cols, LANES, first, 1, s24i_f32_turned(s->p->r + first, n),
+                   s24i_f32(t->d, LANES), 0, s24i_f32_out(t->a, LANES));
 }
 
 static void step(const sweep *s, tile_state *t, int64_t first, int64_t cols, bool choose,
@@ -156,21 +157,21 @@ static void step(const sweep *s, tile_state *t, int64_t first, int64_t cols, boo
     block.r = s->p->r + first * s->p->dim + first;
     block.ldr = s->p->dim;
     block.inv_diag = s->inv_r + first;
-    block.n = choose ? s->pattern->n : 0;
-    block.m = choose ? s->pattern->m : 1;
-    s->device->kernels->sweep_block(&block);
+    block.n = choose ? s->target->constraints->n : 0;
+    block.m = choose ? s->target->constraints->m : 1;
+    s->run->device->kernels->sweep_block(&block);
 }
 
 /* |c_j R_jj| of the weights current at the block's start, c = w + a R_bb^-1, as rows. */
 static void scores(const sweep *s, tile_state *t, int64_t first, int64_t cols, float *out)
 {
     memcpy(t->c, t->w + first * LANES, (size_t)(cols * LANES) * sizeof(float));
-    s24i_sgemm(true, false, cols, LANES, cols, 1, s->p->inv_diag + first * B, B, t->a, LANES, 1,
-               t->c, LANES);
+    s24i_sgemm(cols, LANES, cols, 1, s24i_f32_turned(s->p->inv_diag + first * B, B),
+               s24i_f32(t->a, LANES), 1, s24i_f32_out(t->c, LANES));
     for (int64_t j = 0; j < cols; j++)
         for (int64_t r = 0; r < LANES; r++)
             t->c[j * LANES + r] = fabsf(t->c[j * LANES + r] / s->inv_r[first + j]);
-    s->device->kernels->transpose(t->c, LANES, out, cols, cols, t->rows);
+    s->run->device->kernels->transpose(t->c, LANES, out, cols, cols, t->rows);
 }
 
 /* Zeros up to column `end` when `zeros` are spread evenly over `size` columns. */
@@ -188,7 +189,7 @@ static int64_t keep_of_block(int64_t zeros, int64_t rows, int64_t first, int64_t
 
 static void choose_by_row(const sweep *s, tile_state *t, int64_t first, int64_t cols, float *score)
 {
-    int64_t n = s->p->dim, zeros = s24i_zeros(s->pattern->sparsity, n);
+    int64_t n = s->p->dim, zeros = s24i_zeros(s->target->constraints->sparsity, n);
     uint8_t chosen[B];
     scores(s, t, first, cols, score);
     memset(t->kept + first * LANES, 0, (size_t)(cols * LANES));
@@ -202,7 +203,7 @@ static void choose_by_row(const sweep *s, tile_state *t, int64_t first, int64_t 
 static void sweep_tile(void *arg, int64_t tile, int32_t worker)
 {
     sweep *s = arg;
-    if (s24i_watch_stopped(s->watch))
+    if (s24i_watch_stopped(s->run->watch))
         return;
     tile_state t = state_of(s, tile, worker);
     bool by_row = by_score(s);
@@ -212,10 +213,10 @@ static void sweep_tile(void *arg, int64_t tile, int32_t worker)
         gather(s, &t, first, cols);
         if (by_row)
             choose_by_row(s, &t, first, cols, s->score + (int64_t)worker * LANES * B);
-        step(s, &t, first, cols, !s->pattern->mask && !by_row, worker);
+        step(s, &t, first, cols, !s->target->constraints->mask && !by_row, worker);
     }
     finish(s, &t);
-    s24i_watch_step(s->watch, t.rows, NAN, NAN);
+    s24i_watch_step(s->run->watch, t.rows, NAN, NAN);
 }
 
 /* ---- selections over the layer: all tiles stay, block after block ---- */
@@ -259,21 +260,23 @@ static void finish_tile(void *arg, int64_t tile, int32_t worker)
     finish(arg, &t);
 }
 
-static s24_status sweep_layer(sweep *s, const s24i_run *run)
+static s24_status sweep_layer(sweep *s)
 {
-    s24i_threads *threads = s->device->threads;
-    int64_t n = s->p->dim, zeros = s24i_zeros(s->pattern->sparsity, s->rows * n);
+    const s24i_run *run = s->run;
+    s24i_threads *threads = run->device->threads;
+    int64_t n = s->p->dim,
+            zeros = s24i_zeros(s->target->constraints->sparsity, s->target->rows * n);
     s24_status status = s24i_parallel(threads, load_tile, s, tiles(s));
     for (s->first = 0; s->first < n && !status; s->first += B) {
         int64_t cols = cols_of(s);
         status = s24i_parallel(threads, score_tile, s, tiles(s));
         if (!status)
-            status =
-                s24i_select_largest(run, s->score, s->rows * cols,
-                                    keep_of_block(zeros, s->rows, s->first, cols, n), s->chosen);
+            status = s24i_select_largest(run, s->score, s->target->rows * cols,
+                                         keep_of_block(zeros, s->target->rows, s->first, cols, n),
+                                         s->chosen);
         if (!status)
             status = s24i_parallel(threads, step_tile, s, tiles(s));
-        if (s24i_watch_step(s->watch, cols, NAN, NAN))
+        if (s24i_watch_step(s->run->watch, cols, NAN, NAN))
             break;
     }
     return status ? status : s24i_parallel(threads, finish_tile, s, tiles(s));
@@ -281,76 +284,67 @@ static s24_status sweep_layer(sweep *s, const s24i_run *run)
 
 /* ---- */
 
-static void take_sweep(sweep *s, const s24i_run *run)
+static void take_sweep(sweep *s)
 {
-    size_t slots = (size_t)(s->resident ? tiles(s) : s24i_workers(s->device->threads));
-    s->inv_r = s24i_arena_take(run->arena, (size_t)s->p->dim, sizeof(float));
-    s->store = s24i_arena_take(run->arena, s24i_mul(slots, floats_of(s)), sizeof(float));
-    s->kept = s24i_arena_take(run->arena, slots, (size_t)(s->p->dim * LANES));
+    s24i_arena *arena = s->run->arena;
+    size_t slots = (size_t)(s->resident ? tiles(s) : s24i_workers(s->run->device->threads));
+    s->inv_r = s24i_arena_take(arena, (size_t)s->p->dim, sizeof(float));
+    s->store = s24i_arena_take(arena, s24i_mul(slots, floats_of(s)), sizeof(float));
+    s->kept = s24i_arena_take(arena, slots, (size_t)(s->p->dim * LANES));
     if (by_score(s))
         s->score = s24i_arena_take(
-            run->arena, s->resident ? (size_t)(s->rows * B) : slots * LANES * B, sizeof(float));
+            arena, s->resident ? (size_t)(s->target->rows * B) : slots * LANES * B, sizeof(float));
     if (s->resident)
-        s->chosen = s24i_arena_take(run->arena, (size_t)(s->rows * B), 1);
+        s->chosen = s24i_arena_take(arena, (size_t)(s->target->rows * B), 1);
     if (s->grid) {
-        s->lane_codes = s24i_arena_take(run->arena, slots, (size_t)(s->p->dim * LANES));
+        s->lane_codes = s24i_arena_take(arena, slots, (size_t)(s->p->dim * LANES));
         s->steps = s24i_arena_take(
-            run->arena, (size_t)s24i_workers(s->device->threads) * 3 * B * LANES, sizeof(float));
+            arena, (size_t)s24i_workers(s->run->device->threads) * 3 * B * LANES, sizeof(float));
     }
 }
 
-static s24_status run_sweep(sweep *s, const s24i_run *run)
+static s24_status run_sweep(sweep *s)
 {
-    const s24i_pattern *pattern = s->pattern;
+    const s24i_run *run = s->run;
+    const s24i_pattern *pattern = s->target->constraints;
     size_t mark = run->arena->used;
     int64_t n = s->p->dim;
     s->block_cols = pattern->n ? B / pattern->m * pattern->m : B;
     s->resident = s24i_over_layer(pattern);
-    take_sweep(s, run);
+    take_sweep(s);
     s24_status status = S24_OK;
     if (s24i_counting(run)) {
         if (s->resident)
-            s24i_select_largest(run, NULL, s->rows * B, 0, NULL);
+            s24i_select_largest(run, NULL, s->target->rows * B, 0, NULL);
         goto done;
     }
     for (int64_t j = 0; j < n; j++)
         s->inv_r[j] = 1 / s->p->r[j * n + j];
-    run->arena->flops += s24i_product_flops(s->rows, n) / 2;
-    s24i_watch_phase(s->watch, "sweep", s->resident ? n : s->rows);
-    status = s->resident ? sweep_layer(s, run)
-                         : s24i_parallel(s->device->threads, sweep_tile, s, tiles(s));
-    if (!status && atomic_load(&s->watch->done) < s->watch->total)
+    run->arena->flops += s24i_product_flops(s->target->rows, n) / 2;
+    s24i_watch_phase(s->run->watch, "sweep", s->resident ? n : s->target->rows);
+    status = s->resident ? sweep_layer(s)
+                         : s24i_parallel(s->run->device->threads, sweep_tile, s, tiles(s));
+    if (!status && atomic_load(&s->run->watch->done) < s->run->watch->total)
         status = s24i_fail(S24_E_CANCELLED, "stopped before the sweep over the columns was done");
 done:
     run->arena->used = mark;
     return status;
 }
 
-static sweep sweep_of(const s24i_run *run, const s24i_target *target, uint8_t *mask)
-{
-    return (sweep){.device = run->device,
-                   .watch = run->watch,
-                   .p = target->prepared,
-                   .pattern = target->constraints,
-                   .w = target->w,
-                   .rows = target->rows,
-                   .mask = mask};
-}
-
 s24_status s24i_cpu_sweep(const s24i_run *run, const s24i_target *target, float *v, uint8_t *mask)
 {
-    sweep s = sweep_of(run, target, mask);
+    sweep s = {.run = run, .target = target, .p = target->prepared, .mask = mask};
     s.v = v;
-    return run_sweep(&s, run);
+    return run_sweep(&s);
 }
 
 s24_status s24i_cpu_sweep_grid(const s24i_run *run, const s24i_target *target,
                                const s24i_grid *grid, const int64_t *order, uint8_t *codes,
                                uint8_t *mask)
 {
-    sweep s = sweep_of(run, target, mask);
+    sweep s = {.run = run, .target = target, .p = target->prepared, .mask = mask};
     s.grid = grid;
     s.order = order;
     s.codes = codes;
-    return run_sweep(&s, run);
+    return run_sweep(&s);
 }

@@ -58,9 +58,11 @@ bool s24i_row_tableau_sweep(s24i_row_tableau *t, const float *s, const uint8_t *
         memset(l + i * k + i + 1, 0, (size_t)(k - 1 - i) * sizeof *l);
     copy_block(t, s, k, n, 0, k, m + k * n, n);
     copy_block(t, s, k, n, k, n, m + k * n + k, n);
-    s24i_dgemm(true, false, k, k, k, 1, l, k, l, k, 0, m, n);
-    s24i_dgemm(false, true, k, q, k, 1, m, n, m + k * n, n, 0, m + k, n);
-    s24i_dgemm(false, false, q, q, k, -1, m + k * n, n, m + k, n, 1, m + k * n + k, n);
+    s24i_dgemm(k, k, k, 1, s24i_f64_turned(l, k), s24i_f64(l, k), 0, s24i_f64_out(m, n));
+    s24i_dgemm(k, q, k, 1, s24i_f64(m, n), s24i_f64_turned(m + k * n, n), 0,
+               s24i_f64_out(m + k, n));
+    s24i_dgemm(q, q, k, -1, s24i_f64(m + k * n, n), s24i_f64(m + k, n), 1,
+               s24i_f64_out(m + k * n + k, n));
     for (int64_t i = 0; i < k; i++) {
         for (int64_t j = 0; j < k; j++)
             m[i * n + j] = -m[i * n + j];

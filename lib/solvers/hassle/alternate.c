@@ -1,7 +1,8 @@
 #include "hassle.h"
 #include <math.h>
 
-/* method=alternate: a sparse step by a chosen method and the exact L in turn (HASSLE-free, Makni et al. 2025). */
+/* method=alternate: a sparse step by a chosen method and the exact L in turn (HASSLE-free, Makni et
+ * al. 2025). */
 
 /* S by the published ALPS from a cold start, its penalty larger from round to round. */
 static s24_status sparse_by_alps(s24i_hassle *r, int64_t round)
@@ -35,7 +36,8 @@ static s24_status sparse_step(s24i_hassle *r, int64_t round)
                                                      : s24i_hassle_sweep(r, a->h);
 }
 
-/* The loss of round t, its S and L kept when it is the least so far; true when no other round should follow. */
+/* The loss of round t, its S and L kept when it is the least so far; true when no other round
+ * should follow. */
 static bool judge(s24i_hassle *r, int64_t t, double *best, s24_status *status)
 {
     s24i_watch *watch = r->job->run->watch;

@@ -1,10 +1,12 @@
 #include "hassle.h"
 
 /*
- * W ~ S + L with S on the pattern and L a product of low rank (HASSLE-free, Makni et al. 2025). preset=default is one ADMM over both with L's
- * right factor eliminated (ops/split.c), from SparseGPT, then conjugate gradients on S and exact steps for L in turn. preset=3basil is the
- * published three-block ADMM (Makni et al. 2026); preset=paper alternates a sparse step by a chosen method and the exact L. Under a grid S is
- * then put on it, L fitted to what that leaves, and both again.
+ * W ~ S + L with S on the pattern and L a product of low rank (HASSLE-free, Makni et al. 2025).
+ * preset=default is one ADMM over both with L's right factor eliminated (ops/split.c), from
+ * SparseGPT, then conjugate gradients on S and exact steps for L in turn. preset=3basil is the
+ * published three-block ADMM (Makni et al. 2026); preset=paper alternates a sparse step by a chosen
+ * method and the exact L. Under a grid S is then put on it, L fitted to what that leaves, and both
+ * again.
  */
 
 enum {

@@ -1,7 +1,8 @@
 #include "hassle.h"
 #include <math.h>
 
-/* method=joint: one ADMM over S and L, the right factor of L eliminated (ops/steps/sparse_lowrank.c). */
+/* method=joint: one ADMM over S and L, the right factor of L eliminated
+ * (ops/steps/sparse_lowrank.c). */
 enum { HOLD = 8 }; /* iterations between changes of rho */
 #define MOMENTUM 0.9f
 

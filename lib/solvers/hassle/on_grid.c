@@ -25,7 +25,8 @@ static s24_status quantise(s24i_hassle *r)
     return status ? status : s24i_scale(job->run, &r->prepared, a->z, job->layer.rows);
 }
 
-/* Scales from S as it is; they follow the codes from round to round, which end when one does not help: the result is the best of them. */
+/* Scales from S as it is; they follow the codes from round to round, which end when one does not
+ * help: the result is the best of them. */
 s24_status s24i_hassle_rounds_on_grid(s24i_hassle *r)
 {
     s24i_job *job = r->job;

@@ -45,7 +45,8 @@ static s24_status start(s24i_hassle *r, int64_t *kept)
     return status ? status : s24i_count_kept(job->run, job->mask, (int64_t)size, kept);
 }
 
-/* A look at the support: the next penalty, a new start where it has settled before it ever grew; r->converged when all is done. */
+/* A look at the support: the next penalty, a new start where it has settled before it ever grew;
+ * r->converged when all is done. */
 static s24_status look(s24i_hassle *r, double kept, bool *grew, double *rho)
 {
     static const double growth[] = {1.1, 1.05, 1.02};

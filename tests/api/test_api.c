@@ -1,0 +1,17 @@
+/* lib/api: the public functions, one file an object. */
+#include "api_test.h"
+
+int main(void)
+{
+    Suite *suite = suite_create("api");
+
+    api_context_tests(suite);
+    api_handles_tests(suite);
+    api_sums_tests(suite);
+    api_problem_tests(suite);
+    api_solve_tests(suite);
+    api_run_tests(suite);
+    api_files_tests(suite);
+    api_operators_tests(suite);
+    return unit_run(suite);
+}
