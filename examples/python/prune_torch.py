@@ -901,7 +901,7 @@ def main() -> None:
         parser.error(f"--out {arguments.out} exists: name a new folder")
     pairs = [pair.partition("=")[::2] for pair in filter(None, arguments.options.split(","))]
     if not all(value for _, value in pairs):
-        parser.error(f"--options {arguments.options}: name=value is wanted, commas between")
+        parser.error(f"--options {arguments.options}: expected name=value, separated by commas")
     try:
         run(arguments, dict(pairs))
     except (ValueError, OSError, sparse24.Sparse24Error) as error:

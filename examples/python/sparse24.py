@@ -149,7 +149,7 @@ class _Float(ctypes.c_double):
     @staticmethod
     def from_param(value: Any) -> Any:
         if not hasattr(type(value), "__float__"):
-            raise TypeError(f"a number is wanted, not {type(value).__name__}")
+            raise TypeError(f"expected a number, not {type(value).__name__}")
         return ctypes.c_double(float(value))
 
 
@@ -159,7 +159,7 @@ class _Text(ctypes.c_char_p):
         if isinstance(value, (str, os.PathLike)):
             value = os.fsencode(value)
         if not isinstance(value, (bytes, type(None))):
-            raise TypeError(f"a text is wanted, not {type(value).__name__}")
+            raise TypeError(f"expected a text, not {type(value).__name__}")
         if value and b"\0" in value:
             raise TypeError("a text may not hold a NUL character")
         return ctypes.c_char_p(value)
@@ -177,7 +177,7 @@ class _Owned(ctypes.c_void_p):
     def from_param(cls, value: Any) -> Any:
         own = value.own() if isinstance(value, _Handle) else value
         if not isinstance(own, (_Owned, type(None))):
-            raise TypeError(f"a {cls.kind} is wanted, not {type(value).__name__}")
+            raise TypeError(f"expected a {cls.kind}, not {type(value).__name__}")
         return own  # of the right kind? The library knows, and says so.
 
     def __del__(self) -> None:
@@ -544,7 +544,7 @@ def _matrix(value: Any, what: str, write: bool = False, column: bool = False) ->
     if write and readonly:
         raise Sparse24Error(E_ARG, f"{what} is read-only, but the result goes there")
     if not shape:
-        raise Sparse24Error(E_SHAPE, f"{what} has no dimensions: a matrix is wanted")
+        raise Sparse24Error(E_SHAPE, f"{what} has no dimensions, expected a matrix")
     if address % ((dtype & 255) // 8):
         raise Sparse24Error(E_ARG, f"{what} does not lie at a multiple of its element size: copy it")
     if column and len(shape) == 1:

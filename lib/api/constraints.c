@@ -9,7 +9,7 @@ s24_status s24i_check_pattern(int64_t n, int64_t m, int64_t cols)
                          (long long)n, (long long)m, S24I_MAX_GROUP);
     if (cols % m)
         return s24i_fail(S24_E_SHAPE,
-                         "pattern %lld:%lld: the %lld columns of w are no multiple of %lld",
+                         "pattern %lld:%lld: the %lld columns of w are not a multiple of %lld",
                          (long long)n, (long long)m, (long long)cols, (long long)m);
     return S24_OK;
 }
@@ -123,7 +123,7 @@ static const char terms[] = "terms are \"2:4\", \"70%\", \"row 70%\", \"int4 sym
 
 static s24_status malformed(const reader *in, const char *wanted)
 {
-    return s24i_fail(S24_E_OPTION, "%s is wanted at \"%.32s\"; %s", wanted, in->at, terms);
+    return s24i_fail(S24_E_OPTION, "expected %s at \"%.32s\"; %s", wanted, in->at, terms);
 }
 
 /* "INT4" was read up to its digits, which the answer holds too. */
@@ -432,7 +432,7 @@ s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
         snprintf(reason, sizeof reason, "cannot honour %s", names);
     } else if (class->needs && !(bits & class->needs)) {
         name_bits(class->needs, " or ", names);
-        snprintf(reason, sizeof reason, "cannot do without %s", names);
+        snprintf(reason, sizeof reason, "requires %s", names);
     } else {
         name_bits(bits & S24I_HAS_SUPPORT, " and ", names);
         snprintf(reason, sizeof reason, "honours one support at a time, and the problem has %s",

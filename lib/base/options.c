@@ -208,7 +208,7 @@ static s24_status assign_one(s24i_option_set *set, const char *item, size_t size
 
     if (!sign || !trimmed(name, item, (size_t)(sign - item)) || !*name ||
         !trimmed(value, sign + 1, size - (size_t)(sign + 1 - item)))
-        return s24i_fail(S24_E_OPTION, "%s: name=value expected, not '%.*s'", set->owner,
+        return s24i_fail(S24_E_OPTION, "%s: expected name=value, found '%.*s'", set->owner,
                          size < 64 ? (int)size : 64, item);
     s24_status status = find(set, name, &row);
     if (status)

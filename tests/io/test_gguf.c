@@ -293,7 +293,7 @@ START_TEST(bad_tensors)
     one_tensor(b, 2, 32, 2, 0, 0, 255);
     refused(b, S24_E_FORMAT, "tensor 'w': 256 bytes at 0 do not lie in the 255 of data");
     one_tensor(b, 2, 32, 2, 0, 8, 300);
-    refused(b, S24_E_FORMAT, "offset 8 is no multiple of 32");
+    refused(b, S24_E_FORMAT, "offset 8 is not a multiple of 32");
     one_tensor(b, 2, 32, 2, 0, UINT64_MAX - 31, 300);
     refused(b, S24_E_FORMAT, "do not lie");
     one_tensor(b, 2, 1ull << 32, 1ull << 31, 0, 0, 300);

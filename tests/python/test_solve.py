@@ -136,7 +136,7 @@ class Solves(Case):
         self.assertIs(sparse24.prox24(out, numpy.float32(0.5), out), out)
         numpy.testing.assert_allclose(out, sparse24.prox24(z, 0.5), atol=1e-5)
         self.fails(sparse24.E_ARG, "lambda", sparse24.prox24, z, -1.0)
-        self.fails(sparse24.E_ARG, "number is wanted", sparse24.prox24, z, "1")
+        self.fails(sparse24.E_ARG, "expected a number", sparse24.prox24, z, "1")
         numpy.testing.assert_allclose(sparse24.multiply(z, z, numpy.zeros((8, 8))), z @ z.T, rtol=1e-4, atol=1e-5)
         numpy.testing.assert_array_equal(sparse24.copy(z.T, numpy.zeros((8, 8), "f8")), z.T)
 

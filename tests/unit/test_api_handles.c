@@ -182,11 +182,11 @@ START_TEST(wrong_handles)
     misuse(gram, ctx, &mat, problem, solver);
     misuse(garbage, ctx, &mat, problem, solver);
     fails(s24_problem_set_gram(problem, gram), S24_E_ARG,
-          "gram has been destroyed: a living gram is wanted");
+          "gram was already destroyed, expected a living gram");
     fails(s24_problem_set_gram(problem, (s24_gram *)solver), S24_E_ARG, "gram is a solver");
     fails(s24_problem_set_gram((s24_problem *)ctx, NULL), S24_E_ARG, "problem is a context");
     fails(s24_problem_set_gram((s24_problem *)garbage, NULL), S24_E_ARG,
-          "no handle of this library");
+          "not a handle of this library");
     s24_solver_destroy(solver);
     s24_problem_destroy(problem);
     api_done(ctx, &heap);

@@ -7,6 +7,7 @@
  * conjugate gradients on its mask), score on the other half, both ways. The grid is walked downhill from its middle.
  */
 static const double grid[] = {0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1};
+/* Measured on 17 layers: docs/numerics.md, Damping. */
 enum { GRID = sizeof grid / sizeof *grid, MIDDLE = 3, SAMPLE = 32, CG_STEPS = 6 };
 #define FALLBACK 0.01 /* when a half has fewer rows than MIN_ROWS */
 enum { MIN_ROWS = 64 };
