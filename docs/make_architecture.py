@@ -13,7 +13,7 @@ ROOMS = {
     "examples/cli": (40, 20, 290, 56, "the program sparse24"),
     "examples/python": (355, 20, 290, 56, "a module over ctypes, torch, GGUF"),
     "examples": (670, 20, 290, 56, "numbered programs, C++, an engine"),
-    "lib/model": (40, 120, 605, 56, "libsparse24-model: whole language models"),
+    "lib/model": (40, 120, 420, 56, "libsparse24-model: whole language models"),
     "examples/llama": (40, 120, 290, 56, "a forward pass, stage by stage"),
     "include/sparse24": (40, 220, 920, 56, "the public interface: handles, string options, one transparent struct"),
     "lib/api": (60, 310, 880, 56, "handles, checks of arguments, texts; no arithmetic on matrices"),
