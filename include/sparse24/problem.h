@@ -6,8 +6,9 @@ extern "C" {
 #endif
 
 /**
- * Accumulator of H = sum of x x^T over calibration rows x, dim x dim, in S24_F32 or S24_F64. Two disjoint halves are kept
- * (runs of 128 rows, by running index whatever the batches, go to them in turn), so that damping can be chosen without more data.
+ * Accumulator of H = sum of x x^T over calibration rows x: dim x dim, in S24_F32 or S24_F64. Two
+ * disjoint halves are kept, so that damping can be chosen without more data. Runs of 128 rows go to
+ * them in turn, by their running index, however the caller cuts batches.
  */
 S24_API s24_status s24_gram_create(s24_ctx *ctx, int64_t dim, int32_t accumulator, s24_gram **out);
 /**
@@ -16,13 +17,20 @@ S24_API s24_status s24_gram_create(s24_ctx *ctx, int64_t dim, int32_t accumulato
  * column and leaves H as it was. Inputs as small as floats are do no harm.
  */
 S24_API s24_status s24_gram_add(s24_gram *gram, const s24_mat *x, const s24_mat *row_weight);
-/** H(dst) += H(src), counts added, half by half. How data-parallel workers combine. src may belong to another context but is not dst. */
+/**
+ * H(dst) += H(src) and the counts too, half by half: so data-parallel workers combine. src may
+ * belong to another context, but must not be dst.
+ */
 S24_API s24_status s24_gram_merge(s24_gram *dst, const s24_gram *src);
 /**
- * Copy one half (1 or 2) of H, unnormalised, and its weight sum out or in: for MPI, checkpoints, other programs. h is the whole
- * symmetric (dim, dim) matrix, any float type and layout. `rows` may be NULL in export, which is S24_E_NONFINITE when the type of h cannot
- * hold a sum. Import replaces that half; h must be finite, symmetric to 1e-6 sqrt(h_ii h_jj), nowhere larger than that root (but for the
- * rounding of its type, 1e-5 in single and double precision), not negative on its diagonal, and 0 if rows is 0.
+ * Copy a half (1 or 2) of H, unnormalised, and its sum of weights out or in: for MPI, checkpoints
+ * and other programs. h is the whole symmetric (dim, dim) matrix, of any float type and layout.
+ *
+ * Export: `rows` may be NULL. S24_E_NONFINITE: the type of h cannot hold a sum.
+ *
+ * Import replaces the half. h must be finite, symmetric to 1e-6 sqrt(h_ii h_jj), and not negative
+ * on its diagonal. No entry may exceed that root by more than the rounding of its type (1e-5 in
+ * single and double precision). If rows is 0, h must be 0.
  */
 S24_API s24_status s24_gram_export(const s24_gram *gram, int32_t half, const s24_mat *h,
                                    double *rows);
