@@ -134,7 +134,7 @@ static s24_status unknown_word(const reader *in, const char *word)
 
     if (!strcmp(word, "mask"))
         return s24i_fail(S24_E_OPTION,
-                         "\"mask\" is no text: give the mask to s24_problem_set_mask()");
+                         "\"mask\" is not a text: give the mask to s24_problem_set_mask()");
     while (is_letter(*at) || is_digit(*at))
         at++;
     int rest = at - in->at < S24I_WORD ? (int)(at - in->at) : S24I_WORD;
@@ -151,7 +151,7 @@ static s24_status unknown_term(const reader *in, const char *word)
     if (strcmp(word, "g") && s24i_grid_scheme(word) < 0)
         return unknown_word(in, word);
     return s24i_fail(S24_E_OPTION,
-                     "\"%s\" is no term of its own, it follows a grid without \"+\"; %s", word,
+                     "\"%s\" is not a term of its own: it follows a grid without \"+\"; %s", word,
                      terms);
 }
 
@@ -168,8 +168,8 @@ static s24_status bare_number(const reader *in, const char *number, int32_t scop
     snprintf(percent, sizeof percent, "%s", number);
     if (value < 1)
         write_percent(value, percent);
-    return s24i_fail(S24_E_OPTION, "\"%s%s\" is no term: did you mean \"%s%s%%\"? %s", row, number,
-                     row, percent, terms);
+    return s24i_fail(S24_E_OPTION, "\"%s%s\" is not a term: did you mean \"%s%s%%\"? %s", row,
+                     number, row, percent, terms);
 }
 
 static s24_status read_integer(reader *in, const char *wanted, int64_t *value)
