@@ -13,7 +13,8 @@ S24_API s24_status s24_gram_create(s24_ctx *ctx, int64_t dim, int32_t accumulato
 /**
  * Add one batch: x is (tokens, dim), any float type and layout; row_weight is (tokens, 1) non-negative, or NULL for ones
  * (0 masks padding), other weights being at least 1e-40 (S24_F64: 1e-290). Batches may differ in size. S24_E_NONFINITE names the row and
- * column and leaves H as it was. Inputs as small as floats are do no harm.
+ * column and leaves H as it was. Inputs as small as floats are do no harm. S24_E_STATE if crosses hang on the gram: their wanted outputs
+ * belong to the same call, s24_gram_add_targets().
  */
 S24_API s24_status s24_gram_add(s24_gram *gram, const s24_mat *x, const s24_mat *row_weight);
 /** H(dst) += H(src), counts added, half by half. How data-parallel workers combine. src may belong to another context but is not dst. */
@@ -32,19 +33,34 @@ S24_API s24_status s24_gram_info(const s24_gram *gram, int64_t *dim, double *row
 S24_API void s24_gram_destroy(s24_gram *gram);
 
 /**
- * Accumulator of C = sum of t x^T (out x in) and of the squares of t over the same rows a gram sees: t are the outputs wanted from the
- * layer, x the inputs it will really get. Lets a layer repair the error of layers before it. Halves, merging and errors as for grams;
- * `norm2` holds out_dim values, the sum of squares of each output; it and `rows` may be NULL in export.
+ * Accumulator of C = sum of t x^T (out_dim x dim of the gram) and of the squares of t, over the rows of one gram: x are
+ * the inputs that a matrix will really get, t the outputs wanted from it. So a matrix repairs the error of those before
+ * it. A cross hangs on its gram and keeps it alive; row weights, halves and the type of the accumulator are the gram's.
+ * Matrices with the same inputs (q, k, v) hang one cross each on the same gram. S24_E_STATE if the gram has rows already.
  */
-S24_API s24_status s24_cross_create(s24_ctx *ctx, int64_t out_dim, int64_t in_dim,
-                                    int32_t accumulator, s24_cross **out);
-S24_API s24_status s24_cross_add(s24_cross *cross, const s24_mat *x, const s24_mat *t,
-                                 const s24_mat *row_weight);
+S24_API s24_status s24_cross_create(s24_gram *gram, int64_t out_dim, s24_cross **out);
+/**
+ * Add one batch to a gram and to all crosses that hang on it: s24_gram_add() for a gram with crosses. targets[i] holds the
+ * outputs wanted for x, (tokens, out_dim of crosses[i]), any float type and layout. `crosses` names each living cross of the
+ * gram once, in any order: S24_E_STATE when one is missing, S24_E_ARG when one hangs on another gram or comes twice.
+ * S24_E_NONFINITE names the array, row and column; after an error every sum is as it was. count 0 is s24_gram_add().
+ */
+S24_API s24_status s24_gram_add_targets(s24_gram *gram, const s24_mat *x, const s24_mat *row_weight,
+                                        s24_cross *const *crosses, const s24_mat *targets,
+                                        int32_t count);
+/** C(dst) += C(src), half by half, and the counts of rows. It leaves the grams alone: merge these as well. */
 S24_API s24_status s24_cross_merge(s24_cross *dst, const s24_cross *src);
+/**
+ * Copy one half (1 or 2) out or in, as of a gram: c is (out_dim, dim), any float type and layout; `norm2` holds out_dim
+ * values, the sum of squares of each output; `rows` is the sum of weights. In export norm2 and rows may be NULL. A half of a
+ * gram and the same half of its crosses are imported by one call each, in any order; a solve (or loss) refuses a cross whose
+ * rows differ from those of its gram with S24_E_STATE. Import checks as for a gram.
+ */
 S24_API s24_status s24_cross_export(const s24_cross *cross, int32_t half, const s24_mat *c,
                                     double *norm2, double *rows);
 S24_API s24_status s24_cross_import(s24_cross *cross, int32_t half, const s24_mat *c,
                                     const double *norm2, double rows);
+/** The gram no longer asks for its targets. Problems that aim at it keep the sums. */
 S24_API void s24_cross_destroy(s24_cross *cross);
 
 /**
@@ -59,7 +75,7 @@ S24_API s24_status s24_problem_create(s24_ctx *ctx, const s24_mat *w, s24_proble
 S24_API s24_status s24_problem_set_gram(s24_problem *problem, s24_gram *gram);
 /**
  * Aim at wanted outputs T instead of X W^T: minimise ||X V^T - ((1 - blend) X W^T + blend T)||_F^2, blend in [0, 1].
- * Needs the gram of the same rows (equal counts, else S24_E_STATE at solve). Every solver honours it. NULL removes it.
+ * The problem's gram must be the one that the cross hangs on, else S24_E_STATE at solve. Every solver honours it. NULL removes it.
  */
 S24_API s24_status s24_problem_set_target(s24_problem *problem, s24_cross *cross, double blend);
 /** Keep at most n of each m consecutive inputs of a row; 1 <= n <= m <= 64; cols must be a multiple of m. */
@@ -92,6 +108,12 @@ S24_API s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mas
  * multiple of m.
  */
 S24_API s24_status s24_problem_parse(s24_problem *problem, const char *constraints);
+/**
+ * The constraints in force as the shortest text that s24_problem_parse() reads: "2:4+int4 sym g64", "" for none. A mask that is set shows as
+ * "mask", which only s24_problem_set_mask() sets. The text lives until the constraints change or the problem is destroyed;
+ * NULL for a bad handle.
+ */
+S24_API const char *s24_problem_constraints(const s24_problem *problem);
 /** The loss of a candidate, accumulated in double, independent of any solver: the number every claim is checked with. relative: to the
  *  loss of all zeros. loss and relative may be NULL. S24_E_STATE while the gram has no rows; S24_E_NUMERIC for a loss that double cannot
  *  hold, or that no sums of squares could give. */
