@@ -109,57 +109,67 @@ static bool open_sums(step *s)
         for (int i = 0; done && corrects(s->w) && s->stage[i] < LLAMA_LINEARS; i++) {
             w = &s->matrices[s->stage[i]].w;
             if (wants(s, s->stage[i]))
-                done =
-                    s24_cross_create(ctx, w->rows, w->cols, S24_F32, &s->cross[held][i]) == S24_OK;
+                done = s24_cross_create(s->gram[held], w->rows, &s->cross[held][i]) == S24_OK;
         }
     }
     return done || fail_library("calibration sums");
 }
 
-/* The inputs of this stage's matrices in the compressed model. */
-static bool watch_inputs(step *s, const float *x)
+/* Outputs of a matrix less its bias, in a part of w->wanted where it has one. */
+static const float *less_bias(const step *s, int32_t which, const float *outputs, float **wanted)
 {
-    int64_t cols = s->matrices[s->stage[0]].w.cols;
-    s24_mat rows = view(x, s->count, cols);
-    if (!s->watching)
-        return true;
-    s->w->flops += (double)s->count * (double)cols * (double)cols;
-    return s24_gram_add(s->gram[s->held], &rows, NULL) == S24_OK ||
-           fail_library("%s, tokens from %lld", s->matrices[s->stage[0]].tensor,
-                        (long long)s->first);
+    const float *bias = s->dense->linear[which].bias;
+    int64_t rows = s->matrices[which].w.rows;
+    float *less = *wanted;
+    if (!bias)
+        return outputs;
+    for (int64_t t = 0; t < s->count; t++)
+        for (int64_t j = 0; j < rows; j++)
+            less[t * rows + j] = outputs[t * rows + j] - bias[j];
+    *wanted += s->count * rows;
+    return less;
 }
 
-/* What the i-th matrix of the stage should give for x: `outputs`, less its bias. */
-static bool watch_outputs(step *s, int i, const float *x, const float *outputs)
+/* The inputs of this stage's matrices in the compressed model, and what each should give for them:
+ * `outputs`, less its bias; NULL where nothing is corrected. */
+static bool watch(step *s, const float *x, const float *const *outputs)
 {
-    int32_t which = s->stage[i];
-    const matrix *m = s->matrices + which;
-    const float *bias = s->dense->linear[which].bias;
-    float *wanted = s->w->wanted;
-    if (!s->watching || !wants(s, which))
+    walk *w = s->w;
+    const matrix *leader = s->matrices + s->stage[0];
+    double tokens = (double)s->count, cols = (double)leader->w.cols;
+    float *wanted = w->wanted;
+    s24_mat rows = view(x, s->count, leader->w.cols), targets[MOST];
+    s24_cross *crosses[MOST];
+    int32_t count = 0;
+    if (!s->watching)
         return true;
-    for (int64_t t = 0; bias && t < s->count; t++)
-        for (int64_t j = 0; j < m->w.rows; j++)
-            wanted[t * m->w.rows + j] = outputs[t * m->w.rows + j] - bias[j];
-    s24_mat rows = view(x, s->count, m->w.cols);
-    s24_mat t = view(bias ? wanted : outputs, s->count, m->w.rows);
-    s->w->flops += 2 * (double)s->count * (double)m->w.rows * (double)m->w.cols;
-    return s24_cross_add(s->cross[s->held][i], &rows, &t, NULL) == S24_OK ||
-           fail_library("%s, tokens from %lld", m->tensor, (long long)s->first);
+    w->flops += tokens * cols * cols;
+    for (int i = 0; outputs && s->stage[i] < LLAMA_LINEARS; i++) {
+        int32_t which = s->stage[i];
+        int64_t outs = s->matrices[which].w.rows;
+        if (!wants(s, which))
+            continue;
+        targets[count] = view(less_bias(s, which, outputs[i], &wanted), s->count, outs);
+        crosses[count++] = s->cross[s->held][i];
+        w->flops += 2 * tokens * (double)outs * cols;
+    }
+    return s24_gram_add_targets(s->gram[s->held], &rows, NULL, crosses, targets, count) == S24_OK ||
+           fail_library("%s, tokens from %lld", leader->tensor, (long long)s->first);
 }
 
 /* The same for a matrix that writes to the residual stream h: what takes it to the dense model's. */
 static bool watch_residual(step *s, const float *x)
 {
     walk *w = s->w;
+    const float *outputs[] = {w->other};
     int64_t size = s->count * w->model->config.hidden;
     if (!corrects(w) || !s->watching)
-        return true;
+        return watch(s, x, NULL);
     if (!activations_read(&w->dense, s->first, s->count, w->other))
         return false;
     for (int64_t i = 0; i < size; i++)
         w->other[i] -= w->h[i];
-    return watch_outputs(s, 0, x, w->other);
+    return watch(s, x, outputs);
 }
 
 /* ---- The passes, chunk by chunk ---- */
@@ -198,9 +208,8 @@ static bool dense_attention(step *s, const float *x)
     bool done = activations_read(&w->dense, s->first, s->count, w->other) &&
                 norm(s, s->dense->attention_norm, w->other, w->y);
     for (int i = 0; done && i < 3; i++)
-        done = project(s, s->dense, LLAMA_Q + i, w->y, outputs[i]) &&
-               watch_outputs(s, i, x, outputs[i]);
-    return done && attend(s, s->dense, w->gate) &&
+        done = project(s, s->dense, LLAMA_Q + i, w->y, outputs[i]);
+    return done && watch(s, x, (const float *const *)outputs) && attend(s, s->dense, w->gate) &&
            add_to_stream(s, s->dense, LLAMA_O, w->gate, w->other, &w->dense);
 }
 
@@ -208,8 +217,8 @@ static bool before_qkv(step *s)
 {
     walk *w = s->w;
     return activations_read(&w->compressed, s->first, s->count, w->h) &&
-           norm(s, s->dense->attention_norm, w->h, w->x) && watch_inputs(s, w->x) &&
-           (!corrects(w) || dense_attention(s, w->x));
+           norm(s, s->dense->attention_norm, w->h, w->x) &&
+           (corrects(w) ? dense_attention(s, w->x) : watch(s, w->x, NULL));
 }
 
 static bool before_o(step *s)
@@ -220,17 +229,18 @@ static bool before_o(step *s)
            project(s, s->compressed, LLAMA_Q, w->x, w->q) &&
            project(s, s->compressed, LLAMA_K, w->x, w->k) &&
            project(s, s->compressed, LLAMA_V, w->x, w->v) && attend(s, s->compressed, w->gate) &&
-           watch_inputs(s, w->gate) && watch_residual(s, w->gate) &&
+           watch_residual(s, w->gate) &&
            activations_write(&w->inputs, s->first, s->count, w->gate);
 }
 
 static bool dense_mlp(step *s, const float *x)
 {
     walk *w = s->w;
+    const float *outputs[] = {w->gate, w->up};
     return activations_read(&w->dense, s->first, s->count, w->other) &&
            norm(s, s->dense->mlp_norm, w->other, w->y) &&
-           project(s, s->dense, LLAMA_GATE, w->y, w->gate) && watch_outputs(s, 0, x, w->gate) &&
-           project(s, s->dense, LLAMA_UP, w->y, w->up) && watch_outputs(s, 1, x, w->up) &&
+           project(s, s->dense, LLAMA_GATE, w->y, w->gate) &&
+           project(s, s->dense, LLAMA_UP, w->y, w->up) && watch(s, x, outputs) &&
            llama_done(llama_gate(w->model, w->gate, w->up, s->count, w->gate)) &&
            add_to_stream(s, s->dense, LLAMA_DOWN, w->gate, w->other, &w->dense);
 }
@@ -241,8 +251,8 @@ static bool before_gate(step *s)
     return activations_read(&w->compressed, s->first, s->count, w->h) &&
            activations_read(&w->inputs, s->first, s->count, w->gate) &&
            add_to_stream(s, s->compressed, LLAMA_O, w->gate, w->h, &w->compressed) &&
-           norm(s, s->dense->mlp_norm, w->h, w->x) && watch_inputs(s, w->x) &&
-           (!corrects(w) || dense_mlp(s, w->x));
+           norm(s, s->dense->mlp_norm, w->h, w->x) &&
+           (corrects(w) ? dense_mlp(s, w->x) : watch(s, w->x, NULL));
 }
 
 static bool before_down(step *s)
@@ -253,7 +263,7 @@ static bool before_down(step *s)
            project(s, s->compressed, LLAMA_GATE, w->x, w->gate) &&
            project(s, s->compressed, LLAMA_UP, w->x, w->up) &&
            llama_done(llama_gate(w->model, w->gate, w->up, s->count, w->gate)) &&
-           watch_inputs(s, w->gate) && watch_residual(s, w->gate) &&
+           watch_residual(s, w->gate) &&
            activations_write(&w->inputs, s->first, s->count, w->gate);
 }
 
@@ -351,10 +361,11 @@ static void arrays(walk *w, float **to[ARRAYS], int64_t width[ARRAYS])
 {
     const llama_config *c = &w->model->config;
     int64_t wide = larger(inputs_width(c), c->hidden), kv = c->kv_heads * c->head_dim;
+    int64_t targets = larger(c->heads * c->head_dim + 2 * kv, larger(2 * c->ffn, c->hidden));
     float **all[ARRAYS] = {&w->h, &w->x, &w->other, &w->y,  &w->q,
                            &w->k, &w->v, &w->gate,  &w->up, &w->wanted};
     int64_t widths[ARRAYS] = {c->hidden, c->hidden, c->hidden, c->hidden, c->heads * c->head_dim,
-                              kv,        kv,        wide,      c->ffn,    wide};
+                              kv,        kv,        wide,      c->ffn,    targets};
     memcpy(to, all, sizeof all);
     memcpy(width, widths, sizeof widths);
 }

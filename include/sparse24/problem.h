@@ -12,9 +12,12 @@ extern "C" {
  */
 S24_API s24_status s24_gram_create(s24_ctx *ctx, int64_t dim, int32_t accumulator, s24_gram **out);
 /**
- * Add one batch: x is (tokens, dim), any float type and layout; row_weight is (tokens, 1) non-negative, or NULL for ones
- * (0 masks padding), other weights being at least 1e-40 (S24_F64: 1e-290). Batches may differ in size. S24_E_NONFINITE names the row and
- * column and leaves H as it was. Inputs as small as floats are do no harm.
+ * Add a batch. x is (tokens, dim), of any float type and layout, and batches may differ in size.
+ * row_weight is (tokens, 1), or NULL for ones. A weight is 0, which masks padding, or at least
+ * 1e-40 (S24_F64: 1e-290). Inputs may be as small as floats are.
+ * - S24_E_NONFINITE names the row and column; H is as it was.
+ * - S24_E_STATE: crosses hang on the gram. Their wanted outputs belong to the same call,
+ *   s24_gram_add_targets().
  */
 S24_API s24_status s24_gram_add(s24_gram *gram, const s24_mat *x, const s24_mat *row_weight);
 /**
@@ -40,19 +43,48 @@ S24_API s24_status s24_gram_info(const s24_gram *gram, int64_t *dim, double *row
 S24_API void s24_gram_destroy(s24_gram *gram);
 
 /**
- * Accumulator of C = sum of t x^T (out x in) and of the squares of t over the same rows a gram sees: t are the outputs wanted from the
- * layer, x the inputs it will really get. Lets a layer repair the error of layers before it. Halves, merging and errors as for grams;
- * `norm2` holds out_dim values, the sum of squares of each output; it and `rows` may be NULL in export.
+ * Accumulator of C = sum of t x^T (out_dim x dim of the gram) and of the squares of t, over the
+ * rows of a gram. x are the inputs that a matrix will really get, t the outputs wanted from it. So
+ * a matrix repairs the error of matrices before it.
+ *
+ * A cross hangs on its gram and keeps the gram alive. Row weights, halves and the type of the
+ * accumulator are those of the gram. Matrices with the same inputs (q, k, v) each hang a cross on
+ * the same gram. S24_E_STATE: the gram has rows already.
  */
-S24_API s24_status s24_cross_create(s24_ctx *ctx, int64_t out_dim, int64_t in_dim,
-                                    int32_t accumulator, s24_cross **out);
-S24_API s24_status s24_cross_add(s24_cross *cross, const s24_mat *x, const s24_mat *t,
-                                 const s24_mat *row_weight);
+S24_API s24_status s24_cross_create(s24_gram *gram, int64_t out_dim, s24_cross **out);
+/**
+ * Add a batch to a gram and to all crosses that hang on it: s24_gram_add() for a gram with crosses.
+ * targets[i] holds the outputs wanted for x: (tokens, out_dim of crosses[i]), of any float type and
+ * layout. `crosses` names each living cross of the gram once, in any order. With count 0 this is
+ * s24_gram_add(). After an error every sum is as it was.
+ * - S24_E_STATE: a cross of the gram is missing.
+ * - S24_E_ARG: a cross hangs on another gram or comes twice.
+ * - S24_E_NONFINITE names the array, row and column.
+ */
+S24_API s24_status s24_gram_add_targets(s24_gram *gram, const s24_mat *x, const s24_mat *row_weight,
+                                        s24_cross *const *crosses, const s24_mat *targets,
+                                        int32_t count);
+/**
+ * C(dst) += C(src), half by half, and the counts of rows. The grams stay as they are: merge these
+ * as well.
+ */
 S24_API s24_status s24_cross_merge(s24_cross *dst, const s24_cross *src);
+/**
+ * Copy a half (1 or 2) out or in, as of a gram. c is (out_dim, dim), of any float type and layout.
+ * `norm2` holds out_dim values, the sum of squares of each output. `rows` is the sum of weights. In
+ * export norm2 and rows may be NULL. Import checks as for a gram.
+ *
+ * Import a half of a gram and the same half of its crosses by a call each, in any order. If the
+ * rows of a cross differ from those of its gram, a solve or a loss refuses it with S24_E_STATE.
+ */
 S24_API s24_status s24_cross_export(const s24_cross *cross, int32_t half, const s24_mat *c,
                                     double *norm2, double *rows);
 S24_API s24_status s24_cross_import(s24_cross *cross, int32_t half, const s24_mat *c,
                                     const double *norm2, double rows);
+/**
+ * From now on the gram does not ask for this cross's targets. Problems that aim at it keep the
+ * sums.
+ */
 S24_API void s24_cross_destroy(s24_cross *cross);
 
 /**
@@ -71,8 +103,8 @@ S24_API s24_status s24_problem_create(s24_ctx *ctx, const s24_mat *w, s24_proble
 S24_API s24_status s24_problem_set_gram(s24_problem *problem, s24_gram *gram);
 /**
  * Aim at wanted outputs T instead of X W^T: minimise ||X V^T - ((1 - blend) X W^T + blend T)||_F^2
- * with blend in [0, 1]. The gram must have seen the same rows: if the counts differ, the solve
- * answers S24_E_STATE. Every solver honours a target. NULL removes it.
+ * with blend in [0, 1]. The problem's gram must be the gram that the cross hangs on: otherwise the
+ * solve answers S24_E_STATE. Every solver honours a target. NULL removes it.
  */
 S24_API s24_status s24_problem_set_target(s24_problem *problem, s24_cross *cross, double blend);
 /**
@@ -124,6 +156,13 @@ S24_API s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mas
  * of range. S24_E_SHAPE: cols is not a multiple of m.
  */
 S24_API s24_status s24_problem_parse(s24_problem *problem, const char *constraints);
+/**
+ * The constraints in force as the shortest text that s24_problem_parse() reads: "2:4+int4 sym g64",
+ * "" for none. A mask that is set shows as "mask"; only s24_problem_set_mask() can set it. The text
+ * lives until the constraints change or the problem is destroyed. NULL: the handle is not a
+ * problem.
+ */
+S24_API const char *s24_problem_constraints(const s24_problem *problem);
 /**
  * The loss of a candidate, accumulated in double and independent of any solver: every claim is
  * checked with this number. `relative` is the loss over the loss of all zeros, a ratio of squares.

@@ -46,6 +46,11 @@ S24_API s24_status s24_solver_get_float(const s24_solver *solver, const char *op
                                         double *value);
 S24_API s24_status s24_solver_get_str(const s24_solver *solver, const char *option,
                                       const char **value);
+/**
+ * *set = 1 if a setter or s24_solver_parse() gave this option since creation or the last reset,
+ * else 0. What a preset chose was not given.
+ */
+S24_API s24_status s24_solver_is_set(const s24_solver *solver, const char *option, int32_t *set);
 /** Back to the defaults. */
 S24_API s24_status s24_solver_reset(s24_solver *solver);
 

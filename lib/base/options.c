@@ -63,6 +63,16 @@ static s24_status find(const s24i_option_set *set, const char *name, const s24i_
                           name, known, count);
 }
 
+s24_status s24i_options_is_set(const s24i_option_set *set, const char *name, bool *given)
+{
+    const s24i_option *row;
+    s24_status status = find(set, name, &row);
+
+    if (!status)
+        *given = set->explicit_mask & bit(set, row);
+    return status;
+}
+
 static const char *type_name(int32_t type)
 {
     return type == S24_OPT_INT ? "an integer" : type == S24_OPT_FLOAT ? "a number" : "a word";

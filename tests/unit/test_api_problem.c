@@ -19,9 +19,8 @@ static void set_up(bench *b)
     b->x = api_filled(TOKENS, COLS, S24_F32, ROW_MAJOR, 41);
     b->t = api_filled(TOKENS, ROWS, S24_F32, COL_MAJOR, 42);
     ok(s24_gram_create(b->ctx, COLS, S24_F64, &b->gram));
-    ok(s24_cross_create(b->ctx, ROWS, COLS, S24_F64, &b->cross));
-    ok(s24_gram_add(b->gram, &b->x.mat, NULL));
-    ok(s24_cross_add(b->cross, &b->x.mat, &b->t.mat, NULL));
+    ok(s24_cross_create(b->gram, ROWS, &b->cross));
+    ok(s24_gram_add_targets(b->gram, &b->x.mat, NULL, &b->cross, &b->t.mat, 1));
     ok(s24_problem_create(b->ctx, &b->w.mat, &b->problem));
 }
 
@@ -105,7 +104,7 @@ START_TEST(loss_follows_the_gram)
     ok(s24_problem_set_gram(b.problem, b.gram));
     ok(s24_problem_loss(b.problem, &zero, &first, &relative));
     ck_assert_double_eq_tol(relative, 1, 1e-12);
-    ok(s24_gram_add(b.gram, &b.x.mat, NULL));
+    ok(s24_gram_add_targets(b.gram, &b.x.mat, NULL, &b.cross, &b.t.mat, 1));
     ok(s24_problem_loss(b.problem, &zero, &second, &relative));
     ck_assert_double_eq_tol(second, 2 * first, 1e-9 * second);
     ck_assert_double_eq_tol(relative, 1, 1e-12);
@@ -152,11 +151,15 @@ START_TEST(loss_refuses)
     fails(s24_problem_target_loss(b.problem, &v.mat, &loss, NULL), S24_E_STATE,
           "the problem has no target");
     ok(s24_problem_set_target(b.problem, b.cross, .5));
-    fails(s24_problem_target_loss(b.problem, &v.mat, &loss, NULL), S24_E_STATE, "needs the gram");
+    fails(s24_problem_target_loss(b.problem, &v.mat, &loss, NULL), S24_E_STATE,
+          "the target hangs on a gram, and the problem has none");
     ok(s24_problem_set_gram(b.problem, empty));
     fails(s24_problem_loss(b.problem, &v.mat, &loss, NULL), S24_E_STATE, "gram has no rows yet");
+    fails(s24_problem_target_loss(b.problem, &v.mat, &loss, NULL), S24_E_STATE,
+          "the target hangs on another gram than the problem's");
     ok(s24_gram_add(empty, &b.x.mat, NULL));
-    ok(s24_gram_add(empty, &b.x.mat, NULL));
+    ok(s24_gram_merge(b.gram, empty));
+    ok(s24_problem_set_gram(b.problem, b.gram));
     fails(s24_problem_target_loss(b.problem, &v.mat, &loss, NULL), S24_E_STATE,
           "half 1 of the gram holds 344 rows and that of the target 172");
     v.mat.cols--;
@@ -196,10 +199,10 @@ START_TEST(setters_refuse)
     fails(s24_problem_create(b.ctx, &bad, &problem), S24_E_SHAPE, "w is 0 x 40");
     fails(s24_problem_create(b.ctx, &b.w.mat, NULL), S24_E_ARG, "out is NULL");
     ok(s24_gram_create(b.ctx, COLS + 1, S24_F32, &gram));
-    ok(s24_cross_create(b.ctx, COLS, ROWS, S24_F32, &cross));
+    ok(s24_cross_create(gram, COLS, &cross));
     fails(s24_problem_set_gram(b.problem, gram), S24_E_SHAPE, "gram has dim 41 and w 40 columns");
     fails(s24_problem_set_target(b.problem, cross, .5), S24_E_SHAPE,
-          "cross is 40 x 9 and w 9 x 40");
+          "cross is 40 x 41 and w 9 x 40");
     fails(s24_problem_set_target(b.problem, b.cross, 1.5), S24_E_ARG, "blend is 1.5");
     fails(s24_problem_set_target(b.problem, b.cross, NAN), S24_E_ARG, "blend is");
     fails(s24_problem_set_pattern(b.problem, 0, 4), S24_E_ARG, "pattern 0:4");

@@ -140,7 +140,7 @@ s24_status s24i_choose_damping(const s24i_run *run, const s24i_layer *layer, con
     t.rows = layer->rows < SAMPLE ? layer->rows : SAMPLE;
     *damp = FALLBACK;
     *heldout = NAN;
-    if (layer->gram->rows.weight[0] < MIN_ROWS || layer->gram->rows.weight[1] < MIN_ROWS)
+    if (layer->gram->rows.x.weight[0] < MIN_ROWS || layer->gram->rows.x.weight[1] < MIN_ROWS)
         return S24_OK;
     take_trial(&t);
     if (s24i_counting(run)) {
