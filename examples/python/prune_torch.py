@@ -566,9 +566,9 @@ class Inputs:
         self.gram = sparse24.Gram(count)
         self.alive = torch.zeros(count, dtype=torch.bool)
 
-    def add(self, x: torch.Tensor) -> None:
-        """Rows of a batch."""
-        self.gram.add(x)
+    def add(self, x: torch.Tensor, targets: dict) -> None:
+        """Rows of a batch, with what each layer should give for them."""
+        self.gram.add(x, targets=targets)
         self.alive |= (x != 0).any(0)
 
 
@@ -581,8 +581,8 @@ class Sums:
         self.seen = {layer: block.layers[layer] for layer in stage}
         self.parameters = block.parameters(block.module)
         self.inputs = {seen.leader: Inputs(layer.inputs) for layer, seen in self.seen.items()}
-        self.crosses = {layer: sparse24.Cross(layer.outputs, layer.inputs)
-                        for layer in stage if original}
+        self.crosses = {layer: sparse24.Cross(self.inputs[seen.leader].gram, layer.outputs)
+                        for layer, seen in self.seen.items() if original}
         self.writer = next((layer for layer in stage if layer in writing), None)
         self.before = writing[:writing.index(self.writer)] if self.writer else []
         self.early = not any(seen.routed or len(seen.inputs) > len(block.calls)
@@ -592,20 +592,21 @@ class Sums:
         """One batch."""
         now = Pass(self.parameters, self.seen, self.before, self.early)
         now.run(call, self.block.module, state)
-        for leader, inputs in self.inputs.items():
-            layer = next(layer for layer, seen in self.seen.items() if seen.leader == leader)
-            with at(layer.name):
-                for x in now.inputs[layer]:
-                    inputs.add(host(x))
+        wanted = {}
         if self.original:
             products = [*self.before, *self.seen]
             then = Pass(self.block.parameters(self.original), (), products, self.early, now.routes)
             then.run(call, self.original, dense)
-            change = self.change(state, dense, now, then) if self.writer else 0
-            for layer, cross in self.crosses.items():
-                for x, t in zip(now.inputs[layer], self.targets(layer, now, then)):
-                    with at(layer.name):
-                        cross.add(host(x), host(t + change if layer == self.writer else t))
+            wanted = {layer: self.targets(layer, now, then) for layer in self.crosses}
+        if self.writer in wanted:
+            change = self.change(state, dense, now, then)
+            wanted[self.writer] = [t + change for t in wanted[self.writer]]
+        for leader, inputs in self.inputs.items():
+            layers = [layer for layer, seen in self.seen.items() if seen.leader == leader]
+            with at(layers[0].name):
+                for place, x in enumerate(now.inputs[layers[0]]):
+                    inputs.add(host(x), {self.crosses[layer]: host(wanted[layer][place])
+                                         for layer in layers if wanted})
 
     def change(self, state: Any, dense: Any, now: Pass, then: Pass) -> torch.Tensor:
         """What takes the residual stream before the writer to the dense model's."""
@@ -901,7 +902,7 @@ def main() -> None:
         parser.error(f"--out {arguments.out} exists: name a new folder")
     pairs = [pair.partition("=")[::2] for pair in filter(None, arguments.options.split(","))]
     if not all(value for _, value in pairs):
-        parser.error(f"--options {arguments.options}: name=value is wanted, commas between")
+        parser.error(f"--options {arguments.options}: expected name=value, separated by commas")
     try:
         run(arguments, dict(pairs))
     except (ValueError, OSError, sparse24.Sparse24Error) as error:

@@ -37,7 +37,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 __all__ = ["Context", "Cross", "File", "Gram", "Loss", "Mat", "Option", "Problem", "Raw", "Result", "Solver", "Sparse24Error", "build_info",
@@ -65,19 +65,20 @@ status s24_ctx_get_str(ctx*, text, text*); status s24_ctx_set_parallel(ctx*, par
 status s24_ctx_parallel(ctx*, task_fn, void*, int64); status s24_ctx_set_log(ctx*, log_fn, void*); status s24_ctx_memory(ctx*, uint64*, uint64*);
 status s24_gram_create(ctx*, int64, int32, gram**); status s24_gram_add(gram*, mat*, mat*); status s24_gram_merge(gram*, gram*);
 status s24_gram_export(gram*, int32, mat*, double*); status s24_gram_import(gram*, int32, mat*, double); status s24_gram_info(gram*, int64*, double*);
-void s24_gram_destroy(gram*); status s24_cross_create(ctx*, int64, int64, int32, cross**); status s24_cross_add(cross*, mat*, mat*, mat*);
+void s24_gram_destroy(gram*); status s24_cross_create(gram*, int64, cross**); status s24_gram_add_targets(gram*, mat*, mat*, cross**, mat*, int32);
 status s24_cross_merge(cross*, cross*); status s24_cross_export(cross*, int32, mat*, double*, double*);
 status s24_cross_import(cross*, int32, mat*, double*, double); void s24_cross_destroy(cross*); status s24_problem_create(ctx*, mat*, problem**);
 status s24_problem_set_gram(problem*, gram*); status s24_problem_set_target(problem*, cross*, double);
 status s24_problem_set_pattern(problem*, int32, int32); status s24_problem_set_sparsity(problem*, double, text);
 status s24_problem_set_grid(problem*, int32, int64, text); status s24_problem_set_rank(problem*, int64);
 status s24_problem_set_importance(problem*, mat*); status s24_problem_set_mask(problem*, mat*); status s24_problem_parse(problem*, text);
-status s24_problem_loss(problem*, mat*, double*, double*); status s24_problem_target_loss(problem*, mat*, double*, double*);
-status s24_problem_check(problem*, mat*); status s24_problem_check_result(problem*, result*); void s24_problem_destroy(problem*);
-int32 s24_solver_count(); text s24_solver_name(int32); text s24_solver_fact(text, text); status s24_solver_create(ctx*, text, solver**);
-void s24_solver_destroy(solver*); status s24_solver_set_int(solver*, text, int64); status s24_solver_set_float(solver*, text, double);
-status s24_solver_set_str(solver*, text, text); status s24_solver_parse(solver*, text); status s24_solver_get_int(solver*, text, int64*);
-status s24_solver_get_float(solver*, text, double*); status s24_solver_get_str(solver*, text, text*); status s24_solver_reset(solver*);
+text s24_problem_constraints(problem*); status s24_problem_loss(problem*, mat*, double*, double*);
+status s24_problem_target_loss(problem*, mat*, double*, double*); status s24_problem_check(problem*, mat*);
+status s24_problem_check_result(problem*, result*); void s24_problem_destroy(problem*); int32 s24_solver_count(); text s24_solver_name(int32);
+text s24_solver_fact(text, text); status s24_solver_create(ctx*, text, solver**); void s24_solver_destroy(solver*);
+status s24_solver_set_int(solver*, text, int64); status s24_solver_set_float(solver*, text, double); status s24_solver_set_str(solver*, text, text);
+status s24_solver_parse(solver*, text); status s24_solver_get_int(solver*, text, int64*); status s24_solver_get_float(solver*, text, double*);
+status s24_solver_get_str(solver*, text, text*); status s24_solver_is_set(solver*, text, int32*); status s24_solver_reset(solver*);
 int32 s24_solver_option_count(solver*); status s24_solver_option_info(solver*, int32, text*, int32*, text*, text*, text*);
 status s24_solver_set_progress(solver*, progress_fn, void*); void s24_solver_cancel(solver*); status s24_solver_memory(solver*, problem*, uint64*);
 status s24_solve(solver*, problem*, result**); status s24_compress(ctx*, text, text, text, mat*, mat*, double*);
@@ -87,7 +88,7 @@ status s24_pack(ctx*, mat*, mat*, text, packed**); status s24_pack_result(ctx*, 
 status s24_pack_codes(ctx*, text, mat*, mat*, mat*, text, packed**); status s24_packed_part(packed*, int32, text*, void**, size*);
 status s24_packed_matrix(packed*, text, mat*); status s24_packed_shape(packed*, text, int64*, int32*);
 status s24_packed_info(packed*, text*, int64*, int64*, int32*);
-status s24_packed_wrap(ctx*, text, int64, int64, int32, void*, size*, int32, packed**); status s24_unpack(packed*, mat*);
+status s24_packed_wrap(ctx*, text, int64, int64, int32, void**, size*, int32, packed**); status s24_unpack(packed*, mat*);
 status s24_packed_multiply(packed*, mat*, mat*); void s24_packed_destroy(packed*); status s24_prox24(ctx*, mat*, double, mat*);
 status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);
 status s24_project_nm(ctx*, mat*, int32, int32, mat*); status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*);
@@ -149,7 +150,7 @@ class _Float(ctypes.c_double):
     @staticmethod
     def from_param(value: Any) -> Any:
         if not hasattr(type(value), "__float__"):
-            raise TypeError(f"a number is wanted, not {type(value).__name__}")
+            raise TypeError(f"expected a number, not {type(value).__name__}")
         return ctypes.c_double(float(value))
 
 
@@ -159,7 +160,7 @@ class _Text(ctypes.c_char_p):
         if isinstance(value, (str, os.PathLike)):
             value = os.fsencode(value)
         if not isinstance(value, (bytes, type(None))):
-            raise TypeError(f"a text is wanted, not {type(value).__name__}")
+            raise TypeError(f"expected a text, not {type(value).__name__}")
         if value and b"\0" in value:
             raise TypeError("a text may not hold a NUL character")
         return ctypes.c_char_p(value)
@@ -177,7 +178,7 @@ class _Owned(ctypes.c_void_p):
     def from_param(cls, value: Any) -> Any:
         own = value.own() if isinstance(value, _Handle) else value
         if not isinstance(own, (_Owned, type(None))):
-            raise TypeError(f"a {cls.kind} is wanted, not {type(value).__name__}")
+            raise TypeError(f"expected a {cls.kind}, not {type(value).__name__}")
         return own  # of the right kind? The library knows, and says so.
 
     def __del__(self) -> None:
@@ -544,7 +545,7 @@ def _matrix(value: Any, what: str, write: bool = False, column: bool = False) ->
     if write and readonly:
         raise Sparse24Error(E_ARG, f"{what} is read-only, but the result goes there")
     if not shape:
-        raise Sparse24Error(E_SHAPE, f"{what} has no dimensions: a matrix is wanted")
+        raise Sparse24Error(E_SHAPE, f"{what} has no dimensions, expected a matrix")
     if address % ((dtype & 255) // 8):
         raise Sparse24Error(E_ARG, f"{what} does not lie at a multiple of its element size: copy it")
     if column and len(shape) == 1:
@@ -712,9 +713,13 @@ class Gram(_Handle):
     def __init__(self, dim: int, accumulator: int = F32, context: Context | None = None) -> None:
         self._create("s24_gram_create", context or default_context(), dim, accumulator)
 
-    def add(self, x: Any, row_weight: Any = None) -> None:
-        """Add rows x (..., dim) of any float type; row_weight, one number a row, 0 for padding."""
-        _call("s24_gram_add", self, _matrix(x, "x"), _matrix(row_weight, "row_weight", column=True))
+    def add(self, x: Any, row_weight: Any = None, targets: Mapping[Cross, Any] | None = None) -> None:
+        """Add rows x (..., dim) of any float type; row_weight, one number a row, 0 for padding. `targets` has, for each cross that hangs on this gram, the
+        outputs (..., out_dim) wanted for these rows."""
+        rows, weights = _matrix(x, "x"), _matrix(row_weight, "row_weight", column=True)
+        kept = [(cross.own(), _matrix(wanted, "targets")) for cross, wanted in (targets or {}).items()]
+        crosses = (ctypes.c_void_p * len(kept))(*(own.value for own, _ in kept))
+        _call("s24_gram_add_targets", self, rows, weights, crosses, (Mat * len(kept))(*(wanted for _, wanted in kept)), len(kept))
 
     def merge(self, other: Gram) -> None:
         """Add the sums of another gram."""
@@ -747,17 +752,14 @@ class Gram(_Handle):
 
 
 class Cross(_Handle):
-    """C = sum of t x^T over the rows a gram sees: t the outputs wanted from the layer, x the inputs it will really get."""
+    """C = sum of t x^T over the rows of a gram, which it hangs on: t the outputs wanted from the layer, x the inputs it will really get. Rows come with
+    gram.add(x, targets={cross: t})."""
 
     _kind = "cross"
 
-    def __init__(self, out_dim: int, in_dim: int, accumulator: int = F32, context: Context | None = None) -> None:
-        self._create("s24_cross_create", context or default_context(), out_dim, in_dim, accumulator)
-        self.shape = (out_dim, in_dim)
-
-    def add(self, x: Any, t: Any, row_weight: Any = None) -> None:
-        """Add rows x (..., in_dim) and t (..., out_dim)."""
-        _call("s24_cross_add", self, _matrix(x, "x"), _matrix(t, "t"), _matrix(row_weight, "row_weight", column=True))
+    def __init__(self, gram: Gram, out_dim: int) -> None:
+        self._create("s24_cross_create", gram, out_dim)
+        self.shape = (out_dim, gram.dim)
 
     def merge(self, other: Cross) -> None:
         """Add the sums of another cross."""
@@ -808,6 +810,11 @@ class Problem(_Handle):
     def set_target(self, cross: Cross | None, blend: float = 1.0) -> None:
         """Aim at (1 - blend) X W^T + blend T. None removes it."""
         _call("s24_problem_set_target", self, cross, blend)
+
+    @property
+    def constraints(self) -> str:
+        """The constraints in force, as text: "2:4+int4 sym g64"."""
+        return _get("s24_problem_constraints", self)
 
     def set_pattern(self, n: int, m: int) -> None:
         """Keep at most n of each m consecutive inputs."""

@@ -7,33 +7,47 @@
 extern "C" {
 #endif
 
-/*
- * Operators on every aligned group of m along cols, which must be a multiple of m; 1 <= n <= m <= 64. z is S24_F32 or S24_F64, w has the
- * same shape and type and may be the same matrix, but not overlap it otherwise. Any layout, on the context's threads; equal bits for
- * any number of them and on every processor. |w| <= |z|, signs and the order of magnitudes are kept; of equal magnitudes the lower index
- * counts as the larger. A weight that becomes 0 is +0. NaN or infinity in z is S24_E_NONFINITE and names the place, a lambda below 0 or NaN
- * S24_E_ARG; then w is untouched. docs/operators.md has the mathematics.
+/**
+ * Operators on every aligned group of m weights along the columns, whose number must be a multiple
+ * of m; 1 <= n <= m <= 64.
+ *
+ * z is S24_F32 or S24_F64. w has the same shape and type; it may be the same matrix as z, but must
+ * not overlap it otherwise. Any layout is taken. The work runs on the context's threads; the bits
+ * are equal for any number of them and on every processor.
+ *
+ * |w| <= |z|, and signs and the order of magnitudes are kept. Of equal magnitudes the lower index
+ * counts as the larger. A weight that becomes 0 is +0.
+ *
+ * S24_E_NONFINITE names the place of a NaN or infinity in z. S24_E_ARG: lambda is NaN or below 0.
+ * After an error w is untouched. docs/operators.md has the mathematics.
  */
 
 /**
  * The proximal operator of the 2:4 regulariser, exact (Kuebler et al. 2025, arXiv 2501.18015):
  *   w = argmin_w 1/2 ||w - z||^2 + lambda (|w1 w2 w3| + |w2 w3 w4| + |w3 w4 w1| + |w4 w1 w2|)
- * lambda >= 0 or +infinity (keep the two largest). Where lambda times the largest magnitude exceeds 2 the two largest are kept unchanged.
+ * lambda is at least 0; +infinity keeps the two largest. Where lambda times the largest magnitude
+ * exceeds 2, the two largest are kept unchanged.
  */
 S24_API s24_status s24_prox24(s24_ctx *ctx, const s24_mat *z, double lambda, const s24_mat *w);
 /**
- * n = 2: the same with the products of all triples of the m; n = 1: with those of all pairs, where lambda has no unit and from 1 on keeps
- * the largest only. Exact for every m. n = m changes nothing; n >= 3 is S24_E_UNSUPPORTED (s24_prox_firm() takes any n).
+ * The same for groups of any m. n = 2: the penalty is the sum over all triples of the m weights. n
+ * = 1: it is the sum over all pairs; lambda then has no unit, and from 1 on only the largest stays.
+ * Both are exact for every m. n = m changes nothing. 3 <= n < m is S24_E_UNSUPPORTED:
+ * s24_prox_firm() takes any n.
  */
 S24_API s24_status s24_prox_nm(s24_ctx *ctx, const s24_mat *z, int32_t n, int32_t m, double lambda,
                                const s24_mat *w);
 /**
- * Firm threshold for any n:m: with t half-way between the n-th largest magnitude and the next, 0 up to strength t, unchanged from
- * (2 - strength) t on, linear between. strength in [0, 1]: 0 changes nothing, 1 keeps the n largest, continuous between.
+ * Firm threshold for any n:m. Let t be half-way between the n-th largest magnitude and the next.
+ * Magnitudes up to strength t become 0, those from (2 - strength) t on stay, and between them the
+ * operator is linear. strength is in [0, 1]: 0 changes nothing, 1 keeps the n largest.
  */
 S24_API s24_status s24_prox_firm(s24_ctx *ctx, const s24_mat *z, int32_t n, int32_t m,
                                  double strength, const s24_mat *w);
-/** mask (S24_U8 or S24_BOOL, shape of z) = 1 on the n largest magnitudes of each group, else 0. z may be of any float type. */
+/**
+ * mask (S24_U8 or S24_BOOL, shape of z) = 1 on the n largest magnitudes of each group, else 0. z
+ * may be of any float type.
+ */
 S24_API s24_status s24_project_nm(s24_ctx *ctx, const s24_mat *z, int32_t n, int32_t m,
                                   const s24_mat *mask);
 

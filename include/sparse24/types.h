@@ -20,9 +20,10 @@ extern "C" {
 #endif
 
 /**
- * Result of every call that can fail: S24_OK, or one of the negative codes below.
- * A plain int32_t so that the width does not depend on the compiler. Numbers are never reused or changed.
- * On failure output arguments are untouched and no handle has changed state, unless the function says otherwise.
+ * Result of every call that can fail: S24_OK, or one of the negative codes below. It is a plain
+ * int32_t so that its width does not depend on the compiler. Numbers are never reused or changed.
+ * On failure output arguments are untouched and no handle has changed state, unless the function
+ * says otherwise.
  */
 typedef int32_t s24_status;
 enum {
@@ -63,14 +64,15 @@ enum {
     S24_E5M2 = 0x0C08
 };
 
-/** Where the bytes are; the numbers are DLPack's device types. */
+/** Where the bytes are. The numbers are DLPack's device types. */
 enum { S24_CPU = 1, S24_CUDA = 2, S24_CUDA_HOST = 3, S24_CUDA_MANAGED = 13 };
 
 /**
- * A borrowed view of a matrix. 64 bytes, frozen for the life of the soname, 64-bit targets only.
- * Element (i, j) is at data + (i * row_stride + j * col_stride) elements; strides are positive and ignored where the
- * extent is 0 or 1; cols is the reduction dimension (the input features of a layer), along which N:M groups run. data is
- * aligned to its type; flags and reserved must be 0.
+ * A borrowed view of a matrix: 64 bytes, frozen for the life of the soname, on 64-bit targets only.
+ *
+ * Element (i, j) is at data + (i * row_stride + j * col_stride) elements. Strides are positive;
+ * they are ignored where the extent is 0 or 1. cols is the reduction dimension (the input features
+ * of a layer); N:M groups run along it. data is aligned to its type. flags and reserved must be 0.
  */
 typedef struct s24_mat {
     void *data;
@@ -92,42 +94,58 @@ typedef struct s24_result s24_result;   /**< what a solver produced */
 typedef struct s24_packed s24_packed;   /**< a matrix in the bytes of a layout */
 typedef struct s24_file s24_file;       /**< a file or folder of tensors */
 
-/** Return at least `size` bytes aligned to `align` (a power of two), or NULL. May be called from several threads. */
+/**
+ * Return at least `size` bytes aligned to `align` (a power of two), or NULL. May be called from
+ * several threads.
+ */
 typedef void *(*s24_alloc_fn)(void *user, size_t size, size_t align);
-/** Release a block; `ptr` is never NULL and `size` is the size it was asked with. */
+/** Release a block. `ptr` is never NULL, and `size` is the size that was asked for. */
 typedef void (*s24_free_fn)(void *user, void *ptr, size_t size);
 
-/** One line of text without newline; level 0 error, 1 warning, 2 information, 3 debugging. Called on the caller's thread. */
+/**
+ * A line of text without newline. Levels: 0 error, 1 warning, 2 information, 3 debugging. Called on
+ * the caller's thread.
+ */
 typedef void (*s24_log_fn)(void *user, int32_t level, const char *message);
 
-/** A piece of work handed to a runner: call it once for each index; `worker` is in [0, max_workers). */
+/**
+ * A piece of work handed to a runner: call it once for each index. `worker` is in [0, max_workers).
+ */
 typedef void (*s24_task_fn)(void *arg, int64_t index, int32_t worker);
 /**
- * Host-supplied runner: run task(arg, i, w) for all i in [0, count) in any order, return when all are done. Non-zero makes our call
- * fail with that status. Never nested; two contexts may call it at once.
+ * Host-supplied runner: run task(arg, i, w) for all i in [0, count) in any order, and return when
+ * all are done. A non-zero answer makes our call fail with that status. It is never nested; two
+ * contexts may call it at once.
  */
 typedef int32_t (*s24_parallel_fn)(void *user, s24_task_fn task, void *arg, int64_t count,
                                    int32_t max_workers);
 
 /**
- * Progress of a solve, always on the thread that called s24_solve(). `step` counts up to `total` (-1 if unknown) within
- * `phase`; `objective` is the layer loss so far and `residual` the solver's own measure (NaN if it has none).
- * Return 0 to go on, anything else to stop with S24_E_CANCELLED. Arguments are scalars so that this can never change layout.
+ * Progress of a solve, always on the thread that called s24_solve(). `step` counts up to `total`
+ * (-1 if unknown) within `phase`. `objective` is the layer loss so far. `residual` is the solver's
+ * own measure, NaN if it has none. Return 0 to go on, anything else to stop with S24_E_CANCELLED.
+ * All arguments are scalars, so that this type never changes its layout.
  */
 typedef int32_t (*s24_progress_fn)(void *user, const char *phase, int64_t step, int64_t total,
                                    double objective, double residual);
 
-/** Run-time interface version, laid out as S24_API_VERSION. Check the major part after dlopen(). */
+/**
+ * Interface version at run time, laid out as S24_API_VERSION. Check the major part after dlopen().
+ */
 S24_API uint32_t s24_api_version(void);
 /** Package version, e.g. "0.3.1". Static storage. */
 S24_API const char *s24_version(void);
-/** Facts about the build: "blas", "compiler", "kernels", "solvers", "layouts". NULL if the key is unknown. Static storage. */
+/**
+ * Facts about the build: "blas", "compiler", "kernels", "solvers", "layouts". Static storage. NULL:
+ * the key is unknown.
+ */
 S24_API const char *s24_build_info(const char *key);
 /** Identifier of a status code, e.g. "S24_E_SHAPE"; never NULL. */
 S24_API const char *s24_status_name(s24_status status);
 /**
- * Text about the most recent failure on the calling thread: function, object, offending value, legal range.
- * Never NULL; valid until the next failing call on this thread. For people, not for programs: test the status instead.
+ * Text about the most recent failure on the calling thread: function, object, offending value,
+ * legal range. Never NULL; valid until the next failing call on this thread. The text is for
+ * people; programs test the status.
  */
 S24_API const char *s24_last_error(void);
 /** The status that went with this text; S24_OK before the first failure. */
@@ -136,14 +154,20 @@ S24_API s24_status s24_last_status(void);
  *  511 bytes; control characters and what is not UTF-8 become '?') and returns `status`. */
 S24_API s24_status s24_fail(s24_status status, const char *text);
 
-/** Fill `mat` as a CPU, row-major, contiguous view; the other layouts are set by editing the fields. */
+/** Fill `mat` as a CPU, row-major, contiguous view. For other layouts edit the fields. */
 S24_API s24_status s24_mat_rowmajor(s24_mat *mat, void *data, int64_t rows, int64_t cols,
                                     int32_t dtype);
-/** Copy `src` to `dst` (same shape), which may not overlap (S24_E_ARG; columns or rows beside each other in one array do not), converting layout and, between 16-, 32- and 64-bit floats, type; round to
- *  nearest even; NaN stays NaN. Other types copy to themselves only (S24_E_DTYPE). */
+/**
+ * Copy `src` to `dst` (same shape), converting the layout. Between 16-, 32- and 64-bit floats the
+ * type is converted too: rounded to nearest even, and NaN stays NaN. Other types copy only to
+ * themselves (S24_E_DTYPE). The two may not overlap (S24_E_ARG); columns or rows beside each other
+ * in the same array do not overlap.
+ */
 S24_API s24_status s24_mat_copy(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst);
-/** y = x w^T with x (tokens, in), w (out, in), y (tokens, out), any float types, f32 accumulation, on the context's threads. y may not
- *  overlap x or w. */
+/**
+ * y = x w^T with x (tokens, in), w (out, in), y (tokens, out), of any float types. Accumulation is
+ * in f32, on the context's threads. y may not overlap x or w.
+ */
 S24_API s24_status s24_mat_multiply(s24_ctx *ctx, const s24_mat *x, const s24_mat *w,
                                     const s24_mat *y);
 

@@ -102,61 +102,47 @@ s24_mat s24i_mat_rows(const s24_mat *mat, int64_t row, int64_t count);
 s24_status s24i_copy_mat(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst);
 s24_mat s24i_mat_plain(void *data, int64_t rows, int64_t cols, int32_t dtype);
 
-/* ---- Calibration sums (shared.c, gram.c, cross.c) ---- */
+/* ---- Calibration sums (gram.c, cross.c) ---- */
 
-/* What grams and crosses have in common: many may read one, nobody changes it then. */
-typedef struct s24i_shared {
+struct s24_gram {
     s24i_object object;
-    const char *name; /* "gram", "cross" */
-    s24i_lock lock;   /* of all below and of the sums while nobody reads */
+    s24i_lock lock; /* of all below while nobody reads, and of the crosses' place on it */
     int64_t readers;
     uint64_t version; /* grows with every change */
     bool lost;        /* the host's runner failed in the middle of a change */
-} s24i_shared;
-
-struct s24_gram {
-    s24i_shared shared;
+    int64_t before;   /* rows in the sums when the work at hand began */
     s24i_gram sums;
 };
 
 struct s24_cross {
-    s24i_shared shared;
+    s24i_object object;
+    s24_gram *gram; /* retained; its lock, readers and version are the cross's too */
     s24i_cross sums;
 };
 
 #define S24I_MAX_DIM 16777216 /* far beyond memory, and its square is no problem to int64_t */
 
-void s24i_shared_init(s24i_shared *shared, uint32_t magic, const char *name, s24_ctx *ctx);
-/* Take the lock to change the sums: S24_E_STATE, and no lock, while someone reads or when they are
- * lost. */
-s24_status s24i_shared_change(s24i_shared *shared);
-/* Drop it; `lost`: the change failed half-way. */
-void s24i_shared_changed(s24i_shared *shared, bool lost);
-/* Bring waiting rows into the sums, then keep them alive and unchanged until close. */
-typedef s24_status (*s24i_flush_fn)(s24i_shared *shared);
-s24_status s24i_shared_open(s24i_shared *shared, s24i_flush_fn flush);
-/* The opener drops its reference next. */
-void s24i_shared_close(s24i_shared *shared);
-
-double s24i_rows_weight(const s24i_rows *rows);
-s24_status s24i_check_accumulator(int32_t accumulator);
-s24_status s24i_check_dim(int64_t dim, const char *what);
-s24_status s24i_check_half(int32_t half);
-/* A weight sum or a squared norm that someone hands in. */
-s24_status s24i_check_sum(double value, const char *what);
-s24_status s24i_check_row_weight(const s24_mat *row_weight, int64_t rows);
-void s24i_add_sums(double *to, const double *from, size_t count);
-
-/* Read the sums of both halves, all rows in, between open and close. Several may at once. Closing
- * NULL is nothing. */
+/* Take the lock to change the sums, as work in the context: S24_E_STATE, and no lock, while someone reads or when they are lost. */
+s24_status s24i_gram_change(s24_gram *gram);
+/* Drop it; the status of the change, which it gives back. */
+s24_status s24i_gram_changed(s24_gram *gram, s24_status status);
+/* Read the sums of both halves, and of the crosses, all rows in, between open and close. Several may at once. Closing NULL is nothing. */
 s24_status s24i_gram_open(s24_gram *gram);
 void s24i_gram_close(s24_gram *gram);
 void s24i_gram_release(s24_gram *gram);
-s24_status s24i_cross_open(s24_cross *cross);
-void s24i_cross_close(s24_cross *cross);
 void s24i_cross_release(s24_cross *cross);
 
+double s24i_rows_weight(const s24i_rows *rows);
+s24_status s24i_check_dim(int64_t dim, const char *what);
+/* half is 1 or 2, and mat holds floats of that shape. */
+s24_status s24i_check_half(int32_t half, const s24_mat *mat, const char *what, int64_t rows,
+                           int64_t cols);
+/* A weight sum that someone hands in. */
+s24_status s24i_check_sum(double value, const char *what);
+
 /* ---- Problem (problem.c, loss.c, constraints.c) ---- */
+
+#define S24I_CONSTRAINTS_TEXT 96
 
 /* A number that stays true while the gram does not change. */
 typedef struct s24i_cached {
@@ -169,14 +155,15 @@ struct s24_problem {
     s24i_object object;
     s24_mat w;
     s24_gram *gram;   /* retained; NULL: H = identity */
-    s24_cross *cross; /* retained, or NULL */
+    s24_cross *cross; /* retained, or NULL; in use with its own gram only */
     double blend;
     s24i_pattern pattern;   /* its mask is NULL: see below */
     s24_mat mask;           /* data NULL: none */
     s24_mat importance;     /* data NULL: none */
     _Atomic int32_t solves; /* that run on it: nothing above changes meanwhile */
-    s24i_lock lock;         /* of the cache */
+    s24i_lock lock;         /* of the cache and the text */
     s24i_cached norm;       /* tr(W H W^T) */
+    char constraints[S24I_CONSTRAINTS_TEXT];
 };
 
 void s24i_problem_release(s24_problem *problem);
@@ -229,8 +216,6 @@ s24_status s24i_check_parts(const s24i_check *check, const s24i_run *run);
 /* The matrix that support and grid are about: the part "sparse" if there is one, else the weights;
  * NULL when a rank is all there is. */
 const s24_mat *s24i_check_subject(const s24i_check *check);
-
-#define S24I_CONSTRAINTS_TEXT 96
 
 /* Replace everything but the mask; untouched on failure. `cols` must be a multiple of m. */
 s24_status s24i_constraints_parse(const char *text, int64_t cols, s24i_pattern *pattern);

@@ -9,7 +9,7 @@ s24_status s24i_check_pattern(int64_t n, int64_t m, int64_t cols)
                          (long long)n, (long long)m, S24I_MAX_GROUP);
     if (cols % m)
         return s24i_fail(S24_E_SHAPE,
-                         "pattern %lld:%lld: the %lld columns of w are no multiple of %lld",
+                         "pattern %lld:%lld: the %lld columns of w are not a multiple of %lld",
                          (long long)n, (long long)m, (long long)cols, (long long)m);
     return S24_OK;
 }
@@ -124,7 +124,7 @@ static const char terms[] = "terms are \"2:4\", \"70%\", \"row 70%\", \"int4 sym
 
 static s24_status malformed(const reader *in, const char *wanted)
 {
-    return s24i_fail(S24_E_OPTION, "%s is wanted at \"%.32s\"; %s", wanted, in->at, terms);
+    return s24i_fail(S24_E_OPTION, "expected %s at \"%.32s\"; %s", wanted, in->at, terms);
 }
 
 /* "INT4" was read up to its digits, which the answer holds too. */
@@ -135,7 +135,7 @@ static s24_status unknown_word(const reader *in, const char *word)
 
     if (!strcmp(word, "mask"))
         return s24i_fail(S24_E_OPTION,
-                         "\"mask\" is no text: give the mask to s24_problem_set_mask()");
+                         "\"mask\" is not a text: give the mask to s24_problem_set_mask()");
     while (is_letter(*at) || is_digit(*at))
         at++;
     int rest = at - in->at < S24I_WORD ? (int)(at - in->at) : S24I_WORD;
@@ -152,7 +152,7 @@ static s24_status unknown_term(const reader *in, const char *word)
     if (strcmp(word, "g") && s24i_grid_scheme(word) < 0)
         return unknown_word(in, word);
     return s24i_fail(S24_E_OPTION,
-                     "\"%s\" is no term of its own, it follows a grid without \"+\"; %s", word,
+                     "\"%s\" is not a term of its own: it follows a grid without \"+\"; %s", word,
                      terms);
 }
 
@@ -169,8 +169,8 @@ static s24_status bare_number(const reader *in, const char *number, int32_t scop
     snprintf(percent, sizeof percent, "%s", number);
     if (value < 1)
         write_percent(value, percent);
-    return s24i_fail(S24_E_OPTION, "\"%s%s\" is no term: did you mean \"%s%s%%\"? %s", row, number,
-                     row, percent, terms);
+    return s24i_fail(S24_E_OPTION, "\"%s%s\" is not a term: did you mean \"%s%s%%\"? %s", row,
+                     number, row, percent, terms);
 }
 
 static s24_status read_integer(reader *in, const char *wanted, int64_t *value)
@@ -433,7 +433,7 @@ s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
         snprintf(reason, sizeof reason, "cannot honour %s", names);
     } else if (class->needs && !(bits & class->needs)) {
         name_bits(class->needs, " or ", names);
-        snprintf(reason, sizeof reason, "cannot do without %s", names);
+        snprintf(reason, sizeof reason, "requires %s", names);
     } else {
         name_bits(bits & S24I_HAS_SUPPORT, " and ", names);
         snprintf(reason, sizeof reason, "honours one support at a time, and the problem has %s",

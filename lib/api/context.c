@@ -5,15 +5,16 @@
 
 static const s24i_option option_table[] = {
     S24I_OPTION_INT(s24i_ctx_options, threads, 0, 1024, "0",
-                    "worker threads, 0 = all cores allowed to this process"),
+                    "number of worker threads; 0: all cores that this process may use"),
     S24I_OPTION_STR(s24i_ctx_options, isa, "auto|ref|avx2|avx512", "auto",
                     "strongest instruction set that kernels may use"),
     S24I_OPTION_INT(s24i_ctx_options, memory_limit, 0, 9007199254740992, "0",
-                    "bytes that the context and its children may hold, 0 = no limit"),
-    S24I_OPTION_INT(s24i_ctx_options, log_level, 0, 3, "1",
-                    "0 errors, 1 and warnings, 2 and information, 3 and debugging"),
+                    "bytes that the context and its children may hold; 0: no limit"),
+    S24I_OPTION_INT(
+        s24i_ctx_options, log_level, 0, 3, "1",
+        "highest level that is logged: 0 errors, 1 warnings, 2 information, 3 debugging"),
     S24I_OPTION_INT(s24i_ctx_options, hold_blas, 0, 1, "1",
-                    "1 = OpenBLAS runs on one thread while a call of ours works"),
+                    "1: OpenBLAS runs on one thread while a call works; 0: OpenBLAS is left alone"),
     {NULL}};
 
 /* Ours or the host's. */

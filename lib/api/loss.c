@@ -19,15 +19,16 @@ static bool same_count(double a, double b)
 
 static s24_status open_target(s24i_reading *reading)
 {
-    if (!reading->problem->cross)
+    s24_cross *cross = reading->problem->cross;
+
+    if (!cross)
         return s24i_fail(S24_E_STATE, "the problem has no target: s24_problem_set_target() first");
-    if (!reading->gram)
-        return s24i_fail(S24_E_STATE, "a target needs the gram of the same rows: "
-                                      "s24_problem_set_gram() first");
-    s24_status status = s24i_cross_open(reading->problem->cross);
-    if (!status)
-        reading->cross = reading->problem->cross;
-    return status;
+    if (reading->gram != cross->gram)
+        return s24i_fail(
+            S24_E_STATE, "the target hangs on %s: s24_problem_set_gram() with the target's",
+            reading->gram ? "another gram than the problem's" : "a gram, and the problem has none");
+    reading->cross = cross;
+    return S24_OK;
 }
 
 s24_status s24i_reading_open(s24i_reading *reading, const s24_problem *problem, bool target)
@@ -48,7 +49,6 @@ s24_status s24i_reading_open(s24i_reading *reading, const s24_problem *problem, 
 
 void s24i_reading_close(s24i_reading *reading)
 {
-    s24i_cross_close(reading->cross);
     s24i_gram_close(reading->gram);
     reading->cross = NULL;
     reading->gram = NULL;
@@ -129,24 +129,6 @@ s24_status s24i_reading_warn(const s24i_reading *reading, char text[S24I_WARNING
     return S24_OK;
 }
 
-/* Cauchy and Schwarz: |c_ij|^2 <= |t_i|^2 h_jj in sums over the same rows; what comes in 16 bits
- * is rounded. */
-static s24_status check_cross(const s24i_gram *gram, const s24i_cross *cross, int half)
-{
-    for (int64_t i = 0; i < cross->out * cross->in; i++) {
-        double t = cross->norm2[half][i / cross->in];
-        double h = s24i_gram_row(gram, half, i % cross->in)[i % cross->in];
-        double most = sqrt(t) * sqrt(h);
-        if (fabs(cross->half[half][i]) > 1.01 * most + 1e-12 * fmax(t, h))
-            return s24i_fail(S24_E_STATE,
-                             "half %d of the target: row %lld, column %lld is %g: sums over rows "
-                             "with squares of %g and %g are at most %g",
-                             half + 1, (long long)(i / cross->in), (long long)(i % cross->in),
-                             cross->half[half][i], t, h, most);
-    }
-    return S24_OK;
-}
-
 s24_status s24i_reading_check(const s24i_reading *reading)
 {
     if (reading->gram && s24i_rows_weight(&reading->gram->sums.rows) == 0)
@@ -155,15 +137,15 @@ s24_status s24i_reading_check(const s24i_reading *reading)
     if (status)
         return status;
     for (int half = 0; reading->cross && half < 2; half++) {
-        double rows = reading->gram->sums.rows.weight[half];
-        double target_rows = reading->cross->sums.rows.weight[half];
+        double rows = reading->gram->sums.rows.x.weight[half];
+        double target_rows = reading->cross->sums.t.weight[half];
         if (!same_count(rows, target_rows))
             return s24i_fail(
                 S24_E_STATE,
                 "half %d of the gram holds %g rows and that of the target %g: both must see "
                 "the same rows",
                 half + 1, rows, target_rows);
-        if ((status = check_cross(&reading->gram->sums, &reading->cross->sums, half)))
+        if ((status = s24i_cross_compare(&reading->gram->sums, &reading->cross->sums, half)))
             return status;
     }
     return S24_OK;
@@ -173,7 +155,7 @@ s24_status s24i_reading_check(const s24i_reading *reading)
 
 static uint64_t gram_version(const s24i_reading *reading)
 {
-    return reading->gram ? reading->gram->shared.version : 0;
+    return reading->gram ? reading->gram->version : 0;
 }
 
 static bool recall_norm(const s24i_reading *reading, double *norm)

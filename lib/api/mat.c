@@ -101,8 +101,8 @@ static s24_status check_extents(const s24_mat *mat, const char *what)
     if (!mat->data)
         return s24i_fail(S24_E_ARG, "%s has no data: its pointer is NULL", what);
     if ((uintptr_t)mat->data % (uintptr_t)s24i_dtype_size(mat->dtype))
-        return s24i_fail(S24_E_ARG, "%s lies at an address that is no multiple of its %d-byte type",
-                         what, (int)s24i_dtype_size(mat->dtype));
+        return s24i_fail(S24_E_ARG, "%s is not aligned to its %d-byte elements", what,
+                         (int)s24i_dtype_size(mat->dtype));
     return S24_OK;
 }
 

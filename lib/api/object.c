@@ -37,15 +37,15 @@ s24_status s24i_check_handle(const void *object, uint32_t magic, const char *arg
         return S24_OK;
     const char *wanted = kind_name(magic);
     if (!object)
-        return s24i_fail(S24_E_ARG, "%s is NULL: a %s is wanted", argument, wanted);
+        return s24i_fail(S24_E_ARG, "%s is NULL, expected a %s", argument, wanted);
     uint32_t found = ((const s24i_handle *)object)->magic;
     if (found == S24I_DEAD)
-        return s24i_fail(S24_E_ARG, "%s has been destroyed: a living %s is wanted", argument,
+        return s24i_fail(S24_E_ARG, "%s was already destroyed, expected a living %s", argument,
                          wanted);
     if (kind_name(found))
-        return s24i_fail(S24_E_ARG, "%s is a %s: a %s is wanted", argument, kind_name(found),
+        return s24i_fail(S24_E_ARG, "%s is a %s, expected a %s", argument, kind_name(found),
                          wanted);
-    return s24i_fail(S24_E_ARG, "%s is no handle of this library: a %s is wanted", argument,
+    return s24i_fail(S24_E_ARG, "%s is not a handle of this library, expected a %s", argument,
                      wanted);
 }
 

@@ -89,7 +89,7 @@ static s24_status set_gram(s24_problem *problem, s24_gram *gram)
         return s24i_fail(S24_E_SHAPE, "gram has dim %lld and w %lld columns: they must be equal",
                          (long long)gram->sums.dim, (long long)problem->w.cols);
     if (gram)
-        s24i_object_retain(&gram->shared.object);
+        s24i_object_retain(&gram->object);
     drop_gram(problem);
     problem->gram = gram;
     return S24_OK;
@@ -115,7 +115,7 @@ static s24_status set_target(s24_problem *problem, s24_cross *cross, double blen
     if (cross && !(blend >= 0 && blend <= 1))
         return s24i_fail(S24_E_ARG, "blend is %g, but must be in 0 .. 1", blend);
     if (cross)
-        s24i_object_retain(&cross->shared.object);
+        s24i_object_retain(&cross->object);
     drop_cross(problem);
     problem->cross = cross;
     problem->blend = blend;
@@ -249,6 +249,21 @@ s24_status s24_problem_parse(s24_problem *problem, const char *constraints)
     if (!status)
         problem->mask.data = NULL;
     return s24i_done(__func__, status);
+}
+
+const char *s24_problem_constraints(const s24_problem *problem)
+{
+    s24_problem *own = (s24_problem *)problem;
+    char text[S24I_CONSTRAINTS_TEXT];
+
+    if (s24i_check_handle(problem, S24I_PROBLEM, "problem"))
+        return s24i_done(__func__, S24_E_ARG), NULL;
+    s24i_constraints_text(&problem->pattern, problem->mask.data != NULL, text);
+    s24i_lock_take(&own->lock);
+    if (strcmp(own->constraints, text)) /* else someone may be reading it */
+        memcpy(own->constraints, text, sizeof text);
+    s24i_lock_drop(&own->lock);
+    return own->constraints;
 }
 
 s24_status s24i_problem_mask(const s24_problem *problem, s24_ctx *ctx, uint8_t *mask)

@@ -146,13 +146,14 @@ static s24_status check_set(const s24_solver *solver, const char *option)
     return status ? status : s24i_check_pointer(option, "option");
 }
 
-static s24_status check_get(const s24_solver *solver, const char *option, const void *value)
+static s24_status check_get(const s24_solver *solver, const char *option, const char *what,
+                            const void *value)
 {
     s24_status status = s24i_check_handle(solver, S24I_SOLVER, "solver");
 
     if (!status)
         status = s24i_check_pointer(option, "option");
-    return status ? status : s24i_check_pointer(value, "value");
+    return status ? status : s24i_check_pointer(value, what);
 }
 
 s24_status s24_solver_set_int(s24_solver *solver, const char *option, int64_t value)
@@ -190,7 +191,7 @@ s24_status s24_solver_parse(s24_solver *solver, const char *assignments)
 
 s24_status s24_solver_get_int(const s24_solver *solver, const char *option, int64_t *value)
 {
-    s24_status status = check_get(solver, option, value);
+    s24_status status = check_get(solver, option, "value", value);
 
     return s24i_done(__func__,
                      status ? status : s24i_options_get_int(&solver->options, option, value));
@@ -198,7 +199,7 @@ s24_status s24_solver_get_int(const s24_solver *solver, const char *option, int6
 
 s24_status s24_solver_get_float(const s24_solver *solver, const char *option, double *value)
 {
-    s24_status status = check_get(solver, option, value);
+    s24_status status = check_get(solver, option, "value", value);
 
     return s24i_done(__func__,
                      status ? status : s24i_options_get_float(&solver->options, option, value));
@@ -206,10 +207,22 @@ s24_status s24_solver_get_float(const s24_solver *solver, const char *option, do
 
 s24_status s24_solver_get_str(const s24_solver *solver, const char *option, const char **value)
 {
-    s24_status status = check_get(solver, option, value);
+    s24_status status = check_get(solver, option, "value", value);
 
     return s24i_done(__func__,
                      status ? status : s24i_options_get_str(&solver->options, option, value));
+}
+
+s24_status s24_solver_is_set(const s24_solver *solver, const char *option, int32_t *set)
+{
+    bool given = false;
+    s24_status status = check_get(solver, option, "set", set);
+
+    if (!status)
+        status = s24i_options_is_set(&solver->options, option, &given);
+    if (!status)
+        *set = given;
+    return s24i_done(__func__, status);
 }
 
 s24_status s24_solver_reset(s24_solver *solver)

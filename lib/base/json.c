@@ -117,7 +117,7 @@ static s24_status unicode_escape(reader *r, char **to)
     uint32_t code, low;
 
     if (!hex4(r, &code))
-        return bad(r, "\\u wants four hexadecimal digits");
+        return bad(r, "\\u needs four hexadecimal digits");
     if (code == 0)
         return bad(r, "NUL in a string");
     if (code >= 0xdc00 && code <= 0xdfff)

@@ -72,7 +72,7 @@ static void *refuse_system(s24i_memory *memory, size_t size)
 static void *refuse_address(size_t size)
 {
     s24i_fail(S24_E_MEMORY,
-              "memory: %zu bytes wanted at a multiple of %d, the allocator gave another address",
+              "memory: expected %zu bytes aligned to %d, but the allocator gave another address",
               size, S24I_ALIGN);
     return NULL;
 }

@@ -63,6 +63,16 @@ static s24_status find(const s24i_option_set *set, const char *name, const s24i_
                           name, known, count);
 }
 
+s24_status s24i_options_is_set(const s24i_option_set *set, const char *name, bool *given)
+{
+    const s24i_option *row;
+    s24_status status = find(set, name, &row);
+
+    if (!status)
+        *given = set->explicit_mask & bit(set, row);
+    return status;
+}
+
 static const char *type_name(int32_t type)
 {
     return type == S24_OPT_INT ? "an integer" : type == S24_OPT_FLOAT ? "a number" : "a word";
@@ -208,7 +218,7 @@ static s24_status assign_one(s24i_option_set *set, const char *item, size_t size
 
     if (!sign || !trimmed(name, item, (size_t)(sign - item)) || !*name ||
         !trimmed(value, sign + 1, size - (size_t)(sign + 1 - item)))
-        return s24i_fail(S24_E_OPTION, "%s: name=value expected, not '%.*s'", set->owner,
+        return s24i_fail(S24_E_OPTION, "%s: expected name=value, found '%.*s'", set->owner,
                          size < 64 ? (int)size : 64, item);
     s24_status status = find(set, name, &row);
     if (status)

@@ -75,6 +75,8 @@ s24_status s24i_options_get_int(const s24i_option_set *set, const char *name, in
 s24_status s24i_options_get_float(const s24i_option_set *set, const char *name, double *value);
 /* The text lies in `values`. */
 s24_status s24i_options_get_str(const s24i_option_set *set, const char *name, const char **value);
+/* Whether the user gave it. */
+s24_status s24i_options_is_set(const s24i_option_set *set, const char *name, bool *given);
 int32_t s24i_options_count(const s24i_option *table);
 /* "name=value,..." of all options in force, numbers in their shortest spelling: reading it back
  * gives the same values. */

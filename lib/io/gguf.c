@@ -188,7 +188,7 @@ static s24_status place_tensor(const gguf *file, s24i_tensor *t, uint64_t data, 
     uint64_t size = data < file->reader.map_size ? file->reader.map_size - data : 0;
 
     if (begin % alignment)
-        return s24i_fail(S24_E_FORMAT, "tensor '%.100s': offset %llu is no multiple of %llu",
+        return s24i_fail(S24_E_FORMAT, "tensor '%.100s': offset %llu is not a multiple of %llu",
                          t->name, (unsigned long long)begin, (unsigned long long)alignment);
     if (begin > size || t->size > size - begin)
         return s24i_fail(

@@ -20,7 +20,7 @@ static uint64_t little(const unsigned char *bytes, uint32_t size)
 static s24_status too_short(const s24i_cursor *cursor, const char *what, uint64_t wanted)
 {
     return s24i_fail(S24_E_FORMAT,
-                     "byte %llu: %s wants %llu bytes, the file has %llu more: is it whole?",
+                     "byte %llu: %s needs %llu bytes, the file has %llu more: is it whole?",
                      (unsigned long long)(cursor->at - cursor->start), what,
                      (unsigned long long)wanted, (unsigned long long)(cursor->end - cursor->at));
 }

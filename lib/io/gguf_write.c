@@ -138,7 +138,7 @@ static s24_status set_meta(s24i_writer *writer, const char *key, const char *val
 
     if (!key || !*key || !s24i_utf8_valid(key) || (value && !s24i_utf8_valid(value)) ||
         strlen(key) > MAX_KEY)
-        return s24i_fail(S24_E_ARG, "metadata wants a key and a value, both UTF-8");
+        return s24i_fail(S24_E_ARG, "metadata needs a key and a value, both UTF-8");
     for (const char *c = key; *c; c++) {
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             return s24i_fail(S24_E_ARG, "key '%.100s' has control characters", key);

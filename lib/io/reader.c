@@ -217,7 +217,7 @@ s24_status s24i_tensor_measure(const s24i_tensor *t, uint64_t *size)
         return s24i_bad_tensor(t, "the shape has 2^63 bits or more");
     bits = empty ? 0 : elements_but_0 / block * t->element->bits;
     if (bits % 8)
-        return s24i_fail(S24_E_FORMAT, "tensor '%.100s': shape and dtype want %lld bits", t->name,
+        return s24i_fail(S24_E_FORMAT, "tensor '%.100s': shape and dtype need %lld bits", t->name,
                          (long long)bits);
     *size = (uint64_t)bits / 8;
     return S24_OK;

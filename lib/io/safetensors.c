@@ -73,7 +73,7 @@ static s24_status check_size(const s24i_tensor *t)
     if (!status && t->element->bits && size != t->size)
         status =
             s24i_fail(S24_E_FORMAT,
-                      "tensor '%.100s': shape and dtype want %llu bytes, data_offsets give %llu",
+                      "tensor '%.100s': shape and dtype need %llu bytes, data_offsets give %llu",
                       t->name, (unsigned long long)size, (unsigned long long)t->size);
     return status;
 }

@@ -43,7 +43,7 @@ static s24_status set_meta(s24i_writer *writer, const char *key, const char *val
     bool there;
 
     if (!key || !*key || !s24i_utf8_valid(key) || (value && !s24i_utf8_valid(value)))
-        return s24i_fail(S24_E_ARG, "metadata wants a key and a value, both UTF-8");
+        return s24i_fail(S24_E_ARG, "metadata needs a key and a value, both UTF-8");
     int64_t at = s24i_search(w->meta.items, w->meta.count, key_at, key, &there);
     if (!value) {
         if (there)

@@ -104,56 +104,68 @@ static bool open_sums(step *s)
         for (int i = 0; done && corrects(s->w) && i < s->stage->count; i++) {
             w = &s->matrices[s->stage->matrices[i]].w;
             if (wants(s, s->stage->matrices[i]))
-                done = s24m_good(
-                    s24_cross_create(ctx, w->rows, w->cols, S24_F32, &s->cross[held][i]), WHAT);
+                done =
+                    s24m_good(s24_cross_create(s->gram[held], w->rows, &s->cross[held][i]), WHAT);
         }
     }
     return done;
 }
 
-/* The inputs of this stage's matrices in the compressed model. */
-static bool watch_inputs(step *s, const float *x)
+/* Outputs of a matrix less its bias, in a part of w->wanted where it has one. */
+static const float *less_bias(const step *s, int32_t which, const float *outputs, float **wanted)
 {
-    int64_t cols = s->matrices[s->stage->matrices[0]].w.cols;
-    s24_mat rows = view(x, s->count, cols);
-    if (!s->watching)
-        return true;
-    s->w->flops += (double)s->count * (double)cols * (double)cols;
-    return s24m_good(s24_gram_add(s->gram[s->held], &rows, NULL), "%s, tokens from %lld",
-                     s->matrices[s->stage->matrices[0]].tensor, (long long)s->first);
+    const float *bias = s->dense->linear[which].bias;
+    int64_t rows = s->matrices[which].w.rows;
+    float *less = *wanted;
+    if (!bias)
+        return outputs;
+    for (int64_t t = 0; t < s->count; t++)
+        for (int64_t j = 0; j < rows; j++)
+            less[t * rows + j] = outputs[t * rows + j] - bias[j];
+    *wanted += s->count * rows;
+    return less;
 }
 
-/* What the i-th matrix of the stage should give for x: `outputs`, less its bias. */
-static bool watch_outputs(step *s, int i, const float *x, const float *outputs)
+/* The inputs of this stage's matrices in the compressed model, and what each should give for them:
+ * `outputs`, less its bias; NULL where nothing is corrected. */
+static bool watch(step *s, const float *x, float *const *outputs)
 {
-    int32_t which = s->stage->matrices[i];
-    const matrix *m = s->matrices + which;
-    const float *bias = s->dense->linear[which].bias;
-    float *wanted = s->w->wanted;
-    if (!s->watching || !wants(s, which))
+    walk *w = s->w;
+    const matrix *leader = s->matrices + s->stage->matrices[0];
+    double tokens = (double)s->count, cols = (double)leader->w.cols;
+    float *wanted = w->wanted;
+    s24_mat rows = view(x, s->count, leader->w.cols), targets[S24M_ABREAST];
+    s24_cross *crosses[S24M_ABREAST];
+    int32_t count = 0;
+    if (!s->watching)
         return true;
-    for (int64_t t = 0; bias && t < s->count; t++)
-        for (int64_t j = 0; j < m->w.rows; j++)
-            wanted[t * m->w.rows + j] = outputs[t * m->w.rows + j] - bias[j];
-    s24_mat rows = view(x, s->count, m->w.cols);
-    s24_mat t = view(bias ? wanted : outputs, s->count, m->w.rows);
-    s->w->flops += 2 * (double)s->count * (double)m->w.rows * (double)m->w.cols;
-    return s24m_good(s24_cross_add(s->cross[s->held][i], &rows, &t, NULL), "%s, tokens from %lld",
-                     m->tensor, (long long)s->first);
+    w->flops += tokens * cols * cols;
+    for (int i = 0; outputs && i < s->stage->count; i++) {
+        int32_t which = s->stage->matrices[i];
+        int64_t outs = s->matrices[which].w.rows;
+        if (!wants(s, which))
+            continue;
+        targets[count] = view(less_bias(s, which, outputs[i], &wanted), s->count, outs);
+        crosses[count++] = s->cross[s->held][i];
+        w->flops += 2 * tokens * (double)outs * cols;
+    }
+    return s24m_good(s24_gram_add_targets(s->gram[s->held], &rows, NULL, crosses, targets, count),
+                     "%s, tokens from %lld", leader->tensor, (long long)s->first);
 }
 
 /* The same for a matrix that writes to the residual stream h: what takes it to the dense model's. */
 static bool watch_residual(step *s, const float *x)
 {
     walk *w = s->w;
+    float *outputs[] = {w->other};
     int64_t size = s->count * w->model->config.hidden;
     if (!corrects(w) || !s->watching)
-        return true;
+        return watch(s, x, NULL);
     if (!s24m_activations_read(&w->dense, s->first, s->count, w->other))
         return false;
     for (int64_t i = 0; i < size; i++)
         w->other[i] -= w->stream.h[i];
-    return watch_outputs(s, 0, x, w->other);
+    return watch(s, x, outputs);
 }
 
 /* ---- The two streams, chunk by chunk ---- */
@@ -170,8 +182,8 @@ static bool run_dense(step *s, const float *x)
     bool done = s24m_activations_read(&w->dense, s->first, s->count, c.h) &&
                 s24m_done(s24m_stage_begin(&c, stage));
     for (int32_t i = 0; done && i < stage->count; i++)
-        done = s24m_done(s24m_stage_project(&c, stage, i)) && watch_outputs(s, i, x, c.out[i]);
-    done = done && s24m_done(s24m_stage_finish(&c, stage));
+        done = s24m_done(s24m_stage_project(&c, stage, i));
+    done = done && watch(s, x, c.out) && s24m_done(s24m_stage_finish(&c, stage));
     while (done && (++stage)->count && !stage->input)
         done = s24m_done(s24m_stage_run(&c, stage));
     return done && s24m_activations_write(&w->dense, s->first, s->count, c.h);
@@ -199,9 +211,9 @@ static bool run_chunk(step *s)
     bool done = s24m_activations_read(&w->compressed, s->first, s->count, c->h) && run_before(s);
     if (!done || !s->stage->count)
         return done;
-    done = s24m_done(s24m_stage_begin(c, s->stage)) && watch_inputs(s, c->x);
+    done = s24m_done(s24m_stage_begin(c, s->stage));
     if (s->stage->input)
-        return done && (!corrects(w) || run_dense(s, c->x));
+        return done && (corrects(w) ? run_dense(s, c->x) : watch(s, c->x, NULL));
     return done && watch_residual(s, c->x) &&
            s24m_activations_write(&w->inputs, s->first, s->count, c->x);
 }
@@ -295,11 +307,7 @@ static void widths(const s24m_model *model, int64_t *kept, int64_t *outputs)
     for (const s24m_stage *stage = model->stages; stage->count; stage++) {
         if (!stage->input)
             *kept = larger(*kept, s24m_stage_inputs(model, stage));
-        for (int32_t i = 0; i < stage->count; i++) {
-            int64_t rows, cols;
-            s24m_shape(model, stage->matrices[i], &rows, &cols);
-            *outputs = larger(*outputs, rows);
-        }
+        *outputs = larger(*outputs, s24m_stage_outputs(model, stage));
     }
 }
 

@@ -65,17 +65,26 @@ static inline bool s24i_counting(const s24i_run *run)
 
 enum { S24I_FIRST = 1, S24I_SECOND = 2, S24I_BOTH = 3 };
 
-/* Rows on their way into sums: converted, weighted, dealt to two halves, and kept until a half has
- * a full batch, so that sums do not
- * depend on how the caller cuts its batches. A row is [x | t] (t_cols 0 for a gram). */
+/* One array of rows on its way into sums: the inputs x of a gram, or the outputs t that are wanted of one cross. */
+typedef struct s24i_stream {
+    int64_t cols;
+    int32_t type;               /* S24_F32 or S24_F64 */
+    void *batch[2];             /* S24I_BATCH_ROWS x cols */
+    double weight[2];           /* sums of the weights of its rows */
+    _Atomic int64_t largest[2]; /* of a batch's magnitudes: the bits of a float */
+    double unit;                /* what the batch at hand was multiplied with */
+    int32_t target;             /* which of an addition's targets it takes; -1: none yet, or x */
+    struct s24i_stream *next;
+} s24i_stream;
+
+/* Rows on their way into sums: converted, weighted, dealt to two halves, and kept until a half has a full batch, so that sums do not
+ * depend on how the caller cuts its batches. */
 typedef struct s24i_rows {
-    int64_t x_cols, t_cols;
     int32_t type; /* S24_F32 or S24_F64 */
     int64_t next; /* running index of the next row */
     int64_t filled[2];
-    void *batch[2];   /* S24I_BATCH_ROWS x (x_cols + t_cols) */
-    double weight[2]; /* sums of row weights */
-    double count[2];  /* rows of weight above 0 */
+    double count[2]; /* rows of weight above 0 */
+    s24i_stream x;   /* those of crosses follow it */
 } s24i_rows;
 
 /* Sum of x x^T in two halves: lower triangle in strips of S24I_STRIP rows, strip i of width
@@ -86,13 +95,12 @@ typedef struct s24i_gram {
     s24i_rows rows;
 } s24i_gram;
 
-/* Sum of t x^T (out x in, row-major, double) and of the squares of each output (out) in two
- * halves. */
+/* Sum of t x^T (out x in, row-major, double) and of the squares of each output (out) in two halves, over the rows of a gram. */
 typedef struct s24i_cross {
+    s24i_stream t; /* first: a gram finds its crosses by it */
     int64_t out, in;
     double *half[2];
     double *norm2[2];
-    s24i_rows rows;
 } s24i_cross;
 
 /* ---- What is wanted ---- */

@@ -220,28 +220,34 @@ static s24_status solve(s24i_job *job, const void *values)
 
 static const s24i_option options[] = {
     S24I_OPTION_STR(struct values, preset, "default|paper|fast|best", "default",
-                    "paper: the published schedule and damping; fast and best: shorter and longer"),
+                    "paper: the published schedule and damping; fast: fewer iterations than "
+                    "default; best: more iterations, and swaps"),
     S24I_DAMPING_OPTIONS(struct values),
-    S24I_OPTION_STR(
-        struct values, schedule, "geometric|published", "geometric",
-        "how the penalty grows: by a fixed ratio, or by how much of the support changes"),
-    S24I_OPTION_INT(struct values, max_iter, 0, 100000, "0",
-                    "iterations of ADMM; 0: 18 for n:m and masks, 32, 48 or 96 by sparsity"),
+    S24I_OPTION_STR(struct values, schedule, "geometric|published", "geometric",
+                    "how the penalty grows: by a fixed ratio (geometric), or by how much of the "
+                    "support changes (published)"),
+    S24I_OPTION_INT(
+        struct values, max_iter, 0, 100000, "0",
+        "iterations of ADMM; 0: 18 for n:m and masks; 32, 48 or 96 for a sparsity, by its height"),
     S24I_OPTION_FLOAT(struct values, rho, 0, 1000, "0",
-                      "first penalty: of schedule=published, 0: 0.1; else in units of 1 / median "
-                      "diag(S^-1), 0: 0.3, without n:m 0.5"),
+                      "first penalty; schedule=published: 0 means 0.1; schedule=geometric: in "
+                      "units of 1 / median diag(S^-1), 0 means 0.3 with n:m and 0.5 without"),
     S24I_OPTION_FLOAT(struct values, rho_end, 0, 1000, "0",
-                      "last penalty of schedule=geometric; 0: 0.7, or twice 1 / median "
-                      "diag(S^-1) when that is more"),
+                      "last penalty of schedule=geometric; 0: 0.7, or twice 1 / median diag(S^-1) "
+                      "if that is more"),
     S24I_OPTION_INT(struct values, refit_iter, 0, 10000, "6",
-                    "conjugate gradient steps on the support"),
-    S24I_OPTION_FLOAT(struct values, tol, 0, 1, "0.0001", "relative residual that ends them"),
-    S24I_OPTION_INT(struct values, swaps, 0, 1000000, "0",
-                    "swaps in each row at the end, at most; 0: none"),
+                    "largest number of conjugate gradient steps on the final mask"),
+    S24I_OPTION_FLOAT(
+        struct values, tol, 0, 1, "0.0001",
+        "conjugate gradients stop when the residual has fallen to this share of its start"),
+    S24I_OPTION_INT(
+        struct values, swaps, 0, 1000000, "0",
+        "largest number of exchanges of kept for pruned weights in each row at the end; 0: none"),
     S24I_OPTION_STR(struct values, swap_method, "auto|exact|schur", "auto",
-                    "exact: one at a time, cols^3 flops a row; schur: many at once, for long rows; "
-                    "auto: exact up to 256 inputs"),
-    S24I_OPTION_FLOAT(struct values, time_limit, 0, 1e9, "0", "seconds, 0 = none"),
+                    "exact: one exchange at a time, cols^3 flops a row; schur: many at once, for "
+                    "long rows; auto: exact up to 256 inputs, else schur"),
+    S24I_OPTION_FLOAT(struct values, time_limit, 0, 1e9, "0",
+                      "stop after this many seconds and return what there is; 0: no limit"),
     {0},
 };
 

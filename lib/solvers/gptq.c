@@ -54,12 +54,14 @@ static s24_status solve(s24i_job *job, const void *values)
 
 static const s24i_option options[] = {
     S24I_OPTION_STR(struct values, preset, "default|paper", "default",
-                    "paper: ranges as they are, inputs from left to right, damping by the mean"),
+                    "paper: scales from each group's range, inputs from left to right, damping "
+                    "relative to the mean of the diagonal"),
     S24I_GRID_DAMPING_OPTIONS(struct values),
     S24I_GRID_OPTIONS(struct values),
-    S24I_OPTION_STR(struct values, order, "variance|diagonal|none", "variance",
-                    "inputs by falling variance given all others, by falling energy (act-order), "
-                    "or from left to right"),
+    S24I_OPTION_STR(
+        struct values, order, "variance|diagonal|none", "variance",
+        "order in which inputs are rounded: by falling variance given all others (variance), by "
+        "falling energy, as act-order (diagonal), or from left to right (none)"),
     {0},
 };
 

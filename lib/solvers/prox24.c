@@ -54,23 +54,31 @@ static s24_status solve(s24i_job *job, const void *values)
 }
 
 static const s24i_option options[] = {
-    S24I_OPTION_STR(struct values, preset, "default|paper", "default",
-                    "paper: proximal gradient and masked gradient; default: ADMM and a refit"),
+    S24I_OPTION_STR(
+        struct values, preset, "default|paper", "default",
+        "paper: proximal gradient, then gradient on the mask; default: ADMM, then a refit"),
     S24I_DAMPING_OPTIONS(struct values),
-    S24I_OPTION_STR(struct values, method, "admm|gradient", "admm", "how the operator is driven"),
+    S24I_OPTION_STR(struct values, method, "admm|gradient", "admm",
+                    "what drives the proximal operator: ADMM (admm), or proximal gradient steps as "
+                    "published (gradient)"),
     S24I_OPTION_INT(struct values, max_iter, 1, 100000, "60",
-                    "iterations; method=gradient ends when every group obeys the pattern"),
-    S24I_OPTION_FLOAT(struct values, rho, 0.001, 1000, "1", "penalty of method=admm"),
-    S24I_OPTION_FLOAT(struct values, lambda, 0.000001, 1000, "0.01",
-                      "first lambda of method=gradient, in units of 1 / rms of the weights"),
+                    "largest number of iterations; method=gradient ends earlier when every group "
+                    "obeys the pattern"),
+    S24I_OPTION_FLOAT(struct values, rho, 0.001, 1000, "1", "penalty parameter of method=admm"),
+    S24I_OPTION_FLOAT(
+        struct values, lambda, 0.000001, 1000, "0.01",
+        "first strength of the regulariser in method=gradient, in units of 1 / rms of the weights"),
     S24I_OPTION_FLOAT(struct values, growth, 1.0001, 10, "1.01",
-                      "factor of lambda an iteration of method=gradient"),
+                      "method=gradient multiplies lambda by this factor in each iteration"),
     S24I_OPTION_INT(struct values, gradient_steps, 0, 100000, "0",
-                    "masked gradient steps of method=gradient"),
+                    "number of gradient steps on the final mask in method=gradient"),
     S24I_OPTION_INT(struct values, refit_iter, 0, 10000, "30",
-                    "conjugate gradient steps on the support"),
-    S24I_OPTION_FLOAT(struct values, tol, 0, 1, "0.0001", "relative residual that ends them"),
-    S24I_OPTION_FLOAT(struct values, time_limit, 0, 1e9, "0", "seconds, 0 = none"),
+                    "largest number of conjugate gradient steps on the final mask"),
+    S24I_OPTION_FLOAT(
+        struct values, tol, 0, 1, "0.0001",
+        "conjugate gradients stop when the residual has fallen to this share of its start"),
+    S24I_OPTION_FLOAT(struct values, time_limit, 0, 1e9, "0",
+                      "stop after this many seconds and return what there is; 0: no limit"),
     {0},
 };
 

@@ -149,29 +149,35 @@ static s24_status solve(s24i_job *job, const void *values)
 
 static const s24i_option options[] = {
     S24I_OPTION_STR(struct values, preset, "default|paper|fast|best", "default",
-                    "paper: 30 sweeps from the weights, ranges as they are, no damping"),
+                    "paper: 30 sweeps from the weights, scales from each group's range, no "
+                    "damping; fast and best: less and more work than default"),
     S24I_GRID_DAMPING_OPTIONS(struct values),
     S24I_GRID_OPTIONS(struct values),
     S24I_OPTION_STR(struct values, start, "gptq|weights", "gptq",
-                    "start from a sequential solution, or from the weights as they are"),
-    S24I_OPTION_INT(
-        struct values, sweeps, 0, 10000, "0",
-        "sweeps over whole columns, every third of them relaxed; start=weights makes one "
-        "at least"),
+                    "where the codes start: from a sequential solution (gptq), or from the weights "
+                    "as they are (weights)"),
+    S24I_OPTION_INT(struct values, sweeps, 0, 10000, "0",
+                    "number of sweeps over whole columns, every third of them relaxed; "
+                    "start=weights makes at least one"),
     S24I_OPTION_INT(struct values, max_iter, 0, 10000, "30",
-                    "then sweeps of each row that follow only what changes, at most"),
-    S24I_OPTION_INT(struct values, refits, 0, 100, "1",
-                    "fits of the scales to the codes, each followed by such sweeps"),
+                    "largest number of sweeps row by row, after those over whole columns; they "
+                    "follow only what changes"),
+    S24I_OPTION_INT(
+        struct values, refits, 0, 100, "1",
+        "how often scales are fitted to the codes, each time followed by sweeps row by row"),
     S24I_OPTION_INT(struct values, block_sweeps, 0, 100, "0",
-                    "at the end sweeps over random blocks of 128 inputs, each put on the grid as "
-                    "a whole, then single codes again"),
+                    "number of sweeps at the end over random blocks of 128 inputs: each block is "
+                    "put on the grid as a whole, then single codes again"),
     S24I_OPTION_FLOAT(struct values, outliers, 0, 0.5, "0",
-                      "this part of the weights (or inputs) stays off the grid"),
+                      "share of the weights, or of the inputs, that stays off the grid"),
     S24I_OPTION_STR(struct values, outlier_rule, "error|magnitude", "error",
-                    "outliers: those whose error on the grid costs most, or the largest"),
-    S24I_OPTION_STR(struct values, outlier_shape, "weights|inputs", "weights",
-                    "outliers: single weights, or all weights of some inputs"),
-    S24I_OPTION_FLOAT(struct values, time_limit, 0, 1e9, "0", "seconds, 0 = none"),
+                    "which weights become outliers: those whose error on the grid costs most "
+                    "(error), or the largest (magnitude)"),
+    S24I_OPTION_STR(
+        struct values, outlier_shape, "weights|inputs", "weights",
+        "outliers are single weights (weights), or all weights of some inputs (inputs)"),
+    S24I_OPTION_FLOAT(struct values, time_limit, 0, 1e9, "0",
+                      "stop after this many seconds and return what there is; 0: no limit"),
     {0},
 };
 

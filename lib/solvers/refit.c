@@ -53,13 +53,17 @@ static s24_status solve(s24i_job *job, const void *values)
 
 static const s24i_option options[] = {
     S24I_OPTION_STR(struct values, preset, "default|best", "default",
-                    "best: always by Cholesky, whatever it costs"),
+                    "best: always by Cholesky, whatever it costs; default: as method says"),
     S24I_DAMPING_OPTIONS(struct values),
-    S24I_OPTION_STR(struct values, method, "auto|exact|cg", "auto",
-                    "by cost, by Cholesky, by conjugate gradients"),
-    S24I_OPTION_INT(struct values, max_iter, 1, 10000, "60", "iterations of method=cg"),
-    S24I_OPTION_FLOAT(struct values, tol, 0, 1, "0.0001", "relative residual that ends method=cg"),
-    S24I_OPTION_FLOAT(struct values, time_limit, 0, 1e9, "0", "seconds, 0 = none"),
+    S24I_OPTION_STR(
+        struct values, method, "auto|exact|cg", "auto",
+        "exact: by Cholesky; cg: by conjugate gradients; auto: exact up to 256 inputs, else cg"),
+    S24I_OPTION_INT(struct values, max_iter, 1, 10000, "60",
+                    "largest number of iterations of method=cg"),
+    S24I_OPTION_FLOAT(struct values, tol, 0, 1, "0.0001",
+                      "method=cg stops when the residual has fallen to this share of its start"),
+    S24I_OPTION_FLOAT(struct values, time_limit, 0, 1e9, "0",
+                      "stop after this many seconds and return what there is; 0: no limit"),
     {0},
 };
 

@@ -37,7 +37,7 @@ static s24_status solve(s24i_job *job, const void *values)
 
 static const s24i_option options[] = {
     S24I_OPTION_STR(struct values, preset, "default|paper", "default",
-                    "paper: ranges as they are; default: searched ones"),
+                    "paper: scales from each group's range; default: scales are searched"),
     S24I_GRID_OPTIONS(struct values),
     {0},
 };

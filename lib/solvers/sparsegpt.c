@@ -80,14 +80,17 @@ static s24_status solve(s24i_job *job, const void *values)
 
 static const s24i_option options[] = {
     S24I_OPTION_STR(struct values, preset, "default|paper", "default",
-                    "paper: the published method; default: two-halves damping and a refit"),
+                    "paper: the published method; default: damping chosen on two halves of the "
+                    "rows, then a refit"),
     S24I_DAMPING_OPTIONS(struct values),
     S24I_OPTION_STR(struct values, refit, "none|auto|exact|cg", "auto",
-                    "re-fit the weights on the mask found: not, by cost, by Cholesky, by "
-                    "conjugate gradients"),
-    S24I_OPTION_INT(struct values, max_iter, 1, 10000, "60",
-                    "iterations of refit=cg, sweeps of the descent over codes"),
-    S24I_OPTION_FLOAT(struct values, tol, 0, 1, "0.0001", "relative residual that ends refit=cg"),
+                    "fit the kept weights again when the mask is found; none: do not; exact: by "
+                    "Cholesky; cg: by conjugate gradients; auto: exact up to 256 inputs, else cg"),
+    S24I_OPTION_INT(
+        struct values, max_iter, 1, 10000, "60",
+        "largest number of iterations of refit=cg; under a grid, of sweeps over the codes"),
+    S24I_OPTION_FLOAT(struct values, tol, 0, 1, "0.0001",
+                      "refit=cg stops when the residual has fallen to this share of its start"),
     S24I_GRID_OPTIONS(struct values),
     {0},
 };

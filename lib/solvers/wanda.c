@@ -56,9 +56,10 @@ static s24_status solve(s24i_job *job, const void *values)
 }
 
 static const s24i_option options[] = {
-    S24I_OPTION_STR(struct values, preset, "paper", "paper", "the published method"),
+    S24I_OPTION_STR(struct values, preset, "paper", "paper", "paper: the published method"),
     S24I_OPTION_STR(struct values, score, "input|importance", "input",
-                    "rank weights by |W| times the input's norm, or by the problem's importance"),
+                    "what ranks the weights: |W| times the input's norm (input), or the problem's "
+                    "importance (importance)"),
     {0},
 };
 

@@ -61,9 +61,8 @@ static inline void set_up(bench *b, const char *solver, int64_t threads)
     }
     b->mask = api_view(b->kept, ROWS, COLS, S24_U8);
     ok(s24_gram_create(b->ctx, COLS, S24_F32, &b->gram));
-    ok(s24_cross_create(b->ctx, ROWS, COLS, S24_F32, &b->cross));
-    ok(s24_gram_add(b->gram, &b->x.mat, NULL));
-    ok(s24_cross_add(b->cross, &b->x.mat, &b->t.mat, NULL));
+    ok(s24_cross_create(b->gram, ROWS, &b->cross));
+    ok(s24_gram_add_targets(b->gram, &b->x.mat, NULL, &b->cross, &b->t.mat, 1));
     ok(s24_problem_create(b->ctx, &b->w.mat, &b->problem));
     ok(s24_problem_set_gram(b->problem, b->gram));
     ok(s24_problem_set_pattern(b->problem, 2, 4));

@@ -147,7 +147,7 @@ START_TEST(allocator_must_align)
     s24_ctx *ctx = NULL;
 
     fails(s24_ctx_create_with(misaligned, free_misaligned, &m, &ctx), S24_E_MEMORY,
-          "bytes wanted at a multiple of 64, the allocator gave another address");
+          "bytes aligned to 64, but the allocator gave another address");
     ck_assert_int_eq(m.freed, 1);
     ck_assert_ptr_null(ctx);
 }
@@ -338,7 +338,7 @@ START_TEST(views_are_checked)
     }
     s24_mat odd = good;
     odd.data = (char *)data + 2;
-    fails(s24_mat_copy(ctx, &odd, &good), S24_E_ARG, "src lies at an address that is no multiple");
+    fails(s24_mat_copy(ctx, &odd, &good), S24_E_ARG, "src is not aligned to its 4-byte elements");
     s24_mat bad = good;
     bad.data = NULL;
     fails(s24_mat_copy(ctx, &good, &bad), S24_E_ARG, "dst has no data");

@@ -31,8 +31,8 @@ static void misuse_sums(void *h, const s24_mat *m)
     refuses(s24_gram_export(h, 1, m, &d), "gram ");
     refuses(s24_gram_import(h, 1, m, 1), "gram ");
     refuses(s24_gram_info(h, &i, &d), "gram ");
-    refuses(s24_cross_create(h, 4, 4, S24_F32, (s24_cross **)&out), "ctx ");
-    refuses(s24_cross_add(h, m, m, NULL), "cross ");
+    refuses(s24_gram_add_targets(h, m, NULL, NULL, NULL, 0), "gram ");
+    refuses(s24_cross_create(h, 4, (s24_cross **)&out), "gram ");
     refuses(s24_cross_merge(h, h), "dst ");
     refuses(s24_cross_export(h, 1, m, &d, &d), "cross ");
     refuses(s24_cross_import(h, 1, m, &d, 1), "cross ");
@@ -183,11 +183,11 @@ START_TEST(wrong_handles)
     misuse(gram, ctx, &mat, problem, solver);
     misuse(garbage, ctx, &mat, problem, solver);
     fails(s24_problem_set_gram(problem, gram), S24_E_ARG,
-          "gram has been destroyed: a living gram is wanted");
+          "gram was already destroyed, expected a living gram");
     fails(s24_problem_set_gram(problem, (s24_gram *)solver), S24_E_ARG, "gram is a solver");
     fails(s24_problem_set_gram((s24_problem *)ctx, NULL), S24_E_ARG, "problem is a context");
     fails(s24_problem_set_gram((s24_problem *)garbage, NULL), S24_E_ARG,
-          "no handle of this library");
+          "not a handle of this library");
     s24_solver_destroy(solver);
     s24_problem_destroy(problem);
     api_done(ctx, &heap);
@@ -222,9 +222,9 @@ enum { KINDS = 6, ORDERS = 720 };
 static void make_all(void **handle, const s24_mat *w, const s24_mat *x)
 {
     ok(s24_gram_create(handle[0], 8, S24_F32, (s24_gram **)&handle[1]));
-    ok(s24_cross_create(handle[0], 4, 8, S24_F32, (s24_cross **)&handle[2]));
-    ok(s24_gram_add(handle[1], x, NULL));
-    ok(s24_cross_add(handle[2], x, &(s24_mat){x->data, x->rows, 4, 8, 1, S24_F32, S24_CPU}, NULL));
+    ok(s24_cross_create(handle[1], 4, (s24_cross **)&handle[2]));
+    ok(s24_gram_add_targets(handle[1], x, NULL, (s24_cross **)&handle[2],
+                            &(s24_mat){x->data, x->rows, 4, 8, 1, S24_F32, S24_CPU}, 1));
     ok(s24_problem_create(handle[0], w, (s24_problem **)&handle[3]));
     ok(s24_problem_set_gram(handle[3], handle[1]));
     ok(s24_problem_set_target(handle[3], handle[2], .5));

@@ -20,9 +20,8 @@ static void set_up(bench *b)
     b->x = api_filled(TOKENS, COLS, S24_F32, ROW_MAJOR, 41);
     b->t = api_filled(TOKENS, ROWS, S24_F32, COL_MAJOR, 42);
     ok(s24_gram_create(b->ctx, COLS, S24_F64, &b->gram));
-    ok(s24_cross_create(b->ctx, ROWS, COLS, S24_F64, &b->cross));
-    ok(s24_gram_add(b->gram, &b->x.mat, NULL));
-    ok(s24_cross_add(b->cross, &b->x.mat, &b->t.mat, NULL));
+    ok(s24_cross_create(b->gram, ROWS, &b->cross));
+    ok(s24_gram_add_targets(b->gram, &b->x.mat, NULL, &b->cross, &b->t.mat, 1));
     ok(s24_problem_create(b->ctx, &b->w.mat, &b->problem));
 }
 
@@ -106,7 +105,7 @@ START_TEST(loss_follows_the_gram)
     ok(s24_problem_set_gram(b.problem, b.gram));
     ok(s24_problem_loss(b.problem, &zero, &first, &relative));
     ck_assert_double_eq_tol(relative, 1, 1e-12);
-    ok(s24_gram_add(b.gram, &b.x.mat, NULL));
+    ok(s24_gram_add_targets(b.gram, &b.x.mat, NULL, &b.cross, &b.t.mat, 1));
     ok(s24_problem_loss(b.problem, &zero, &second, &relative));
     ck_assert_double_eq_tol(second, 2 * first, 1e-9 * second);
     ck_assert_double_eq_tol(relative, 1, 1e-12);
@@ -153,11 +152,15 @@ START_TEST(loss_refuses)
     fails(s24_problem_target_loss(b.problem, &v.mat, &loss, NULL), S24_E_STATE,
           "the problem has no target");
     ok(s24_problem_set_target(b.problem, b.cross, .5));
-    fails(s24_problem_target_loss(b.problem, &v.mat, &loss, NULL), S24_E_STATE, "needs the gram");
+    fails(s24_problem_target_loss(b.problem, &v.mat, &loss, NULL), S24_E_STATE,
+          "the target hangs on a gram, and the problem has none");
     ok(s24_problem_set_gram(b.problem, empty));
     fails(s24_problem_loss(b.problem, &v.mat, &loss, NULL), S24_E_STATE, "gram has no rows yet");
+    fails(s24_problem_target_loss(b.problem, &v.mat, &loss, NULL), S24_E_STATE,
+          "the target hangs on another gram than the problem's");
     ok(s24_gram_add(empty, &b.x.mat, NULL));
-    ok(s24_gram_add(empty, &b.x.mat, NULL));
+    ok(s24_gram_merge(b.gram, empty));
+    ok(s24_problem_set_gram(b.problem, b.gram));
     fails(s24_problem_target_loss(b.problem, &v.mat, &loss, NULL), S24_E_STATE,
           "half 1 of the gram holds 344 rows and that of the target 172");
     v.mat.cols--;
@@ -197,17 +200,17 @@ START_TEST(setters_refuse)
     fails(s24_problem_create(b.ctx, &bad, &problem), S24_E_SHAPE, "w is 0 x 40");
     fails(s24_problem_create(b.ctx, &b.w.mat, NULL), S24_E_ARG, "out is NULL");
     ok(s24_gram_create(b.ctx, COLS + 1, S24_F32, &gram));
-    ok(s24_cross_create(b.ctx, COLS, ROWS, S24_F32, &cross));
+    ok(s24_cross_create(gram, COLS, &cross));
     fails(s24_problem_set_gram(b.problem, gram), S24_E_SHAPE, "gram has dim 41 and w 40 columns");
     fails(s24_problem_set_target(b.problem, cross, .5), S24_E_SHAPE,
-          "cross is 40 x 9 and w 9 x 40");
+          "cross is 40 x 41 and w 9 x 40");
     fails(s24_problem_set_target(b.problem, b.cross, 1.5), S24_E_ARG, "blend is 1.5");
     fails(s24_problem_set_target(b.problem, b.cross, NAN), S24_E_ARG, "blend is");
     fails(s24_problem_set_pattern(b.problem, 0, 4), S24_E_ARG, "pattern 0:4");
     fails(s24_problem_set_pattern(b.problem, 5, 4), S24_E_ARG, "1 <= n <= m <= 64");
     fails(s24_problem_set_pattern(b.problem, 1, 65), S24_E_ARG, "pattern 1:65");
     fails(s24_problem_set_pattern(b.problem, 1, 3), S24_E_SHAPE,
-          "the 40 columns of w are no multiple of 3");
+          "the 40 columns of w are not a multiple of 3");
     fails(s24_problem_set_sparsity(b.problem, 1, "row"), S24_E_ARG, "sparsity is 1");
     fails(s24_problem_set_sparsity(b.problem, NAN, "row"), S24_E_ARG, "sparsity is");
     fails(s24_problem_set_sparsity(b.problem, .5, "rows"), S24_E_ARG, "scope is \"rows\"");
@@ -243,25 +246,25 @@ static const struct {
     {"4:2", S24_E_OPTION, "pattern 4:2"},
     {"0:4", S24_E_OPTION, "pattern 0:4"},
     {"2:128", S24_E_OPTION, "pattern 2:128"},
-    {"2:4:8", S24_E_OPTION, "\"+\" is wanted at \":8\""},
+    {"2:4:8", S24_E_OPTION, "expected \"+\" at \":8\""},
     {"2:", S24_E_OPTION, "two integers"},
     {"2.5:4", S24_E_OPTION, "two integers"},
     {"2:99999999999999999999", S24_E_OPTION, "two integers"},
-    {"2 4", S24_E_OPTION, "\":\" or \"%\" is wanted at \"4\""},
-    {"70", S24_E_OPTION, "\"70\" is no term: did you mean \"70%\"? terms are \"2:4\""},
-    {"0.5", S24_E_OPTION, "\"0.5\" is no term: did you mean \"50%\"?"},
+    {"2 4", S24_E_OPTION, "expected \":\" or \"%\" at \"4\""},
+    {"70", S24_E_OPTION, "\"70\" is not a term: did you mean \"70%\"? terms are \"2:4\""},
+    {"0.5", S24_E_OPTION, "\"0.5\" is not a term: did you mean \"50%\"?"},
     {"0.29+int4", S24_E_OPTION, "did you mean \"29%\"?"},
-    {"0", S24_E_OPTION, "\":\" or \"%\" is wanted at \"\""},
-    {"170", S24_E_OPTION, "\":\" or \"%\" is wanted at \"\""},
-    {"2/4", S24_E_OPTION, "\":\" or \"%\" is wanted at \"/4\"; terms are"},
-    {"row 70", S24_E_OPTION, "\"row 70\" is no term: did you mean \"row 70%\"?"},
-    {"row 2:4", S24_E_OPTION, "\"%\" is wanted at \":4\""},
-    {"-5%", S24_E_OPTION, "a number is wanted at \"-5%\""},
+    {"0", S24_E_OPTION, "expected \":\" or \"%\" at \"\""},
+    {"170", S24_E_OPTION, "expected \":\" or \"%\" at \"\""},
+    {"2/4", S24_E_OPTION, "expected \":\" or \"%\" at \"/4\"; terms are"},
+    {"row 70", S24_E_OPTION, "\"row 70\" is not a term: did you mean \"row 70%\"?"},
+    {"row 2:4", S24_E_OPTION, "expected \"%\" at \":4\""},
+    {"-5%", S24_E_OPTION, "expected a number at \"-5%\""},
     {"100%", S24_E_OPTION, "sparsity is 1"},
     {"7.0.0%", S24_E_OPTION, "number of percent"},
-    {"2:4+", S24_E_OPTION, "a number is wanted at \"\""},
-    {"1:99999999999999999999", S24_E_OPTION, "two integers is wanted at \"9999"},
-    {"2:4 1:4", S24_E_OPTION, "\"+\" is wanted at \"1:4\""},
+    {"2:4+", S24_E_OPTION, "expected a number at \"\""},
+    {"1:99999999999999999999", S24_E_OPTION, "two integers at \"9999"},
+    {"2:4 1:4", S24_E_OPTION, "expected \"+\" at \"1:4\""},
     {"2:4+4:8", S24_E_OPTION, "a second pattern, 4:8"},
     {"70%+row 10%", S24_E_OPTION, "a second sparsity, 10%"},
     {"rwo 70%", S24_E_OPTION, "unknown word \"rwo\": did you mean \"row\"?"},
@@ -270,11 +273,11 @@ static const struct {
     {"INT4", S24_E_OPTION, "unknown word \"INT4\": did you mean \"int4\"? terms are"},
     {"unstructured", S24_E_OPTION, "unknown word \"unstructured\"; terms are"},
     {"int4+g128", S24_E_OPTION,
-     "\"g\" is no term of its own, it follows a grid without \"+\"; terms"},
-    {"int4+sym", S24_E_OPTION, "\"sym\" is no term of its own"},
+     "\"g\" is not a term of its own: it follows a grid without \"+\"; terms"},
+    {"int4+sym", S24_E_OPTION, "\"sym\" is not a term of its own"},
     {"int4 group=128", S24_E_OPTION, "\"group\": groups of 128 inputs are \"g128\""},
     {"int4 groupsize 128", S24_E_OPTION, "groups of 128 inputs are \"g128\""},
-    {"int4 g=128", S24_E_OPTION, "a group size is wanted at \"=128\"; terms are"},
+    {"int4 g=128", S24_E_OPTION, "expected a group size at \"=128\"; terms are"},
     {"mask", S24_E_OPTION, "s24_problem_set_mask()"},
     {"int4", S24_OK, "int4"},
     {"int4 asym", S24_OK, "int4"},
@@ -287,16 +290,16 @@ static const struct {
     {"rank 8 + int4 + row 12.5%", S24_OK, "row 12.5%+int4+rank 8"},
     {"int1", S24_E_OPTION, "grid of 1 bits: must be 2 to 8"},
     {"int9", S24_E_OPTION, "grid of 9 bits"},
-    {"int", S24_E_OPTION, "a number of bits is wanted"},
+    {"int", S24_E_OPTION, "expected a number of bits"},
     {"int4 g0", S24_E_OPTION, "a group holds at least one input"},
-    {"int4 g", S24_E_OPTION, "a group size is wanted"},
+    {"int4 g", S24_E_OPTION, "expected a group size"},
     {"int4 g99999999999", S24_E_OPTION, "group of 99999999999 inputs"},
     {"int4 g8 g8", S24_E_OPTION, "a second group size"},
     {"int4 sym real", S24_E_OPTION, "a second scheme, real"},
     {"int4 smy", S24_E_OPTION, "unknown word \"smy\": did you mean \"sym\"?"},
     {"int4+int3", S24_E_OPTION, "a second grid, int3"},
     {"rank 0", S24_E_OPTION, "rank is 0, but must be 1"},
-    {"rank", S24_E_OPTION, "a rank is wanted"},
+    {"rank", S24_E_OPTION, "expected a rank"},
     {"rank 4+rank 4", S24_E_OPTION, "a second rank, 4"},
 };
 

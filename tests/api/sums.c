@@ -296,7 +296,16 @@ START_TEST(spoilt_sums_are_refused)
 }
 END_TEST
 
-/* ---- cross ---- */
+/* ---- crosses ---- */
+
+static s24_gram *gram_with_cross(s24_ctx *ctx, int32_t accumulator, s24_cross **cross)
+{
+    s24_gram *gram;
+
+    ok(s24_gram_create(ctx, DIM, accumulator, &gram));
+    ok(s24_cross_create(gram, OUT, cross));
+    return gram;
+}
 
 /* _i: type, layout, accumulator. */
 START_TEST(cross_equals_naive_sums)
@@ -308,13 +317,13 @@ START_TEST(cross_equals_naive_sums)
     api_mat t = api_filled(ROWS, OUT, types[(_i / 2 + 1) % 4], (_i / 8 + 1) % LAYOUTS, 11);
     s24_mat view = api_view(c, OUT, DIM, S24_F64);
     s24_cross *cross;
+    s24_gram *gram = gram_with_cross(ctx, _i & 1 ? S24_F64 : S24_F32, &cross);
     double rows, count;
 
-    ok(s24_cross_create(ctx, OUT, DIM, _i & 1 ? S24_F64 : S24_F32, &cross));
     for (int64_t r = 0; r < ROWS; r += 150) {
         s24_mat px = api_rows(&x.mat, r, ROWS - r < 150 ? ROWS - r : 150);
         s24_mat pt = api_rows(&t.mat, r, px.rows);
-        ok(s24_cross_add(cross, &px, &pt, NULL));
+        ok(s24_gram_add_targets(gram, &px, NULL, &cross, &pt, 1));
     }
     for (int half = 0; half < 2; half++) {
         naive(&t, &x, NULL, half, sum, &rows);
@@ -326,6 +335,7 @@ START_TEST(cross_equals_naive_sums)
             ck_assert_double_eq_tol(norm2[i], square[i * OUT + i], 1e-6 * norm2[i]);
     }
     s24_cross_destroy(cross);
+    s24_gram_destroy(gram);
     api_free(&t);
     api_free(&x);
     api_done(ctx, &heap);
@@ -340,12 +350,13 @@ START_TEST(cross_moves_between_objects)
     api_mat x = api_filled(ROWS, DIM, S24_F32, ROW_MAJOR, 12);
     api_mat t = api_filled(ROWS, OUT, S24_F32, ROW_MAJOR, 13);
     s24_mat view = api_view(c[0], OUT, DIM, S24_F64);
-    s24_cross *cross, *made;
+    s24_cross *cross, *made, *beside;
+    s24_gram *gram = gram_with_cross(ctx, S24_F32, &cross);
+    s24_gram *other = gram_with_cross(ctx, S24_F32, &made);
     double rows;
 
-    ok(s24_cross_create(ctx, OUT, DIM, S24_F32, &cross));
-    ok(s24_cross_create(ctx, OUT, DIM, S24_F32, &made));
-    ok(s24_cross_add(cross, &x.mat, &t.mat, NULL));
+    ok(s24_cross_create(other, OUT, &beside));
+    ok(s24_gram_add_targets(gram, &x.mat, NULL, &cross, &t.mat, 1));
     for (int half = 1; half <= 2; half++) {
         view.data = c[0];
         ok(s24_cross_export(cross, half, &view, norm2[0], &rows));
@@ -362,14 +373,18 @@ START_TEST(cross_moves_between_objects)
         unit_check(doubled[i] == 2 * c[0][i]);
     ck_assert_double_eq(norm2[1][0], 2 * norm2[0][0]);
     fails(s24_cross_merge(made, made), S24_E_ARG, "src is dst");
+    fails(s24_cross_merge(made, beside), S24_E_ARG, "src and dst hang on the same gram");
     fails(s24_cross_import(made, 1, &view, NULL, 1), S24_E_ARG, "norm2 is NULL");
     norm2[0][4] = -1;
     fails(s24_cross_import(made, 1, &view, norm2[0], 1), S24_E_ARG, "norm2: value 4 is -1");
     fails(s24_cross_import(made, 1, &view, norm2[1], 0), S24_E_ARG, "rows is 0 and norm2 is not");
     doubled[DIM] = INFINITY;
     fails(s24_cross_import(made, 1, &view, norm2[1], 1), S24_E_NONFINITE, "c: row 1, column 0 is");
+    s24_cross_destroy(beside);
     s24_cross_destroy(made);
     s24_cross_destroy(cross);
+    s24_gram_destroy(other);
+    s24_gram_destroy(gram);
     api_free(&t);
     api_free(&x);
     api_done(ctx, &heap);
@@ -381,23 +396,187 @@ START_TEST(cross_refuses)
     unit_heap heap;
     s24_ctx *ctx = api_ctx(&heap, 1);
     api_mat x = api_filled(40, DIM, S24_F32, ROW_MAJOR, 14);
-    api_mat t = api_filled(40, OUT, S24_F32, ROW_MAJOR, 15);
     s24_cross *cross, *other;
+    s24_gram *gram = gram_with_cross(ctx, S24_F32, &cross), *wide;
 
-    fails(s24_cross_create(ctx, 0, 4, S24_F32, &cross), S24_E_SHAPE, "out_dim is 0");
-    fails(s24_cross_create(ctx, 4, -1, S24_F32, &cross), S24_E_SHAPE, "in_dim is -1");
-    ok(s24_cross_create(ctx, OUT, DIM, S24_F32, &cross));
-    ok(s24_cross_create(ctx, OUT + 1, DIM, S24_F32, &other));
+    ok(s24_gram_create(ctx, DIM, S24_F32, &wide));
+    ok(s24_cross_create(wide, OUT + 1, &other));
+    fails(s24_cross_create(gram, 0, &cross), S24_E_SHAPE, "out_dim is 0");
+    fails(s24_cross_create(gram, 1, NULL), S24_E_ARG, "out is NULL");
     fails(s24_cross_merge(cross, other), S24_E_SHAPE, "src is 12 x 37 and dst 11 x 37");
-    fails(s24_cross_add(cross, &t.mat, &x.mat, NULL), S24_E_SHAPE, "x is 40 x 11");
-    t.mat.rows = 39;
-    fails(s24_cross_add(cross, &x.mat, &t.mat, NULL), S24_E_SHAPE,
-          "t is 39 x 11, but must be 40 x 11");
-    t.mat.rows = 40;
-    api_set(&t.mat, 7, 2, INFINITY);
-    fails(s24_cross_add(cross, &x.mat, &t.mat, NULL), S24_E_NONFINITE, "t: row 7, column 2 is");
     s24_cross_destroy(other);
+    ok(s24_gram_add(wide, &x.mat, NULL)); /* asks no more for the targets of what is gone */
+    fails(s24_cross_create(wide, OUT, &other), S24_E_STATE, "the gram has rows already");
+    s24_gram_destroy(wide);
+    s24_gram_destroy(gram);
     s24_cross_destroy(cross);
+    api_free(&x);
+    api_done(ctx, &heap);
+}
+END_TEST
+
+/* Nothing is taken, by the gram or by any cross. */
+START_TEST(additions_refuse)
+{
+    static double before[DIM * DIM], after[DIM * DIM], c[2][OUT * DIM];
+    unit_heap heap;
+    s24_ctx *ctx = api_ctx(&heap, 2);
+    api_mat x = api_filled(300, DIM, S24_F32, ROW_MAJOR, 14);
+    api_mat t = api_filled(300, OUT, S24_F32, ROW_MAJOR, 15);
+    s24_mat targets[2] = {t.mat, t.mat}, view = api_view(before, DIM, DIM, S24_F64);
+    s24_mat sums = api_view(c[0], OUT, DIM, S24_F64);
+    s24_cross *crosses[2], *stranger, *twice[2];
+    s24_gram *gram = gram_with_cross(ctx, S24_F32, &crosses[0]), *other;
+    const char *none = "2 of the 2 crosses that hang on the gram get no target";
+
+    ok(s24_cross_create(gram, OUT, &crosses[1]));
+    other = gram_with_cross(ctx, S24_F32, &stranger);
+    ok(s24_gram_add_targets(gram, &x.mat, NULL, crosses, targets, 2));
+    ok(s24_gram_export(gram, 2, &view, NULL));
+    ok(s24_cross_export(crosses[1], 2, &sums, NULL, NULL));
+    fails(s24_gram_add(gram, &x.mat, NULL), S24_E_STATE, none);
+    fails(s24_gram_add_targets(gram, &x.mat, NULL, crosses, targets, 1), S24_E_STATE,
+          "1 of the 2 crosses that hang on the gram get no target");
+    fails(s24_gram_add_targets(gram, &x.mat, NULL, crosses, targets, -1), S24_E_ARG, "count is -1");
+    fails(s24_gram_add_targets(gram, &x.mat, NULL, NULL, targets, 1), S24_E_ARG, "crosses is NULL");
+    fails(s24_gram_add_targets(gram, &x.mat, NULL, crosses, NULL, 1), S24_E_ARG, "targets is NULL");
+    twice[0] = twice[1] = crosses[1];
+    fails(s24_gram_add_targets(gram, &x.mat, NULL, twice, targets, 2), S24_E_ARG,
+          "crosses[1] is crosses[0] again");
+    twice[1] = stranger;
+    fails(s24_gram_add_targets(gram, &x.mat, NULL, twice, targets, 2), S24_E_ARG,
+          "crosses[1] hangs on another gram");
+    twice[1] = NULL;
+    fails(s24_gram_add_targets(gram, &x.mat, NULL, twice, targets, 2), S24_E_ARG,
+          "crosses[1] is NULL");
+    twice[0] = (s24_cross *)gram;
+    fails(s24_gram_add_targets(gram, &x.mat, NULL, twice, targets, 2), S24_E_ARG,
+          "crosses[0] is a gram");
+    fails(s24_gram_add_targets(gram, &t.mat, NULL, crosses, targets, 2), S24_E_SHAPE,
+          "x is 300 x 11, but must be 300 x 37");
+    targets[1].rows = 299;
+    fails(s24_gram_add_targets(gram, &x.mat, NULL, crosses, targets, 2), S24_E_SHAPE,
+          "targets[1] is 299 x 11, but must be 300 x 11");
+    targets[1].rows = 300;
+    targets[1].dtype = S24_U8;
+    fails(s24_gram_add_targets(gram, &x.mat, NULL, crosses, targets, 2), S24_E_DTYPE,
+          "targets[1] has dtype S24_U8");
+    targets[1].dtype = S24_F32;
+    api_set(&t.mat, 170, 2, INFINITY);
+    fails(s24_gram_add_targets(gram, &x.mat, NULL, crosses, targets, 2), S24_E_NONFINITE,
+          "s24_gram_add_targets: targets[0]: row 170, column 2 is inf");
+    view.data = after;
+    ok(s24_gram_export(gram, 2, &view, NULL));
+    ck_assert_mem_eq(before, after, sizeof before);
+    sums.data = c[1];
+    ok(s24_cross_export(crosses[1], 2, &sums, NULL, NULL));
+    ck_assert_mem_eq(c[0], c[1], sizeof c[0]);
+    for (int i = 0; i < 2; i++)
+        s24_cross_destroy(crosses[i]);
+    s24_cross_destroy(stranger);
+    s24_gram_destroy(other);
+    s24_gram_destroy(gram);
+    api_free(&t);
+    api_free(&x);
+    api_done(ctx, &heap);
+}
+END_TEST
+
+/* The bits of a gram and of each cross are those of the cross alone, however batches are cut, whatever the order of the targets, for any
+ * number of threads. _i: accumulator. */
+START_TEST(crosses_of_one_gram)
+{
+    enum { MANY = 3000, CROSSES = 3, RUNS = 6, WIDE = 1100 };
+    static const int64_t steps[RUNS] = {MANY, 1, 127, 128, 129, 1000}, outs[] = {OUT, 1, WIDE};
+    static double h[RUNS][2][DIM * DIM], c[RUNS][2][CROSSES][WIDE * DIM];
+    static double norm2[RUNS][2][CROSSES][WIDE];
+    api_mat x = api_filled(MANY, DIM, S24_F32, ROW_MAJOR, 16), t[CROSSES];
+    unit_heap heap;
+
+    for (int k = 0; k < CROSSES; k++)
+        t[k] = api_filled(MANY, outs[k], S24_F32, ROW_MAJOR, 17 + k);
+    for (int run = 0; run < RUNS; run++) {
+        s24_ctx *ctx = api_ctx(&heap, run % 3 + 1);
+        s24_gram *gram;
+        s24_cross *crosses[CROSSES];
+        int first = run ? 0 : 2, count = CROSSES - first; /* at first the last one alone */
+        ok(s24_gram_create(ctx, DIM, _i ? S24_F64 : S24_F32, &gram));
+        for (int k = 0; k < count; k++)
+            ok(s24_cross_create(gram, outs[first + k], &crosses[k]));
+        for (int64_t r = 0; r < MANY; r += steps[run]) {
+            s24_mat px = api_rows(&x.mat, r, MANY - r < steps[run] ? MANY - r : steps[run]);
+            s24_mat targets[CROSSES];
+            s24_cross *turned[CROSSES];
+            for (int k = 0; k < count; k++) {
+                int at = (k + run) % count;
+                turned[k] = crosses[at];
+                targets[k] = api_rows(&t[first + at].mat, r, px.rows);
+            }
+            ok(s24_gram_add_targets(gram, &px, NULL, turned, targets, count));
+        }
+        for (int half = 0; half < 2; half++) {
+            s24_mat view = api_view(h[run][half], DIM, DIM, S24_F64);
+            ok(s24_gram_export(gram, half + 1, &view, NULL));
+            for (int k = 0; k < count; k++) {
+                int at = first + k;
+                s24_mat part = api_view(c[run][half][at], outs[at], DIM, S24_F64);
+                ok(s24_cross_export(crosses[k], half + 1, &part, norm2[run][half][at], NULL));
+            }
+        }
+        for (int k = 0; k < count; k++)
+            s24_cross_destroy(crosses[k]);
+        s24_gram_destroy(gram);
+        api_done(ctx, &heap);
+        ck_assert_mem_eq(h[run], h[0], sizeof h[0]);
+        for (int half = 0; half < 2; half++) {
+            ck_assert_mem_eq(c[run][half][2], c[0][half][2], sizeof c[0][0][2]);
+            ck_assert_mem_eq(norm2[run][half][2], norm2[0][half][2], sizeof norm2[0][0][2]);
+            if (run > 1) {
+                ck_assert_mem_eq(c[run][half], c[1][half], sizeof c[0][0]);
+                ck_assert_mem_eq(norm2[run][half], norm2[1][half], sizeof norm2[0][0]);
+            }
+        }
+    }
+    for (int k = 0; k < CROSSES; k++)
+        api_free(&t[k]);
+    api_free(&x);
+}
+END_TEST
+
+/* A problem keeps the cross that it aims at, with the rows that waited when the caller let it go. */
+START_TEST(destroyed_crosses_keep_their_sums)
+{
+    static double kept[OUT * DIM];
+    unit_heap heap;
+    s24_ctx *ctx = api_ctx(&heap, 2);
+    api_mat x = api_filled(300, DIM, S24_F32, ROW_MAJOR, 20);
+    api_mat t = api_filled(300, OUT, S24_F32, ROW_MAJOR, 21);
+    api_mat w = api_filled(OUT, DIM, S24_F32, ROW_MAJOR, 22);
+    s24_mat halved = api_view(kept, OUT, DIM, S24_F64);
+    s24_cross *cross, *left;
+    s24_gram *gram = gram_with_cross(ctx, S24_F32, &cross);
+    s24_problem *problem;
+    double loss, again;
+
+    ok(s24_cross_create(gram, OUT, &left));
+    s24_mat targets[] = {t.mat, t.mat};
+    s24_cross *both[] = {cross, left};
+    ok(s24_gram_add_targets(gram, &x.mat, NULL, both, targets, 2));
+    ok(s24_problem_create(ctx, &w.mat, &problem));
+    ok(s24_problem_set_gram(problem, gram));
+    ok(s24_problem_set_target(problem, cross, .5));
+    s24_cross_destroy(cross);
+    ok(s24_problem_target_loss(problem, &halved, &loss, NULL));
+    ok(s24_gram_add_targets(gram, &x.mat, NULL, &left, targets, 1));
+    fails(s24_problem_target_loss(problem, &halved, &again, NULL), S24_E_STATE,
+          "half 1 of the gram holds 344 rows and that of the target 172");
+    ok(s24_problem_set_target(problem, left, .5));
+    ok(s24_problem_target_loss(problem, &halved, &again, NULL));
+    ck_assert_double_eq_tol(again, 2 * loss, 1e-6 * loss);
+    s24_problem_destroy(problem);
+    s24_cross_destroy(left);
+    s24_gram_destroy(gram);
+    api_free(&w);
     api_free(&t);
     api_free(&x);
     api_done(ctx, &heap);
@@ -418,5 +597,8 @@ void api_sums_tests(Suite *suite)
     tcase_add_loop_test(all, cross_equals_naive_sums, 0, 8 * LAYOUTS);
     tcase_add_test(all, cross_moves_between_objects);
     tcase_add_test(all, cross_refuses);
+    tcase_add_test(all, additions_refuse);
+    tcase_add_loop_test(all, crosses_of_one_gram, 0, 2);
+    tcase_add_test(all, destroyed_crosses_keep_their_sums);
     suite_add_tcase(suite, all);
 }

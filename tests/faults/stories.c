@@ -132,12 +132,6 @@ static s24_status make_gram(void)
     return s24_gram_create(scene.ctx, COLS, S24_F32, &scene.gram);
 }
 
-static s24_status add_rows(void)
-{
-    s24_mat rows = plain(x, TOKENS, COLS, S24_F32);
-    return s24_gram_add(scene.gram, &rows, NULL);
-}
-
 static s24_status make_copy(void)
 {
     return s24_gram_create(scene.ctx, COLS, S24_F64, &scene.copy);
@@ -162,18 +156,18 @@ static s24_status merge(void)
 
 static s24_status make_cross(void)
 {
-    return s24_cross_create(scene.ctx, ROWS, COLS, S24_F32, &scene.cross);
+    return s24_cross_create(scene.gram, ROWS, &scene.cross);
 }
 
 static s24_status add_targets(void)
 {
     s24_mat rows = plain(x, TOKENS, COLS, S24_F32), wanted = plain(t, TOKENS, ROWS, S24_F32);
-    return s24_cross_add(scene.cross, &rows, &wanted, NULL);
+    return s24_gram_add_targets(scene.gram, &rows, NULL, &scene.cross, &wanted, 1);
 }
 
 static s24_status make_twin(void)
 {
-    return s24_cross_create(scene.ctx, ROWS, COLS, S24_F64, &scene.twin);
+    return s24_cross_create(scene.copy, ROWS, &scene.twin);
 }
 
 static s24_status export_cross(void)
@@ -527,15 +521,15 @@ static const step_fn settings_steps[] = {
     make_ctx,  set_threads, set_log,     set_isa,     get_isa,       get_threads, run_tasks,
     make_alps, set_options, get_options, read_option, reset_options, NULL};
 static const step_fn layer_steps[] = {
-    make_ctx,     set_threads,    make_gram,    add_rows,     make_copy,     export_half,
-    import_half,  merge,          count_rows,   make_cross,   add_targets,   make_twin,
-    export_cross, import_cross,   merge_cross,  make_problem, give_gram,     give_target,
-    measure,      measure_target, rank_weights, want_pattern, want_sparsity, want_grid,
-    check_zeros,  want_rank,      NULL};
-static const step_fn solve_steps[] = {make_ctx,    set_threads,  make_gram, add_rows,    make_cross,
-                                      add_targets, make_problem, give_gram, give_target, constrain,
-                                      make_solver, give_options, watch,     predict,     solve,
-                                      check,       read_result,  NULL};
+    make_ctx,       set_threads,  make_gram,    make_cross,    add_targets, make_copy,
+    make_twin,      export_half,  import_half,  merge,         count_rows,  export_cross,
+    import_cross,   merge_cross,  make_problem, give_gram,     give_target, measure,
+    measure_target, rank_weights, want_pattern, want_sparsity, want_grid,   check_zeros,
+    want_rank,      NULL};
+static const step_fn solve_steps[] = {
+    make_ctx,  set_threads, make_gram, make_cross,  add_targets,  make_problem,
+    give_gram, give_target, constrain, make_solver, give_options, watch,
+    predict,   solve,       check,     read_result, NULL};
 static const step_fn blind_steps[] = {make_ctx,    set_threads,  make_problem, constrain,
                                       make_solver, give_options, watch,        predict,
                                       solve,       check,        NULL};

@@ -138,21 +138,17 @@ static void calibrate(bench *b, const s24_mat *w)
         return;
     s24_mat x = make_mat(b, tokens, w->cols, false, false);
     s24_mat weight = make_mat(b, tokens, 1, false, true), *some = kind % 8 ? NULL : &weight;
-    fuzz_check_status(s24_gram_add(b->gram, &x, some));
-    if (kind > 200) { /* in two batches */
-        x.rows = tokens / 2;
-        weight.rows = x.rows;
-        fuzz_check_status(s24_gram_add(b->gram, &x, some));
+    s24_mat t = {0};
+    if (kind % 4 == 3 && !s24_cross_create(b->gram, w->rows, &b->cross))
+        t = make_mat(b, tokens, w->rows, false, false);
+    for (int batch = 0; batch < 1 + (kind > 200); batch++) {
+        fuzz_check_status(s24_gram_add_targets(b->gram, &x, some, &b->cross, &t, b->cross != NULL));
+        x.rows = weight.rows = tokens / 2;
+        t.rows = b->cross ? tokens / 2 : 0;
     }
     fuzz_check_status(s24_problem_set_gram(b->problem, b->gram));
-    if (kind % 4 == 3 &&
-        !s24_cross_create(b->ctx, w->rows, w->cols, accumulators[kind % 2], &b->cross)) {
-        s24_mat t = make_mat(b, tokens, w->rows, false, false);
-        x.rows = tokens;
-        weight.rows = tokens;
-        fuzz_check_status(s24_cross_add(b->cross, &x, &t, some));
+    if (b->cross)
         fuzz_check_status(s24_problem_set_target(b->problem, b->cross, fuzz_number(&b->in)));
-    }
 }
 
 /* One option at one of its choices, ends or near its lower end: iterations may be many where the

@@ -119,7 +119,7 @@ int main(int argc, char **argv)
                 printf("# %d threads, %d MiB: %s (%s), then %s\n", threads, mib[i],
                        s24_status_name(o->little), o->text, s24_status_name(o->enough));
             ended &= good(o, &o[1]);
-            none &= mib[i] != 100 || threads > 1 || strstr(o->text, "OpenBLAS wants 128 MiB");
+            none &= mib[i] != 100 || threads > 1 || strstr(o->text, "OpenBLAS needs 128 MiB");
             one |= threads == 1 && mib[i] == 160 && o->little == S24_OK;
         }
     expect(ended, "with any space a call ends, with the right bits or S24_E_MEMORY");

@@ -7,7 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PREFIX, SCRATCH = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = re.sub(r" \\\n +", " ", (ROOT / "README.md").read_text(encoding="utf-8")) # a line that goes on is one
 bad = 0
 
 

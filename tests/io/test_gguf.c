@@ -201,7 +201,7 @@ START_TEST(bad_headers)
     refused(b, S24_E_FORMAT, "metadata items in 100 bytes");
     file_bytes.size = 0;
     put_raw(b, "GGUF", 4);
-    refused(b, S24_E_FORMAT, "byte 4: a number wants 4 bytes");
+    refused(b, S24_E_FORMAT, "byte 4: a number needs 4 bytes");
     put_raw(b, "GGUf", 4);
     b->at[3] = 'f';
     refused(b, S24_E_FORMAT, "this is a text file");
@@ -238,14 +238,14 @@ START_TEST(bad_metadata)
     put_header(b, 3, 0, 1);
     put_array(b, "k", 8, UINT64_MAX);
     put_text(b, "one");
-    refused(b, S24_E_FORMAT, "a number wants 8 bytes");
+    refused(b, S24_E_FORMAT, "a number needs 8 bytes");
     put_header(b, 3, 0, 1);
     put_array(b, "k", 13, 0);
     refused(b, S24_E_FORMAT, "metadata type 13");
     put_header(b, 3, 0, 1);
     put_key(b, "k", 8);
     put_int(b, UINT64_MAX, 8);
-    refused(b, S24_E_FORMAT, "a string wants 18446744073709551615 bytes");
+    refused(b, S24_E_FORMAT, "a string needs 18446744073709551615 bytes");
     put_header(b, 3, 0, 1);
     put_array(b, "k", 9, 1);
     for (int i = 0; i < 1000; i++) {
@@ -294,7 +294,7 @@ START_TEST(bad_tensors)
     one_tensor(b, 2, 32, 2, 0, 0, 255);
     refused(b, S24_E_FORMAT, "tensor 'w': 256 bytes at 0 do not lie in the 255 of data");
     one_tensor(b, 2, 32, 2, 0, 8, 300);
-    refused(b, S24_E_FORMAT, "offset 8 is no multiple of 32");
+    refused(b, S24_E_FORMAT, "offset 8 is not a multiple of 32");
     one_tensor(b, 2, 32, 2, 0, UINT64_MAX - 31, 300);
     refused(b, S24_E_FORMAT, "do not lie");
     one_tensor(b, 2, 1ull << 32, 1ull << 31, 0, 0, 300);

@@ -128,25 +128,37 @@ static inline s24_mat plain(const void *data, int64_t rows, int64_t cols, int32_
                      .device = S24_CPU};
 }
 
+static inline s24_status add_rows(s24i_gram *gram, const s24_mat *x, const s24_mat *row_weight)
+{
+    return s24i_gram_add(&device, gram, &(s24i_addition){.x = x, .row_weight = row_weight});
+}
+
 /* A flushed gram of all rows of x; fini it. */
 static inline s24i_gram gram_of(const float *x, int64_t rows, int64_t cols, int32_t type)
 {
     s24i_gram gram;
     s24_mat view = s24i_view(x, rows, cols);
     ck_assert_int_eq(s24i_gram_init(&device, &gram, cols, type), S24_OK);
-    ck_assert_int_eq(s24i_gram_add(&device, &gram, &view, NULL), S24_OK);
-    ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
+    ck_assert_int_eq(add_rows(&gram, &view, NULL), S24_OK);
+    ck_assert_int_eq(s24i_gram_flush(&device, &gram, S24I_BOTH), S24_OK);
     return gram;
 }
 
+/* The same for a cross, which hangs on no gram any more. */
 static inline s24i_cross cross_of(const float *x, const float *t, int64_t rows, int64_t cols,
                                   int64_t outs, int32_t type)
 {
+    s24i_gram gram;
     s24i_cross cross;
     s24_mat inputs = s24i_view(x, rows, cols), wanted = s24i_view(t, rows, outs);
-    ck_assert_int_eq(s24i_cross_init(&device, &cross, outs, cols, type), S24_OK);
-    ck_assert_int_eq(s24i_cross_add(&device, &cross, &inputs, &wanted, NULL), S24_OK);
-    ck_assert_int_eq(s24i_cross_flush(&device, &cross), S24_OK);
+    s24i_addition all = {.x = &inputs, .targets = &wanted};
+    ck_assert_int_eq(s24i_gram_init(&device, &gram, cols, type), S24_OK);
+    ck_assert_int_eq(s24i_cross_init(&device, &cross, &gram, outs), S24_OK);
+    cross.t.target = 0;
+    ck_assert_int_eq(s24i_gram_add(&device, &gram, &all), S24_OK);
+    ck_assert_int_eq(s24i_gram_flush(&device, &gram, S24I_BOTH), S24_OK);
+    s24i_cross_detach(&cross, &gram);
+    s24i_gram_fini(&device, &gram);
     return cross;
 }
 

@@ -20,7 +20,7 @@ def headers():
 
 def word(declaration):
     """ "const s24_mat *dst" -> "mat*", "int64_t rows" -> "int64", "const char **name" -> "text*"."""
-    base, stars = re.match(r"(?:const )?(\w+)\s*(\**)", declaration.strip()).groups()
+    base, stars = re.match(r"(\w+)\s*(\**)", declaration.replace("const ", "").strip()).groups()
     base = re.sub(r"^s24_|_t$", "", base)
     return "text" + stars[1:] if base == "char" else base + stars
 

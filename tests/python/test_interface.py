@@ -98,9 +98,9 @@ class Discovery(Case):
         self.fails(sparse24.E_OPTION, "0 .. 100", solver.set, damp=float("nan"))
         self.fails(sparse24.E_OPTION, "max_iter", solver.set, max_iter=0.5)
         self.fails(sparse24.E_ARG, "64 bits", solver.set, max_iter=1 << 64)
-        self.fails(sparse24.E_ARG, "number is wanted", solver.set, damp=None)
+        self.fails(sparse24.E_ARG, "expected a number", solver.set, damp=None)
         self.fails(sparse24.E_UNSUPPORTED, "nearest: alps", sparse24.Solver, "alsp")
-        self.fails(sparse24.E_ARG, "text is wanted", sparse24.Solver, 5)
+        self.fails(sparse24.E_ARG, "expected a text", sparse24.Solver, 5)
         self.fails(sparse24.E_ARG, "NUL", sparse24.Solver, "al\0ps")
 
     def test_context_options(self):

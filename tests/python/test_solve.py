@@ -37,21 +37,25 @@ class Sums(Case):
     def test_cross(self):
         w, x = layer()
         t = (x @ w.T).astype("f4")
-        cross, other = sparse24.Cross(32, 64), sparse24.Cross(32, 64)
-        cross.add(x[:100], t[:100])
-        other.add(x[100:], t[100:], numpy.ones((200, 1), "f8"))
+        grams = [sparse24.Gram(64) for _ in range(4)]
+        cross, other, copy, whole = crosses = [sparse24.Cross(gram, 32) for gram in grams]
+        self.assertEqual([one.shape for one in crosses], [(32, 64)] * 4)
+        grams[0].add(x[:100], targets={cross: t[:100]})
+        grams[1].add(x[100:], numpy.ones((200, 1), "f8"), {other: t[100:]})
+        self.fails(sparse24.E_STATE, "1 of the 1 crosses", grams[0].add, x)
+        self.fails(sparse24.E_ARG, "crosses[0] hangs on another gram", grams[0].add, x, targets={other: t})
+        self.fails(sparse24.E_SHAPE, "targets[0]", grams[0].add, x, targets={cross: t[1:]})
         cross.merge(other)
         halves = [cross.export_half(part) for part in (1, 2)]
         numpy.testing.assert_allclose(halves[0][0] + halves[1][0], t.T.astype("f8") @ x, rtol=1e-3, atol=1e-1)
         numpy.testing.assert_allclose(numpy.add(halves[0][1], halves[1][1]), (t.astype("f8") ** 2).sum(0), rtol=1e-5)
-        copy = sparse24.Cross(32, 64)
         for part, (c, norms, rows) in enumerate(halves, 1):
             copy.import_half(part, c, norms, rows)
         self.assertEqual(copy.export_half(1)[1:], halves[0][1:])
         self.fails(sparse24.E_SHAPE, "must have 32", copy.import_half, 1, halves[0][0], [1.0], 2)
-        whole = sparse24.Cross(32, 64)
-        whole.add(x, t)
+        grams[3].add(x, targets={whole: t})
         aimed = problem()
+        aimed.set_gram(grams[3])
         aimed.set_target(whole, 0.5)
         result = sparse24.Solver("sparsegpt").solve(aimed)
         self.assertIn("target_relative_loss", result)
@@ -136,7 +140,7 @@ class Solves(Case):
         self.assertIs(sparse24.prox24(out, numpy.float32(0.5), out), out)
         numpy.testing.assert_allclose(out, sparse24.prox24(z, 0.5), atol=1e-5)
         self.fails(sparse24.E_ARG, "lambda", sparse24.prox24, z, -1.0)
-        self.fails(sparse24.E_ARG, "number is wanted", sparse24.prox24, z, "1")
+        self.fails(sparse24.E_ARG, "expected a number", sparse24.prox24, z, "1")
         numpy.testing.assert_allclose(sparse24.multiply(z, z, numpy.zeros((8, 8))), z @ z.T, rtol=1e-4, atol=1e-5)
         numpy.testing.assert_array_equal(sparse24.copy(z.T, numpy.zeros((8, 8), "f8")), z.T)
 

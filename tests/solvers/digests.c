@@ -136,9 +136,8 @@ static uint64_t run(const char *name, const char *text, bool *repeats, bool *mor
     NEED(s24_ctx_create(&ctx));
     *more = set_way(ctx, way);
     NEED(s24_gram_create(ctx, cols, S24_F32, &gram));
-    NEED(s24_gram_add(gram, &rows, NULL));
-    NEED(s24_cross_create(ctx, ROWS, cols, S24_F32, &cross));
-    NEED(s24_cross_add(cross, &rows, &wanted, NULL));
+    NEED(s24_cross_create(gram, ROWS, &cross));
+    NEED(s24_gram_add_targets(gram, &rows, NULL, &cross, &wanted, 1));
     NEED(s24_problem_create(ctx, &weights, &problem));
     NEED(s24_problem_set_gram(problem, gram));
     NEED(s24_problem_set_target(problem, cross, 0.3));

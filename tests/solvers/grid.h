@@ -242,6 +242,22 @@ static inline s24_gram *sum_rows(s24_ctx *ctx, const float *x, int64_t rows, int
     return gram;
 }
 
+/* Aim at the outputs t of l->x: with a gram anew, which the cross hangs on. */
+static inline s24_cross *aim_at(layer *l, float *t, double blend)
+{
+    s24_cross *cross;
+    s24_mat x = row_major(l->x, l->calibration, l->cols, S24_F32);
+    s24_mat wanted = row_major(t, l->calibration, l->rows, S24_F32);
+
+    s24_gram_destroy(l->gram);
+    grid_ok(s24_gram_create(l->ctx, l->cols, S24_F32, &l->gram));
+    grid_ok(s24_cross_create(l->gram, l->rows, &cross));
+    grid_ok(s24_gram_add_targets(l->gram, &x, NULL, &cross, &wanted, 1));
+    grid_ok(s24_problem_set_gram(l->problem, l->gram));
+    grid_ok(s24_problem_set_target(l->problem, cross, blend));
+    return cross;
+}
+
 /* calibration 0: no gram. */
 static inline layer open_layer(s24_ctx *ctx, const constraint *limit, int64_t rows, int64_t cols,
                                int64_t calibration)

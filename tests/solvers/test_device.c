@@ -200,14 +200,10 @@ START_TEST(with_a_target)
     uint64_t seed = 3;
     layer l = open_layer(ctx, &constraints[0], 17, 128, 400);
     float *t = normals(&seed, 400 * 17), *importance = normals(&seed, 17 * 128);
-    s24_mat x = row_major(l.x, 400, 128, S24_F32), wanted = row_major(t, 400, 17, S24_F32);
     for (int i = 0; i < 17 * 128; i++)
         importance[i] = fabsf(importance[i]);
     s24_mat scores = row_major(importance, 17, 128, S24_F32);
-    s24_cross *cross;
-    grid_ok(s24_cross_create(ctx, 17, 128, S24_F32, &cross));
-    grid_ok(s24_cross_add(cross, &x, &wanted, NULL));
-    grid_ok(s24_problem_set_target(l.problem, cross, 0.5));
+    s24_cross *cross = aim_at(&l, t, 0.5);
     grid_ok(s24_problem_set_importance(l.problem, &scores));
     for (int32_t k = 0; k < s24_solver_count(); k++)
         compare_choices(&l, s24_solver_name(k));

@@ -418,13 +418,9 @@ START_TEST(every_solver_aims_at_the_target)
                     t[i] += l.x[i / 20 * 16 + j] * aim[i % 20 * 16 + j];
                 t[i] += 0.1f * (float)normal(&seed);
             }
-            s24_mat x = row_major(l.x, 400, 16, S24_F32), wanted = row_major(t, 400, 20, S24_F32);
             s24_mat v = row_major((void *)(uintptr_t)weights_of(blind), 20, 16, S24_F32);
-            s24_cross *cross;
+            s24_cross *cross = aim_at(&l, t, 0.8);
             double loss, relative, before;
-            grid_ok(s24_cross_create(ctx, 20, 16, S24_F32, &cross));
-            grid_ok(s24_cross_add(cross, &x, &wanted, NULL));
-            grid_ok(s24_problem_set_target(l.problem, cross, 0.8));
             grid_ok(s24_problem_target_loss(l.problem, &v, NULL, &before));
             result = solve(&l, s24_solver_name(k), false);
             judge(&l, s24_solver_name(k), result);
@@ -455,15 +451,20 @@ START_TEST(targets_of_other_rows_are_refused)
     layer l = open_layer(ctx, &constraints[0], 5, 16, 200);
     uint64_t seed = 7;
     float *t = normals(&seed, 200 * 5);
-    s24_mat x = row_major(l.x, 199, 16, S24_F32), wanted = row_major(t, 199, 5, S24_F32);
-    s24_cross *cross;
-    grid_ok(s24_cross_create(ctx, 5, 16, S24_F32, &cross));
-    grid_ok(s24_cross_add(cross, &x, &wanted, NULL));
-    grid_ok(s24_problem_set_target(l.problem, cross, 0.5));
+    s24_cross *cross = aim_at(&l, t, 0.5);
+    s24_gram *other = sum_rows(ctx, l.x, 200, 16);
+    double *h = GRAB(double, 16 * 16), count;
+    s24_mat view = row_major(h, 16, 16, S24_F64);
+    grid_ok(s24_gram_export(l.gram, 2, &view, &count));
+    grid_ok(s24_gram_import(l.gram, 2, &view, count - 1));
     for (int32_t k = 0; k < s24_solver_count(); k++) {
         grid_ok(s24_problem_parse(l.problem, usual(s24_solver_name(k))->text));
+        grid_ok(s24_problem_set_gram(l.problem, l.gram));
         refused(&l, s24_solver_name(k), S24_E_STATE, "same rows");
+        grid_ok(s24_problem_set_gram(l.problem, other));
+        refused(&l, s24_solver_name(k), S24_E_STATE, "hangs on another gram");
     }
+    s24_gram_destroy(other);
     s24_cross_destroy(cross);
     close_layer(&l);
     close_ctx(ctx);

@@ -179,14 +179,9 @@ START_TEST(targets_at_any_scale)
             if (w + x > 55) /* squares of t are refused */
                 continue;
             layer l = scaled_layer(ctx, limit, w, x);
-            s24_cross *cross;
             for (int64_t i = 0; i < TOKENS * ROWS; i++)
                 t[i] = ldexpf(noise[i], w + x);
-            s24_mat xs = row_major(l.x, TOKENS, COLS, S24_F32);
-            s24_mat ts = row_major(t, TOKENS, ROWS, S24_F32);
-            grid_ok(s24_cross_create(ctx, ROWS, COLS, S24_F32, &cross));
-            grid_ok(s24_cross_add(cross, &xs, &ts, NULL));
-            grid_ok(s24_problem_set_target(l.problem, cross, 0.7));
+            s24_cross *cross = aim_at(&l, t, 0.7);
             s24_solver *solver = new_solver(ctx, s24_solver_name(k), false);
             s24_result *result = NULL;
             if (!s24_solve(solver, l.problem, &result)) {

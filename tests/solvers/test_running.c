@@ -79,14 +79,8 @@ static void visit_memory(const int64_t *shape, int64_t calibration, bool target,
                 layer l = open_layer(ctx, &constraints[c], shape[0], shape[1], calibration);
                 s24_cross *cross = NULL;
                 s24_mat importance = l.view;
-                if (target) {
-                    float *t = normals(&seed, calibration * l.rows);
-                    s24_mat x = row_major(l.x, calibration, l.cols, S24_F32);
-                    s24_mat wanted = row_major(t, calibration, l.rows, S24_F32);
-                    grid_ok(s24_cross_create(ctx, l.rows, l.cols, S24_F32, &cross));
-                    grid_ok(s24_cross_add(cross, &x, &wanted, NULL));
-                    grid_ok(s24_problem_set_target(l.problem, cross, 0.5));
-                }
+                if (target)
+                    cross = aim_at(&l, normals(&seed, calibration * l.rows), 0.5);
                 importance.data = GRAB(float, l.rows *l.cols);
                 grid_ok(s24_problem_set_importance(l.problem, &importance));
                 check_memory(&l, s24_solver_name(k), variants[v], close);

@@ -115,8 +115,9 @@ def patience():
 
 
 def documents():
-    if subprocess.run([sys.executable, ROOT / "docs/make_api.py", "--check"]).returncode:
-        yield "docs/api.md is not what the headers say: python3 docs/make_api.py"
+    for made, maker in (("docs/api.md", "docs/make_api.py"), ("docs/architecture.svg", "docs/make_architecture.py")):
+        if subprocess.run([sys.executable, ROOT / maker, "--check"]).returncode:
+            yield f"{made} is not what {maker} makes of the tree: python3 {maker}"
 
 
 PAST = {"39cea6b"} # 76 characters, and in the history

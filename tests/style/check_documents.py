@@ -37,7 +37,7 @@ def blocks(text, folder):
 
 def shell(text, folder):
     (folder / "layer.safetensors").symlink_to(pathlib.Path(LAYERS).resolve())
-    for line in re.findall(r"^    (sparse24 [a-z].*)$", text, re.M):
+    for line in re.findall(r"^    (sparse24 [a-z].*)$", re.sub(r" \\\n +", " ", text), re.M): # a line that goes on is one
         if not re.search(r"\b[A-Z]{3,}\b|\[", line): # a synopsis
             yield from run(shlex.split(line, comments=True), folder)
 

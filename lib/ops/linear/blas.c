@@ -129,7 +129,7 @@ s24_status s24i_blas_join(int32_t threads)
     if (found)
         return S24_OK;
     return s24i_fail(S24_E_MEMORY,
-                     "OpenBLAS wants %d MiB of address space for each thread that calls it; there "
+                     "OpenBLAS needs %d MiB of address space for each thread that calls it; there "
                      "is no room for %d more (ulimit -v)",
                      S24I_BLAS_BUFFER >> 20, (int)threads);
 }

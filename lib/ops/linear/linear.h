@@ -114,15 +114,19 @@ s24_status s24i_mat_copy(const s24i_device *device, const s24_mat *src, const s2
 s24_status s24i_mat_multiply(const s24i_device *device, const s24_mat *x, const s24_mat *w,
                              const s24_mat *y);
 
-/* ---- Calibration sums (gram.c, cross.c) ---- */
+/* ---- Calibration sums (gram.c) ---- */
+
+/* Rows for a gram and all crosses that hang on it. */
+typedef struct s24i_addition {
+    const s24_mat *x, *row_weight; /* NULL: ones */
+    const s24_mat *targets;        /* that of a cross is number cross->t.target */
+} s24i_addition;
 
 s24_status s24i_gram_init(const s24i_device *device, s24i_gram *gram, int64_t dim, int32_t type);
 void s24i_gram_fini(const s24i_device *device, s24i_gram *gram);
-s24_status s24i_gram_add(const s24i_device *device, s24i_gram *gram, const s24_mat *x,
-                         const s24_mat *row_weight);
-/* Bring the rows that wait into the sums. Everything that reads a gram or a cross needs it
- * flushed. */
-s24_status s24i_gram_flush(const s24i_device *device, s24i_gram *gram);
+s24_status s24i_gram_add(const s24i_device *device, s24i_gram *gram, const s24i_addition *addition);
+/* Bring the rows that wait for `which` halves into the sums. Everything that reads a gram or a cross needs both flushed. */
+s24_status s24i_gram_flush(const s24i_device *device, s24i_gram *gram, int which);
 size_t s24i_gram_half_bytes(int64_t dim);
 /* Offset in doubles and width of strip i; its rows start at i * S24I_STRIP. */
 int64_t s24i_strip_offset(int64_t dim, int64_t strip);
@@ -132,12 +136,32 @@ const double *s24i_gram_row(const s24i_gram *gram, int half, int64_t i);
 /* H_jj of `which` halves. */
 double s24i_gram_diagonal(const s24i_gram *gram, int which, int64_t j);
 
-s24_status s24i_cross_init(const s24i_device *device, s24i_cross *cross, int64_t out, int64_t in,
-                           int32_t type);
+/* Hang a cross on the gram; it may not move until it is taken off. */
+s24_status s24i_cross_init(const s24i_device *device, s24i_cross *cross, s24i_gram *gram,
+                           int64_t out);
+/* Take it off: the gram's further rows are not for it, and those that wait are lost to it. */
+void s24i_cross_detach(s24i_cross *cross, s24i_gram *gram);
 void s24i_cross_fini(const s24i_device *device, s24i_cross *cross);
-s24_status s24i_cross_add(const s24i_device *device, s24i_cross *cross, const s24_mat *x,
-                          const s24_mat *t, const s24_mat *row_weight);
-s24_status s24i_cross_flush(const s24i_device *device, s24i_cross *cross);
+size_t s24i_cross_half_bytes(const s24i_cross *cross);
+
+/* ---- Halves (0 or 1) of flushed sums, whole (halves.c); mat has the shape of the sums ---- */
+
+/* dst += src, of equal shapes. */
+void s24i_gram_merge(s24i_gram *dst, const s24i_gram *src);
+void s24i_cross_merge(s24i_cross *dst, const s24i_cross *src);
+/* S24_E_NONFINITE when the type of mat cannot hold a sum. */
+s24_status s24i_gram_export(const s24i_device *device, const s24i_gram *gram, int half,
+                            const s24_mat *h);
+s24_status s24i_cross_export(const s24i_device *device, const s24i_cross *cross, int half,
+                             const s24_mat *c, double *norm2);
+/* In place of a half, `rows` the sum of its weights; refused when no rows could give it. Rows that wait for the half
+ * go into the other sums first. */
+s24_status s24i_gram_import(const s24i_device *device, s24i_gram *gram, int half, const s24_mat *h,
+                            double rows);
+s24_status s24i_cross_import(const s24i_device *device, s24i_gram *gram, s24i_cross *cross,
+                             int half, const s24_mat *c, const double *norm2, double rows);
+/* S24_E_STATE when a half of both cannot be sums over the same rows. */
+s24_status s24i_cross_compare(const s24i_gram *gram, const s24i_cross *cross, int half);
 
 /* ---- Factorisation (factor.c) ---- */
 

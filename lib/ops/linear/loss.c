@@ -175,7 +175,7 @@ static s24_status sum_chunks(sum *s, double *value)
     double total = in_order(s->partial, strips), diagonal = in_order(s->diagonal, strips);
     if (!status && total < -NEGATIVE * (double)s->a->cols * diagonal)
         return s24i_fail(S24_E_NUMERIC,
-                         "a loss came out as %g: the gram is no sum of squares of rows", total);
+                         "a loss came out as %g: the gram is not a sum of squares of rows", total);
     *value = total < 0 ? 0 : total; /* of nearly nothing rounding can take more; NaN stays */
     return status;
 }

@@ -1,5 +1,6 @@
 #include "rows.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { TILE = 32 };
@@ -16,41 +17,47 @@ static double least_weight(int32_t type)
     return type == S24_F32 ? 1e-40 : 1e-290;
 }
 
-static size_t batch_bytes(const s24i_rows *rows)
+static size_t batch_bytes(const s24i_stream *stream)
 {
-    return s24i_mul(s24i_mul(S24I_BATCH_ROWS, (size_t)(rows->x_cols + rows->t_cols)),
-                    rows->type == S24_F32 ? sizeof(float) : sizeof(double));
+    return s24i_mul(s24i_mul(S24I_BATCH_ROWS, (size_t)stream->cols),
+                    stream->type == S24_F32 ? sizeof(float) : sizeof(double));
 }
 
-s24_status s24i_rows_init(const s24i_device *device, s24i_rows *rows, int64_t x_cols,
-                          int64_t t_cols, int32_t type)
+s24_status s24i_stream_init(const s24i_device *device, s24i_stream *stream, int64_t cols,
+                            int32_t type)
 {
-    *rows = (s24i_rows){.x_cols = x_cols, .t_cols = t_cols, .type = type};
+    *stream = (s24i_stream){.cols = cols, .type = type, .target = -1};
     for (int half = 0; half < 2; half++)
-        if (!(rows->batch[half] = s24i_alloc(device->memory, batch_bytes(rows)))) {
-            s24i_rows_fini(device, rows);
+        if (!(stream->batch[half] = s24i_alloc(device->memory, batch_bytes(stream)))) {
+            s24i_stream_fini(device, stream);
             return S24_E_MEMORY;
         }
     return S24_OK;
 }
 
-void s24i_rows_fini(const s24i_device *device, s24i_rows *rows)
+void s24i_stream_fini(const s24i_device *device, s24i_stream *stream)
 {
     for (int half = 0; half < 2; half++) {
-        s24i_free(device->memory, rows->batch[half], batch_bytes(rows));
-        rows->batch[half] = NULL;
+        s24i_free(device->memory, stream->batch[half], batch_bytes(stream));
+        stream->batch[half] = NULL;
     }
 }
 
 typedef struct {
     const s24i_device *device;
     s24i_rows *rows;
-    const s24_mat *x, *t;
+    const s24i_addition *given;
     const double *weight; /* one a row of x, NULL for ones */
-    double *scratch;      /* one row a worker */
+    double *scratch;      /* the widest row, a worker */
+    int64_t widest;
     int64_t first, count; /* rows of x in work */
     _Atomic int64_t bad;  /* first offending row, INT64_MAX when none */
 } intake;
+
+static const s24_mat *given_to(const intake *in, const s24i_stream *stream)
+{
+    return stream->target < 0 ? in->given->x : in->given->targets + stream->target;
+}
 
 static double weight_of(const intake *in, int64_t row)
 {
@@ -91,39 +98,37 @@ static bool row_is_good(const intake *in, const s24_mat *mat, int64_t row, doubl
 static void check_tile(void *arg, int64_t tile, int32_t worker)
 {
     intake *in = arg;
-    int64_t widest = in->rows->x_cols > in->rows->t_cols ? in->rows->x_cols : in->rows->t_cols;
-    double *scratch = in->scratch + worker * widest;
-    for (int64_t row = tile * TILE; row < (tile + 1) * TILE && row < in->x->rows; row++) {
-        if (weight_of(in, row) == 0 || (row_is_good(in, in->x, row, scratch) &&
-                                        (!in->t || row_is_good(in, in->t, row, scratch))))
-            continue;
-        s24i_keep_minimum(&in->bad, row);
-        return;
-    }
+    double *scratch = in->scratch + worker * in->widest;
+    for (int64_t row = tile * TILE; row < (tile + 1) * TILE && row < in->given->x->rows; row++)
+        for (const s24i_stream *s = &in->rows->x; s && weight_of(in, row) > 0; s = s->next)
+            if (!row_is_good(in, given_to(in, s), row, scratch)) {
+                s24i_keep_minimum(&in->bad, row);
+                return;
+            }
 }
 
 static s24_status name_bad_row(const intake *in, int64_t row)
 {
-    const s24_mat *mat = in->x;
-    int64_t col = first_bad(in, mat, row, in->scratch);
-    if (col < 0)
-        col = first_bad(in, mat = in->t, row, in->scratch);
+    const s24i_stream *stream = &in->rows->x;
+    char name[24] = "x";
+    int64_t col;
+    while ((col = first_bad(in, given_to(in, stream), row, in->scratch)) < 0)
+        stream = stream->next;
     double value = in->scratch[col];
-    const char *name = mat == in->x ? "x" : "t";
-    if (isfinite(value))
-        return s24i_fail(S24_E_NONFINITE,
-                         "%s: row %lld, column %lld is %g: its square leaves the range of the "
-                         "accumulator (S24_F64 reaches further)",
-                         name, (long long)row, (long long)col, value);
-    return s24i_fail(S24_E_NONFINITE, "%s: row %lld, column %lld is %g", name, (long long)row,
-                     (long long)col, value);
+    if (stream->target >= 0)
+        snprintf(name, sizeof name, "targets[%d]", (int)stream->target);
+    return s24i_fail(S24_E_NONFINITE, "%s: row %lld, column %lld is %g%s", name, (long long)row,
+                     (long long)col, value,
+                     isfinite(value) ? ": its square leaves the range of the accumulator (S24_F64 "
+                                       "reaches further)"
+                                     : "");
 }
 
 static s24_status check_all(intake *in)
 {
     atomic_store(&in->bad, INT64_MAX);
     s24_status status =
-        s24i_parallel(in->device->threads, check_tile, in, (in->x->rows + TILE - 1) / TILE);
+        s24i_parallel(in->device->threads, check_tile, in, (in->given->x->rows + TILE - 1) / TILE);
     int64_t bad = atomic_load(&in->bad);
     return status || bad == INT64_MAX ? status : name_bad_row(in, bad);
 }
@@ -156,45 +161,52 @@ static void scale_f64(double *row, int64_t n, double weight)
         row[j] *= root;
 }
 
-static void take_row(const intake *in, int64_t row, int64_t half, int64_t place)
+static void keep_largest(s24i_stream *stream, int64_t half, const float *row)
 {
-    const s24i_rows *rows = in->rows;
-    const s24i_kernels *kernels = in->device->kernels;
-    int64_t width = rows->x_cols + rows->t_cols;
+    float largest = s24i_largest(row, stream->cols);
+    int32_t bits;
+    memcpy(&bits, &largest, sizeof bits);
+    s24i_keep_maximum(&stream->largest[half], bits);
+}
+
+static void take_f32(const intake *in, s24i_stream *stream, int64_t row, int64_t half, float *to)
+{
     double weight = weight_of(in, row);
-    if (rows->type == S24_F32) {
-        float *to = (float *)rows->batch[half] + place * width;
-        if (weight == 0) {
-            memset(to, 0, (size_t)width * sizeof *to);
-            return;
-        }
-        s24i_mat_load(kernels, in->x, row, 1, to);
-        if (in->t)
-            s24i_mat_load(kernels, in->t, row, 1, to + rows->x_cols);
-        if (weight != 1)
-            scale_f32(to, width, weight);
-    } else {
-        double *to = (double *)rows->batch[half] + place * width;
-        if (weight == 0) {
-            memset(to, 0, (size_t)width * sizeof *to);
-            return;
-        }
-        s24i_mat_load_f64(kernels, in->x, row, 1, to);
-        if (in->t)
-            s24i_mat_load_f64(kernels, in->t, row, 1, to + rows->x_cols);
-        if (weight != 1)
-            scale_f64(to, width, weight);
+    if (weight == 0) {
+        memset(to, 0, (size_t)stream->cols * sizeof *to);
+        return;
     }
+    s24i_mat_load(in->device->kernels, given_to(in, stream), row, 1, to);
+    if (weight != 1)
+        scale_f32(to, stream->cols, weight);
+    keep_largest(stream, half, to);
+}
+
+static void take_f64(const intake *in, const s24i_stream *stream, int64_t row, double *to)
+{
+    double weight = weight_of(in, row);
+    if (weight == 0) {
+        memset(to, 0, (size_t)stream->cols * sizeof *to);
+        return;
+    }
+    s24i_mat_load_f64(in->device->kernels, given_to(in, stream), row, 1, to);
+    if (weight != 1)
+        scale_f64(to, stream->cols, weight);
 }
 
 static void take_tile(void *arg, int64_t tile, int32_t worker)
 {
     (void)worker;
     intake *in = arg;
+    const s24i_rows *rows = in->rows;
     for (int64_t i = tile * TILE; i < (tile + 1) * TILE && i < in->count; i++) {
-        int64_t index = in->rows->next + i, half = half_of(index);
-        int64_t place = in->rows->filled[half] + before(index, half) - before(in->rows->next, half);
-        take_row(in, in->first + i, half, place);
+        int64_t index = rows->next + i, half = half_of(index), row = in->first + i;
+        int64_t place = rows->filled[half] + before(index, half) - before(rows->next, half);
+        for (s24i_stream *s = &in->rows->x; s; s = s->next)
+            if (rows->type == S24_F32)
+                take_f32(in, s, row, half, (float *)s->batch[half] + place * s->cols);
+            else
+                take_f64(in, s, row, (double *)s->batch[half] + place * s->cols);
     }
 }
 
@@ -217,27 +229,36 @@ static int64_t room(const s24i_rows *rows, int64_t wanted)
     return count;
 }
 
+s24_status s24i_rows_flush(s24i_rows *rows, int half, s24i_add_batch_fn add, void *sums)
+{
+    s24_status status = add(sums, half);
+    rows->filled[half] = 0;
+    for (s24i_stream *s = &rows->x; s; s = s->next)
+        atomic_store(&s->largest[half], 0);
+    return status;
+}
+
 static s24_status take_some(intake *in, s24i_add_batch_fn add, void *sums)
 {
     s24i_rows *rows = in->rows;
-    in->count = room(rows, in->x->rows - in->first);
+    in->count = room(rows, in->given->x->rows - in->first);
     s24_status status =
         s24i_parallel(in->device->threads, take_tile, in, (in->count + TILE - 1) / TILE);
     if (status)
         return status;
     for (int64_t i = 0; i < in->count; i++) {
         int64_t half = half_of(rows->next + i);
-        rows->weight[half] += weight_of(in, in->first + i);
-        rows->count[half] += weight_of(in, in->first + i) > 0;
+        double weight = weight_of(in, in->first + i);
+        for (s24i_stream *s = &rows->x; s; s = s->next)
+            s->weight[half] += weight;
+        rows->count[half] += weight > 0;
         rows->filled[half]++;
     }
     rows->next += in->count;
     in->first += in->count;
     for (int half = 0; !status && half < 2; half++)
-        if (rows->filled[half] == S24I_BATCH_ROWS) {
-            status = add(sums, half);
-            rows->filled[half] = 0;
-        }
+        if (rows->filled[half] == S24I_BATCH_ROWS)
+            status = s24i_rows_flush(rows, half, add, sums);
     return status;
 }
 
@@ -259,13 +280,14 @@ static s24_status read_weights(const intake *in, const s24_mat *row_weight, doub
     return S24_OK;
 }
 
-s24_status s24i_rows_add(const s24i_device *device, s24i_rows *rows, const s24_mat *x,
-                         const s24_mat *t, const s24_mat *row_weight, s24i_add_batch_fn add,
-                         void *sums)
+s24_status s24i_rows_add(const s24i_device *device, s24i_rows *rows, const s24i_addition *addition,
+                         s24i_add_batch_fn add, void *sums)
 {
-    intake in = {.device = device, .rows = rows, .x = x, .t = t};
-    int64_t widest = rows->x_cols > rows->t_cols ? rows->x_cols : rows->t_cols;
-    size_t scratch = s24i_mul((size_t)(s24i_workers(device->threads) * widest), sizeof(double));
+    intake in = {.device = device, .rows = rows, .given = addition};
+    const s24_mat *row_weight = addition->row_weight;
+    for (const s24i_stream *s = &rows->x; s; s = s->next)
+        in.widest = s->cols > in.widest ? s->cols : in.widest;
+    size_t scratch = s24i_mul((size_t)(s24i_workers(device->threads) * in.widest), sizeof(double));
     size_t weights = row_weight ? (size_t)row_weight->rows * sizeof(double) : 0;
     double *block = s24i_alloc(device->memory, scratch + weights);
     if (!block)
@@ -279,7 +301,7 @@ s24_status s24i_rows_add(const s24i_device *device, s24i_rows *rows, const s24_m
     }
     if (!status)
         status = check_all(&in);
-    while (!status && in.first < x->rows)
+    while (!status && in.first < addition->x->rows)
         status = take_some(&in, add, sums);
     s24i_free(device->memory, block, scratch + weights);
     return status;

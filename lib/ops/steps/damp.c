@@ -8,6 +8,7 @@
  * half, both ways. The grid is walked downhill from its middle.
  */
 static const double grid[] = {0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1};
+/* Measured on 17 layers: docs/numerics.md, Damping. */
 enum { GRID = sizeof grid / sizeof *grid, MIDDLE = 3, SAMPLE = 32, CG_STEPS = 6 };
 #define FALLBACK 0.01 /* when a half has fewer rows than MIN_ROWS */
 enum { MIN_ROWS = 64 };
@@ -140,7 +141,7 @@ s24_status s24i_choose_damping(const s24i_run *run, const s24i_layer *layer, con
     t.rows = layer->rows < SAMPLE ? layer->rows : SAMPLE;
     *damp = FALLBACK;
     *heldout = NAN;
-    if (layer->gram->rows.weight[0] < MIN_ROWS || layer->gram->rows.weight[1] < MIN_ROWS)
+    if (layer->gram->rows.x.weight[0] < MIN_ROWS || layer->gram->rows.x.weight[1] < MIN_ROWS)
         return S24_OK;
     take_trial(&t);
     if (s24i_counting(run)) {

@@ -13,6 +13,7 @@
  * the best additions pair with the cheapest removals.
  */
 
+/* docs/solvers/alps.md, Swaps, has the method; tests/ops holds its gain. */
 enum { SAMPLE = 4, PASSES = 2, ROUNDS = 10, STEPS = 10, LAST_STEPS = 40 };
 #define FIRST_SHARE 0.12 /* of a row's groups that one round exchanges */
 #define FIT_TOL 1e-4

@@ -140,33 +140,38 @@ static s24_status solve(s24i_job *job, const void *values)
 
 static const s24i_option options[] = {
     S24I_OPTION_STR(s24i_hassle_values, preset, "default|paper|3basil|fast|best", "default",
-                    "paper: HASSLE-free's alternation; 3basil: the published three-block ADMM"),
+                    "paper: the alternation of HASSLE-free; 3basil: the published ADMM with three "
+                    "blocks; fast and best: shorter and longer than default"),
     S24I_OPTION_STR(s24i_hassle_values, damp_rule, "auto|relative|mean|mixed", "auto",
                     "damping: chosen on two halves of the rows where a support is asked for, else "
                     "relative; relative to each diagonal entry, to their mean, or to both"),
     S24I_OPTION_FLOAT(s24i_hassle_values, damp, 0, 100, "0.03", "damping, unless chosen"),
     S24I_OPTION_STR(s24i_hassle_values, method, "joint|3basil|alternate", "joint",
-                    "one ADMM with the right factor eliminated; with three blocks; or a sparse "
-                    "and a low-rank step in turn"),
+                    "joint: one ADMM with the right factor eliminated; 3basil: ADMM with three "
+                    "blocks; alternate: a sparse and a low-rank step in turn"),
     S24I_OPTION_STR(s24i_hassle_values, sparse, "sparsegpt|alps", "sparsegpt",
-                    "the sparse step of method=alternate"),
+                    "solver of the sparse step in method=alternate"),
     S24I_OPTION_INT(s24i_hassle_values, max_iter, 0, 100000, "0",
-                    "iterations, or rounds of method=alternate; 0: 128, from a tenth of the full "
-                    "rank on 96, 3basil 2000, alternate 80"),
+                    "iterations, or rounds of method=alternate; 0: joint 128 (96 from a tenth of "
+                    "the full rank on), 3basil 2000, alternate 80"),
     S24I_OPTION_FLOAT(s24i_hassle_values, rho, 0, 1000, "0",
-                      "first penalty: of 3basil, 0: 0.1; of joint in units of 1 / median "
-                      "diag(S^-1), 0: 0.2"),
+                      "first penalty; 3basil: 0 means 0.1; joint: in units of 1 / median "
+                      "diag(S^-1), 0 means 0.2"),
     S24I_OPTION_FLOAT(s24i_hassle_values, rho_end, 0, 1000, "0",
-                      "last penalty of joint; 0: 0.55 - 1.3 rank / min(rows, cols) but at least "
-                      "0.25, or 1 / median diag(S^-1) when that is more"),
+                      "last penalty of method=joint; 0: 0.55 - 1.3 rank / min(rows, cols) but at "
+                      "least 0.25, or 1 / median diag(S^-1) if that is more"),
     S24I_OPTION_INT(s24i_hassle_values, polish, 0, 1000, "3",
-                    "joint: rounds at the end of conjugate gradients on S and exact L"),
+                    "number of rounds at the end of method=joint: conjugate gradients on the "
+                    "sparse part, then the exact low-rank part"),
     S24I_OPTION_INT(s24i_hassle_values, rounds, 1, 1000, "4",
-                    "grid: of codes for what L leaves and L for what they leave, at most"),
+                    "under a grid, largest number of rounds: codes for what the low-rank part "
+                    "leaves, then a low-rank part for what the codes leave"),
     S24I_GRID_OPTIONS(s24i_hassle_values),
-    S24I_OPTION_STR(s24i_hassle_values, factors, "f32|f16|bf16", "f32",
-                    "type that the factors are stored in; losses are those of what is stored"),
-    S24I_OPTION_FLOAT(s24i_hassle_values, time_limit, 0, 1e9, "0", "seconds, 0 = none"),
+    S24I_OPTION_STR(
+        s24i_hassle_values, factors, "f32|f16|bf16", "f32",
+        "type that the factors are stored in; reported losses are those of what is stored"),
+    S24I_OPTION_FLOAT(s24i_hassle_values, time_limit, 0, 1e9, "0",
+                      "stop after this many seconds and return what there is; 0: no limit"),
     {0},
 };
 

@@ -38,8 +38,8 @@ START_TEST(gram_sums_in_two_halves)
         unit_check(fabs(first + second - h[j * n + j]) <= 1e-5 * h[j * n + j]);
     }
     int64_t in_first = rows / 256 * 128 + (rows % 256 < 128 ? rows % 256 : 128);
-    ck_assert_double_eq(gram.rows.weight[0], (double)in_first);
-    ck_assert_double_eq(gram.rows.weight[1], (double)(rows - in_first));
+    ck_assert_double_eq(gram.rows.x.weight[0], (double)in_first);
+    ck_assert_double_eq(gram.rows.x.weight[1], (double)(rows - in_first));
     s24i_gram_fini(&device, &gram);
 }
 END_TEST
@@ -88,11 +88,11 @@ START_TEST(gram_weights_rows)
     s24_mat view = s24i_view(x, rows, n), column = plain(weight, rows, 1, S24_F64);
     s24i_gram gram;
     ck_assert_int_eq(s24i_gram_init(&device, &gram, n, types[_i]), S24_OK);
-    ck_assert_int_eq(s24i_gram_add(&device, &gram, &view, &column), S24_OK);
-    ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
+    ck_assert_int_eq(add_rows(&gram, &view, &column), S24_OK);
+    ck_assert_int_eq(s24i_gram_flush(&device, &gram, S24I_BOTH), S24_OK);
     ck_assert_double_le(gram_error(&gram, x, rows, weight), tolerance(types[_i]));
     for (int half = 0; half < 2; half++)
-        check_near(gram.rows.weight[half], sum[half], 1e-9);
+        check_near(gram.rows.x.weight[half], sum[half], 1e-9);
     s24i_gram_fini(&device, &gram);
 }
 END_TEST
@@ -100,7 +100,7 @@ END_TEST
 static void check_equal_grams(const s24i_gram *a, const s24i_gram *b)
 {
     for (int half = 0; half < 2; half++) {
-        ck_assert_double_eq(a->rows.weight[half], b->rows.weight[half]);
+        ck_assert_double_eq(a->rows.x.weight[half], b->rows.x.weight[half]);
         ck_assert(!memcmp(a->half[half], b->half[half], s24i_gram_half_bytes(a->dim)));
     }
 }
@@ -119,11 +119,11 @@ START_TEST(batches_do_not_matter)
             if (count > rows - at)
                 count = rows - at;
             s24_mat part = s24i_view(x + at * n, count, n), none = s24i_view(x, 0, n);
-            ck_assert_int_eq(s24i_gram_add(&device, &gram, &part, NULL), S24_OK);
-            ck_assert_int_eq(s24i_gram_add(&device, &gram, &none, NULL), S24_OK);
+            ck_assert_int_eq(add_rows(&gram, &part, NULL), S24_OK);
+            ck_assert_int_eq(add_rows(&gram, &none, NULL), S24_OK);
         }
-        ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
-        ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
+        ck_assert_int_eq(s24i_gram_flush(&device, &gram, S24I_BOTH), S24_OK);
+        ck_assert_int_eq(s24i_gram_flush(&device, &gram, S24I_BOTH), S24_OK);
         check_equal_grams(&gram, &once);
         s24i_gram_fini(&device, &gram);
     }
@@ -141,8 +141,8 @@ START_TEST(flushing_in_the_middle)
     ck_assert_int_eq(s24i_gram_init(&device, &gram, n, types[_i]), S24_OK);
     for (int64_t at = 0; at < rows; at += 300) {
         s24_mat part = s24i_view(x + at * n, 300, n);
-        ck_assert_int_eq(s24i_gram_add(&device, &gram, &part, NULL), S24_OK);
-        ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
+        ck_assert_int_eq(add_rows(&gram, &part, NULL), S24_OK);
+        ck_assert_int_eq(s24i_gram_flush(&device, &gram, S24I_BOTH), S24_OK);
         ck_assert_double_le(gram_error(&gram, x, at + 300, NULL), tolerance(types[_i]));
     }
     s24i_gram_fini(&device, &gram);
@@ -170,8 +170,8 @@ START_TEST(types_and_layouts_do_not_matter)
         if (t < 4)
             ck_assert_int_eq(s24i_mat_copy(&device, &src, &mat), S24_OK);
         ck_assert_int_eq(s24i_gram_init(&device, &gram, n, types[_i]), S24_OK);
-        ck_assert_int_eq(s24i_gram_add(&device, &gram, &mat, NULL), S24_OK);
-        ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
+        ck_assert_int_eq(add_rows(&gram, &mat, NULL), S24_OK);
+        ck_assert_int_eq(s24i_gram_flush(&device, &gram, S24I_BOTH), S24_OK);
         check_equal_grams(&gram, &wanted);
         s24i_gram_fini(&device, &gram);
     }
@@ -192,21 +192,21 @@ START_TEST(bad_rows_are_named_and_not_taken)
     bad[321 * n + 7] = NAN;
     bad[400 * n + 1] = INFINITY;
     ck_assert_int_eq(s24i_gram_init(&device, &gram, n, S24_F32), S24_OK);
-    ck_assert_int_eq(s24i_gram_add(&device, &gram, &first, NULL), S24_OK);
-    ck_assert_int_eq(s24i_gram_add(&device, &gram, &spoilt, NULL), S24_E_NONFINITE);
+    ck_assert_int_eq(add_rows(&gram, &first, NULL), S24_OK);
+    ck_assert_int_eq(add_rows(&gram, &spoilt, NULL), S24_E_NONFINITE);
     unit_check_text("x: row 321, column 7 is nan");
     bad[321 * n + 7] = 1e18f; /* its square would leave what f32 can sum */
-    ck_assert_int_eq(s24i_gram_add(&device, &gram, &spoilt, NULL), S24_E_NONFINITE);
+    ck_assert_int_eq(add_rows(&gram, &spoilt, NULL), S24_E_NONFINITE);
     unit_check_text("x: row 321, column 7 is 1e+18: its square leaves the range");
     float weight[500] = {0};
     s24_mat weights = plain(weight, rows, 1, S24_F32);
     weight[99] = -1;
-    ck_assert_int_eq(s24i_gram_add(&device, &gram, &spoilt, &weights), S24_E_ARG);
+    ck_assert_int_eq(add_rows(&gram, &spoilt, &weights), S24_E_ARG);
     unit_check_text("row_weight: row 99 is -1");
     weight[99] = INFINITY;
-    ck_assert_int_eq(s24i_gram_add(&device, &gram, &spoilt, &weights), S24_E_NONFINITE);
-    ck_assert_int_eq(s24i_gram_add(&device, &gram, &rest, NULL), S24_OK);
-    ck_assert_int_eq(s24i_gram_flush(&device, &gram), S24_OK);
+    ck_assert_int_eq(add_rows(&gram, &spoilt, &weights), S24_E_NONFINITE);
+    ck_assert_int_eq(add_rows(&gram, &rest, NULL), S24_OK);
+    ck_assert_int_eq(s24i_gram_flush(&device, &gram, S24I_BOTH), S24_OK);
     check_equal_grams(&gram, &wanted);
     s24i_gram_fini(&device, &gram);
     s24i_gram_fini(&device, &wanted);
@@ -231,6 +231,7 @@ START_TEST(refused_memory_leaks_nothing)
     s24i_cross cross;
     s24_mat x = s24i_view(activations(&seed, rows, n, 0.5), rows, n);
     s24_mat t = s24i_view(normals(&seed, rows * outs), rows, outs);
+    s24i_addition all = {.x = &x, .targets = &t};
     int failures = 0;
     for (heap.refuse = 1; heap.refuse < 40; heap.refuse++) {
         heap.calls = 0;
@@ -238,16 +239,14 @@ START_TEST(refused_memory_leaks_nothing)
         if (s24i_gram_init(&device, &gram, n, S24_F32)) {
             failures++;
         } else {
-            failures += s24i_gram_add(&device, &gram, &x, NULL) == S24_E_MEMORY;
-            failures += s24i_gram_flush(&device, &gram) == S24_E_MEMORY;
+            bool crossed = !s24i_cross_init(&device, &cross, &gram, outs);
+            failures += !crossed;
+            cross.t.target = 0;
+            failures += s24i_gram_add(&device, &gram, &all) == S24_E_MEMORY;
+            failures += s24i_gram_flush(&device, &gram, S24I_BOTH) == S24_E_MEMORY;
+            if (crossed)
+                s24i_cross_fini(&device, &cross);
             s24i_gram_fini(&device, &gram);
-        }
-        if (s24i_cross_init(&device, &cross, outs, n, S24_F64)) {
-            failures++;
-        } else {
-            failures += s24i_cross_add(&device, &cross, &x, &t, NULL) == S24_E_MEMORY;
-            failures += s24i_cross_flush(&device, &cross) == S24_E_MEMORY;
-            s24i_cross_fini(&device, &cross);
         }
         use_threads(2);
         unit_check_heap(&memory, &heap);
@@ -262,7 +261,7 @@ static void check_cross(const s24i_cross *cross, const float *x, const float *t,
                         const double *weight)
 {
     int64_t n = cross->in, outs = cross->out;
-    double error = tolerance(cross->rows.type);
+    double error = tolerance(cross->t.type);
     for (int half = 0; half < 2; half++) {
         double *c = naive_cross(x, t, rows, n, outs, weight, half);
         double *squares = GRAB(double, outs);
@@ -312,9 +311,12 @@ START_TEST(cross_weights_and_batches)
     for (int64_t i = 0; i < rows; i++)
         if (weight[i] == 0)
             t[i * outs + 3] = NAN;
+    s24i_gram gram[2];
     s24i_cross cross[2];
     for (int c = 0; c < 2; c++) {
-        ck_assert_int_eq(s24i_cross_init(&device, &cross[c], outs, n, types[_i]), S24_OK);
+        ck_assert_int_eq(s24i_gram_init(&device, &gram[c], n, types[_i]), S24_OK);
+        ck_assert_int_eq(s24i_cross_init(&device, &cross[c], &gram[c], outs), S24_OK);
+        cross[c].t.target = 0;
         for (int64_t at = 0, count; at < rows; at += count) {
             count = c ? 1 + below(&seed, 500) : rows;
             if (count > rows - at)
@@ -322,20 +324,23 @@ START_TEST(cross_weights_and_batches)
             s24_mat xs = s24i_view(x + at * n, count, n),
                     ts = s24i_view(t + at * outs, count, outs);
             s24_mat ws = plain(weight + at, count, 1, S24_F64);
-            ck_assert_int_eq(s24i_cross_add(&device, &cross[c], &xs, &ts, &ws), S24_OK);
+            s24i_addition part = {.x = &xs, .row_weight = &ws, .targets = &ts};
+            ck_assert_int_eq(s24i_gram_add(&device, &gram[c], &part), S24_OK);
         }
-        ck_assert_int_eq(s24i_cross_flush(&device, &cross[c]), S24_OK);
+        ck_assert_int_eq(s24i_gram_flush(&device, &gram[c], S24I_BOTH), S24_OK);
     }
     for (int half = 0; half < 2; half++) {
         ck_assert(
             !memcmp(cross[0].half[half], cross[1].half[half], (size_t)(outs * n) * sizeof(double)));
         ck_assert(
             !memcmp(cross[0].norm2[half], cross[1].norm2[half], (size_t)outs * sizeof(double)));
-        ck_assert_double_eq(cross[0].rows.weight[half], cross[1].rows.weight[half]);
+        ck_assert_double_eq(cross[0].t.weight[half], cross[1].t.weight[half]);
     }
     check_cross(&cross[0], x, t, rows, weight);
-    for (int c = 0; c < 2; c++)
+    for (int c = 0; c < 2; c++) {
         s24i_cross_fini(&device, &cross[c]);
+        s24i_gram_fini(&device, &gram[c]);
+    }
 }
 END_TEST
 
@@ -345,24 +350,29 @@ START_TEST(cross_names_bad_rows)
     int64_t rows = 100, n = 10, outs = 12;
     float *x = activations(&seed, rows, n, 0.5), *t = activations(&seed, rows, outs, 0.3);
     s24_mat xs = s24i_view(x, rows, n), ts = s24i_view(t, rows, outs);
+    s24i_addition all = {.x = &xs, .targets = &ts};
+    s24i_gram gram;
     s24i_cross cross, wanted = cross_of(x, t, rows, n, outs, S24_F32);
-    ck_assert_int_eq(s24i_cross_init(&device, &cross, outs, n, S24_F32), S24_OK);
+    ck_assert_int_eq(s24i_gram_init(&device, &gram, n, S24_F32), S24_OK);
+    ck_assert_int_eq(s24i_cross_init(&device, &cross, &gram, outs), S24_OK);
+    cross.t.target = 0;
     float kept = t[64 * outs + 11], kept_x = x[70 * n];
     t[64 * outs + 11] = INFINITY;
     x[70 * n] = NAN;
-    ck_assert_int_eq(s24i_cross_add(&device, &cross, &xs, &ts, NULL), S24_E_NONFINITE);
-    unit_check_text("t: row 64, column 11 is inf");
+    ck_assert_int_eq(s24i_gram_add(&device, &gram, &all), S24_E_NONFINITE);
+    unit_check_text("targets[0]: row 64, column 11 is inf");
     t[64 * outs + 11] = kept;
-    ck_assert_int_eq(s24i_cross_add(&device, &cross, &xs, &ts, NULL), S24_E_NONFINITE);
+    ck_assert_int_eq(s24i_gram_add(&device, &gram, &all), S24_E_NONFINITE);
     unit_check_text("x: row 70, column 0 is nan");
     x[70 * n] = kept_x;
-    ck_assert_int_eq(s24i_cross_add(&device, &cross, &xs, &ts, NULL), S24_OK);
-    ck_assert_int_eq(s24i_cross_flush(&device, &cross), S24_OK);
+    ck_assert_int_eq(s24i_gram_add(&device, &gram, &all), S24_OK);
+    ck_assert_int_eq(s24i_gram_flush(&device, &gram, S24I_BOTH), S24_OK);
     for (int half = 0; half < 2; half++)
         ck_assert(
             !memcmp(cross.half[half], wanted.half[half], (size_t)(outs * n) * sizeof(double)));
     s24i_cross_fini(&device, &cross);
     s24i_cross_fini(&device, &wanted);
+    s24i_gram_fini(&device, &gram);
 }
 END_TEST
 
