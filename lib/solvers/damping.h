@@ -5,9 +5,9 @@
 
 /* Rows for the fields `s24i_word damp_rule; double damp;` of struct values. The choices are in the order of S24I_DAMP_AUTO and on. */
 #define S24I_DAMPING_OPTIONS(type)                                                                 \
-    S24I_OPTION_STR(type, damp_rule, "auto|relative|mean", "auto",                                 \
+    S24I_OPTION_STR(type, damp_rule, "auto|relative|mean|transfer", "auto",                        \
                     "damping: chosen on two halves of the rows, relative to each diagonal entry, " \
-                    "or to their mean"),                                                           \
+                    "or to their mean; transfer: what does well on other text"),                   \
         S24I_OPTION_FLOAT(type, damp, 0, 100, "0.01", "damping of damp_rule=relative and mean")
 
 /* What the record says about it. */

@@ -139,9 +139,11 @@ static s24_status solve(s24i_job *job, const void *values)
 static const s24i_option options[] = {
     S24I_OPTION_STR(s24i_hassle_values, preset, "default|paper|3basil|fast|best", "default",
                     "paper: HASSLE-free's alternation; 3basil: the published three-block ADMM"),
-    S24I_OPTION_STR(s24i_hassle_values, damp_rule, "auto|relative|mean|mixed", "auto",
-                    "damping: chosen on two halves of the rows where a support is asked for, else "
-                    "relative; relative to each diagonal entry, to their mean, or to both"),
+    S24I_OPTION_STR(
+        s24i_hassle_values, damp_rule, "auto|relative|mean|transfer|mixed", "auto",
+        "damping: chosen on two halves of the rows where a support is asked for, else "
+        "relative; relative to each diagonal entry, to their mean, or to both; transfer: "
+        "what does well on other text"),
     S24I_OPTION_FLOAT(s24i_hassle_values, damp, 0, 100, "0.03", "damping, unless chosen"),
     S24I_OPTION_STR(s24i_hassle_values, method, "joint|3basil|alternate", "joint",
                     "one ADMM with the right factor eliminated; with three blocks; or a sparse "
