@@ -9,13 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Damping that travels to other text than the calibration's: docs/model.md. */
-#define DAMP_PATTERN "damp_rule=relative,damp=0.1"
-#define DAMP_GRID_OR_RANK "damp_rule=relative,damp=0.2"
-
-static bool is_set(const char *options, const char *what)
+/* Does the damping that travels to other text than the calibration's take the place of the solver's own? */
+static bool may_transfer(const s24_solver *solver)
 {
-    return options && strstr(options, what);
+    const char *preset, *rule;
+    int32_t by_rule, by_value;
+    return s24_solver_get_str(solver, "damp_rule", &rule) == S24_OK &&
+           s24_solver_is_set(solver, "damp_rule", &by_rule) == S24_OK && !by_rule &&
+           s24_solver_is_set(solver, "damp", &by_value) == S24_OK && !by_value &&
+           (s24_solver_get_str(solver, "preset", &preset) != S24_OK || strcmp(preset, "paper"));
 }
 
 bool matrix_has_parts(const matrix *m)
@@ -23,19 +25,16 @@ bool matrix_has_parts(const matrix *m)
     return strstr(m->constraints, "int") || strstr(m->constraints, "rank");
 }
 
-static bool create_solver(s24_solver **solver, const matrix *m, const settings *s,
-                          const s24_problem *problem)
+static bool create_solver(s24_solver **solver, const settings *s, const s24_problem *problem)
 {
-    const char *name = s->solver ? s->solver : default_solver(s->ctx, problem), *set;
-    const char *damping = matrix_has_parts(m) ? DAMP_GRID_OR_RANK : DAMP_PATTERN;
+    const char *name = s->solver ? s->solver : default_solver(s->ctx, problem);
     if (s24_solver_create(s->ctx, name, solver) != S24_OK)
         return fail_library("--solver %s", name);
-    bool own = !is_set(s->options, "damp") && !is_set(s->options, "paper") &&
-               s24_solver_get_str(*solver, "damp_rule", &set) == S24_OK;
-    if (own && s24_solver_parse(*solver, damping) != S24_OK)
-        return fail_library("%s", name);
-    return s24_solver_parse(*solver, s->options) == S24_OK ||
-           fail_library("--options %s", s->options);
+    if (s24_solver_parse(*solver, s->options) != S24_OK)
+        return fail_library("--options %s", s->options);
+    return !may_transfer(*solver) ||
+           s24_solver_set_str(*solver, "damp_rule", "transfer") == S24_OK ||
+           fail_library("%s", name);
 }
 
 static bool create_problem(s24_problem **problem, const matrix *m, const settings *s,
@@ -186,7 +185,7 @@ bool matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *h
 {
     s24_problem *problem = NULL;
     s24_solver *solver = NULL;
-    bool done = create_problem(&problem, m, s, calib) && create_solver(&solver, m, s, problem) &&
+    bool done = create_problem(&problem, m, s, calib) && create_solver(&solver, s, problem) &&
                 run(m, solver, problem) && take_weights(m, s);
     if (done) {
         describe(m, s);

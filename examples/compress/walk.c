@@ -229,8 +229,7 @@ static bool before_o(step *s)
            project(s, s->compressed, LLAMA_Q, w->x, w->q) &&
            project(s, s->compressed, LLAMA_K, w->x, w->k) &&
            project(s, s->compressed, LLAMA_V, w->x, w->v) && attend(s, s->compressed, w->gate) &&
-           watch_residual(s, w->gate) &&
-           activations_write(&w->inputs, s->first, s->count, w->gate);
+           watch_residual(s, w->gate) && activations_write(&w->inputs, s->first, s->count, w->gate);
 }
 
 static bool dense_mlp(step *s, const float *x)
@@ -263,8 +262,7 @@ static bool before_down(step *s)
            project(s, s->compressed, LLAMA_GATE, w->x, w->gate) &&
            project(s, s->compressed, LLAMA_UP, w->x, w->up) &&
            llama_done(llama_gate(w->model, w->gate, w->up, s->count, w->gate)) &&
-           watch_residual(s, w->gate) &&
-           activations_write(&w->inputs, s->first, s->count, w->gate);
+           watch_residual(s, w->gate) && activations_write(&w->inputs, s->first, s->count, w->gate);
 }
 
 static bool after_down(step *s)
