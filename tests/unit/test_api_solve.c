@@ -20,7 +20,7 @@ START_TEST(solve_and_its_memory)
         ok(s24_problem_set_target(b.problem, b.cross, .5));
     s24_status status = s24_solver_memory(b.solver, b.problem, &bytes);
     if (status) {
-        fails(status, S24_E_UNSUPPORTED, "these can: ");
+        fails(status, S24_E_UNSUPPORTED, "solver ");
         fails(status, S24_E_UNSUPPORTED, "; these can: ");
         fails(s24_solve(b.solver, b.problem, &result), S24_E_UNSUPPORTED, "s24_solve: solver ");
     } else {
