@@ -33,7 +33,7 @@ def entries(source):
 
 def document():
     out = ["# Interface", "", "Made from the public headers by `docs/make_api.py`: do not edit.",
-           "`#include <sparse24/sparse24.h>` brings all of them.", ""]
+           "`#include <sparse24/sparse24.h>` brings all of them but model.h.", ""]
     for path in filter(pathlib.Path.is_file, (ROOT / "include/sparse24" / f"{name}.h" for name in HEADERS)):
         out += [f"## {path.name}", ""]
         for comment, code in entries(path.read_text()):

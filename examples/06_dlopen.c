@@ -50,7 +50,7 @@ int main(int argc, char **argv)
     s24_ctx *ctx;
     s24_mat w;
     double error;
-    if (!load(argc > 1 ? argv[1] : "libsparse24.so.0.0")) {
+    if (!load(argc > 1 ? argv[1] : "libsparse24.so.0.1")) {
         fprintf(stderr, "%s\n", dlerror());
         return 1;
     }

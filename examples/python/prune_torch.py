@@ -528,11 +528,12 @@ class Work(NamedTuple):
         """As `sparse24 compress` has it: the first solver that can do it unless one is asked for,
         and damping that carries to other texts unless the options say otherwise."""
         solver = sparse24.Solver(self.solver or self.best(problem))
-        own = "damp" not in self.options and "paper" not in self.options
-        if own and "damp_rule" in solver.options():
-            coarse = "int" in self.constraints or "rank" in self.constraints
-            solver.set(damp_rule="relative", damp=0.2 if coarse else 0.1)
         solver.parse(self.options)
+        options = solver.options()
+        given = any(name in options and solver.is_set(name) for name in ("damp_rule", "damp"))
+        published = "preset" in options and solver["preset"] == "paper"
+        if "damp_rule" in options and not given and not published:
+            solver.set(damp_rule="transfer")
         return solver
 
     @staticmethod

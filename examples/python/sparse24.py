@@ -228,7 +228,7 @@ def _candidates() -> list[str]:
     beside = sorted(str(path) for path in pathlib.Path(__file__).resolve().parent.glob("libsparse24*") if re.search(r"\.(so|dylib)\b", path.name))
     installed = [] if _INSTALLED[0] == "@" else [str(pathlib.Path(__file__).resolve().parent / _INSTALLED)]
     beside += [path for path in installed if os.path.exists(path)]
-    return [*beside, ctypes.util.find_library("sparse24") or "libsparse24.so.0.0"]
+    return [*beside, ctypes.util.find_library("sparse24") or "libsparse24.so.0.1"]
 
 
 def _choose_blas_core(path: str) -> None:
@@ -915,6 +915,12 @@ class Solver(_Handle):
     def __getitem__(self, name: str) -> int | float | str:
         """The value of an option in force."""
         return _read("s24_solver_get", self, name, self.options()[name].type if name in self.options() else str)
+
+    def is_set(self, name: str) -> bool:
+        """Was this option given, rather than left to a default or a preset?"""
+        value = ctypes.c_int32()
+        _call("s24_solver_is_set", self, name, ctypes.byref(value))
+        return bool(value.value)
 
     def memory(self, problem: Problem) -> int:
         """Bytes that solve() will allocate at most: an upper bound, and a close one."""

@@ -6,29 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Damping that travels to other text than the calibration's: docs/model.md. */
-#define DAMP_PATTERN "damp_rule=relative,damp=0.1"
-#define DAMP_GRID_OR_RANK "damp_rule=relative,damp=0.2"
-
-static bool is_set(const char *options, const char *what)
+/* Does the damping that travels to other text than the calibration's take the place of the solver's
+ * own? */
+static bool may_transfer(const s24_solver *solver)
 {
-    return options && strstr(options, what);
-}
-
-/* The solvers know what they honour: the prediction of memory asks them. */
-const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem)
-{
-    static const char *const best[] = {"alps", "quantease", "hassle"};
-    for (size_t i = 0; i < sizeof best / sizeof *best; i++) {
-        s24_solver *solver = NULL;
-        uint64_t bytes;
-        s24_status status = s24_solver_create(ctx, best[i], &solver);
-        status = status ? status : s24_solver_memory(solver, problem, &bytes);
-        s24_solver_destroy(solver);
-        if (status != S24_E_UNSUPPORTED)
-            return best[i];
-    }
-    return best[0]; /* it says itself what it cannot do */
+    const char *preset, *rule;
+    int32_t by_rule, by_value;
+    return s24_solver_get_str(solver, "damp_rule", &rule) == S24_OK &&
+           s24_solver_is_set(solver, "damp_rule", &by_rule) == S24_OK && !by_rule &&
+           s24_solver_is_set(solver, "damp", &by_value) == S24_OK && !by_value &&
+           (s24_solver_get_str(solver, "preset", &preset) != S24_OK || strcmp(preset, "paper"));
 }
 
 bool s24m_matrix_has_parts(const matrix *m)
@@ -36,18 +23,15 @@ bool s24m_matrix_has_parts(const matrix *m)
     return s24m_plan_has_parts(m->constraints);
 }
 
-static bool create_solver(s24_solver **solver, const matrix *m, const settings *s,
-                          const s24_problem *problem)
+static bool create_solver(s24_solver **solver, const settings *s, const s24_problem *problem)
 {
-    const char *name = s->solver ? s->solver : s24m_default_solver(s->ctx, problem), *set;
-    const char *damping = s24m_matrix_has_parts(m) ? DAMP_GRID_OR_RANK : DAMP_PATTERN;
-    if (!s24m_good(s24_solver_create(s->ctx, name, solver), "--solver %s", name))
+    const char *name = s->solver ? s->solver : s24m_default_solver(s->ctx, problem);
+    if (!s24m_good(s24_solver_create(s->ctx, name, solver), "--solver %s", name) ||
+        !s24m_good(s24_solver_parse(*solver, s->options), "--options %s",
+                   s->options ? s->options : ""))
         return false;
-    bool own = !is_set(s->options, "damp") && !is_set(s->options, "paper") &&
-               s24_solver_get_str(*solver, "damp_rule", &set) == S24_OK;
-    return (!own || s24m_good(s24_solver_parse(*solver, damping), "%s", name)) &&
-           s24m_good(s24_solver_parse(*solver, s->options), "--options %s",
-                     s->options ? s->options : "");
+    return !may_transfer(*solver) ||
+           s24m_good(s24_solver_set_str(*solver, "damp_rule", "transfer"), "%s", name);
 }
 
 static bool create_problem(s24_problem **problem, const matrix *m, const settings *s,
@@ -186,7 +170,7 @@ bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const su
     s24_problem *problem = NULL;
     s24_solver *solver = NULL;
     const char *told = "{}";
-    bool done = create_problem(&problem, m, s, calib) && create_solver(&solver, m, s, problem) &&
+    bool done = create_problem(&problem, m, s, calib) && create_solver(&solver, s, problem) &&
                 run(m, s, solver, problem) && take_weights(m, s) && describe(m, s) &&
                 take_losses(m, problem, calib, m->record.number + RECORD_LOSS) &&
                 (!heldout->gram || take_heldout(m, s, heldout));

@@ -23,7 +23,7 @@ static uint64_t gram_bytes(int64_t n)
 
 static uint64_t cross_bytes(int64_t outputs, int64_t inputs)
 {
-    return (uint64_t)(16 * outputs * inputs + 16384 * (outputs + inputs));
+    return (uint64_t)(16 * outputs * inputs + 16384 * outputs);
 }
 
 static bool open_solver(const s24_compression *c, const char *name, s24_solver **solver)

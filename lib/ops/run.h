@@ -143,7 +143,8 @@ static inline bool s24i_over_layer(const s24i_pattern *pattern)
 
 /* ---- The problem made ready ---- */
 
-enum { S24I_DAMP_AUTO, S24I_DAMP_RELATIVE, S24I_DAMP_MEAN, S24I_DAMP_MIXED };
+/* TRANSFER: relative, by what travels to other text than the rows' (docs/model.md): 0.1 of a support, 0.2 of a grid or a rank. */
+enum { S24I_DAMP_AUTO, S24I_DAMP_RELATIVE, S24I_DAMP_MEAN, S24I_DAMP_TRANSFER, S24I_DAMP_MIXED };
 
 typedef struct s24i_damping {
     int32_t rule;

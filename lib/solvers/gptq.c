@@ -12,7 +12,7 @@ struct values {
     s24i_word preset;
     s24i_word damp_rule;
     double damp;
-    s24i_word grid;
+    s24i_word fit;
     s24i_word scales;
     s24i_word order;
 };
@@ -29,7 +29,7 @@ static s24_status solve(s24i_job *job, const void *values)
     float *variance = s24i_arena_take(job->run->arena, n, sizeof(float));
     float *key = s24i_arena_take(job->run->arena, n, sizeof(float));
     bool reorder = o->order.index != AS_THEY_ARE;
-    bool weigh = o->grid.index == S24I_FIT_SEARCH || o->order.index == BY_VARIANCE;
+    bool weigh = o->fit.index == S24I_FIT_SEARCH || o->order.index == BY_VARIANCE;
     s24i_damping damping = s24i_grid_damping(job, o->damp_rule, o->damp);
     s24_status status = s24i_prepare(job->run, &job->layer, damping, job->w, &prepared);
     if (!status)
@@ -38,7 +38,7 @@ static s24_status solve(s24i_job *job, const void *values)
         status = s24i_variances(job->run, &prepared, variance);
     if (!status)
         status =
-            s24i_gridding_fit(job, &prepared, o->grid.index, weigh ? variance : NULL, job->w, &g);
+            s24i_gridding_fit(job, &prepared, o->fit.index, weigh ? variance : NULL, job->w, &g);
     if (!status && reorder)
         status =
             s24i_input_weights(job->run, &prepared, o->order.index == BY_DIAGONAL ? NULL : variance,
@@ -67,7 +67,7 @@ static const s24i_option options[] = {
 
 static const s24i_preset presets[] = {
     {"default", ""},
-    {"paper", "damp_rule=mean,damp=0.01,grid=minmax,order=none"},
+    {"paper", "damp_rule=mean,damp=0.01,fit=minmax,order=none"},
     {0},
 };
 

@@ -1,24 +1,33 @@
-/* What solvers that put values on a grid have in common: options, the fitted grid, codes and what
- * becomes of them. Knows no method. */
+/*
+ * What solvers that put values on a grid have in common: options, the fitted grid, codes and what
+ * becomes of them. Knows no method.
+ */
 #ifndef S24I_GRIDDING_H
 #define S24I_GRIDDING_H
 #include "solver.h"
 
-/* Rows for the fields `s24i_word grid, scales;` of struct values. The choices of grid are in the
- * order of S24I_FIT_SEARCH and on. */
-#define S24I_GRID_OPTIONS(type)                                                                \
-    S24I_OPTION_STR(type, grid, "search|mse|minmax", "search",                                 \
-                    "fit of scales: range shrunk to the least weighted squares, to the least " \
-                    "|error|^2.4, or not"),                                                    \
-        S24I_OPTION_STR(type, scales, "f32|f16|bf16", "f32", "type that scales are rounded to")
+/*
+ * Rows for the fields `s24i_word fit, scales;` of struct values. The choices of fit are in the
+ * order of S24I_FIT_SEARCH and on.
+ */
+#define S24I_GRID_OPTIONS(type)                                                                  \
+    S24I_OPTION_STR(type, fit, "search|mse|minmax", "search",                                    \
+                    "how scales are found; search: range with the least weighted squares; mse: " \
+                    "range with the least sum of |error|^2.4; minmax: the range as it is"),      \
+        S24I_OPTION_STR(type, scales, "f32|f16|bf16", "f32", "type that scales are stored in")
 
-/* Rows for the fields `s24i_word damp_rule; double damp;`: without a support the two-halves rule
- * has nothing to try. */
+/*
+ * Rows for the fields `s24i_word damp_rule; double damp;`: without a support the two-halves rule
+ * has nothing to try.
+ */
 #define S24I_GRID_DAMPING_OPTIONS(type)                                                          \
-    S24I_OPTION_STR(type, damp_rule, "auto|relative|mean", "auto",                               \
-                    "auto: chosen on two halves of the rows where a support is asked for, else " \
-                    "relative; damping relative to each diagonal entry, or to their mean"),      \
-        S24I_OPTION_FLOAT(type, damp, 0, 100, "0.1", "damping, unless chosen")
+    S24I_OPTION_STR(                                                                             \
+        type, damp_rule, "auto|relative|mean|transfer", "auto",                                  \
+        "how the damping is chosen; auto: on two halves of the rows if a support is asked for, " \
+        "else relative; relative: damp times each diagonal entry; mean: damp times their mean; " \
+        "transfer: 0.1, or 0.2 with a grid or a rank, relative, for use on other text"),         \
+        S24I_OPTION_FLOAT(type, damp, 0, 100, "0.1",                                             \
+                          "damping of damp_rule=relative and mean, and of auto without a support")
 
 static inline s24i_damping s24i_grid_damping(const s24i_job *job, s24i_word rule, double value)
 {
@@ -30,7 +39,7 @@ static inline s24i_damping s24i_grid_damping(const s24i_job *job, s24i_word rule
 /* The rule as the record tells it. */
 static inline const char *s24i_damp_word(s24i_damping damping)
 {
-    static const char *const words[] = {"auto", "relative", "mean", "mixed"};
+    static const char *const words[] = {"auto", "relative", "mean", "transfer", "mixed"};
     return words[damping.rule];
 }
 
@@ -75,8 +84,10 @@ static inline s24_status s24i_gridding_finish(s24i_job *job, const s24i_gridding
                   : s24i_grid_decode(job->run, &g->grid, job->mask, job->layer.rows, g->codes, v);
 }
 
-/* Codes for the target by the column sweep, inputs by falling key if `by_key`; the mask too where
- * it is open. */
+/*
+ * Codes for the target by the column sweep, inputs by falling key if `by_key`; the mask too where
+ * it is open.
+ */
 static inline s24_status s24i_gridding_sweep(s24i_job *job, const s24i_target *target, bool by_key,
                                              const float *key, s24i_gridding *g)
 {
@@ -99,9 +110,11 @@ static inline s24_status s24i_gridding_sweep(s24i_job *job, const s24i_target *t
     return status;
 }
 
-/* Fit the grid to `w` (unit-diagonal coordinates) under job->mask, errors weighted by `variance` of
+/*
+ * Fit the grid to `w` (unit-diagonal coordinates) under job->mask, errors weighted by `variance` of
  * each input (NULL: equally); choose outliers by it, and fit it again to the rest, three times.
- * job->v is used for scratch. */
+ * job->v is used for scratch.
+ */
 static inline s24_status s24i_gridding_fit(s24i_job *job, const s24i_prepared *prepared,
                                            int32_t method, const float *variance, const float *w,
                                            s24i_gridding *g)

@@ -15,7 +15,7 @@ struct values {
     s24i_word preset;
     s24i_word damp_rule;
     double damp;
-    s24i_word grid;
+    s24i_word fit;
     s24i_word scales;
     s24i_word start;
     int64_t sweeps;
@@ -138,7 +138,7 @@ static s24_status solve(s24i_job *job, const void *values)
     if (!status && r.o->outliers > 0)
         status = count_outliers(&r);
     if (!status)
-        status = s24i_gridding_fit(job, &r.prepared, r.o->grid.index, r.variance, fitted, &r.g);
+        status = s24i_gridding_fit(job, &r.prepared, r.o->fit.index, r.variance, fitted, &r.g);
     if (!status)
         status = descend(&r);
     if (status)
@@ -183,7 +183,7 @@ static const s24i_option options[] = {
 
 static const s24i_preset presets[] = {
     {"default", ""},
-    {"paper", "damp_rule=mean,damp=0,grid=minmax,start=weights,sweeps=30,max_iter=0,refits=0,"
+    {"paper", "damp_rule=mean,damp=0,fit=minmax,start=weights,sweeps=30,max_iter=0,refits=0,"
               "outlier_rule=magnitude"},
     {"fast", "refits=0"},
     {"best", "sweeps=30,refits=3,block_sweeps=4"},

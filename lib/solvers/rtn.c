@@ -7,7 +7,7 @@
 
 struct values {
     s24i_word preset;
-    s24i_word grid;
+    s24i_word fit;
     s24i_word scales;
 };
 
@@ -29,7 +29,7 @@ static s24_status solve(s24i_job *job, const void *values)
     g.grid.shift = s24i_exponent(unit);
     if (!status)
         status =
-            s24i_grid_fit(job->run, o->grid.index, energy, job->w, job->mask, layer->rows, &g.grid);
+            s24i_grid_fit(job->run, o->fit.index, energy, job->w, job->mask, layer->rows, &g.grid);
     if (!status)
         status = s24i_grid_round(job->run, &g.grid, job->w, layer->rows, g.codes);
     return status ? status : s24i_gridding_finish(job, &g, job->v);
@@ -44,7 +44,7 @@ static const s24i_option options[] = {
 
 static const s24i_preset presets[] = {
     {"default", ""},
-    {"paper", "grid=minmax"},
+    {"paper", "fit=minmax"},
     {0},
 };
 

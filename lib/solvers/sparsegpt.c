@@ -16,7 +16,7 @@ struct values {
     s24i_word refit;
     int64_t max_iter;
     double tol;
-    s24i_word grid;
+    s24i_word fit;
     s24i_word scales;
 };
 
@@ -51,7 +51,7 @@ static s24_status prune_on_grid(s24i_job *job, const struct values *o,
     if (!status)
         status = s24i_variances(job->run, prepared, variance);
     if (!status)
-        status = s24i_gridding_fit(job, prepared, o->grid.index, variance, job->w, g);
+        status = s24i_gridding_fit(job, prepared, o->fit.index, variance, job->w, g);
     if (!status)
         status = s24i_sweep_grid(job->run, &open, &g->grid, NULL, g->codes, job->mask);
     if (!status && o->refit.index != REFIT_NONE)
@@ -97,7 +97,7 @@ static const s24i_option options[] = {
 
 static const s24i_preset presets[] = {
     {"default", ""},
-    {"paper", "damp_rule=mean,damp=0.01,refit=none,grid=minmax"},
+    {"paper", "damp_rule=mean,damp=0.01,refit=none,fit=minmax"},
     {0},
 };
 

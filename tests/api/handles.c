@@ -51,6 +51,8 @@ static void misuse_problems(void *h, const s24_mat *m, s24_problem *problem)
     refuses(s24_problem_set_importance(h, NULL), "problem ");
     refuses(s24_problem_set_mask(h, NULL), "problem ");
     refuses(s24_problem_parse(h, "2:4"), "problem ");
+    ck_assert_ptr_null(s24_problem_constraints(h));
+    ck_assert_ptr_nonnull(strstr(s24_last_error(), "s24_problem_constraints: problem "));
     refuses(s24_problem_loss(h, m, &d, &d), "problem ");
     refuses(s24_problem_target_loss(h, m, &d, &d), "problem ");
     refuses(s24_problem_check(h, m), "problem ");
@@ -75,6 +77,7 @@ static void misuse_solvers(void *h, const s24_mat *m, s24_problem *problem, s24_
     refuses(s24_solver_get_int(h, "a", &i), "solver ");
     refuses(s24_solver_get_float(h, "a", &d), "solver ");
     refuses(s24_solver_get_str(h, "a", &s), "solver ");
+    refuses(s24_solver_is_set(h, "a", &k), "solver ");
     refuses(s24_solver_reset(h), "solver ");
     refuses(s24_solver_option_info(h, 0, &s, &k, &s, &s, &s), "solver ");
     refuses(s24_solver_set_progress(h, NULL, NULL), "solver ");

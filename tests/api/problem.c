@@ -335,6 +335,7 @@ START_TEST(constraints_are_parsed)
             ok(s24_solve(solver, b.problem, &result));
         }
     }
+    ck_assert_str_eq(s24_problem_constraints(b.problem), part);
     if (result) {
         ok(s24_result_str(result, "constraints", &canonical));
         ck_assert_str_eq(canonical, part);
@@ -353,8 +354,12 @@ START_TEST(empty_text_clears)
     s24_mat mask = api_view(zeros, ROWS, COLS, S24_U8);
 
     set_up(&b);
+    ck_assert_str_eq(s24_problem_constraints(b.problem), "");
     ok(s24_problem_set_mask(b.problem, &mask));
     ok(s24_problem_set_pattern(b.problem, 1, 4));
+    const char *text = s24_problem_constraints(b.problem);
+    ck_assert_str_eq(text, "1:4+mask");
+    ck_assert_ptr_eq(s24_problem_constraints(b.problem), text);
     fails(s24_problem_check(b.problem, &b.w.mat), S24_E_STATE, "candidate: row 0, columns 0 to 3");
     ok(s24_problem_parse(b.problem, " "));
     ok(s24_problem_check(b.problem, &b.w.mat));

@@ -21,7 +21,7 @@ START_TEST(solve_and_its_memory)
         ok(s24_problem_set_target(b.problem, b.cross, .5));
     s24_status status = s24_solver_memory(b.solver, b.problem, &bytes);
     if (status) {
-        fails(status, S24_E_UNSUPPORTED, "cannot ");
+        fails(status, S24_E_UNSUPPORTED, "solver ");
         fails(status, S24_E_UNSUPPORTED, "; these can: ");
         fails(s24_solve(b.solver, b.problem, &result), S24_E_UNSUPPORTED, "s24_solve: solver ");
     } else {
@@ -363,6 +363,76 @@ START_TEST(solver_options)
 END_TEST
 
 /* What is listed as the default is what a new solver has. _i: solver. */
+static bool is_set(const s24_solver *solver, const char *option)
+{
+    int32_t set = 7;
+
+    ok(s24_solver_is_set(solver, option, &set));
+    ck_assert(set == 0 || set == 1);
+    return set;
+}
+
+START_TEST(options_that_were_given)
+{
+    static bench b;
+    int32_t set = 7;
+
+    set_up(&b, "sparsegpt", 1);
+    unit_check(!is_set(b.solver, "damp") && !is_set(b.solver, "preset"));
+    ok(s24_solver_parse(b.solver, "preset=paper, refit=none"));
+    unit_check(is_set(b.solver, "preset") && is_set(b.solver, "refit"));
+    unit_check(!is_set(b.solver, "damp_rule") && !is_set(b.solver, "damp"));
+    ok(s24_solver_set_float(b.solver, "damp", 0.01)); /* though it is the default */
+    fails(s24_solver_set_str(b.solver, "damp_rule", "best"), S24_E_OPTION, "damp_rule = best");
+    unit_check(is_set(b.solver, "damp") && !is_set(b.solver, "damp_rule"));
+    fails(s24_solver_is_set(b.solver, "dmap", &set), S24_E_OPTION, "nearest: damp");
+    fails(s24_solver_is_set(b.solver, NULL, &set), S24_E_ARG, "option is NULL");
+    fails(s24_solver_is_set(b.solver, "damp", NULL), S24_E_ARG, "s24_solver_is_set: set is NULL");
+    ck_assert_int_eq(set, 7);
+    ok(s24_solver_reset(b.solver));
+    unit_check(!is_set(b.solver, "damp") && !is_set(b.solver, "preset"));
+    tear_down(&b);
+}
+END_TEST
+
+/* damp_rule=transfer is a relative damping, by what is asked for. */
+START_TEST(damping_that_transfers)
+{
+    static const struct {
+        const char *solver, *constraints;
+        double damp;
+    } cases[] = {{"sparsegpt", "2:4", 0.1},
+                 {"alps", "50%", 0.1},
+                 {"gptq", "int4", 0.2},
+                 {"sparsegpt", "2:4+int4", 0.2},
+                 {"hassle", "2:4+rank 2", 0.2}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static bench b;
+        s24_result *result[2];
+        s24_mat weights[2];
+        const char *rule;
+        double damp;
+        set_up(&b, cases[i].solver, 1);
+        ok(s24_problem_parse(b.problem, cases[i].constraints));
+        for (int k = 0; k < 2; k++) {
+            ok(s24_solver_set_str(b.solver, "damp_rule", k ? "relative" : "transfer"));
+            ok(s24_solver_set_float(b.solver, "damp", k ? cases[i].damp : 7));
+            ok(s24_solve(b.solver, b.problem, &result[k]));
+            ok(s24_result_matrix(result[k], "weights", &weights[k]));
+        }
+        ok(s24_result_str(result[0], "damp_rule", &rule));
+        ck_assert_str_eq(rule, "transfer");
+        ok(s24_result_float(result[0], "damp_used", &damp));
+        ck_assert_double_eq(damp, cases[i].damp);
+        ck_assert_mem_eq(weights[0].data, weights[1].data, ROWS * COLS * sizeof(float));
+        s24_result_destroy(result[1]);
+        s24_result_destroy(result[0]);
+        tear_down(&b);
+    }
+}
+END_TEST
+
 START_TEST(defaults)
 {
     unit_heap heap;
@@ -403,6 +473,8 @@ void api_solve_tests(Suite *suite)
     tcase_add_test(all, results_are_enumerated);
     tcase_add_test(all, record_of_a_target);
     tcase_add_test(all, solver_options);
+    tcase_add_test(all, options_that_were_given);
+    tcase_add_test(all, damping_that_transfers);
     tcase_add_loop_test(all, defaults, 0, s24_solver_count());
     suite_add_tcase(suite, all);
 }

@@ -113,5 +113,5 @@ check 'the Python module finds its library' python "$module" "$prefix"
 check 'the Python module finds its library where the prefix was moved' python "$scratch/moved/${module#"$prefix"}" "$scratch/moved"
 python3 "$(dirname -- "$0")/check_readme.py" "$prefix" "$scratch/readme" || failed=1
 check 'its manual page is installed' test -f "$prefix/share/man/man1/sparse24.1"
-check 'only the interface version names the shared library' test -e "$LD_LIBRARY_PATH/libsparse24.so.0.0"
+check 'only the interface version names the shared library' test -e "$LD_LIBRARY_PATH/libsparse24.so.0.1"
 exit $failed

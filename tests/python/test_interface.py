@@ -89,6 +89,7 @@ class Discovery(Case):
     def test_options(self):
         solver = sparse24.solvers()["sparsegpt"](damp=0.5, damp_rule="relative", max_iter=7)
         self.assertEqual((solver["damp"], solver["damp_rule"], solver["max_iter"]), (0.5, "relative", 7))
+        self.assertEqual([solver.is_set(name) for name in ("damp", "time_limit")], [True, False])
         solver.parse("damp=1,max_iter=9")
         self.assertEqual((solver["damp"], solver["max_iter"]), (1.0, 9))
         solver.reset()
@@ -127,9 +128,9 @@ class Loading(Case):
     def test_beside_the_module(self):
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(MODULE, folder)
-            os.symlink(os.path.abspath(LIBRARY), f"{folder}/libsparse24.so.0.0")
+            os.symlink(os.path.abspath(LIBRARY), f"{folder}/libsparse24.so.0.1")
             code, out, err = python(f"sys.path[0] = {folder!r}\nimport sparse24; print(sparse24.version(), sparse24._path)", SPARSE24_LIBRARY="")
-            self.assertEqual((code, out.split()), (0, [sparse24.version(), os.path.realpath(folder) + "/libsparse24.so.0.0"]), err)
+            self.assertEqual((code, out.split()), (0, [sparse24.version(), os.path.realpath(folder) + "/libsparse24.so.0.1"]), err)
 
     def test_no_library_at_all(self):
         with tempfile.TemporaryDirectory() as folder:

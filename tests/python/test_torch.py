@@ -165,7 +165,7 @@ class PruneTorch(Case):
     def test_defaults_are_those_of_the_program(self):
         model, records = self.compressed()
         record = records[0]
-        self.assertEqual((record["solver"], record["damp_rule"]), ("alps", "relative"))
+        self.assertEqual((record["solver"], record["damp_rule"]), ("alps", "transfer"))
         self.assertAlmostEqual(record["damp_used"], 0.1, places=6)
         self.assertGreater(record["target_relative_loss"], 0)
         model, records = self.compressed(constraints="int4 g16", skip=["gate", "up", "down"])

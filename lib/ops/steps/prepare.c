@@ -23,6 +23,10 @@ s24_status s24i_cpu_prepare(const s24i_run *run, const s24i_layer *layer, s24i_d
             s24i_prepare_identity(out);
         return S24_OK;
     }
+    if (damping.rule == S24I_DAMP_TRANSFER) {
+        bool parts = layer->pattern.grid.bits || layer->pattern.rank;
+        damping = (s24i_damping){S24I_DAMP_RELATIVE, parts ? 0.2 : 0.1};
+    }
     if (damping.rule == S24I_DAMP_AUTO) {
         status = s24i_choose_damping(run, layer, w, out, &damping.value, &heldout);
         damping.rule = S24I_DAMP_RELATIVE;

@@ -142,10 +142,13 @@ static const s24i_option options[] = {
     S24I_OPTION_STR(s24i_hassle_values, preset, "default|paper|3basil|fast|best", "default",
                     "paper: the alternation of HASSLE-free; 3basil: the published ADMM with three "
                     "blocks; fast and best: shorter and longer than default"),
-    S24I_OPTION_STR(s24i_hassle_values, damp_rule, "auto|relative|mean|mixed", "auto",
-                    "damping: chosen on two halves of the rows where a support is asked for, else "
-                    "relative; relative to each diagonal entry, to their mean, or to both"),
-    S24I_OPTION_FLOAT(s24i_hassle_values, damp, 0, 100, "0.03", "damping, unless chosen"),
+    S24I_OPTION_STR(
+        s24i_hassle_values, damp_rule, "auto|relative|mean|transfer|mixed", "auto",
+        "how the damping is chosen; auto: on two halves of the rows if a support is asked for, "
+        "else relative; relative: damp times each diagonal entry; mean: damp times their mean; "
+        "mixed: damp times both; transfer: 0.2, relative, for use on other text"),
+    S24I_OPTION_FLOAT(s24i_hassle_values, damp, 0, 100, "0.03",
+                      "damping of the rules that do not choose it, and of auto without a support"),
     S24I_OPTION_STR(s24i_hassle_values, method, "joint|3basil|alternate", "joint",
                     "joint: one ADMM with the right factor eliminated; 3basil: ADMM with three "
                     "blocks; alternate: a sparse and a low-rank step in turn"),

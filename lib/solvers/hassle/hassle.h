@@ -16,7 +16,7 @@ typedef struct s24i_hassle_values {
     double rho_end;
     int64_t polish;
     int64_t rounds;
-    s24i_word grid;
+    s24i_word fit;
     s24i_word scales;
     s24i_word factors;
     double time_limit;

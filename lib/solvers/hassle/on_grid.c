@@ -34,7 +34,7 @@ s24_status s24i_hassle_rounds_on_grid(s24i_hassle *r)
     double best = INFINITY, now = 0;
     s24_status status = s24i_variances(job->run, &r->prepared, r->variance);
     if (!status)
-        status = s24i_gridding_fit(job, &r->prepared, r->o->grid.index, r->variance, a->z, &r->g);
+        status = s24i_gridding_fit(job, &r->prepared, r->o->fit.index, r->variance, a->z, &r->g);
     if (!status)
         status =
             s24i_input_weights(job->run, &r->prepared, r->variance, S24I_WEIGHT_ENERGY, r->key);
