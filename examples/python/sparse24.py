@@ -43,7 +43,7 @@ from typing import Any, NamedTuple
 __all__ = ["Context", "Cross", "File", "Gram", "Loss", "Mat", "Option", "Problem", "Raw", "Result", "Solver", "Sparse24Error", "build_info",
            "compress", "copy", "default_solver", "library", "load", "multiply", "project_nm", "prox24", "prox_firm", "prox_nm", "solvers", "version"]
 
-API_MAJOR, API_MINOR = 0, 1
+API_MAJOR, API_MINOR = 0, 2
 _INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `meson install`
 
 # Constants and functions of the headers, without const and S24_: python3 tests/python/prototypes.py --update

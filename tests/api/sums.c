@@ -427,14 +427,13 @@ START_TEST(additions_refuse)
     s24_mat sums = api_view(c[0], OUT, DIM, S24_F64);
     s24_cross *crosses[2], *stranger, *twice[2];
     s24_gram *gram = gram_with_cross(ctx, S24_F32, &crosses[0]), *other;
-    const char *none = "2 of the 2 crosses that hang on the gram get no target";
 
     ok(s24_cross_create(gram, OUT, &crosses[1]));
     other = gram_with_cross(ctx, S24_F32, &stranger);
     ok(s24_gram_add_targets(gram, &x.mat, NULL, crosses, targets, 2));
     ok(s24_gram_export(gram, 2, &view, NULL));
     ok(s24_cross_export(crosses[1], 2, &sums, NULL, NULL));
-    fails(s24_gram_add(gram, &x.mat, NULL), S24_E_STATE, none);
+    fails(s24_gram_add(gram, &x.mat, NULL), S24_E_STATE, "2 of the 2 crosses that hang");
     fails(s24_gram_add_targets(gram, &x.mat, NULL, crosses, targets, 1), S24_E_STATE,
           "1 of the 2 crosses that hang on the gram get no target");
     fails(s24_gram_add_targets(gram, &x.mat, NULL, crosses, targets, -1), S24_E_ARG, "count is -1");
