@@ -71,6 +71,8 @@ def layers(tree):
                 yield f"{name}: {written}: {layer} may include {sorted(LAYERS[layer])}"
             elif target == "ops" and layer in FRONT and path[4:] not in FRONT[layer]:
                 yield f"{name}: {written}: {layer} may include {sorted(FRONT[layer])} of ops"
+            elif written == "sparse24/model.h" and layer != "model":
+                yield f"{name}: {written}: the core knows nothing of whole models"
 
 
 def rooms(tree):

@@ -21,6 +21,7 @@ BROKEN = {
     "io sees api": ("layers", "lib/io/names.c", '#include "api/api.h"', "io may include"),
     "api sees kernels": ("layers", "lib/api/solve.c", '#include "kernels/kernels.h"', "api may include"),
     "the core sees cuda": ("layers", "lib/ops/operations.c", '#include "cuda/cuda.h"', "ops may include"),
+    "the core sees the model": ("layers", "lib/api/file.c", "#include <sparse24/model.h>", "whole models"),
     "cuda sees a room": ("layers", "lib/cuda/cuda.c", '#include "ops/sets/sets.h"', "cuda may include"),
     "cuda sees kernels": ("layers", "lib/cuda/cuda.c", '#include "kernels/kernels.h"', "cuda may include"),
     "a solver sees a room": ("layers", "lib/solvers/wanda.c", '#include "ops/sets/sets.h"', "of ops"),
