@@ -181,10 +181,9 @@ int run_compare(const args *a)
     contest c = {0};
     s24_file *file = NULL;
     if (a->solvers && !count_entries(a->solvers))
-        return wrong_usage("compare",
-                           "--solvers %s: expected name or name[option=value,...], "
-                           "joined by commas",
-                           a->solvers);
+        return wrong_usage(
+            "compare", "--solvers %s: expected name or name[option=value,...], joined by commas",
+            a->solvers);
     progress_start(a->progress);
     bool done = layer_open(&c.layer, a) &&
                 (a->solvers ? open_chosen(&c, a->solvers) : open_all(&c)) &&

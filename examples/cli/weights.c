@@ -192,8 +192,7 @@ s24_mat weights_matrix(const weights *w, const s24_mat *whole, int64_t index)
     if (!w->turned)
         return m;
     s24_mat turned = m;
-    turned.rows = m.cols;
-    turned.cols = m.rows;
+    turned.rows = m.cols, turned.cols = m.rows;
     turned.row_stride = m.col_stride;
     turned.col_stride = m.row_stride;
     return turned;

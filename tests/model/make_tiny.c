@@ -14,14 +14,14 @@ static void write_tokens(s24_ctx *ctx, const char *path, const tiny_model *m)
         void *data;
         int64_t shape[2];
         int32_t dtype, rank;
-    } tensors[] = {{"rows", ids, {ROWS, LENGTH}, S24_I32, 2},
-                   {"flat", wide, {ROWS * LENGTH}, S24_I64, 1},
-                   {"short", ids, {ROWS * LENGTH, 1}, S24_I32, 2},
-                   {"none", ids, {0, LENGTH}, S24_I32, 2}};
+    } tensors[] = {
+        {"rows", ids, {ROWS, LENGTH}, S24_I32, 2},      {"flat", wide, {ROWS * LENGTH}, S24_I64, 1},
+        {"short", ids, {ROWS * LENGTH, 1}, S24_I32, 2}, {"calib", ids, {ROWS, LENGTH}, S24_I32, 2},
+        {"test", ids, {ROWS, LENGTH}, S24_I32, 2},      {"none", ids, {0, LENGTH}, S24_I32, 2}};
     for (int64_t i = 0; i < ROWS * LENGTH; i++)
         wide[i] = ids[i] = tiny_token(m, i / LENGTH, i % LENGTH);
     tiny_must(s24_file_create(ctx, path, "safetensors", &file));
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 6; i++) {
         int64_t rows = tensors[i].rank == 2 ? tensors[i].shape[0] : 1;
         int64_t cols = tensors[i].shape[tensors[i].rank - 1];
         tiny_must(s24_mat_rowmajor(&view, tensors[i].data, rows, cols, tensors[i].dtype));
