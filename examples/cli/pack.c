@@ -28,8 +28,8 @@ static bool find_mask(source *mask, s24_ctx *ctx, const source *weights, const a
 static bool put_number(s24_file *file, const char *key, int64_t value)
 {
     char text[32];
-    snprintf(text, sizeof text, "%lld", (long long)value);
-    return s24_file_set_meta(file, key, text) == S24_OK;
+    return snprintf(text, sizeof text, "%lld", (long long)value) > 0 &&
+           s24_file_set_meta(file, key, text) == S24_OK;
 }
 
 /* What s24_packed_wrap() will want to know: parts are named in order. */
@@ -70,8 +70,7 @@ static bool write_parts(s24_file *file, const s24_packed *packed, size_t *bytes)
     return put_facts(file, packed, parts) && s24_file_commit(file) == S24_OK;
 }
 
-/* The record of the weights: of `solve --out` the file's, of `compress` the line that names the tensor. To be freed; NULL: there
- * is none. */
+/* The record that `solve` or `compress` wrote of the weights, to be freed; NULL: there is none. */
 static char *find_record(const source *weights)
 {
     const char *record = s24_file_meta(weights->file, "sparse24.record");

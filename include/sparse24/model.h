@@ -23,7 +23,8 @@ typedef struct s24_model s24_model; /**< a language model in its files */
  * docs/model.md. Its configuration and the names, types and shapes of all tensors are checked; no
  * weights are read. S24_E_UNSUPPORTED names what the file says and this library does not do,
  * S24_E_FORMAT and S24_E_SHAPE what is wrong in it. On failure *out is NULL. The files must stay as
- * they are while the model is open. The model keeps its context alive.
+ * they are while the model is open. Handles may be destroyed in any order, but
+ * work needs the context.
  */
 S24_API s24_status s24_model_open(s24_ctx *ctx, const char *path, s24_model **out);
 /** NULL is allowed. Not while another call is at work on the model. */

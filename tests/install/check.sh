@@ -66,6 +66,15 @@ flags=$(pkg-config --cflags --libs sparse24)
     check 'wholly static program runs' env -u LD_LIBRARY_PATH "$scratch/whole" "$layers"
     check 'clients see the headers of this library alone' test "$(pkg-config --cflags sparse24 | wc -w)" -eq 1
 }
+model_program() # the whole-model library by its own pkg-config name; without arguments the program only says 2
+{
+    # shellcheck disable=SC2046 # words
+    cc "$examples/10_compress_model.c" -o "$scratch/model" $(pkg-config --cflags --libs sparse24-model) || return 1
+    status=0
+    "$scratch/model" || status=$?
+    [ "$status" -eq 2 ]
+}
+[ ! -e "$libdir/sparse24-model.pc" ] || check 'whole models: a C program builds and starts' model_program
 mkdir -p "$scratch/user/consumer"
 cp "$examples/01_compress_layer.c" "$examples/05_cplusplus.cpp" "$scratch/user"
 cp "$examples/consumer/"* "$scratch/user/consumer"
