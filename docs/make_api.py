@@ -4,7 +4,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-HEADERS = ["types", "context", "problem", "operators", "solver", "result", "packed", "tensorfile"]
+HEADERS = ["types", "context", "problem", "operators", "solver", "result", "packed", "tensorfile", "model"]
 
 
 def text(comment):
@@ -21,7 +21,7 @@ def entries(source):
 
 
 def document():
-    out = ["# Interface", "", "Made from the public headers by `docs/make_api.py`: do not edit. `#include <sparse24/sparse24.h>` brings all of them.", ""]
+    out = ["# Interface", "", "Made from the public headers by `docs/make_api.py`: do not edit. `#include <sparse24/sparse24.h>` brings all of them but model.h.", ""]
     for name in HEADERS:
         out += [f"## {name}.h", ""]
         for comment, code in entries((ROOT / "include/sparse24" / f"{name}.h").read_text()):

@@ -53,9 +53,11 @@ def layers():
             target = name.split("/")[0] if "/" in name and not (path.parent / name).exists() else layer
             if target not in LAYERS[layer]:
                 yield f"{path.relative_to(ROOT)}: {line}: {layer} may include {sorted(LAYERS[layer])}"
+        if layer != "model" and re.search(r"#include <sparse24/model\.h>", path.read_text()):
+            yield f"{path.relative_to(ROOT)}: the core knows nothing of whole models"
     for path in sources("examples", suffixes=(".c", ".h", ".cpp", ".hpp")):
         for name in re.findall(r"^#include [<\"]([^>\"]+)[>\"]", path.read_text(), re.M):
-            if name.startswith(("base/", "ops/", "kernels/", "api/", "solvers/", "pack/", "io/", "lib/")):
+            if name.startswith(("base/", "ops/", "kernels/", "api/", "solvers/", "pack/", "io/", "model/", "lib/")):
                 yield f"{path.relative_to(ROOT)}: {name} is private"
 
 
