@@ -58,35 +58,35 @@ _INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `mes
 
 PROTOTYPES = """
 uint32 s24_api_version(); text s24_version(); text s24_build_info(text); text s24_status_name(status); text s24_last_error();
-status s24_mat_rowmajor(mat*, void*, int64, int64, int32); status s24_mat_copy(ctx*, mat*, mat*); status s24_mat_multiply(ctx*, mat*, mat*, mat*);
-status s24_ctx_create(ctx**); status s24_ctx_create_with(alloc_fn, free_fn, void*, ctx**); void s24_ctx_destroy(ctx*);
-status s24_ctx_set_int(ctx*, text, int64); status s24_ctx_set_str(ctx*, text, text); status s24_ctx_get_int(ctx*, text, int64*);
-status s24_ctx_get_str(ctx*, text, text*); status s24_ctx_set_parallel(ctx*, parallel_fn, void*, int32);
-status s24_ctx_parallel(ctx*, task_fn, void*, int64); status s24_ctx_set_log(ctx*, log_fn, void*); status s24_ctx_memory(ctx*, uint64*, uint64*);
-status s24_gram_create(ctx*, int64, int32, gram**); status s24_gram_add(gram*, mat*, mat*); status s24_gram_merge(gram*, gram*);
-status s24_gram_export(gram*, int32, mat*, double*); status s24_gram_import(gram*, int32, mat*, double); status s24_gram_info(gram*, int64*, double*);
-void s24_gram_destroy(gram*); status s24_cross_create(ctx*, int64, int64, int32, cross**); status s24_cross_add(cross*, mat*, mat*, mat*);
-status s24_cross_merge(cross*, cross*); status s24_cross_export(cross*, int32, mat*, double*, double*);
-status s24_cross_import(cross*, int32, mat*, double*, double); void s24_cross_destroy(cross*); status s24_problem_create(ctx*, mat*, problem**);
-status s24_problem_set_gram(problem*, gram*); status s24_problem_set_target(problem*, cross*, double);
-status s24_problem_set_pattern(problem*, int32, int32); status s24_problem_set_sparsity(problem*, double, text);
-status s24_problem_set_grid(problem*, int32, int64, text); status s24_problem_set_rank(problem*, int64);
-status s24_problem_set_importance(problem*, mat*); status s24_problem_set_mask(problem*, mat*); status s24_problem_parse(problem*, text);
-status s24_problem_loss(problem*, mat*, double*, double*); status s24_problem_target_loss(problem*, mat*, double*, double*);
-status s24_problem_check(problem*, mat*); status s24_problem_check_result(problem*, result*); void s24_problem_destroy(problem*);
-int32 s24_solver_count(); text s24_solver_name(int32); text s24_solver_fact(text, text); status s24_solver_create(ctx*, text, solver**);
-void s24_solver_destroy(solver*); status s24_solver_set_int(solver*, text, int64); status s24_solver_set_float(solver*, text, double);
-status s24_solver_set_str(solver*, text, text); status s24_solver_parse(solver*, text); status s24_solver_get_int(solver*, text, int64*);
-status s24_solver_get_float(solver*, text, double*); status s24_solver_get_str(solver*, text, text*); status s24_solver_reset(solver*);
-int32 s24_solver_option_count(solver*); status s24_solver_option_info(solver*, int32, text*, int32*, text*, text*, text*);
-status s24_solver_set_progress(solver*, progress_fn, void*); void s24_solver_cancel(solver*); status s24_solver_memory(solver*, problem*, uint64*);
-status s24_solve(solver*, problem*, result**); status s24_compress(ctx*, text, text, text, mat*, mat*, double*);
-status s24_result_matrix(result*, text, mat*); status s24_result_int(result*, text, int64*); status s24_result_float(result*, text, double*);
-status s24_result_str(result*, text, text*); text s24_result_name(result*, int32, int32*); void s24_result_destroy(result*);
-status s24_pack(ctx*, mat*, mat*, text, packed**); status s24_pack_result(ctx*, result*, text, packed**);
-status s24_pack_codes(ctx*, text, mat*, mat*, mat*, text, packed**); status s24_packed_part(packed*, int32, text*, void**, size*);
-status s24_packed_matrix(packed*, text, mat*); status s24_packed_shape(packed*, text, int64*, int32*);
-status s24_packed_info(packed*, text*, int64*, int64*, int32*);
+status s24_last_status(); status s24_fail(status, text); status s24_mat_rowmajor(mat*, void*, int64, int64, int32);
+status s24_mat_copy(ctx*, mat*, mat*); status s24_mat_multiply(ctx*, mat*, mat*, mat*); status s24_ctx_create(ctx**);
+status s24_ctx_create_with(alloc_fn, free_fn, void*, ctx**); void s24_ctx_destroy(ctx*); status s24_ctx_set_int(ctx*, text, int64);
+status s24_ctx_set_str(ctx*, text, text); status s24_ctx_get_int(ctx*, text, int64*); status s24_ctx_get_str(ctx*, text, text*);
+status s24_ctx_set_parallel(ctx*, parallel_fn, void*, int32); status s24_ctx_parallel(ctx*, task_fn, void*, int64);
+status s24_ctx_set_log(ctx*, log_fn, void*); status s24_ctx_memory(ctx*, uint64*, uint64*); status s24_gram_create(ctx*, int64, int32, gram**);
+status s24_gram_add(gram*, mat*, mat*); status s24_gram_merge(gram*, gram*); status s24_gram_export(gram*, int32, mat*, double*);
+status s24_gram_import(gram*, int32, mat*, double); status s24_gram_info(gram*, int64*, double*); void s24_gram_destroy(gram*);
+status s24_cross_create(ctx*, int64, int64, int32, cross**); status s24_cross_add(cross*, mat*, mat*, mat*); status s24_cross_merge(cross*, cross*);
+status s24_cross_export(cross*, int32, mat*, double*, double*); status s24_cross_import(cross*, int32, mat*, double*, double);
+void s24_cross_destroy(cross*); status s24_problem_create(ctx*, mat*, problem**); status s24_problem_set_gram(problem*, gram*);
+status s24_problem_set_target(problem*, cross*, double); status s24_problem_set_pattern(problem*, int32, int32);
+status s24_problem_set_sparsity(problem*, double, text); status s24_problem_set_grid(problem*, int32, int64, text);
+status s24_problem_set_rank(problem*, int64); status s24_problem_set_importance(problem*, mat*); status s24_problem_set_mask(problem*, mat*);
+status s24_problem_parse(problem*, text); status s24_problem_loss(problem*, mat*, double*, double*);
+status s24_problem_target_loss(problem*, mat*, double*, double*); status s24_problem_check(problem*, mat*);
+status s24_problem_check_result(problem*, result*); void s24_problem_destroy(problem*); int32 s24_solver_count(); text s24_solver_name(int32);
+text s24_solver_fact(text, text); status s24_solver_create(ctx*, text, solver**); void s24_solver_destroy(solver*);
+status s24_solver_set_int(solver*, text, int64); status s24_solver_set_float(solver*, text, double); status s24_solver_set_str(solver*, text, text);
+status s24_solver_parse(solver*, text); status s24_solver_get_int(solver*, text, int64*); status s24_solver_get_float(solver*, text, double*);
+status s24_solver_get_str(solver*, text, text*); status s24_solver_reset(solver*); int32 s24_solver_option_count(solver*);
+status s24_solver_option_info(solver*, int32, text*, int32*, text*, text*, text*); status s24_solver_set_progress(solver*, progress_fn, void*);
+void s24_solver_cancel(solver*); status s24_solver_memory(solver*, problem*, uint64*); status s24_solve(solver*, problem*, result**);
+status s24_compress(ctx*, text, text, text, mat*, mat*, double*); status s24_result_matrix(result*, text, mat*);
+status s24_result_int(result*, text, int64*); status s24_result_float(result*, text, double*); status s24_result_str(result*, text, text*);
+text s24_result_name(result*, int32, int32*); void s24_result_destroy(result*); status s24_pack(ctx*, mat*, mat*, text, packed**);
+status s24_pack_result(ctx*, result*, text, packed**); status s24_pack_codes(ctx*, text, mat*, mat*, mat*, text, packed**);
+status s24_packed_part(packed*, int32, text*, void**, size*); status s24_packed_matrix(packed*, text, mat*);
+status s24_packed_shape(packed*, text, int64*, int32*); status s24_packed_info(packed*, text*, int64*, int64*, int32*);
 status s24_packed_wrap(ctx*, text, int64, int64, int32, void*, size*, int32, packed**); status s24_unpack(packed*, mat*);
 status s24_packed_multiply(packed*, mat*, mat*); void s24_packed_destroy(packed*); status s24_prox24(ctx*, mat*, double, mat*);
 status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);
@@ -96,6 +96,23 @@ status s24_file_bytes(file*, text, void**, size*); status s24_file_read(file*, t
 text s24_file_meta_key(file*, int64); status s24_file_check_source(file*); status s24_file_create(ctx*, text, text, file**);
 status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*);
 status s24_file_check_copy(file*, file*); status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
+"""
+
+MODEL_PROTOTYPES = """
+status s24_model_open(ctx*, text, model**); void s24_model_destroy(model*); status s24_model_int(model*, text, int64*);
+status s24_model_str(model*, text, text*); status s24_model_matrix(model*, int64, text*, text*, int64*, int64*, int64*);
+status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*);
+status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*); status s24_compression_create(model*, compression**);
+void s24_compression_destroy(compression*); status s24_compression_set_int(compression*, text, int64);
+status s24_compression_set_float(compression*, text, double); status s24_compression_set_str(compression*, text, text);
+status s24_compression_parse(compression*, text); status s24_compression_get(compression*, text, text*);
+status s24_compression_option_info(int32, text*, text*, text*, text*); status s24_compression_add_rule(compression*, text);
+status s24_compression_add_skip(compression*, text); status s24_compression_set_calibration(compression*, mat*, text);
+status s24_compression_add_evaluation(compression*, mat*, text); status s24_compression_set_progress(compression*, progress_fn, void*);
+status s24_compression_set_log(compression*, log_fn, void*); status s24_compression_plan(compression*, uint64*, double*, uint64*);
+status s24_compression_run(compression*, text); void s24_compression_cancel(compression*);
+status s24_compression_number(compression*, text, int32, double*); status s24_compression_matrix_float(compression*, int32, text, double*);
+status s24_compression_matrix_str(compression*, int32, text, text*); text s24_compression_source(compression*, int32)
 """
 # end
 
@@ -269,13 +286,32 @@ def load(path: str | os.PathLike | None = None, choose_blas_core: bool = True) -
         return handle
 
 
-def _declare(handle: Any, path: str) -> None:
+def model_library() -> Any:
+    """The same with the functions of libsparse24-model, the library of whole models, which is looked for at SPARSE24_MODEL_LIBRARY, then beside the first."""
+    handle = library()
+    with _loading:
+        if not hasattr(handle, "model"):
+            folder = os.path.dirname(os.path.realpath(_path))
+            beside = sorted(str(path) for path in pathlib.Path(folder).glob("libsparse24-model.so*") if path.is_file())
+            found = os.environ.get("SPARSE24_MODEL_LIBRARY") or (beside or [ctypes.util.find_library("sparse24-model") or "libsparse24-model.so"])[0]
+            try:
+                model = ctypes.CDLL(found)
+            except OSError as error:
+                raise Sparse24Error(E_BACKEND, f"cannot load {found}: {error}; set SPARSE24_MODEL_LIBRARY") from None
+            _declare(model, found, MODEL_PROTOTYPES)
+            for name in re.findall(r"s24_\w+", MODEL_PROTOTYPES):
+                setattr(handle, name, getattr(model, name))
+            handle.model = model
+        return handle
+
+
+def _declare(handle: Any, path: str, prototypes: str = PROTOTYPES) -> None:
     """Give every function its types; one that this library does not have becomes one that says so."""
     number = handle.s24_api_version() if hasattr(handle, "s24_api_version") else -1
     if number >> 16 != API_MAJOR:
         has = f"has interface version {number >> 16}.{number >> 8 & 255}" if number >= 0 else "has no s24_api_version"
         raise Sparse24Error(E_BACKEND, f"{path} {has}, but {__file__} is made for version {API_MAJOR}.{API_MINOR}: take both from one release")
-    for result, name, words in re.findall(r"(\w+) (s24_\w+)\((.*?)\)", PROTOTYPES):
+    for result, name, words in re.findall(r"(\w+) (s24_\w+)\((.*?)\)", prototypes):
         types = [_word(word) for word in filter(None, words.split(", "))]
         if hasattr(handle, name):
             function = getattr(handle, name)
@@ -344,7 +380,7 @@ class _Handle:
             _call(function, *arguments, ctypes.byref(own))
         finally:
             if own.value:
-                own.destroy = _DESTROY((f"s24_{self._kind}_destroy", _loaded))
+                own.destroy = _DESTROY((f"s24_{self._kind}_destroy", _loaded if f"s24_{self._kind}_destroy" in PROTOTYPES else _loaded.model))
         self._own, self._arrays = own, arrays
 
     def own(self) -> _Owned:
@@ -944,14 +980,15 @@ class _Watch:
     when the solve has stopped, or at once while the caller's own function runs."""
 
     def __init__(self, solver: _Owned, progress: Callable | None) -> None:
-        self.solver, self.progress = solver, progress
+        self.solver, self.progress = solver, progress  # or a model, or a compression
+        self.kind = solver.kind.rstrip("*")
         self.inside, self.other = False, -1
         self.former: Any = None
         self.noted: tuple | None = None
 
     def __enter__(self) -> None:
         self.callback = _PROGRESS(_guarded(self.on_progress, 1)) if self.progress else _PROGRESS()
-        _call("s24_solver_set_progress", self.solver, self.callback, None)
+        _call(f"s24_{self.kind}_set_progress", self.solver, self.callback, None)
         if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT)):
             self.numbers, self.wakeup = os.pipe()
             os.set_blocking(self.wakeup, False)
@@ -961,7 +998,7 @@ class _Watch:
             self.other = signal.set_wakeup_fd(self.wakeup, warn_on_full_buffer=False)
 
     def __exit__(self, *_: Any) -> None:
-        _get("s24_solver_set_progress", self.solver, _PROGRESS(), None)
+        _get(f"s24_{self.kind}_set_progress", self.solver, _PROGRESS(), None)
         if self.former:
             signal.set_wakeup_fd(self.other)
             os.close(self.wakeup)
@@ -982,7 +1019,9 @@ class _Watch:
                     os.write(self.other, number)  # to whom it went before us
                 stop = stop or number[0] == signal.SIGINT
             if stop:  # again and again: the solve may not have begun
-                _get("s24_solver_cancel", self.solver)
+                _get(f"s24_{self.kind}_cancel", self.solver)
+            if stop and self.kind != "solver":
+                return  # the others keep it in mind
 
     def on_signal(self, *arguments: Any) -> None:
         if self.inside:
@@ -1153,6 +1192,123 @@ class File(_Named):
                 self.commit()
         finally:
             self.close()
+
+
+# ---- Whole models ----
+
+
+class Compressed(NamedTuple):
+    """What came of Model.compress(): the perplexities of each text that was given, and the record of each matrix."""
+
+    before: dict[str, float]
+    after: dict[str, float]
+    matrices: list[dict[str, Any]]
+    seconds: float
+    complete: bool  # an earlier run had done all but the evaluation
+
+
+class _Compression(_Handle):
+    """What is to be done with a model, for one call."""
+
+    _kind = "compression"
+
+    def __init__(self, model: Model, options: dict[str, Any]) -> None:
+        self._create("s24_compression_create", model)
+        for name, value in options.items():
+            if isinstance(value, dict):
+                value = ",".join(f"{key}={one}" for key, one in value.items())
+            kind = "str" if isinstance(value, str) else "int" if hasattr(type(value), "__index__") else "float"
+            _call(f"s24_compression_set_{kind}", self, name, value)
+
+    def add(self, calibration: Any, test: dict[str, Any], rules: dict[str, str], skip: Any) -> None:
+        for pattern, text in rules.items():
+            _call("s24_compression_add_rule", self, f"{pattern}={text}")
+        for pattern in [skip] if isinstance(skip, str) else skip:
+            _call("s24_compression_add_skip", self, pattern)
+        _call("s24_compression_set_calibration", self, _matrix(calibration, "calibration"), "calibration")
+        for name, ids in test.items():
+            _call("s24_compression_add_evaluation", self, _matrix(ids, name), name)
+
+    def number(self, name: str, index: int = 0) -> float:
+        value = ctypes.c_double()
+        _call("s24_compression_number", self, name, index, ctypes.byref(value))
+        return value.value
+
+    def matrix(self, index: int) -> dict[str, Any]:
+        text = ctypes.c_char_p()
+        _call("s24_compression_matrix_str", self, index, "json", ctypes.byref(text))
+        return json.loads(text.value)
+
+
+class Model(_Handle):
+    """A language model in its files (docs/model.md says which): Model("model.gguf").compress("out", "2:4", tokens). Needs libsparse24-model."""
+
+    _kind = "model"
+
+    def __init__(self, path: str | os.PathLike, context: Context | None = None) -> None:
+        model_library()
+        self._create("s24_model_open", context or default_context(), path)
+
+    def __getitem__(self, name: str) -> int | str:
+        """A fact: "layers", "hidden", "vocab", "context", "parameters", "architecture", ... (model.h lists them)."""
+        return _read("s24_model", self, name, str if name in ("architecture", "format", "path") else int)
+
+    def matrices(self) -> list[str]:
+        """The names of the linear layers' weights, in the order of the forward pass."""
+        name, names = ctypes.c_char_p(), []
+        for index in range(int(self["matrices"])):
+            _call("s24_model_matrix", self, index, ctypes.byref(name), None, None, None, None)
+            names.append(name.value.decode())
+        return names
+
+    def evaluate(self, tokens: Any, memory_limit: int = 0, progress: Callable[[str, int, int, float, float], Any] | None = None) -> float:
+        """The perplexity on rows of token ids, (rows, length)."""
+        value = ctypes.c_double()
+        with _Watch(self.own(), progress):
+            _call("s24_model_evaluate", self, _matrix(tokens, "tokens"), "tokens", f"memory_limit={memory_limit}", ctypes.byref(value))
+        return math.exp(value.value)
+
+    def __call__(self, name: str) -> float:
+        """A number of the last evaluation: "perplexity", "nll", "seconds", "flops", "rate"."""
+        return _read("s24_model", self, name, float)
+
+    def plan(self, constraints: str, calibration: Any, test: Any = None, rules: dict[str, str] | None = None, skip: Any = (), **options: Any) -> dict[str, float]:
+        """What compress() with the same arguments will take: "memory" and "written" in bytes, "flops". What can be wrong is told now."""
+        memory, flops, written = ctypes.c_uint64(), ctypes.c_double(), ctypes.c_uint64()
+        with _Compression(self, {"constraints": constraints, **options}) as work:
+            work.add(calibration, _named(test), rules or {}, skip)
+            _call("s24_compression_plan", work, ctypes.byref(memory), ctypes.byref(flops), ctypes.byref(written))
+        return {"memory": memory.value, "flops": flops.value, "written": written.value}
+
+    def compress(self, out: str | os.PathLike, constraints: str, calibration: Any, test: Any = None, rules: dict[str, str] | None = None, skip: Any = (),
+                 progress: Callable[[str, int, int, float, float], Any] | None = None, log: Callable[[int, str], Any] | None = None,
+                 **options: Any) -> Compressed:
+        """Compress every matrix of the blocks into the new folder `out`. calibration: rows of token ids; test: rows whose perplexity is measured before and
+        after, or several by name; rules: other constraints by pattern of name; skip: patterns of what is left alone; log(level, text) receives warnings (1)
+        and a line a block (2). compress_options() lists the rest; resume=True goes on with a run that was stopped, by progress, Ctrl-C or the machine."""
+        test = _named(test)
+        callback = _LOG(_guarded(lambda _, level, text: log(level, text.decode("utf-8", "replace")), None)) if log else _LOG()
+        with _Compression(self, {"constraints": constraints, **options}) as work:
+            work.add(calibration, test, rules or {}, skip)
+            _call("s24_compression_set_log", work, callback, None)
+            with _Watch(work.own(), progress):
+                _call("s24_compression_run", work, out)
+            both = ({name: work.number(f"perplexity_{when}", i) for i, name in enumerate(test)} for when in ("before", "after"))
+            return Compressed(*both, [work.matrix(i) for i in range(int(work.number("matrices")))], work.number("seconds"), work.number("complete") > 0)
+
+
+def _named(test: Any) -> dict[str, Any]:
+    return {} if test is None else test if isinstance(test, dict) else {"test": test}
+
+
+def compress_options() -> dict[str, tuple[str, str, str]]:
+    """Every option of Model.compress() by name: range, default, meaning."""
+    model_library()
+    texts, found = [ctypes.c_char_p() for _ in range(4)], {}
+    while _get("s24_compression_option_info", len(found), *map(ctypes.byref, texts)) == OK:
+        name, *rest = (one.value.decode() for one in texts)
+        found[name] = tuple(rest)
+    return found
 
 
 # ---- Operators, and the rest ----

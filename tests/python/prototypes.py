@@ -18,6 +18,11 @@ def headers():
     return re.sub(r"/\*.*?\*/", "", "\n".join((folder / name).read_text() for name in names), flags=re.S)
 
 
+def model_header():
+    """That of the second library, which sparse24.h does not bring."""
+    return re.sub(r"/\*.*?\*/", "", (ROOT / "include/sparse24/model.h").read_text(), flags=re.S)
+
+
 def word(declaration):
     """ "const s24_mat *dst" -> "mat*", "int64_t rows" -> "int64", "const char **name" -> "text*"."""
     base, stars = re.match(r"(?:const )?(\w+)\s*(\**)", declaration.strip()).groups()
@@ -30,9 +35,9 @@ def arguments(text):
     return [] if text == "void" else [word(argument) for argument in text.split(",")]
 
 
-def functions():
+def functions(text=None):
     """(result, name, arguments) of every exported function."""
-    for result, name, text in re.findall(r"^S24_API ([\w ]+?[ *]+)(s24_\w+)\(([^;]*)\);", headers(), re.M):
+    for result, name, text in re.findall(r"^S24_API ([\w ]+?[ *]+)(s24_\w+)\(([^;]*)\);", text or headers(), re.M):
         yield word(result), name, arguments(text)
 
 
@@ -62,9 +67,11 @@ def generated():
     for pairs in enums():
         names, values = (", ".join(part) for part in zip(*pairs))
         lines += textwrap.wrap(f"({names}) = ({values})", 140, subsequent_indent=" ")
-    table = "; ".join(f"{result} {name}({', '.join(words)})".replace(" ", "~") for result, name, words in functions())
-    prototypes = [line.replace("~", " ") for line in textwrap.wrap(table, 150)]  # broken between functions only
-    return "\n".join(["# begin", *lines, '', 'PROTOTYPES = """', *prototypes, '"""', "# end"])
+    for title, text in ("PROTOTYPES", headers()), ("MODEL_PROTOTYPES", model_header()):
+        table = "; ".join(f"{result} {name}({', '.join(words)})".replace(" ", "~") for result, name, words in functions(text))
+        prototypes = [line.replace("~", " ") for line in textwrap.wrap(table, 150)]  # broken between functions only
+        lines += ["", f'{title} = """', *prototypes, '"""']
+    return "\n".join(["# begin", *lines, "# end"])
 
 
 def update(text):

@@ -11,6 +11,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULE = ROOT / "examples/python/sparse24.py"
 LIBRARY = os.environ["SPARSE24_LIBRARY"]
+MODEL_LIBRARY = os.environ.get("SPARSE24_MODEL_LIBRARY")
 LAYERS = ROOT / "examples/data/smollm2-block10-small.safetensors"
 sys.path.insert(0, str(MODULE.parent))
 
@@ -39,7 +40,7 @@ def record(name, function):
 
 
 def record_calls():
-    lib = sparse24.library()
+    lib = sparse24.model_library() if MODEL_LIBRARY else sparse24.library()
     for _, name, _ in functions():
         setattr(lib, name, record(name, getattr(lib, name)))
 
@@ -47,7 +48,7 @@ def record_calls():
 def functions():
     import prototypes
 
-    return list(prototypes.functions())
+    return list(prototypes.functions()) + list(prototypes.functions(prototypes.model_header()) if MODEL_LIBRARY else [])
 
 
 def fresh():

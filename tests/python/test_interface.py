@@ -49,6 +49,10 @@ class Headers(Case):
             for kind, word in zip(function.argtypes, words):
                 self.assert_kind(kind, word, name)
 
+    def test_texts_of_others(self):
+        self.assertEqual(sparse24.library().s24_fail(sparse24.E_USER, b"mine"), sparse24.E_USER)
+        self.assertEqual((sparse24._get("s24_last_status"), sparse24._get("s24_last_error")), (sparse24.E_USER, "mine"))
+
     def test_constants(self):
         pairs = [pair for pairs in prototypes.enums() for pair in pairs]
         self.assertGreater(len(pairs), 40)

@@ -1,0 +1,102 @@
+"""Whole models: class Model, and the ten lines of examples/python/compress_model.py."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import sparse24
+from support import MODEL_LIBRARY, MODULE, Case, needs_numpy, numpy
+
+MAKE_TINY = os.environ.get("MAKE_TINY")
+
+
+@needs_numpy
+@unittest.skipUnless(MODEL_LIBRARY and MAKE_TINY, "built without libsparse24-model")
+class Models(Case):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.path, self.tokens, self.out = (os.path.join(folder.name, name) for name in ("tiny.gguf", "tokens.safetensors", "out"))
+        subprocess.run([MAKE_TINY, "llama-gguf", self.path, self.tokens], check=True)
+        with sparse24.File(self.tokens) as file:
+            self.rows = numpy.array(file["calib"])
+        self.model = sparse24.Model(self.path)
+
+    def test_facts(self):
+        self.assertEqual((self.model["layers"], self.model["vocab"], self.model["architecture"], self.model["format"]), (2, 96, "llama", "gguf"))
+        self.assertEqual(self.model.matrices()[:2], ["blk.0.attn_q.weight", "blk.0.attn_k.weight"])
+        self.assertEqual(len(self.model.matrices()), 14)
+        self.fails(sparse24.E_ARG, "colour", lambda: self.model["colour"])
+        self.fails(sparse24.E_IO, "", sparse24.Model, "/nowhere.gguf")
+
+    def test_evaluate(self):
+        perplexity = self.model.evaluate(self.rows)
+        self.assertAlmostEqual(self.model("perplexity") / perplexity, 1)
+        self.assertGreater(self.model("seconds"), 0)
+        self.assertEqual(self.model.evaluate(self.rows.astype("i8")), perplexity)
+        self.fails(sparse24.E_CANCELLED, "", self.model.evaluate, self.rows, progress=lambda *_: 1)
+        self.fails(sparse24.E_ARG, "row 1, column 3", self.model.evaluate, self.wrong())
+        self.fails(sparse24.E_DTYPE, "integers", self.model.evaluate, self.rows.astype("f4"))
+
+    def wrong(self):
+        rows = self.rows.copy()
+        rows[1, 3] = 96
+        return rows
+
+    def test_compress(self):
+        plan = self.model.plan("2:4", self.rows, self.rows)
+        self.assertTrue(plan["memory"] > plan["written"] > 0 and plan["flops"] > 0)
+        lines, phases = [], set()
+        done = self.model.compress(self.out, "2:4", self.rows, {"rows": self.rows}, rules={"*.down_proj": "1:4"}, skip="*.k_proj", solver="magnitude",
+                                   correct=0.25, heldout=2, log=lambda level, text: lines.append((level, text)), progress=lambda phase, *_: phases.add(phase))
+        self.assertEqual(len(done.matrices), 12)
+        self.assertEqual({m["constraints"] for m in done.matrices}, {"2:4", "1:4"})
+        self.assertTrue(any(level == 2 and text.startswith("block 2 of 2") for level, text in lines))
+        self.assertIn("block 1 of 2: inputs of q, k, v", phases)
+        with sparse24.Model(os.path.join(self.out, "tiny.gguf")) as made:
+            self.assertAlmostEqual(made.evaluate(self.rows) / done.after["rows"], 1)
+        self.assertAlmostEqual(self.model.evaluate(self.rows) / done.before["rows"], 1)
+        self.fails(sparse24.E_IO, "exists already", self.model.compress, self.out, "2:4", self.rows)
+
+    def test_stopped_and_gone_on_with(self):
+        self.fails(sparse24.E_CANCELLED, "interrupted", self.model.compress, self.out, "2:4", self.rows, progress=lambda phase, *_: phase.startswith("block 2"))
+        self.fails(sparse24.E_STATE, "unfinished", self.model.compress, self.out, "2:4", self.rows)
+        self.assertFalse(self.model.compress(self.out, "2:4", self.rows, resume=True).complete)
+        again = self.model.compress(self.out, "2:4", self.rows, self.rows, resume=True)
+        self.assertTrue(again.complete and again.after["test"] > 1)
+
+        def fail(*_):
+            raise KeyError("mine")
+
+        with self.assertRaises(KeyError):
+            self.model.compress(self.out + "2", "2:4", self.rows, log=fail)
+
+    def test_errors(self):
+        for text, arguments in {"from 0 to 1": {"correct": 2}, "ram, half or disk": {"activations": "tape"}, "alpz": {"solver": "alpz"}, "colour": {"colour": 1},
+                                "matches no matrix": {"skip": ["*.x"]}, "memory-limit": {"memory_limit": 1000}}.items():
+            with self.assertRaisesRegex(sparse24.Sparse24Error, text):
+                self.model.compress(self.out, "2:4", self.rows, **arguments)
+        self.assertEqual(sparse24.compress_options()["correct"][1], "0.5")
+        self.fails(sparse24.E_ARG, "column 3 is 96", self.model.compress, self.out, "2:4", self.wrong())
+
+    def test_every_function(self):
+        """Those that no class calls."""
+        handle = sparse24._Compression(self.model, {"options": {"swaps": 0}})
+        lib, text, number = sparse24.model_library(), sparse24.ctypes.c_char_p(), sparse24.ctypes.c_double()
+        sparse24._call("s24_compression_parse", handle, "constraints=2:4")
+        sparse24._call("s24_compression_get", handle, "options", sparse24.ctypes.byref(text))
+        self.assertEqual(text.value, b"swaps=0")
+        self.assertTrue(os.path.samefile(lib.s24_compression_source(handle, 0), self.path))
+        self.assertEqual(lib.s24_compression_matrix_float(handle, 0, "zeros", sparse24.ctypes.byref(number)), sparse24.E_ARG)
+        lib.s24_compression_cancel(handle)
+        lib.s24_model_cancel(self.model)
+        self.fails(sparse24.E_CANCELLED, "", self.model.evaluate, self.rows)
+
+    def test_ten_lines(self):
+        script = MODULE.parent / "compress_model.py"
+        self.assertLessEqual(len([line for line in script.read_text().splitlines() if line.strip() and not line.startswith('"""')]), 10)
+        env = {**os.environ, "PYTHONPATH": str(MODULE.parent)}
+        done = subprocess.run([sys.executable, script, self.path, self.tokens, self.out], env=env, capture_output=True, text=True, check=True)
+        self.assertRegex(done.stdout, r"^perplexity [\d.]+ before, [\d.]+ after$")
