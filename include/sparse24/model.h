@@ -2,7 +2,10 @@
 #define SPARSE24_MODEL_H
 #include "types.h"
 
-/* The soname is libsparse24-model.so.0.BREAK: BREAK grows when an old program could fail, MINOR when something is added. */
+/*
+ * The soname is libsparse24-model.so.0.BREAK: BREAK grows when an old program could fail, MINOR
+ * when something is added.
+ */
 #define S24_MODEL_API_BREAK 0
 #define S24_MODEL_API_MINOR 1
 #ifdef __cplusplus
@@ -13,8 +16,9 @@ extern "C" {
  * libsparse24-model: whole language models. Experimental until interface version 1: names and
  * signatures here may still change. sparse24.h does not bring this header.
  *
- * Every function returns S24_OK or a status whose text s24_last_error() gives. Nothing prints, exits
- * or handles signals. Handles use the allocator of the C library.
+ * Every function returns S24_OK or a status whose text s24_last_error() gives. Nothing prints,
+ * exits or handles signals. Handles use the allocator of the C library. Numbers in texts have a
+ * point whatever the host's locale: callbacks run while their thread has the locale "C".
  */
 typedef struct s24_model s24_model; /**< a language model in its files */
 
@@ -23,26 +27,27 @@ typedef struct s24_model s24_model; /**< a language model in its files */
  * docs/model.md. Its configuration and the names, types and shapes of all tensors are checked; no
  * weights are read. S24_E_UNSUPPORTED names what the file says and this library does not do,
  * S24_E_FORMAT and S24_E_SHAPE what is wrong in it. On failure *out is NULL. The files must stay as
- * they are while the model is open. Handles may be destroyed in any order, but
- * work needs the context.
+ * they are while the model is open. Handles may be destroyed in any order, but work needs the
+ * context.
  */
 S24_API s24_status s24_model_open(s24_ctx *ctx, const char *path, s24_model **out);
 /** NULL is allowed. Not while another call is at work on the model. */
 S24_API void s24_model_destroy(s24_model *model);
 
 /**
- * Facts, any thread, at any time: "layers", "hidden", "ffn", "heads", "kv_heads", "head_dim", "vocab",
- * "context" (the longest row of tokens; INT64_MAX: the file does not say), "window" (tokens that
- * windowed layers see; INT64_MAX: all), "matrices" (of all blocks), "tensors", "parameters" (elements
- * of all tensors) and "bytes" (as they are stored). S24_E_ARG for any other key.
+ * Facts, any thread, at any time: "layers", "hidden", "ffn", "heads", "kv_heads", "head_dim",
+ * "vocab", "context" (the longest row of tokens; INT64_MAX: the file does not say), "window"
+ * (tokens that windowed layers see; INT64_MAX: all), "matrices" (of all blocks), "tensors",
+ * "parameters" (elements of all tensors) and "bytes" (as they are stored). S24_E_ARG for any other
+ * key.
  */
 S24_API s24_status s24_model_int(const s24_model *model, const char *key, int64_t *value);
 /** The same for text that lives as long as the model: "architecture", "format" ("gguf" or
  *  "safetensors") and "path" as it was opened. */
 S24_API s24_status s24_model_str(const s24_model *model, const char *key, const char **value);
 /**
- * The matrices of linear layers in the order of the forward pass, index 0 .. "matrices" - 1: name of
- * the tensor, which of its block it is ("q_proj"), number of the block, (rows, cols) = (outputs,
+ * The matrices of linear layers in the order of the forward pass, index 0 .. "matrices" - 1: name
+ * of the tensor, which of its block it is ("q_proj"), number of the block, (rows, cols) = (outputs,
  * inputs). Texts live as long as the model; each pointer may be NULL. S24_E_ARG past the end.
  */
 S24_API s24_status s24_model_matrix(const s24_model *model, int64_t index, const char **name,
@@ -51,23 +56,29 @@ S24_API s24_status s24_model_matrix(const s24_model *model, int64_t index, const
 
 /**
  * Mean of -log p over all tokens but the first of each row, given those before it in the row. Its
- * exponential is the perplexity. `tokens` (rows, length) holds ids of 16, 32 or 64 bits, length at least
- * 2 and at most "context"; `name` stands for it in errors (NULL: "tokens"). `options` is text, NULL for
- * the defaults: "memory_limit=BYTES" (0, the default: none) bounds what it takes beside the model's
- * files, by fewer rows at a time; S24_E_MEMORY if one chunk does not fit. The result has equal bits for
- * every limit and number of threads. S24_E_NUMERIC: it is not finite.
+ * exponential is the perplexity. `tokens` (rows, length) holds ids of 16, 32 or 64 bits, length at
+ * least 2 and at most "context"; `name` stands for it in errors (NULL: "tokens"). `options` is
+ * text, NULL for the defaults: "memory_limit=BYTES" (0, the default: none) bounds what it takes
+ * beside the model's files, by fewer rows at a time; S24_E_MEMORY if one chunk does not fit. The
+ * result has equal bits for every limit and number of threads. S24_E_NUMERIC: it is not finite.
  *
- * One call at a time works on a model: S24_E_STATE while another thread is in one. The callback of a
- * call may only cancel.
+ * One call at a time works on a model: S24_E_STATE while another thread is in one. The callback of
+ * a call may only cancel.
  */
 S24_API s24_status s24_model_evaluate(s24_model *model, const s24_mat *tokens, const char *name,
                                       const char *options, double *nll);
-/** Of the last evaluation that succeeded: "nll", "perplexity", "seconds", "flops" (operations that were needed), or
- *  "rate" (operations a second of a large product, measured now). S24_E_ARG for any other key, S24_E_STATE before any. */
+/**
+ * Of the last evaluation that succeeded: "nll", "perplexity", "seconds", "flops" (operations that
+ * were needed), or "rate" (operations a second of a large product, measured now). S24_E_ARG for any
+ * other key, S24_E_STATE before any.
+ */
 S24_API s24_status s24_model_float(s24_model *model, const char *key, double *value);
 
-/** Watch and possibly stop evaluations; NULL removes. Called on the caller's thread: `phase` is "eval", step of total the
- *  share that is done; objective and residual are NaN. Other than 0 stops with S24_E_CANCELLED. */
+/**
+ * Watch and possibly stop evaluations; NULL removes. Called on the caller's thread: `phase` is
+ * "eval", step of total the share that is done; objective and residual are NaN. Other than 0 stops
+ * with S24_E_CANCELLED.
+ */
 S24_API s24_status s24_model_set_progress(s24_model *model, s24_progress_fn fn, void *user);
 /** Ask the evaluation at work, or the next one, to stop. Any thread; async-signal-safe. */
 S24_API void s24_model_cancel(s24_model *model);
@@ -77,25 +88,31 @@ S24_API void s24_model_cancel(s24_model *model);
 typedef struct s24_compression s24_compression; /**< what to do with a model, and what came of it */
 
 /**
- * What `sparse24 compress` does, as calls. A compression belongs to one model, which must outlive it; one call at a time
- * works on a model and all that belongs to it (else S24_E_STATE). Errors name options as the program's command line does.
+ * What `sparse24 compress` does, as calls. A compression belongs to one model, which must outlive
+ * it; one call at a time works on a model and all that belongs to it (else S24_E_STATE). Errors
+ * name options as the program's command line does.
  */
 S24_API s24_status s24_compression_create(s24_model *model, s24_compression **out);
 /** NULL is allowed. Not while a call is at work. */
 S24_API void s24_compression_destroy(s24_compression *c);
 
 /**
- * Options, as those of solvers: "constraints" (text as for s24_problem_parse(); must be set), "solver" (default "": of each
- * matrix the best that honours its constraints), "options" (of the solver, as for s24_solver_parse()), "correct" (share of
- * the dense model's outputs in what is aimed at, 0 .. 1, default 0.5), "store" ("f32", "f16", "bf16"; default "": as the
- * source), "activations" ("ram", "half", "disk"), "heldout" (rows of the first evaluation whose errors are measured too,
- * default 4), "memory_limit" (bytes for all, 0 = none), "resume" (1: go on with what an earlier run left; default 0).
+ * Options, as those of solvers: "constraints" (text as for s24_problem_parse(); must be set),
+ * "solver" (default "": of each matrix the best that honours its constraints), "options" (of the
+ * solver, as for s24_solver_parse()), "correct" (share of the dense model's outputs in what is
+ * aimed at, 0 .. 1, default 0.5), "store" ("f32", "f16", "bf16"; default "": as the source),
+ * "activations" ("ram", "half", "disk"), "heldout" (rows of the first evaluation whose errors are
+ * measured too, default 4), "memory_limit" (bytes for all, 0 = none), "resume" (1: go on with what
+ * an earlier run left; default 0).
  */
 S24_API s24_status s24_compression_set_int(s24_compression *c, const char *option, int64_t value);
 S24_API s24_status s24_compression_set_float(s24_compression *c, const char *option, double value);
 S24_API s24_status s24_compression_set_str(s24_compression *c, const char *option,
                                            const char *value);
-/** Set from text, "constraints=2:4,correct=0.5"; a value with commas stands in brackets, "options=[rho=0.1,swaps=0]". */
+/**
+ * Set from text, "constraints=2:4,correct=0.5"; a value with commas stands in brackets,
+ * "options=[rho=0.1,swaps=0]".
+ */
 S24_API s24_status s24_compression_parse(s24_compression *c, const char *assignments);
 /** The value in force, as text that lives until the next call for this compression. */
 S24_API s24_status s24_compression_get(s24_compression *c, const char *option, const char **value);
@@ -103,43 +120,64 @@ S24_API s24_status s24_compression_get(s24_compression *c, const char *option, c
 S24_API s24_status s24_compression_option_info(int32_t index, const char **name, const char **range,
                                                const char **default_value, const char **help);
 
-/** Other constraints for matrices of such names, "*.down_proj=50%"; the last rule that matches counts. Patterns as a shell's. */
+/**
+ * Other constraints for matrices of such names, "*.down_proj=50%"; the last rule that matches
+ * counts. Patterns as a shell's.
+ */
 S24_API s24_status s24_compression_add_rule(s24_compression *c, const char *rule);
 /** Leave matrices of such names alone. */
 S24_API s24_status s24_compression_add_skip(s24_compression *c, const char *pattern);
-/** Token ids, one row a sequence, integers of 16, 32 or 64 bits; copied. `name` stands in errors. */
+/**
+ * Token ids, one row a sequence, integers of 16, 32 or 64 bits; copied. `name` stands in errors.
+ */
 S24_API s24_status s24_compression_set_calibration(s24_compression *c, const s24_mat *ids,
                                                    const char *name);
 /** Text whose perplexity is measured before and after; at most 16 times. */
 S24_API s24_status s24_compression_add_evaluation(s24_compression *c, const s24_mat *ids,
                                                   const char *name);
 
-/** Watch and possibly stop a run: `phase` is "block 3 of 30: inputs of o", `step` goes up to `total`; the blocks are one count together. */
+/**
+ * Watch and possibly stop a run: `phase` is "block 3 of 30: inputs of o", `step` goes up to
+ * `total`; the blocks are one count together.
+ */
 S24_API s24_status s24_compression_set_progress(s24_compression *c, s24_progress_fn fn, void *user);
 /** Receive lines for people: level 1 warnings, 2 a line a finished block. */
 S24_API s24_status s24_compression_set_log(s24_compression *c, s24_log_fn fn, void *user);
 
-/** Check all that can be checked before any work and predict: bytes of memory at most, operations, bytes that are written. Each may be NULL. */
+/**
+ * Check all that can be checked before any work and predict: bytes of memory at most, operations,
+ * bytes that are written. Each may be NULL.
+ */
 S24_API s24_status s24_compression_plan(s24_compression *c, uint64_t *memory, double *flops,
                                         uint64_t *written);
-/** Do it. `out`, a new or empty folder, appears when all is done; OUT.part holds what is unfinished. S24_E_CANCELLED and every other error leave a folder
- *  that a run with resume = 1 goes on with; the result has the same bytes. */
+/**
+ * Do it. `out`, a new or empty folder, appears when all is done; OUT.part holds what is unfinished.
+ * S24_E_CANCELLED and every other error leave a folder that a run with resume = 1 goes on with; the
+ * result has the same bytes.
+ */
 S24_API s24_status s24_compression_run(s24_compression *c, const char *out);
 /** Ask the run at work, or the next, to stop. Any thread; async-signal-safe. */
 S24_API void s24_compression_cancel(s24_compression *c);
 
 /**
- * What came of the last run: "matrices", "zeros", "size", "relative_loss", "dense_relative_loss" (means over the matrices),
- * "perplexity_before", "perplexity_after" (of the evaluation `index`, else index is 0), "seconds", "block_seconds" and
- * "efficiency" (NaN if an earlier run did the blocks), "complete" (1: it did). S24_E_ARG for another name or index.
+ * What came of the last run: "matrices", "zeros", "size", "relative_loss", "dense_relative_loss"
+ * (means over the matrices), "perplexity_before", "perplexity_after" (of the evaluation `index`,
+ * else index is 0), "seconds", "block_seconds" and "efficiency" (NaN if an earlier run did the
+ * blocks), "complete" (1: it did). S24_E_ARG for another name or index.
  */
 S24_API s24_status s24_compression_number(const s24_compression *c, const char *name, int32_t index,
                                           double *value);
-/** Of the matrix `index`, 0 .. "matrices" - 1: "layer", "size", "zeros", "relative_loss", "target_relative_loss", "dense_relative_loss", the
- *  same with "test_" before it, "seconds"; NaN: there is none. */
+/**
+ * Of the matrix `index`, 0 .. "matrices" - 1: "layer", "size", "zeros", "relative_loss",
+ * "target_relative_loss", "dense_relative_loss", the same with "test_" before it, "seconds"; NaN:
+ * there is none.
+ */
 S24_API s24_status s24_compression_matrix_float(const s24_compression *c, int32_t index,
                                                 const char *name, double *value);
-/** "tensor", "matrix", "constraints", "solver", "stored", "warning", or "json", all of it in one line; NULL: there is none. Borrowed until the next run. */
+/**
+ * "tensor", "matrix", "constraints", "solver", "stored", "warning", or "json", all of it in one
+ * line; NULL: there is none. Borrowed until the next run.
+ */
 S24_API s24_status s24_compression_matrix_str(const s24_compression *c, int32_t index,
                                               const char *name, const char **value);
 /** The files that the model is read from; NULL past the end. */

@@ -10,12 +10,28 @@
  * own? */
 static bool may_transfer(const s24_solver *solver)
 {
-    const char *preset, *rule;
+    const char *preset, *how;
     int32_t by_rule, by_value;
-    return s24_solver_get_str(solver, "damp_rule", &rule) == S24_OK &&
+    return s24_solver_get_str(solver, "damp_rule", &how) == S24_OK &&
            s24_solver_is_set(solver, "damp_rule", &by_rule) == S24_OK && !by_rule &&
            s24_solver_is_set(solver, "damp", &by_value) == S24_OK && !by_value &&
            (s24_solver_get_str(solver, "preset", &preset) != S24_OK || strcmp(preset, "paper"));
+}
+
+/* The solvers know what they honour: the prediction of memory asks them. */
+const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem)
+{
+    static const char *const best[] = {"alps", "quantease", "hassle"};
+    for (size_t i = 0; i < sizeof best / sizeof *best; i++) {
+        s24_solver *solver = NULL;
+        uint64_t bytes;
+        s24_status status = s24_solver_create(ctx, best[i], &solver);
+        status = status ? status : s24_solver_memory(solver, problem, &bytes);
+        s24_solver_destroy(solver);
+        if (status != S24_E_UNSUPPORTED)
+            return best[i];
+    }
+    return best[0]; /* it says itself what it cannot do */
 }
 
 bool s24m_matrix_has_parts(const matrix *m)

@@ -194,11 +194,12 @@ static bool run_before(step *s)
 {
     walk *w = s->w;
     s24m_stream *c = &w->stream;
+    if (s->stage == w->model->stages)
+        return true;
     const s24m_stage *before = s->stage - 1;
-    return s->stage == w->model->stages ||
-           ((before->input || s24m_activations_read(&w->inputs, s->first, s->count, c->zone)) &&
-            s24m_done(s24m_stage_run(c, before)) &&
-            (!before->adds || s24m_activations_write(&w->compressed, s->first, s->count, c->h)));
+    return (before->input || s24m_activations_read(&w->inputs, s->first, s->count, c->zone)) &&
+           s24m_done(s24m_stage_run(c, before)) &&
+           (!before->adds || s24m_activations_write(&w->compressed, s->first, s->count, c->h));
 }
 
 /* Both streams up to the inputs of this stage's matrices. */
@@ -224,8 +225,10 @@ static bool run_chunk(step *s)
 static void aim_store(const step *s)
 {
     const s24m_model *model = s->w->model;
-    const s24m_stage *kept = s->stage->count && !s->stage->input ? s->stage : s->stage - 1;
-    if (kept >= model->stages && !kept->input)
+    const s24m_stage *kept = s->stage;
+    if (kept > model->stages && (!kept->count || kept->input))
+        kept--;
+    if (!kept->input)
         s24m_activations_reuse(&s->w->inputs, s24m_stage_inputs(model, kept));
 }
 

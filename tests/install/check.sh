@@ -53,6 +53,11 @@ flags=$(pkg-config --cflags --libs sparse24)
     check 'C++ program builds' c++ -std=c++11 "$examples/05_cplusplus.cpp" -o "$scratch/cpp" $flags
     check 'C++ program runs' "$scratch/cpp" "$layers"
     check 'the C++ wrapper is installed' has_wrapper
+    check 'program of whole models builds' cc "$examples/10_compress_model.c" -o "$scratch/model" \
+        $(pkg-config --cflags --libs sparse24-model) -lm
+    check 'static program of whole models builds' cc "$examples/10_compress_model.c" -o "$scratch/model" \
+        $(pkg-config --cflags --libs sparse24-model-static) -lm
+    check 'static program of whole models does without shared libraries' without_shared "$scratch/model"
     check 'static program builds' cc "$examples/01_compress_layer.c" -o "$scratch/static" \
         $(pkg-config --cflags --libs sparse24-static)
     check 'static program does without the shared library' without_shared "$scratch/static"
@@ -108,6 +113,7 @@ refuses()
 check 'CMake: the shared library alone is found' finds '0.1.0 REQUIRED'
 check 'CMake: a newer version is not' refuses '99.0 REQUIRED'
 check 'CMake: an older minor version is not' refuses '0.0 REQUIRED'
+check 'CMake: the library of whole models is found' finds 'REQUIRED COMPONENTS model'
 check 'CMake: an unknown component is not' refuses 'REQUIRED COMPONENTS cuda'
 
 check 'the program is installed' env -u LD_LIBRARY_PATH "$prefix/bin/sparse24" version
