@@ -94,7 +94,7 @@ S24_API s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mas
 S24_API s24_status s24_problem_parse(s24_problem *problem, const char *constraints);
 /** The loss of a candidate, accumulated in double, independent of any solver: the number every claim is checked with. relative: to the
  *  loss of all zeros. loss and relative may be NULL. S24_E_STATE while the gram has no rows; S24_E_NUMERIC for a loss that double cannot
- *  hold, or that no sums of squares could give. */
+ *  hold, or that no sums of squares could give, or if all inputs of the gram were 0. */
 S24_API s24_status s24_problem_loss(const s24_problem *problem, const s24_mat *candidate,
                                     double *loss, double *relative);
 /** The same against the target of s24_problem_set_target(), relative to the target's squared norm; S24_E_STATE if there is none. */
