@@ -6,6 +6,7 @@
 #include "text.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -164,6 +165,7 @@ int main(int argc, char **argv)
         usage(stderr);
         return WRONG_USAGE;
     }
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond ulimit -f is an error of its write */
     reexec_for_blas(argv);
     const command *c = find(argv[1]);
     if (c)

@@ -156,11 +156,19 @@ static bool is_read(const char *type)
     return is_one_of(type, types) || is_block_type(type);
 }
 
+static bool is_empty(const facts *f)
+{
+    bool empty = false;
+    for (int32_t i = 0; i < f->rank; i++)
+        empty |= f->shape[i] == 0;
+    return empty;
+}
+
 static int kind_of(const survey *s, const char *name, const facts *f, const char **why)
 {
     char part[64];
     last_part(name, part);
-    if (f->rank < 2 || is_no_weight(part) || !strcmp(f->type, "BOOL"))
+    if (f->rank < 2 || is_empty(f) || is_no_weight(part) || !strcmp(f->type, "BOOL"))
         return WEIGHTS_NONE;
     if (s->model && !is_in_block(name) && !is_expert_name(name))
         return WEIGHTS_OUTSIDE;

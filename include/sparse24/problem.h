@@ -167,7 +167,7 @@ S24_API const char *s24_problem_constraints(const s24_problem *problem);
  * The loss of a candidate, accumulated in double and independent of any solver: every claim is
  * checked with this number. `relative` is the loss over the loss of all zeros, a ratio of squares.
  * loss and relative may be NULL. S24_E_STATE: the gram has no rows yet. S24_E_NUMERIC: double
- * cannot hold the loss, or no sums of squares could give it.
+ * cannot hold the loss, no sums of squares could give it, or all inputs of the gram were 0.
  */
 S24_API s24_status s24_problem_loss(const s24_problem *problem, const s24_mat *candidate,
                                     double *loss, double *relative);

@@ -179,12 +179,12 @@ typedef struct s24i_reading {
 s24_status s24i_reading_open(s24i_reading *reading, const s24_problem *problem, bool target);
 void s24i_reading_close(s24i_reading *reading);
 /* S24_E_STATE: no calibration rows yet, or the target saw other rows than the gram. S24_E_NUMERIC:
- * the sums leave the range of double. */
+ * the sums leave the range of double, or are all zero. */
 s24_status s24i_reading_check(const s24i_reading *reading);
 #define S24I_WARNING_TEXT 192
-/* For solvers that look at the inputs: S24_E_NUMERIC when all of them were 0; the text is why a
- * layer fitted to these rows may do badly on others, or empty. */
-s24_status s24i_reading_warn(const s24i_reading *reading, char text[S24I_WARNING_TEXT]);
+/* For solvers that look at the inputs: why a layer fitted to these rows may do badly on others,
+ * or "". */
+void s24i_reading_warn(const s24i_reading *reading, char text[S24I_WARNING_TEXT]);
 /* Loss of v against W and the norm it is relative to; the latter is remembered in the problem. A
  * stage of work in ctx. */
 s24_status s24i_reading_loss(const s24i_reading *reading, const s24i_run *run, const s24_mat *v,

@@ -75,7 +75,12 @@ static s24_status check_range(const s24i_gram *sums)
     int64_t at;
     double largest = largest_square(sums, &at);
 
-    if (largest == 0 || (largest > LEAST_SQUARE && isfinite(largest)))
+    if (largest == 0)
+        return s24i_fail(S24_E_NUMERIC,
+                         "the problem's gram is all zero: every input was 0 in all %g rows, so "
+                         "that nothing is known about the layer",
+                         s24i_rows_weight(&sums->rows));
+    if (largest > LEAST_SQUARE && isfinite(largest))
         return S24_OK;
     return s24i_fail(S24_E_NUMERIC,
                      "the problem's gram: its largest diagonal entry, that of input %lld, is %g, "
@@ -103,20 +108,14 @@ static bool one_direction(const s24i_gram *sums)
     return alive > 1;
 }
 
-s24_status s24i_reading_warn(const s24i_reading *reading, char text[S24I_WARNING_TEXT])
+void s24i_reading_warn(const s24i_reading *reading, char text[S24I_WARNING_TEXT])
 {
     const s24i_gram *sums = reading->gram ? &reading->gram->sums : NULL;
     double rows = sums ? sums->rows.count[0] + sums->rows.count[1] : 0;
-    int64_t at;
 
     *text = 0;
     if (!sums)
-        return S24_OK;
-    if (largest_square(sums, &at) == 0)
-        return s24i_fail(S24_E_NUMERIC,
-                         "the problem's gram is all zero: every input was 0 in all %g rows, so "
-                         "that nothing is known about the layer",
-                         rows);
+        return;
     if (one_direction(sums))
         snprintf(text, S24I_WARNING_TEXT,
                  "all %g calibration rows are multiples of one row: the weights fit this row only",
@@ -126,7 +125,6 @@ s24_status s24i_reading_warn(const s24i_reading *reading, char text[S24I_WARNING
                  "%g calibration rows for %lld inputs: the weights may fit these rows only; give "
                  "at least as many rows as inputs",
                  rows, (long long)sums->dim);
-    return S24_OK;
 }
 
 s24_status s24i_reading_check(const s24i_reading *reading)

@@ -374,7 +374,7 @@ static s24_status check_inputs(solve *s)
     s24_status status = s24i_reading_check(&s->reading);
 
     if (!status && !s->solver->class->blind)
-        status = s24i_reading_warn(&s->reading, s->warning);
+        s24i_reading_warn(&s->reading, s->warning);
     if (!status && s->problem->importance.data)
         status = s24i_check_values(s->ctx, &s->problem->importance, "importance", true);
     return status;

@@ -103,6 +103,12 @@ class Experts(Files):
     def test_without_a_model(self):
         self.fails(self.safetensors({"w": ([2, 4, 8], rows(8, 8, dense=[7]))}), "w, matrix 1", "row 3")
 
+    def test_none(self):
+        empty = {f"model.layers.{i}.mlp.experts.gate_up_proj": (shape, []) for i, shape in enumerate(([0, 4, 8], [2, 0, 8]))}
+        out = self.passes(self.safetensors({Q: ([4, 8], rows(4, 8)), "model.layers.2.x.weight": ([0, 8], []), **empty}))
+        self.assertNotIn("gate_up_proj", out)
+        self.assertIn("3 biases, norms and the like", out)
+
     def test_of_gguf(self):
         name = "blk.0.ffn_up_exps.weight"
         self.passes(self.gguf({name: ([2, 4, 8], rows(8, 8))}), f"{name}: 2 matrices obey 2:4")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The program in a poor environment: closed standard streams, little address space, little stack. It ends, with the right file or an error.
+# The program in a poor environment: closed standard streams, little address space, stack, file size. It ends, with the right file or an error.
 # test_limits.sh SPARSE24 LAYERS
 cli=$1 layers=$2
 tmp=$(mktemp -d) failed=0
@@ -22,6 +22,11 @@ for closed in '0<&-' '2>&-' '0<&- 2>&-' '1>&-' '0<&- 1>&-' '1>&- 2>&-' '0<&- 1>&
     eval "solve '$tmp/out' 1 $closed" >"$tmp/text" 2>&1
     expect "$closed: the file is as always" same
 done
+
+rm -f "$tmp/out"
+(ulimit -f 100 && solve "$tmp/out" 1 >"$tmp/text" 2>&1)
+code=$?
+expect "ulimit -f 100: said, and no file ($code)" eval '[ $code -eq 1 ] && grep -q "File too large" "$tmp/text" && [ ! -e "$tmp/out" ]'
 
 # Libraries do not even load below 55 MB; sanitizers want terabytes.
 if [ "${SANITIZED:-no}" = no ]; then
