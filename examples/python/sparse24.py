@@ -58,15 +58,15 @@ _INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `mes
 
 PROTOTYPES = """
 uint32 s24_api_version(); text s24_version(); text s24_build_info(text); text s24_status_name(status); text s24_last_error();
-status s24_last_status(); status s24_fail(status, text);
-status s24_mat_rowmajor(mat*, void*, int64, int64, int32); status s24_mat_copy(ctx*, mat*, mat*); status s24_mat_multiply(ctx*, mat*, mat*, mat*);
-status s24_ctx_create(ctx**); status s24_ctx_create_with(alloc_fn, free_fn, void*, ctx**); void s24_ctx_destroy(ctx*);
-status s24_ctx_set_int(ctx*, text, int64); status s24_ctx_set_str(ctx*, text, text); status s24_ctx_get_int(ctx*, text, int64*);
-status s24_ctx_get_str(ctx*, text, text*); status s24_ctx_set_parallel(ctx*, parallel_fn, void*, int32);
-status s24_ctx_parallel(ctx*, task_fn, void*, int64); status s24_ctx_set_log(ctx*, log_fn, void*); status s24_ctx_memory(ctx*, uint64*, uint64*);
-status s24_gram_create(ctx*, int64, int32, gram**); status s24_gram_add(gram*, mat*, mat*); status s24_gram_merge(gram*, gram*);
-status s24_gram_export(gram*, int32, mat*, double*); status s24_gram_import(gram*, int32, mat*, double); status s24_gram_info(gram*, int64*, double*);
-void s24_gram_destroy(gram*); status s24_cross_create(gram*, int64, cross**); status s24_gram_add_targets(gram*, mat*, mat*, cross**, mat*, int32);
+status s24_last_status(); status s24_fail(status, text); status s24_mat_rowmajor(mat*, void*, int64, int64, int32);
+status s24_mat_copy(ctx*, mat*, mat*); status s24_mat_multiply(ctx*, mat*, mat*, mat*); status s24_ctx_create(ctx**);
+status s24_ctx_create_with(alloc_fn, free_fn, void*, ctx**); void s24_ctx_destroy(ctx*); status s24_ctx_set_int(ctx*, text, int64);
+status s24_ctx_set_str(ctx*, text, text); status s24_ctx_get_int(ctx*, text, int64*); status s24_ctx_get_str(ctx*, text, text*);
+status s24_ctx_set_parallel(ctx*, parallel_fn, void*, int32); status s24_ctx_parallel(ctx*, task_fn, void*, int64);
+status s24_ctx_set_log(ctx*, log_fn, void*); status s24_ctx_memory(ctx*, uint64*, uint64*); status s24_gram_create(ctx*, int64, int32, gram**);
+status s24_gram_add(gram*, mat*, mat*); status s24_gram_merge(gram*, gram*); status s24_gram_export(gram*, int32, mat*, double*);
+status s24_gram_import(gram*, int32, mat*, double); status s24_gram_info(gram*, int64*, double*); void s24_gram_destroy(gram*);
+status s24_cross_create(gram*, int64, cross**); status s24_gram_add_targets(gram*, mat*, mat*, cross**, mat*, int32);
 status s24_cross_merge(cross*, cross*); status s24_cross_export(cross*, int32, mat*, double*, double*);
 status s24_cross_import(cross*, int32, mat*, double*, double); void s24_cross_destroy(cross*); status s24_problem_create(ctx*, mat*, problem**);
 status s24_problem_set_gram(problem*, gram*); status s24_problem_set_target(problem*, cross*, double);
@@ -754,7 +754,10 @@ class Gram(_Handle):
         """Add rows x (..., dim) of any float type; row_weight, one number a row, 0 for padding. `targets` has, for each cross that hangs on this gram, the
         outputs (..., out_dim) wanted for these rows."""
         rows, weights = _matrix(x, "x"), _matrix(row_weight, "row_weight", column=True)
-        kept = [(cross.own(), _matrix(wanted, "targets")) for cross, wanted in (targets or {}).items()]
+        if not targets:
+            _call("s24_gram_add", self, rows, weights)
+            return
+        kept = [(cross.own(), _matrix(wanted, "targets")) for cross, wanted in targets.items()]
         crosses = (ctypes.c_void_p * len(kept))(*(own.value for own, _ in kept))
         _call("s24_gram_add_targets", self, rows, weights, crosses, (Mat * len(kept))(*(wanted for _, wanted in kept)), len(kept))
 

@@ -92,6 +92,9 @@ s24_status s24i_check_shape(const s24_mat *mat, const char *what, int64_t rows, 
 /* S24_E_NONFINITE, or S24_E_ARG for a negative value where none is allowed, names the first
  * place. */
 s24_status s24i_check_values(s24_ctx *ctx, const s24_mat *mat, const char *what, bool non_negative);
+s24_status s24i_check_dim(int64_t dim, const char *what);
+/* A weight sum that someone hands in. */
+s24_status s24i_check_sum(double value, const char *what);
 /* S24_E_ARG when elements of `out` lie on each other, or on those of `in`; `in_place`: it may be
  * the same matrix. */
 s24_status s24i_check_apart(const s24_mat *out, const char *out_name, const s24_mat *in,
@@ -122,23 +125,22 @@ struct s24_cross {
 
 #define S24I_MAX_DIM 16777216 /* far beyond memory, and its square is no problem to int64_t */
 
-/* Take the lock to change the sums, as work in the context: S24_E_STATE, and no lock, while someone reads or when they are lost. */
+/* Take the lock to change the sums, as work in the context: S24_E_STATE, and no lock, while someone
+ * reads or when they are lost. */
 s24_status s24i_gram_change(s24_gram *gram);
 /* Drop it; the status of the change, which it gives back. */
 s24_status s24i_gram_changed(s24_gram *gram, s24_status status);
-/* Read the sums of both halves, and of the crosses, all rows in, between open and close. Several may at once. Closing NULL is nothing. */
+/* Read the sums of both halves, and of the crosses, all rows in, between open and close. Several
+ * may at once. Closing NULL is nothing. */
 s24_status s24i_gram_open(s24_gram *gram);
 void s24i_gram_close(s24_gram *gram);
 void s24i_gram_release(s24_gram *gram);
 void s24i_cross_release(s24_cross *cross);
 
 double s24i_rows_weight(const s24i_rows *rows);
-s24_status s24i_check_dim(int64_t dim, const char *what);
 /* half is 1 or 2, and mat holds floats of that shape. */
 s24_status s24i_check_half(int32_t half, const s24_mat *mat, const char *what, int64_t rows,
                            int64_t cols);
-/* A weight sum that someone hands in. */
-s24_status s24i_check_sum(double value, const char *what);
 
 /* ---- Problem (problem.c, loss.c, constraints.c) ---- */
 

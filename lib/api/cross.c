@@ -1,5 +1,4 @@
 #include "api.h"
-#include <math.h>
 
 static s24_status hang(s24_cross *cross, s24_gram *gram, int64_t out_dim)
 {
@@ -72,22 +71,6 @@ void s24_cross_destroy(s24_cross *cross)
     cross->object.handle.magic = S24I_DEAD;
     s24i_lock_drop(&cross->gram->lock);
     s24i_cross_release(cross);
-}
-
-s24_status s24i_check_dim(int64_t dim, const char *what)
-{
-    if (dim >= 1 && dim <= S24I_MAX_DIM)
-        return S24_OK;
-    return s24i_fail(S24_E_SHAPE, "%s is %lld, but must be in 1 .. %d", what, (long long)dim,
-                     S24I_MAX_DIM);
-}
-
-s24_status s24i_check_sum(double value, const char *what)
-{
-    if (value >= 0 && isfinite(value))
-        return S24_OK;
-    return s24i_fail(isfinite(value) ? S24_E_ARG : S24_E_NONFINITE,
-                     "%s is %g, but must be finite and not negative", what, value);
 }
 
 /* ---- Halves ---- */

@@ -138,6 +138,22 @@ static s24_status check_row(const s24_mat *mat, const char *what, int64_t row, c
     return S24_OK;
 }
 
+s24_status s24i_check_dim(int64_t dim, const char *what)
+{
+    if (dim >= 1 && dim <= S24I_MAX_DIM)
+        return S24_OK;
+    return s24i_fail(S24_E_SHAPE, "%s is %lld, but must be in 1 .. %d", what, (long long)dim,
+                     S24I_MAX_DIM);
+}
+
+s24_status s24i_check_sum(double value, const char *what)
+{
+    if (value >= 0 && isfinite(value))
+        return S24_OK;
+    return s24i_fail(isfinite(value) ? S24_E_ARG : S24_E_NONFINITE,
+                     "%s is %g, but must be finite and not negative", what, value);
+}
+
 s24_status s24i_check_values(s24_ctx *ctx, const s24_mat *mat, const char *what, bool non_negative)
 {
     size_t size = s24i_mul((size_t)mat->cols, sizeof(double));

@@ -23,8 +23,8 @@ uint64_t s24m_activations_bytes(int kind, int64_t tokens, int64_t width)
     return size[kind] * (uint64_t)tokens * (uint64_t)width;
 }
 
-/* A file that never had a name or, where the file system knows none such, loses it at once: nothing is
- * left behind however the program ends. */
+/* A file that never had a name or, where the file system knows none such, loses it at once: nothing
+ * is left behind however the program ends. */
 static int open_nameless(const char *folder)
 {
     int file = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -38,7 +38,8 @@ static int open_nameless(const char *folder)
     return file;
 }
 
-/* Not 0 to 2, which are free if the program was started so: what is printed would go into the data. */
+/* Not 0 to 2, which are free if the program was started so: what is printed would go into the
+ * data. */
 static bool open_file(activations *a, const char *folder)
 {
     int made = open_nameless(folder);

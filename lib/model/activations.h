@@ -25,7 +25,8 @@ bool s24m_activations_open(activations *a, s24_ctx *ctx, int kind, const char *f
 /* Rows [first, first + count), contiguous. Writing halves names a value that does not fit. */
 bool s24m_activations_read(const activations *a, int64_t first, int64_t count, float *out);
 bool s24m_activations_write(activations *a, int64_t first, int64_t count, const float *in);
-/* The same store for rows of another width, its contents lost; not above the width it was opened with. */
+/* The same store for rows of another width, its contents lost; not above the width it was opened
+ * with. */
 void s24m_activations_reuse(activations *a, int64_t width);
 void s24m_activations_close(activations *a);
 

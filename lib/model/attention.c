@@ -87,7 +87,8 @@ static int64_t most(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* scores[0 .. count) = e^(scale * (score - largest)); returns their sum, in one order whatever the vector unit. */
+/* scores[0 .. count) = e^(scale * (score - largest)); returns their sum, in one order whatever the
+ * vector unit. */
 S24M_VECTOR static float exponentials(float *scores, int64_t count, float scale)
 {
     enum { LANES = 16 };
@@ -112,7 +113,8 @@ S24M_VECTOR static float exponentials(float *scores, int64_t count, float scale)
     return total;
 }
 
-/* Rows of a matrix of heads: `count` tokens from `token` on, of one head of `size` among `heads`. */
+/* Rows of a matrix of heads: `count` tokens from `token` on, of one head of `size` among
+ * `heads`. */
 static s24_mat head_view(const float *data, int64_t token, int64_t count, int64_t heads,
                          int64_t head, int64_t size)
 {
@@ -121,7 +123,8 @@ static s24_mat head_view(const float *data, int64_t token, int64_t count, int64_
     return view;
 }
 
-/* Queries [first, first + count) of one head against the keys from `low` on that any of them sees. */
+/* Queries [first, first + count) of one head against the keys from `low` on that any of them
+ * sees. */
 static s24_status attend(const attention_job *j, int64_t sequence, int64_t head, int64_t first,
                          int64_t count, float *scores)
 {

@@ -1,5 +1,5 @@
-/* The file of a finished block: the solved matrices, their further parts and records, and a checksum
- * over all of it. Knows nothing of folders. */
+/* The file of a finished block: the solved matrices, their further parts and records, and a
+ * checksum over all of it. Knows nothing of folders. */
 #ifndef BLOCK_FILE_H
 #define BLOCK_FILE_H
 #include "matrix.h"

@@ -1,6 +1,6 @@
 /* What a compression keeps between its start and its end, in the folder OUT.part: one file a
- * finished block, with a checksum. A killed run goes on from there. Knows matrices, not how they are
- * made. */
+ * finished block, with a checksum. A killed run goes on from there. Knows matrices, not how they
+ * are made. */
 #ifndef CHECKPOINT_H
 #define CHECKPOINT_H
 #include "matrix.h"
@@ -13,24 +13,25 @@ typedef struct checkpoint {
     int lock;       /* held while the folder is ours */
 } checkpoint;
 
-/* Make the folder, or with `resume` go on in the one that is there. One with blocks is refused without
- * `resume`, and one that another process works in. What killed writers left is removed. */
+/* Make the folder, or with `resume` go on in the one that is there. One with blocks is refused
+ * without `resume`, and one that another process works in. What killed writers left is removed. */
 bool s24m_checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool resume);
 /* What was asked, as text; blocks that are there must have been made with the same. */
 bool s24m_checkpoint_settings(checkpoint *c, const char *asked);
 /* Keep the solved matrices of a block, all or nothing. */
 bool s24m_checkpoint_save(const checkpoint *c, int block, const matrix *matrices, int count);
-/* Read v and record of each matrix with constraints, which v must obey; *found tells whether the block
- * was there. */
+/* Read v and record of each matrix with constraints, which v must obey; *found tells whether the
+ * block was there. */
 bool s24m_checkpoint_load(const checkpoint *c, int block, matrix *matrices, int count, bool *found);
 /* The block's file, verified, for its tensors; NULL and a message on failure. */
 s24_file *s24m_checkpoint_file(const checkpoint *c, int block);
 /* `name` inside the folder, to be freed. */
 char *s24m_checkpoint_path(const checkpoint *c, const char *name);
-/* Remove a folder with all that is in it, or a file, or nothing if there is none; errno tells why it
- * cannot be. */
+/* Remove a folder with all that is in it, or a file, or nothing if there is none; errno tells why
+ * it cannot be. */
 bool s24m_checkpoint_remove(const char *path);
-/* Let the folder go; `remove` when nothing in it is needed any more. One without blocks goes anyway. */
+/* Let the folder go; `remove` when nothing in it is needed any more. One without blocks goes
+ * anyway. */
 void s24m_checkpoint_close(checkpoint *c, s24m_watch *w, bool remove);
 
 #endif

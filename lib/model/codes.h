@@ -14,8 +14,8 @@ bool s24m_codes_of_result(const s24_result *result, codes *c);
 /* Of a file with tensors "<tensor>.codes" and so on. */
 bool s24m_codes_of_file(const s24_file *file, const char *tensor, codes *c);
 /* `values`, of the codes' shape, come in as they are stored, zero where something was pruned, and
- * become the codes'; under a rank the sum of the sparse part and the factors. `constraints` tell the
- * groups. */
+ * become the codes'; under a rank the sum of the sparse part and the factors. `constraints` tell
+ * the groups. */
 bool s24m_codes_decode(const codes *c, s24_ctx *ctx, const char *constraints, float *values);
 
 #endif

@@ -21,8 +21,8 @@ static const struct {
     [S24M_CONTEXT] = {"max_position_embeddings", "context_length", offsetof(s24m_config, trained)},
 };
 
-/* A key that a config.json leaves out has the default of its model type; null, and a key that a GGUF file leaves out, stand for what
- * follows from the other sizes. */
+/* A key that a config.json leaves out has the default of its model type; null, and a key that a
+ * GGUF file leaves out, stand for what follows from the other sizes. */
 static s24_status read_size(const s24m_reader *r, const s24m_family *family, int which)
 {
     s24m_config *c = &r->model->config;
@@ -104,7 +104,8 @@ static s24_status read_eps(const s24m_reader *r)
 
 /* ---- The head ---- */
 
-/* A head that is stored is meant, whatever tie_word_embeddings says: as transformers 5 and llama.cpp do. */
+/* A head that is stored is meant, whatever tie_word_embeddings says: as transformers 5 and
+ * llama.cpp do. */
 static s24_status read_head(const s24m_reader *r)
 {
     s24m_config *c = &r->model->config;

@@ -4,7 +4,8 @@
 #include "family.h"
 #include "keys.h"
 
-/* S24_E_UNSUPPORTED for each key that would change the model and that nothing here applies, named with its value. */
+/* S24_E_UNSUPPORTED for each key that would change the model and that nothing here applies, named
+ * with its value. */
 s24_status s24m_refuse_keys(const s24m_reader *r, const s24m_family *family);
 /* config.window and model->windowed. */
 s24_status s24m_read_windows(const s24m_reader *r, const s24m_family *family);

@@ -20,8 +20,8 @@ typedef struct evaluating {
     void *arg;
 } evaluating;
 
-/* Each row is one sequence; layer by layer over all rows, or as many as memory allows, so that weights
- * are read once. The same bits for any number of rows at a time. */
+/* Each row is one sequence; layer by layer over all rows, or as many as memory allows, so that
+ * weights are read once. The same bits for any number of rows at a time. */
 bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, evaluation *e);
 /* The memory it takes outside the library for `rows` rows at a time. */
 uint64_t s24m_evaluate_bytes(const s24m_model *model, const tokens *t, int64_t rows);

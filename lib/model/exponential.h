@@ -3,7 +3,8 @@
 #define EXPONENTIAL_H
 #include <stdint.h>
 
-/* Let the compiler make a version of a function for each kind of vector unit; bits are equal, for nothing is contracted or reordered. */
+/* Let the compiler make a version of a function for each kind of vector unit; bits are equal, for
+ * nothing is contracted or reordered. */
 #if defined __x86_64__ && defined __GNUC__ && !defined __clang__ && \
     !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
 #define S24M_VECTOR __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -11,8 +12,10 @@
 #define S24M_VECTOR
 #endif
 
-/* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, where eight terms of the series leave a relative error of 1e-8. x is taken into
- * [-87, 88], where float results are normal; NaN stays NaN. Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits. */
+/* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, where eight terms of the series leave a
+ * relative error of 1e-8. x is taken into
+ * [-87, 88], where float results are normal; NaN stays NaN. Adding 1.5 * 2^23 rounds to an integer,
+ * which then stands in the low bits. */
 static inline float exponential(float x)
 {
     union {

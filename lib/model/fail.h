@@ -1,4 +1,5 @@
-/* How a function of this library fails: the text goes to the core, where s24_last_error() finds it. Those that return bool return false. */
+/* How a function of this library fails: the text goes to the core, where s24_last_error() finds it.
+ * Those that return bool return false. */
 #ifndef S24M_FAIL_H
 #define S24M_FAIL_H
 #include <sparse24/sparse24.h>

@@ -19,7 +19,8 @@ struct s24_model {
 
 /* S24_E_ARG for NULL and what is no model. */
 s24_status s24m_check_model(const s24_model *model, const char *function);
-/* One call at a time: S24_E_STATE if one is at work. Until it leaves, after S24_OK only, its thread reads and writes numbers as C does. */
+/* One call at a time: S24_E_STATE if one is at work. Until it leaves, after S24_OK only, its thread
+ * reads and writes numbers as C does. */
 s24_status s24m_enter(s24_model *model, const char *function);
 void s24m_leave(s24_model *model);
 

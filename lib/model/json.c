@@ -113,8 +113,8 @@ static size_t character_length(const char *text)
     return overlong || beyond ? 0 : length;
 }
 
-/* As a JSON string, to be freed. A byte that is no UTF-8, as in some paths, becomes \udcXX, from which
- * Python's os.fsencode() makes it again. */
+/* As a JSON string, to be freed. A byte that is no UTF-8, as in some paths, becomes \udcXX, from
+ * which Python's os.fsencode() makes it again. */
 static char *quote(const char *value)
 {
     char *quoted = s24m_have(malloc(6 * strlen(value) + 3)), *q = quoted;

@@ -1,5 +1,5 @@
-/* Edits a flat JSON object as text. Each call takes the malloc'd text and returns the new one; NULL, and the error remembered, without
- * memory, and for NULL. */
+/* Edits a flat JSON object as text. Each call takes the malloc'd text and returns the new one;
+ * NULL, and the error remembered, without memory, and for NULL. */
 #ifndef S24M_JSON_H
 #define S24M_JSON_H
 #include "fail.h"

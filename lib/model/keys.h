@@ -1,4 +1,5 @@
-/* One key of the configuration: found, read and judged. Metadata of a GGUF file is "ARCHITECTURE.key", of a config.json "config.key". */
+/* One key of the configuration: found, read and judged. Metadata of a GGUF file is
+ * "ARCHITECTURE.key", of a config.json "config.key". */
 #ifndef S24M_KEYS_H
 #define S24M_KEYS_H
 #include "tensors.h"
@@ -22,11 +23,14 @@ typedef struct s24m_reader {
 
 /* Its text; NULL if it is missing or null. `full` receives the whole name. */
 const char *s24m_key(const s24m_reader *r, const char *key, char full[S24M_KEY]);
-/* It is there, null or not: what is left out has the default of its model type, what is null has none. */
+/* It is there, null or not: what is left out has the default of its model type, what is null has
+ * none. */
 bool s24m_key_given(const s24m_reader *r, const char *key);
-/* The index-th name in the file that goes on after "PREFIX.", NULL if that one does not; *end is set behind the last. */
+/* The index-th name in the file that goes on after "PREFIX.", NULL if that one does not; *end is
+ * set behind the last. */
 const char *s24m_key_at(const s24m_reader *r, int64_t index, bool *end);
-/* S24_E_MEMORY if there is no room for the texts: a key without its text would look like one that is missing. */
+/* S24_E_MEMORY if there is no room for the texts: a key without its text would look like one that
+ * is missing. */
 s24_status s24m_key_load_all(const s24m_reader *r);
 /* The file has keys below "key.", so that it is an object. */
 bool s24m_key_is_object(const s24m_reader *r, const char *key);
@@ -41,7 +45,8 @@ s24_status s24m_key_truth(const s24m_reader *r, const char *key, bool *value);
 /* S24_E_UNSUPPORTED, naming key and value, unless it is missing or one of "a|b|c". */
 s24_status s24m_key_only(const s24m_reader *r, const char *key, const char *values);
 
-/* The next item of a JSON list of numbers or words; false behind the last. Start with *at = the list's text. */
+/* The next item of a JSON list of numbers or words; false behind the last. Start with *at = the
+ * list's text. */
 bool s24m_item(const char **at, char item[S24M_ITEM]);
 /* The whole text is a finite number. */
 bool s24m_parse(const char *text, double *value);

@@ -1,5 +1,5 @@
-/* What a model file says of its types as a whole: the name and general.file_type of a GGUF file, dtype of
- * config.json. Knows names and texts only. */
+/* What a model file says of its types as a whole: the name and general.file_type of a GGUF file,
+ * dtype of config.json. Knows names and texts only. */
 #ifndef LABEL_H
 #define LABEL_H
 #include <sparse24/sparse24.h>
@@ -16,8 +16,8 @@ typedef struct label {
 typedef bool (*label_types_fn)(void *from, const char *name, const char **before,
                                const char **after);
 bool s24m_label_types(label *l, const s24_file *source, label_types_fn types, void *from);
-/* The source's name with the type in it, if there is one, replaced, and without the number of a part.
- * To be freed. */
+/* The source's name with the type in it, if there is one, replaced, and without the number of a
+ * part. To be freed. */
 char *s24m_label_name(const label *l, const char *name);
 /* llama.cpp's number of what most weights are, as text; NULL: leave it as it is. */
 const char *s24m_label_file_type(const label *l);

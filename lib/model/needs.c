@@ -114,7 +114,8 @@ static bool check_matrices(s24_compression *c, needs *n)
     return done;
 }
 
-/* Outside the library: blocks as they were and as they become, streams, one matrix in its stored type. */
+/* Outside the library: blocks as they were and as they become, streams, one matrix in its stored
+ * type. */
 static uint64_t walk_needs(const s24_compression *c)
 {
     const s24m_config *f = &c->model->config;

@@ -8,8 +8,8 @@ typedef struct neutral_key {
     const char *key, *values; /* "HEAD": the head's size, "SCALE": 1 / sqrt(that) */
 } neutral_key;
 
-/* Those of the families read here and of their relatives; a config.json holds many other keys, which are notes. pretraining_tp is one:
- * it cuts products into pieces. */
+/* Those of the families read here and of their relatives; a config.json holds many other keys,
+ * which are notes. pretraining_tp is one: it cuts products into pieces. */
 static const neutral_key json_keys[] = {
     {"hidden_act", "silu|swish"},
     {"hidden_activation", "silu|swish"},
@@ -137,7 +137,8 @@ static s24_status refuse_unknown(const s24m_reader *r)
     return S24_OK;
 }
 
-/* An object where a value belongs would look like a missing key; a value where an object belongs, too. */
+/* An object where a value belongs would look like a missing key; a value where an object belongs,
+ * too. */
 static s24_status check_kinds(const s24m_reader *r)
 {
     static const char *const objects[] = {"rope_scaling", "rope_parameters", "quantization_config"};

@@ -20,8 +20,8 @@ typedef struct origin {
     int count;
 } origin;
 
-/* All files that decide what comes out: a file with the other parts of a split one, or what a folder
- * holds of weights and beside them. */
+/* All files that decide what comes out: a file with the other parts of a split one, or what a
+ * folder holds of weights and beside them. */
 bool s24m_origin_open(origin *o, const char *path);
 /* Read them all. */
 bool s24m_origin_hash(origin *o, s24m_watch *w);

@@ -1,4 +1,5 @@
-/* The tensors of a block: their names in both kinds of file, their shapes, and whether they are there. */
+/* The tensors of a block: their names in both kinds of file, their shapes, and whether they are
+ * there. */
 #ifndef S24M_PARTS_H
 #define S24M_PARTS_H
 #include "tensors.h"
@@ -11,7 +12,8 @@ const char *s24m_global(const s24m_model *model, int32_t which);
 
 /* The name without "model.layers.N." or "blk.N.", and without its ending. */
 const char *s24m_part(const s24m_model *model, int32_t part);
-/* The same in Hugging Face's names, whatever the file has; and which of a block it is: the last word of that. */
+/* The same in Hugging Face's names, whatever the file has; and which of a block it is: the last
+ * word of that. */
 const char *s24m_common_part(int32_t part);
 const char *s24m_kind(int32_t part);
 /* The whole name with the ending "weight" or "bias". */

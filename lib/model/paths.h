@@ -13,8 +13,8 @@ bool s24m_path_ends_with(const char *path, const char *ending);
 int s24m_path_split_parts(const char *path, size_t *stem);
 /* Make the folders that the path lies in, as far as they are not there. */
 bool s24m_path_make_parents(const char *path);
-/* What was written to a descriptor, or a folder's entries, are on disk; true where the file system has
- * nothing to do for that. errno tells why not. */
+/* What was written to a descriptor, or a folder's entries, are on disk; true where the file system
+ * has nothing to do for that. errno tells why not. */
 bool s24m_path_sync(int file);
 bool s24m_path_sync_folder(const char *path);
 

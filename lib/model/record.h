@@ -1,4 +1,5 @@
-/* What came out for one matrix, as numbers and texts; and as JSON, which is made once. Knows names. */
+/* What came out for one matrix, as numbers and texts; and as JSON, which is made once. Knows
+ * names. */
 #ifndef S24M_RECORD_H
 #define S24M_RECORD_H
 #include "fail.h"
@@ -8,7 +9,8 @@ enum {
     RECORD_LAYER,
     RECORD_SIZE,
     RECORD_ZEROS,
-    RECORD_LOSS, /* relative: of the outputs, of what was aimed at, from the dense model's outputs */
+    /* relative: of the outputs, of what was aimed at, from the dense model's outputs */
+    RECORD_LOSS,
     RECORD_TARGET_LOSS,
     RECORD_DENSE_LOSS,
     RECORD_TEST_LOSS, /* the same of the rows held out */
@@ -40,7 +42,8 @@ bool s24m_record_set(record *r, int text, const char *value);
 bool s24m_record_seal(record *r, const char *solver);
 /* From JSON that was made so. */
 bool s24m_record_read(record *r, const char *json);
-/* The JSON without what differs from run to run, so that equal runs give equal files; to be freed. */
+/* The JSON without what differs from run to run, so that equal runs give equal files; to be
+ * freed. */
 char *s24m_record_stable(const record *r);
 /* By the name that JSON has; NULL: there is none of that name. */
 const double *s24m_record_number(const record *r, const char *name);

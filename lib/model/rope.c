@@ -41,7 +41,8 @@ double s24m_rope_strength(double factor, double weight)
     return factor > 1 ? 1 + 0.1 * weight * log(factor) : 1;
 }
 
-/* Longer rows than those of the training stretch all waves: the last one by as much as the row is longer, the first not at all. */
+/* Longer rows than those of the training stretch all waves: the last one by as much as the row is
+ * longer, the first not at all. */
 static double dynamic_base(const s24m_rope *rope, int64_t length)
 {
     double size = (double)rope->size, stretch = (double)length / rope->trained;

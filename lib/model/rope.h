@@ -11,7 +11,8 @@ s24_status s24m_rope_yarn(s24m_rope *rope, double fast, double slow, bool whole)
 double s24m_rope_strength(double factor, double weight);
 /* S24_E_FORMAT for settings that give no angles to heads of this size. */
 s24_status s24m_rope_check(const s24m_rope *rope, int64_t head_dim);
-/* Stretched models take longer rows than the context that the file says, if that is the one of the training. */
+/* Stretched models take longer rows than the context that the file says, if that is the one of the
+ * training. */
 void s24m_rope_reach(const s24m_rope *rope, int64_t *context);
 /* Angle of pair i of one position, in rows of `length` tokens. */
 double s24m_rope_frequency(const s24m_rope *rope, int64_t i, int64_t length);

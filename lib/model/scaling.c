@@ -9,8 +9,8 @@
 static const char *const type_names[S24M_ROPE_TYPES] = {"default", "linear",   "dynamic",
                                                         "yarn",    "longrope", "llama3"};
 
-/* Where the settings stand: in rope_scaling, which is the whole story if it is there, or in rope_parameters, which transformers 5
- * writes. */
+/* Where the settings stand: in rope_scaling, which is the whole story if it is there, or in
+ * rope_parameters, which transformers 5 writes. */
 typedef struct place {
     const s24m_reader *r;
     const char *object; /* "": none */
@@ -60,7 +60,8 @@ static s24_status settings(const place *p, const wish *wishes, int count)
     return status;
 }
 
-/* What may also stand at the top level, below the object. Two places that contradict each other are nobody's rule. */
+/* What may also stand at the top level, below the object. Two places that contradict each other are
+ * nobody's rule. */
 static s24_status shared(const place *p, const char *key, double *value)
 {
     double other = 0;
@@ -223,7 +224,8 @@ static s24_status know_keys(const place *p)
     return S24_OK;
 }
 
-/* The original context may also stand at the top level, where transformers lets it win; of dynamic it takes max_position_embeddings. */
+/* The original context may also stand at the top level, where transformers lets it win; of dynamic
+ * it takes max_position_embeddings. */
 static s24_status read_trained(const place *p)
 {
     static const char key[] = "original_max_position_embeddings";

@@ -60,7 +60,8 @@ s24m_widths s24m_room(const s24m_model *model)
 
 /* ---- One stage ---- */
 
-/* An input made from h is fresh and its outputs go to the zone; what lies in the zone already has its outputs elsewhere. */
+/* An input made from h is fresh and its outputs go to the zone; what lies in the zone already has
+ * its outputs elsewhere. */
 s24_status s24m_stage_begin(s24m_stream *c, const s24m_stage *s)
 {
     int64_t tokens = c->sequences * c->length;

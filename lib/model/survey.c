@@ -57,7 +57,8 @@ static bool is_harmless(const char *name)
     return ends_with(name, "rotary_emb.inv_freq") || ends_with(name, "attn_rot_embd.weight");
 }
 
-/* Outside the blocks of a folder other parts may stand, a classifier's head or another model: none that goes by the names of this one. */
+/* Outside the blocks of a folder other parts may stand, a classifier's head or another model: none
+ * that goes by the names of this one. */
 static bool is_known(const s24m_model *model, const char *name)
 {
     for (int32_t i = 0; i < S24M_GLOBALS; i++)

@@ -8,11 +8,13 @@ float *s24m_floats(int64_t count);
 
 /* Fill the configuration from the metadata of model->file. */
 s24_status s24m_read_config(s24m_model *model);
-/* All tensors of the file are known, of types that can be read, of the shapes that the configuration says, and none is missing. */
+/* All tensors of the file are known, of types that can be read, of the shapes that the
+ * configuration says, and none is missing. */
 s24_status s24m_check_tensors(const s24m_model *model);
 /* The file has such a tensor. */
 bool s24m_has(const s24m_model *model, const char *name);
-/* It is there, of a type that can be read and of this shape; cols 0: a vector of `rows` elements. */
+/* It is there, of a type that can be read and of this shape; cols 0: a vector of `rows`
+ * elements. */
 s24_status s24m_check_tensor(const s24m_model *model, const char *name, int64_t rows, int64_t cols);
 /* The first value that is NaN or infinite; row -1: there is none. */
 typedef struct s24m_fault {
@@ -31,7 +33,8 @@ s24_status s24m_table(const s24m_model *model, const char *name, int64_t rows, i
 /* A row-major f32 view. */
 s24_mat s24m_mat(const float *data, int64_t rows, int64_t cols);
 
-/* Call rows(arg, first, last) on the context's threads for tiles of 16 rows that cover [0, count). */
+/* Call rows(arg, first, last) on the context's threads for tiles of 16 rows that cover [0,
+ * count). */
 typedef void (*s24m_rows_fn)(void *arg, int64_t first, int64_t last);
 s24_status s24m_rows(const s24m_model *model, s24m_rows_fn rows, void *arg, int64_t count);
 

@@ -1,4 +1,5 @@
-/* Token ids of rows of equal length, as numbers of a vocabulary. Knows no model but the size of that. */
+/* Token ids of rows of equal length, as numbers of a vocabulary. Knows no model but the size of
+ * that. */
 #ifndef S24M_TOKENS_H
 #define S24M_TOKENS_H
 #include "fail.h"
@@ -8,8 +9,8 @@ typedef struct tokens {
     int64_t rows, length;
 } tokens;
 
-/* Copy the ids of a matrix of 16, 32 or 64-bit integers, one row a sequence of at least two. `name` goes
- * into errors, which tell the place of an id that is outside the vocabulary. */
+/* Copy the ids of a matrix of 16, 32 or 64-bit integers, one row a sequence of at least two. `name`
+ * goes into errors, which tell the place of an id that is outside the vocabulary. */
 bool s24m_tokens_take(tokens *t, const s24_mat *ids, const char *name, int64_t vocabulary);
 void s24m_tokens_close(tokens *t);
 

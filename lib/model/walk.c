@@ -153,7 +153,8 @@ static bool watch(step *s, const float *x, float *const *outputs)
                      "%s, tokens from %lld", leader->tensor, (long long)s->first);
 }
 
-/* The same for a matrix that writes to the residual stream h: what takes it to the dense model's. */
+/* The same for a matrix that writes to the residual stream h: what takes it to the dense
+ * model's. */
 static bool watch_residual(step *s, const float *x)
 {
     walk *w = s->w;
@@ -170,7 +171,8 @@ static bool watch_residual(step *s, const float *x)
 
 /* ---- The two streams, chunk by chunk ---- */
 
-/* The dense model through this stage and those that take what it leaves. What its matrices give is wanted for x. */
+/* The dense model through this stage and those that take what it leaves. What its matrices give is
+ * wanted for x. */
 static bool run_dense(step *s, const float *x)
 {
     walk *w = s->w;
@@ -189,7 +191,8 @@ static bool run_dense(step *s, const float *x)
     return done && s24m_activations_write(&w->dense, s->first, s->count, c.h);
 }
 
-/* The compressed model through the stage before this one. Its input was kept, or is made from h again. */
+/* The compressed model through the stage before this one. Its input was kept, or is made from h
+ * again. */
 static bool run_before(step *s)
 {
     walk *w = s->w;

@@ -1,6 +1,8 @@
 /*
- * The walk of calibration tokens through a model that is being compressed, one block at a time and each block stage by stage. Two streams of activations go along: the compressed model's, whose inputs each matrix will really see, and the dense
- * model's, whose outputs it is aimed at. docs/model.md. Knows the forward pass and the sums; not files or constraints.
+ * The walk of calibration tokens through a model that is being compressed, one block at a time and
+ * each block stage by stage. Two streams of activations go along: the compressed model's, whose
+ * inputs each matrix will really see, and the dense model's, whose outputs it is aimed at.
+ * docs/model.md. Knows the forward pass and the sums; not files or constraints.
  */
 #ifndef WALK_H
 #define WALK_H
@@ -30,11 +32,13 @@ typedef struct walk {
 /* Memory the walk takes outside the library. */
 uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64_t sequences[2],
                          int64_t length);
-/* tokens: calibration sequences, then those held out. `folder` is where activations may be spilled. */
+/* tokens: calibration sequences, then those held out. `folder` is where activations may be
+ * spilled. */
 bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t *tokens,
                     const int64_t sequences[2], int64_t length, const char *folder);
 /* Take both streams through one block. Matrices with constraints are solved; those whose v is there
- * already (a resumed run) only take part. False, perhaps without a message, when a signal stopped it. */
+ * already (a resumed run) only take part. False, perhaps without a message, when a signal stopped
+ * it. */
 bool s24m_walk_block(walk *w, s24m_block *block, matrix matrices[S24M_LINEARS]);
 void s24m_walk_close(walk *w);
 

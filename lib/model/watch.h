@@ -1,5 +1,5 @@
-/* How a host watches and stops what takes long: its progress and log functions, and a cancel that reaches the solver at work. Knows no
- * model. */
+/* How a host watches and stops what takes long: its progress and log functions, and a cancel that
+ * reaches the solver at work. Knows no model. */
 #ifndef S24M_WATCH_H
 #define S24M_WATCH_H
 #include <sparse24/sparse24.h>
@@ -22,12 +22,13 @@ typedef struct s24m_watch {
 
 /* A new job: nothing is cancelled, all of it is shown. */
 void s24m_watch_begin(s24m_watch *w);
-/* Tell the host "title: phase" and how much of the present part is done. False, with S24_E_CANCELLED, if it wants to stop. */
+/* Tell the host "title: phase" and how much of the present part is done. False, with
+ * S24_E_CANCELLED, if it wants to stop. */
 bool s24m_watch_show(s24m_watch *w, const char *title, const char *phase, double fraction);
 /* What is shown from now on is the part [from, to] of the whole; to = 0 ends that. */
 void s24m_watch_span(s24m_watch *w, double from, double to);
-/* Show the progress of this solver's next solve under `title`, which must last, and let a cancel reach it; NULL ends that: before the solver
- * is destroyed. */
+/* Show the progress of this solver's next solve under `title`, which must last, and let a cancel
+ * reach it; NULL ends that: before the solver is destroyed. */
 void s24m_watch_solver(s24m_watch *w, s24_solver *solver, const char *title);
 /* The host wants to stop. */
 bool s24m_watch_stopped(const s24m_watch *w);

@@ -64,7 +64,8 @@ static s24_status read_gguf(const s24m_reader *r)
     return status || !window ? status : read_list(r, "attention.sliding_window_pattern", false);
 }
 
-/* Of every layer or of none, as `has` says; keys may only agree. A window that is never reached is none. */
+/* Of every layer or of none, as `has` says; keys may only agree. A window that is never reached is
+ * none. */
 static s24_status read_plain(const s24m_reader *r, const s24m_family *family, bool has)
 {
     s24m_config *c = &r->model->config;

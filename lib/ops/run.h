@@ -65,7 +65,8 @@ static inline bool s24i_counting(const s24i_run *run)
 
 enum { S24I_FIRST = 1, S24I_SECOND = 2, S24I_BOTH = 3 };
 
-/* One array of rows on its way into sums: the inputs x of a gram, or the outputs t that are wanted of one cross. */
+/* One array of rows on its way into sums: the inputs x of a gram, or the outputs t that are wanted
+ * of one cross. */
 typedef struct s24i_stream {
     int64_t cols;
     int32_t type;               /* S24_F32 or S24_F64 */
@@ -77,8 +78,8 @@ typedef struct s24i_stream {
     struct s24i_stream *next;
 } s24i_stream;
 
-/* Rows on their way into sums: converted, weighted, dealt to two halves, and kept until a half has a full batch, so that sums do not
- * depend on how the caller cuts its batches. */
+/* Rows on their way into sums: converted, weighted, dealt to two halves, and kept until a half has
+ * a full batch, so that sums do not depend on how the caller cuts its batches. */
 typedef struct s24i_rows {
     int32_t type; /* S24_F32 or S24_F64 */
     int64_t next; /* running index of the next row */
@@ -95,7 +96,8 @@ typedef struct s24i_gram {
     s24i_rows rows;
 } s24i_gram;
 
-/* Sum of t x^T (out x in, row-major, double) and of the squares of each output (out) in two halves, over the rows of a gram. */
+/* Sum of t x^T (out x in, row-major, double) and of the squares of each output (out) in two halves,
+ * over the rows of a gram. */
 typedef struct s24i_cross {
     s24i_stream t; /* first: a gram finds its crosses by it */
     int64_t out, in;
@@ -143,7 +145,8 @@ static inline bool s24i_over_layer(const s24i_pattern *pattern)
 
 /* ---- The problem made ready ---- */
 
-/* TRANSFER: relative, by what travels to other text than the rows' (docs/model.md): 0.1 of a support, 0.2 of a grid or a rank. */
+/* TRANSFER: relative, by what travels to other text than the rows' (docs/model.md): 0.1 of a
+ * support, 0.2 of a grid or a rank. */
 enum { S24I_DAMP_AUTO, S24I_DAMP_RELATIVE, S24I_DAMP_MEAN, S24I_DAMP_TRANSFER, S24I_DAMP_MIXED };
 
 typedef struct s24i_damping {

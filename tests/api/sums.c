@@ -5,8 +5,7 @@ enum { ROWS = 700, DIM = 37, OUT = 11 };
 
 static const int32_t types[] = {S24_F16, S24_BF16, S24_F32, S24_F64};
 
-/* H or C of one half, in double: sum of weight t x^T over the rows whose run of 128 belongs to
- * it. */
+/* H or C of one half, in double: sum of weight t x^T over the rows of its runs of 128. */
 static void naive(const api_mat *t, const api_mat *x, const double *weight, int half, double *sum,
                   double *rows)
 {
@@ -267,8 +266,7 @@ static int32_t failing_runner(void *user, s24_task_fn task, void *arg, int64_t c
     return workers < 1;
 }
 
-/* A runner that fails while sums change spoils them: that is said, and nothing else. _i: loops that
- * succeed. */
+/* A runner that fails while sums change spoils them, as the text says. _i: loops that succeed. */
 START_TEST(spoilt_sums_are_refused)
 {
     enum { WIDE = 300 };
@@ -481,8 +479,7 @@ START_TEST(additions_refuse)
 }
 END_TEST
 
-/* The bits of a gram and of each cross are those of the cross alone, however batches are cut, whatever the order of the targets, for any
- * number of threads. _i: accumulator. */
+/* Bits are those of the cross alone, however batches are cut, targets ordered, threads many. */
 START_TEST(crosses_of_one_gram)
 {
     enum { MANY = 3000, CROSSES = 3, RUNS = 6, WIDE = 1100 };
@@ -542,7 +539,7 @@ START_TEST(crosses_of_one_gram)
 }
 END_TEST
 
-/* A problem keeps the cross that it aims at, with the rows that waited when the caller let it go. */
+/* A problem keeps the cross it aims at, with the rows that waited when the caller let it go. */
 START_TEST(destroyed_crosses_keep_their_sums)
 {
     static double kept[OUT * DIM];

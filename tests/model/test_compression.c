@@ -1,5 +1,5 @@
-/* Tests lib/model/compression.c and its parts: plan, run, cancel at any moment and resume, and every error as a status with the text that
- * the program prints. */
+/* Tests lib/model/compression.c and its parts: plan, run, cancel at any moment and resume, and
+ * every error as a status with the text that the program prints. */
 #include "tiny.h"
 #include <check.h>
 #include <math.h>

@@ -1,4 +1,5 @@
-/* The handles of libsparse24-model as a host uses them: facts, misuse, threads, evaluation against the same in double. */
+/* The handles of libsparse24-model as a host uses them: facts, misuse, threads, evaluation against
+ * the same in double. */
 #include "fixture.h"
 #include "naive.h"
 #include <locale.h>
@@ -64,7 +65,8 @@ START_TEST(facts)
     ck_assert_int_eq(fact("vocab"), 96);
     ck_assert_int_eq(fact("window"), INT64_MAX);
     ck_assert_int_eq(fact("matrices"), MATRICES);
-    /* q, o: 64 x 64; k, v: 32 x 64; gate, up, down: 96 x 64; two norms a block, the last norm, the table. */
+    /* q, o: 64 x 64; k, v: 32 x 64; gate, up, down: 96 x 64; two norms a block, the last norm, the
+     * table. */
     int64_t block = 2 * 64 * 64 + 2 * 32 * 64 + 3 * 96 * 64 + 2 * 64;
     ck_assert_int_eq(fact("parameters"), 2 * block + 64 + 96 * 64);
     ck_assert_int_eq(fact("bytes"), 4 * fact("parameters"));
@@ -147,7 +149,8 @@ START_TEST(nll_as_in_double)
 }
 END_TEST
 
-/* Every matrix twice for each token, attention over what each query sees, the head for what is predicted. */
+/* Every matrix twice for each token, attention over what each query sees, the head for what is
+ * predicted. */
 START_TEST(flops)
 {
     double value, linear = 0, attention = 4.0 * LENGTH * (LENGTH + 1) / 2 * 64;
@@ -294,7 +297,7 @@ START_TEST(without_its_context)
     s24_ctx_destroy(ctx);
     ctx = NULL;
     ck_assert_int_eq(fact("layers"), 2);
-    fails(S24_E_ARG, "ctx has been destroyed",
+    fails(S24_E_ARG, "ctx was already destroyed",
           s24_model_evaluate(model, &tokens, NULL, NULL, NULL));
 }
 END_TEST

@@ -93,7 +93,7 @@ class Discovery(Case):
     def test_options(self):
         solver = sparse24.solvers()["sparsegpt"](damp=0.5, damp_rule="relative", max_iter=7)
         self.assertEqual((solver["damp"], solver["damp_rule"], solver["max_iter"]), (0.5, "relative", 7))
-        self.assertEqual([solver.is_set(name) for name in ("damp", "time_limit")], [True, False])
+        self.assertEqual([solver.is_set(name) for name in ("damp", "tol")], [True, False])
         solver.parse("damp=1,max_iter=9")
         self.assertEqual((solver["damp"], solver["max_iter"]), (1.0, 9))
         solver.reset()

@@ -1,4 +1,5 @@
-/* The block of Llama, Mistral, Qwen2 and Qwen3: attention over q, k, v, then a gated MLP, each added to the residual stream. */
+/* The block of Llama, Mistral, Qwen2 and Qwen3: attention over q, k, v, then a gated MLP, each
+ * added to the residual stream. */
 #include "../parts.h"
 #include "../stages.h"
 

@@ -243,7 +243,8 @@ static void sum_task(void *arg, int64_t index, int32_t worker)
     cross_block(job, cross, index, scratch_of(job, worker));
 }
 
-/* The squares of some outputs, row after row: a part for each worker, since no sum depends on how they are cut. */
+/* The squares of some outputs, row after row: a part for each worker, since no sum depends on how
+ * they are cut. */
 static void norm_task(void *arg, int64_t index, int32_t worker)
 {
     (void)worker;

@@ -121,14 +121,16 @@ static s24_status take_lower(s24i_gram *gram, int64_t i, const double *row)
     return status;
 }
 
-/* By how much rounding to its type may take an entry over sqrt(h_ii h_jj); sums made in single precision come in doubles too. */
+/* By how much rounding to its type may take an entry over sqrt(h_ii h_jj); sums made in single
+ * precision come in doubles too. */
 static double excess(int32_t dtype)
 {
     return dtype == S24_F16 ? 0x1p-10 : dtype == S24_BF16 ? 0x1p-7 : 1e-5;
 }
 
-/* The upper part of one row against the stored lower part; all rows below are stored already. Squares of inputs far below the others may
- * have vanished where their products with others have not. */
+/* The upper part of one row against the stored lower part; all rows below are stored already.
+ * Squares of inputs far below the others may have vanished where their products with others have
+ * not. */
 static s24_status compare_upper(const s24i_gram *gram, int64_t i, const double *row,
                                 double tolerance)
 {
@@ -263,7 +265,8 @@ s24_status s24i_cross_import(const s24i_device *device, s24i_gram *gram, s24i_cr
     return status;
 }
 
-/* Cauchy and Schwarz: |c_ij|^2 <= |t_i|^2 h_jj in sums over the same rows; what comes in 16 bits is rounded. */
+/* Cauchy and Schwarz: |c_ij|^2 <= |t_i|^2 h_jj in sums over the same rows; what comes in 16 bits
+ * is rounded. */
 s24_status s24i_cross_compare(const s24i_gram *gram, const s24i_cross *cross, int half)
 {
     for (int64_t i = 0; i < cross->out * cross->in; i++) {

@@ -125,7 +125,8 @@ typedef struct s24i_addition {
 s24_status s24i_gram_init(const s24i_device *device, s24i_gram *gram, int64_t dim, int32_t type);
 void s24i_gram_fini(const s24i_device *device, s24i_gram *gram);
 s24_status s24i_gram_add(const s24i_device *device, s24i_gram *gram, const s24i_addition *addition);
-/* Bring the rows that wait for `which` halves into the sums. Everything that reads a gram or a cross needs both flushed. */
+/* Bring the rows that wait for `which` halves into the sums. Everything that reads a gram or a
+ * cross needs both flushed. */
 s24_status s24i_gram_flush(const s24i_device *device, s24i_gram *gram, int which);
 size_t s24i_gram_half_bytes(int64_t dim);
 /* Offset in doubles and width of strip i; its rows start at i * S24I_STRIP. */
@@ -154,8 +155,8 @@ s24_status s24i_gram_export(const s24i_device *device, const s24i_gram *gram, in
                             const s24_mat *h);
 s24_status s24i_cross_export(const s24i_device *device, const s24i_cross *cross, int half,
                              const s24_mat *c, double *norm2);
-/* In place of a half, `rows` the sum of its weights; refused when no rows could give it. Rows that wait for the half
- * go into the other sums first. */
+/* In place of a half, `rows` the sum of its weights; refused when no rows could give it. Rows that
+ * wait for the half go into the other sums first. */
 s24_status s24i_gram_import(const s24i_device *device, s24i_gram *gram, int half, const s24_mat *h,
                             double rows);
 s24_status s24i_cross_import(const s24i_device *device, s24i_gram *gram, s24i_cross *cross,

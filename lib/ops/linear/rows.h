@@ -14,8 +14,8 @@ typedef s24_status (*s24i_add_batch_fn)(void *sums, int half);
 /* Add the rows that wait for half 0 or 1, whose batch is empty then. */
 s24_status s24i_rows_flush(s24i_rows *rows, int half, s24i_add_batch_fn add, void *sums);
 /*
- * Check all of x and the targets, then take every row, calling add() whenever a half is full. S24_E_NONFINITE names the place and takes
- * nothing.
+ * Check all of x and the targets, then take every row, calling add() whenever a half is full.
+ * S24_E_NONFINITE names the place and takes nothing.
  */
 s24_status s24i_rows_add(const s24i_device *device, s24i_rows *rows, const s24i_addition *addition,
                          s24i_add_batch_fn add, void *sums);
