@@ -28,7 +28,7 @@ sh tests/install/bare.sh build/tests build/bare >>build/install.log || status=1
 cat build/install.log
 
 rm -f build/cores-*.json
-sh tests/cores.sh build/tests 'Haswell SkylakeX Prescott' 'golden k' 'solvers properties' || status=1
+sh tests/cores.sh build/tests 'Haswell Prescott' 'golden k' 'solvers properties' || status=1
 sh tests/sanitize.sh asan || status=1
 
 # shellcheck disable=SC2046
