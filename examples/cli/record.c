@@ -48,7 +48,7 @@ static char *find_member(char *record, const char *key, char **end)
     return NULL;
 }
 
-char *record_drop(char *record, const char *key)
+static char *drop(char *record, const char *key)
 {
     char *end, *member = find_member(record, key, &end);
     if (!member)
@@ -67,14 +67,14 @@ char *record_drop_volatile(char *record)
     static const char *const fields[] = {"seconds", "peak_bytes", "threads", "isa"};
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        record = record_drop(record, fields[i]);
+        record = drop(record, fields[i]);
     return record;
 }
 
 /* `value` is JSON already. */
 static char *put(char *record, const char *key, const char *value)
 {
-    record = record_drop(record, key);
+    record = drop(record, key);
     size_t used = (size_t)(strrchr(record, '}') - record);
     while (strchr(SPACE, record[used - 1]))
         used--;
@@ -137,14 +137,6 @@ static const char *find_value(const char *record, const char *key)
         return NULL;
     char *value = skip_string(member);
     return value + strspn(value, SPACE ":");
-}
-
-double record_number(const char *record, const char *key)
-{
-    const char *value = find_value(record, key);
-    char *end;
-    double number = value ? strtod(value, &end) : NAN;
-    return value && end != value ? number : NAN;
 }
 
 char *record_text(const char *record, const char *key)

@@ -3,14 +3,11 @@
 #ifndef RECORD_H
 #define RECORD_H
 
-char *record_drop(char *record, const char *key);
 /* Without what differs from run to run, so that equal runs give equal files. */
 char *record_drop_volatile(char *record);
 /* Set a member, replacing one of that name. NaN and infinity become null. */
 char *record_put_number(char *record, const char *key, double value);
 char *record_put_text(char *record, const char *key, const char *value);
-/* A member that is a number; NaN for anything else. */
-double record_number(const char *record, const char *key);
 /* A member that is a text, to be freed, its escapes left as they are; NULL if there is none. */
 char *record_text(const char *record, const char *key);
 

@@ -8,15 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-bool s24m_activations_kind(const char *name, int *kind)
-{
-    static const char *const names[] = {"ram", "half", "disk"};
-    for (*kind = KEEP_RAM; *kind <= KEEP_DISK; ++*kind)
-        if (!strcmp(name, names[*kind]))
-            return true;
-    return false;
-}
-
 uint64_t s24m_activations_bytes(int kind, int64_t tokens, int64_t width)
 {
     static const uint64_t size[] = {4, 2, 0};

@@ -15,8 +15,6 @@ typedef struct activations {
     int file;     /* of KEEP_DISK; 0: none */
 } activations;
 
-/* "ram", "half" or "disk"; false for anything else. */
-bool s24m_activations_kind(const char *name, int *kind);
 /* Bytes of memory that one of this kind takes. */
 uint64_t s24m_activations_bytes(int kind, int64_t tokens, int64_t width);
 /* `folder` is where the file of KEEP_DISK lives while it is open. */

@@ -30,17 +30,6 @@ bool s24m_wrong(s24_status status, const char *format, ...)
     return false;
 }
 
-bool s24m_wrong_in(const char *format, ...)
-{
-    char what[TEXT];
-    va_list list;
-    va_start(list, format);
-    vsnprintf(what, sizeof what, format, list);
-    va_end(list);
-    s24m_library(s24_last_status(), what);
-    return false;
-}
-
 bool s24m_good(s24_status status, const char *format, ...)
 {
     char what[TEXT];

@@ -12,8 +12,6 @@ s24_status s24m_fail(s24_status status, const char *format, ...)
 s24_status s24m_library(s24_status status, const char *what);
 /* As s24m_fail(), but false. */
 bool s24m_wrong(s24_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* False for a call that failed: its text follows "...: ", the status stays. */
-bool s24m_wrong_in(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Whether a call of the core is done; if not, its text follows "...: ". */
 bool s24m_good(s24_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The block; without one the error is set. */

@@ -163,14 +163,6 @@ bool s24m_origin_check(const origin *o)
     return true;
 }
 
-bool s24m_origin_has(const origin *o, const struct stat *file)
-{
-    for (const origin_file *f = o->files; f < o->files + o->count; f++)
-        if (f->state.st_dev == file->st_dev && f->state.st_ino == file->st_ino)
-            return true;
-    return false;
-}
-
 void s24m_origin_close(origin *o)
 {
     for (int i = 0; i < o->count; i++)

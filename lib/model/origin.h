@@ -29,8 +29,6 @@ bool s24m_origin_hash(origin *o, s24m_watch *w);
 void s24m_origin_describe(const origin *o, FILE *out);
 /* Says which file is another one than at the start. */
 bool s24m_origin_check(const origin *o);
-/* Whether this file is one of them, under whatever name. */
-bool s24m_origin_has(const origin *o, const struct stat *file);
 void s24m_origin_close(origin *o);
 
 #endif
