@@ -6,17 +6,25 @@
 
 /* ---- Finding ---- */
 
+static void full_name(const s24m_reader *r, const char *key, char full[S24M_KEY])
+{
+    const char *own = r->model->config.gguf ? NULL : s24m_word_of(r->family->keys, key);
+    snprintf(full, S24M_KEY, "%s.%s", r->prefix, own ? own : key);
+}
+
 const char *s24m_key(const s24m_reader *r, const char *key, char full[S24M_KEY])
 {
-    snprintf(full, S24M_KEY, "%s.%s", r->prefix, key);
+    full_name(r, key, full);
     const char *text = s24_file_meta(r->model->file, full);
+    if (!text && !r->model->config.gguf)
+        text = s24m_word_of(r->family->defaults, key);
     return text && strcmp(text, "null") ? text : NULL;
 }
 
 bool s24m_key_given(const s24m_reader *r, const char *key)
 {
     char full[S24M_KEY];
-    snprintf(full, sizeof full, "%s.%s", r->prefix, key);
+    full_name(r, key, full);
     return s24_file_meta(r->model->file, full) != NULL;
 }
 
