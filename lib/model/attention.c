@@ -228,27 +228,58 @@ S24M_VECTOR static float exponentials(float *scores, int64_t count, float scale,
     return total;
 }
 
-/* Of a power of two of heads 2^(-8 i / heads); of others the next smaller power's, then every
- * second of the next larger one's. */
-static double slope(int64_t head, int64_t count)
+static int64_t power_of_two(int64_t count)
 {
     int64_t power = 1;
     while (2 * power <= count)
         power *= 2;
-    return head < power ? pow(2, -8.0 * (double)(head + 1) / (double)power)
-                        : pow(2, -4.0 * (double)(2 * (head - power) + 1) / (double)power);
+    return power;
+}
+
+/* Of a power of two of heads 2^(-8 i / heads), i from 1. Others take those of the smaller power,
+ * then every second of the larger one; or every second of the larger one, then those between. */
+static double slope(s24m_alibi kind, int64_t head, int64_t count)
+{
+    int64_t power = power_of_two(count), place = head + 1;
+    if (power != count && kind == S24M_ALIBI_EVERY) {
+        place = head < power ? 2 * (head + 1) : 2 * (head - power) + 1;
+        power *= 2;
+    } else if (head >= power) {
+        place = 2 * (head - power) + 1;
+        power *= 2;
+    }
+    return pow(2, -8.0 * (double)place / (double)power);
+}
+
+/* To the nearest float of 16 bits that is half a float of 32. */
+static double round_half(double x)
+{
+    union {
+        float value;
+        uint32_t bits;
+    } u = {(float)x};
+    u.bits = (u.bits + 0x7fff + (u.bits >> 16 & 1)) & 0xffff0000u;
+    return u.value;
+}
+
+/* What is added for a key at this place. */
+static double rise(const s24m_config *f, s24m_alibi kind, double steep, int64_t place)
+{
+    return kind == S24M_ALIBI_ROUNDED ? f->scale * round_half(round_half(steep) * (double)place)
+                                      : steep * (double)place;
 }
 
 /* Soft caps and slopes: the scores of keys from `low` on as they go into the exponential. */
 static void shape(const s24m_model *m, int64_t head, int64_t low, int64_t count, float *scores)
 {
     const s24m_config *f = &m->config;
-    double steep = m->family->alibi ? slope(head, f->heads) : 0;
+    s24m_alibi kind = m->family->alibi;
+    double steep = kind ? slope(kind, head, f->heads) : 0;
     for (int64_t t = 0; t < count; t++) {
         double score = f->scale * scores[t];
         if (f->soft_cap > 0)
             score = f->soft_cap * tanh(score / f->soft_cap);
-        scores[t] = (float)(score + steep * (double)(low + t));
+        scores[t] = (float)(score + (kind ? rise(f, kind, steep, low + t) : 0));
     }
 }
 

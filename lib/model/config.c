@@ -69,7 +69,7 @@ static s24_status read_sizes(const s24m_reader *r)
         return s24m_fail(S24_E_FORMAT, "hidden size %lld is no multiple of %lld heads",
                          (long long)c->hidden, (long long)c->heads);
     c->head_dim = c->head_dim ? c->head_dim : c->hidden / c->heads;
-    c->scale = 1 / sqrt((double)c->head_dim);
+    c->scale = r->family->unscaled ? 1 : 1 / sqrt((double)c->head_dim);
     c->residual_scale = c->logit_scale = 1;
     c->embedding_scale = r->family->scaled_embedding ? sqrt((double)c->hidden) : 1;
     c->parallel = r->family->parallel;

@@ -4,13 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first of several keys that is said. */
+/* The first of several keys that the file has, else of those that mean something without. */
 static s24_status first_of(const s24m_reader *r, const char *const *keys, int64_t *value)
 {
     char full[S24M_KEY];
-    while (*keys && !s24m_key(r, *keys, full))
+    const char *const *said = keys;
+    while (*said && !s24m_key_given(r, *said))
+        said++;
+    while (!*said && *keys && !s24m_key(r, *keys, full))
         keys++;
-    return *keys ? s24m_key_integer(r, *keys, S24M_COUNT, value) : S24_OK;
+    const char *key = *said ? *said : *keys;
+    return key ? s24m_key_integer(r, key, S24M_COUNT, value) : S24_OK;
 }
 
 static s24_status missing(const s24m_reader *r, const char *what)
@@ -22,7 +26,7 @@ static s24_status read_counts(const s24m_reader *r)
 {
     static const char *const keys[][6] = {
         {"num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", NULL},
-        {"num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_k", NULL},
+        {"num_experts_per_tok", "num_experts_per_token", "moe_k", "moe_topk", NULL},
         {"moe_intermediate_size", NULL}};
     static const char *const gguf[][2] = {
         {"expert_count"}, {"expert_used_count"}, {"expert_feed_forward_length"}};
@@ -48,6 +52,8 @@ static s24_status read_shared(const s24m_reader *r)
 {
     s24m_experts *e = &r->model->config.experts;
     bool gguf = r->model->config.gguf;
+    const char *const counts[] = {gguf ? "expert_shared_count" : "n_shared_experts",
+                                  gguf ? NULL : "moe_num_shared_experts", NULL};
     int64_t count = 0;
     if (!r->family->experts->shared)
         return S24_OK;
@@ -55,8 +61,7 @@ static s24_status read_shared(const s24m_reader *r)
         r, gguf ? "expert_shared_feed_forward_length" : "shared_expert_intermediate_size",
         S24M_COUNT, &e->shared);
     if (!status && !e->shared)
-        status = s24m_key_integer(r, gguf ? "expert_shared_count" : "n_shared_experts", S24M_COUNT,
-                                  &count);
+        status = first_of(r, counts, &count);
     e->shared = e->shared ? e->shared : count * e->ffn;
     return status;
 }
@@ -97,14 +102,19 @@ static s24_status read_weights(const s24m_reader *r)
 static s24_status read_layers(const s24m_reader *r)
 {
     bool gguf = r->model->config.gguf;
-    int64_t from = 0, step = 1;
+    static const char *const starts[] = {"first_k_dense_replace", "moe_layer_start_index", NULL};
+    static const char *const steps[] = {"decoder_sparse_step", "moe_layer_interval", NULL};
+    static const char *const blocks[] = {"leading_dense_block_count", NULL};
+    int64_t from = 0, step = 1, last = INT64_MAX;
     char full[S24M_KEY], item[S24M_ITEM];
-    s24_status status = s24m_key_integer(
-        r, gguf ? "leading_dense_block_count" : "first_k_dense_replace", S24M_COUNT, &from);
+    s24_status status = first_of(r, gguf ? blocks : starts, &from);
     if (!status && !gguf)
-        status = s24m_key_integer(r, "decoder_sparse_step", S24M_EXTENT, &step);
+        status = first_of(r, steps, &step);
+    if (!status && !gguf && s24m_key_given(r, "moe_layer_end_index"))
+        status = s24m_key_integer(r, "moe_layer_end_index", S24M_COUNT, &last);
+    step = step ? step : 1;
     for (int64_t i = 0; i < r->model->config.layers; i++)
-        r->model->layer[i].experts = i >= from && (i + 1) % step == 0;
+        r->model->layer[i].experts = i >= from && i <= last && (i + 1) % step == 0;
     const char *at = gguf ? NULL : s24m_key(r, "mlp_only_layers", full);
     while (!status && at && s24m_item(&at, item)) {
         double layer;

@@ -85,12 +85,14 @@ static const char *nearest(const char *name, bool gguf)
 static bool fits(const s24_file *file, const char *prefix, const s24m_family *f)
 {
     char key[96];
-    if (!f->when.key)
-        return true;
-    snprintf(key, sizeof key, "%s.%s", prefix, f->when.key);
-    const char *text = s24_file_meta(file, key);
-    text = text ? text : s24m_word_of(f->defaults, f->when.key);
-    return text && !strcmp(text, f->when.is);
+    bool all = true;
+    for (int i = 0; all && i < 3 && f->when[i].key; i++) {
+        snprintf(key, sizeof key, "%s.%s", prefix, f->when[i].key);
+        const char *text = s24_file_meta(file, key);
+        text = text ? text : s24m_word_of(f->defaults, f->when[i].key);
+        all = text && !strcmp(text, f->when[i].is);
+    }
+    return all;
 }
 
 s24_status s24m_family_find(const s24_file *file, const char *prefix, const char *name, bool gguf,
@@ -106,7 +108,7 @@ s24_status s24m_family_find(const s24_file *file, const char *prefix, const char
             return S24_OK;
     }
     return named ? s24m_fail(S24_E_UNSUPPORTED, "%s.%s of this %.40s is not supported", prefix,
-                             named->when.key, name)
+                             named->when[0].key, name)
                  : s24m_fail(S24_E_UNSUPPORTED,
                              "architecture %.40s is not known, the nearest that is is %s: its row "
                              "of tensors and steps is missing (docs/families.md lists those that "

@@ -54,6 +54,14 @@ typedef enum {
     S24M_TURN_WINDOWED_IF_THERE /* the same, if the model has windows */
 } s24m_turning;
 
+/* What is added to scores with the distance. */
+typedef enum {
+    S24M_NO_ALIBI,
+    S24M_ALIBI,        /* slopes of the nearest power of two of heads, then those between */
+    S24M_ALIBI_EVERY,  /* every second slope of the next power of two, then those between */
+    S24M_ALIBI_ROUNDED /* the first, as 16-bit floats, and scaled as scores are */
+} s24m_alibi;
+
 /* A key of its own for a common one; what a missing key means. */
 typedef struct s24m_word {
     const char *key, *is;
@@ -78,15 +86,16 @@ typedef struct s24m_routing {
     s24m_stacking stacking;
     bool renormalised;     /* always; else norm_topk_prob says it */
     bool correction;       /* of the choice, a tensor */
+    bool correction_row;   /* of one row */
     bool shared, switched; /* experts for all; with a switch */
 } s24m_routing;
 
 struct s24m_family {
-    const char *name; /* config.model_type */
-    s24m_word when;   /* of several rows of a name: the key, and what it is for this one */
-    const char *gguf; /* general.architecture; NULL: the same word */
-    bool only_json;   /* no GGUF file has it, or it is another model there */
-    bool permuted;    /* in GGUF files rows of q and k stand so that pairs are neighbours */
+    const char *name;  /* config.model_type */
+    s24m_word when[3]; /* of several rows of a name: keys, and what they are for this one */
+    const char *gguf;  /* general.architecture; NULL: the same word */
+    bool only_json;    /* no GGUF file has it, or it is another model there */
+    bool permuted;     /* in GGUF files rows of q and k stand so that pairs are neighbours */
     /* Names of tensors in Hugging Face files, NULL: Llama's. */
     const char *blocks, *embedding, *last_norm, *output;
     const char *positions; /* learned; NULL: none */
@@ -110,7 +119,9 @@ struct s24m_family {
     s24m_turning turning;
     s24m_windows windows;
     int64_t pattern; /* listed windows: every so many layers one has none */
-    bool alibi, sinks, delta, head_bias;
+    s24m_alibi alibi;
+    bool sinks, delta, head_bias;
+    bool unscaled;         /* scores are not divided by the root of the head's size */
     bool scaled_embedding; /* by sqrt(hidden) */
     int64_t kv_heads;      /* whatever keys say; 0: as they say */
     s24m_mlp mlp;

@@ -6,10 +6,22 @@
 
 /* ---- Finding ---- */
 
+/* An architecture may have names of its own for a key: the first that the file has, else the common
+ * one; "-": it has no such key. */
 static void full_name(const s24m_reader *r, const char *key, char full[S24M_KEY])
 {
-    const char *own = r->model->config.gguf ? NULL : s24m_word_of(r->family->keys, key);
-    snprintf(full, S24M_KEY, "%s.%s", r->prefix, own ? own : key);
+    const s24_file *file = r->model->file;
+    const char *own = NULL;
+    for (const s24m_word *w = r->model->config.gguf ? NULL : r->family->keys; w && w->key; w++)
+        if (!strcmp(w->key, key)) {
+            own = own ? own : w->is;
+            snprintf(full, S24M_KEY, "%s.%s", r->prefix, w->is);
+            if (s24_file_meta(file, full))
+                return;
+        }
+    snprintf(full, S24M_KEY, "%s.%s", r->prefix, key);
+    if (own && (*own == '-' || !s24_file_meta(file, full)))
+        snprintf(full, S24M_KEY, "%s.%s", r->prefix, own);
 }
 
 const char *s24m_key(const s24m_reader *r, const char *key, char full[S24M_KEY])

@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef struct neutral_key {
-    const char *key, *values; /* "HEAD": the head's size, "SCALE": 1 / sqrt(that) */
+    const char *key, *values; /* "HIDDEN", "HEAD": those sizes, "SCALE": 1 / sqrt(the latter) */
 } neutral_key;
 
 /* Those of the families read here and of their relatives; a config.json holds many other keys,
@@ -23,10 +23,8 @@ static const neutral_key json_keys[] = {
     {"query_pre_attn_scalar", "HEAD"},
     {"scale_emb", "1"},
     {"scale_attn_weights", "true"},
-    {"scale_attn_by_inverse_layer_idx", "false"},
     {"qkv_clip", "0"},
     {"clip_qkv", "0"},
-    {"rotary_pct", "1"},
     {"rotary_dim", "HEAD"},
     {"rope_interleaved", "false"},
     {"rope_interleave", "false"},
@@ -42,6 +40,17 @@ static const neutral_key json_keys[] = {
     {"n_routed_experts", "0"},
     {"num_kv_shared_layers", "0"},
     {"parallel_attn", "false"},
+    {"expansion_ratio", "4"}, /* transformers' MPT ignores it */
+    {"attn_config.clip_qkv", "0"},
+    {"attn_config.softmax_scale", "0"},
+    {"attn_config.qk_ln", "false"},
+    {"attn_config.prefix_lm", "false"},
+    {"attn_config.alibi_bias_max", "8"},
+    {"do_layer_norm_before", "true"},
+    {"apply_residual_connection_post_layernorm", "false"},
+    {"scale_attn_by_inverse_layer_idx", "false"},
+    {"layer_norm_elementwise_affine", "true"},
+    {"word_embed_proj_dim", "HIDDEN"},
     {"use_parallel_residual", "false"},
     {"add_cross_attention", "false"},
     {"is_encoder_decoder", "false"},
@@ -87,14 +96,19 @@ enum {
 /* The values with the model's own numbers in them. */
 static void fill_in(const s24m_config *c, const char *values, char text[64])
 {
-    const char *word = strpbrk(values, "HS"), *rest = word ? strchr(word, '|') : NULL;
-    int before = word ? (int)(word - values) : 0;
-    double head = (double)c->head_dim;
-    if (word && (!strncmp(word, "HEAD", 4) || !strncmp(word, "SCALE", 5)))
-        snprintf(text, 64, "%.*s%.9g%s", before, values, *word == 'H' ? head : 1 / sqrt(head),
-                 rest ? rest : "");
-    else
-        snprintf(text, 64, "%s", values);
+    const struct {
+        const char *word;
+        double number;
+    } words[] = {{"HIDDEN", (double)c->hidden},
+                 {"HEAD", (double)c->head_dim},
+                 {"SCALE", 1 / sqrt((double)c->head_dim)}};
+    snprintf(text, 64, "%s", values);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const char *at = strstr(values, words[i].word);
+        if (at)
+            snprintf(text, 64, "%.*s%.9g%s", (int)(at - values), values, words[i].number,
+                     at + strlen(words[i].word));
+    }
 }
 
 static s24_status check_keys(const s24m_reader *r, const neutral_key *keys, int count)

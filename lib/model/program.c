@@ -249,7 +249,8 @@ static void add_experts_in(maker *m)
         add(m, S24M_SHARED_SWITCH, 1, hidden);
     close_stage(m, s);
     if (how->correction)
-        set_vector(m, S24M_CORRECTION, e->count, 0);
+        set_vector(m, S24M_CORRECTION, how->correction_row ? 1 : e->count,
+                   how->correction_row ? e->count : 0);
 }
 
 static void add_experts_out(maker *m)

@@ -7,10 +7,11 @@
 static s24_status read_type(const s24m_reader *r, const char *full, int64_t layer, const char *type,
                             s24m_layer *to)
 {
-    *to = (s24m_layer){.windowed = !strcmp(type, "sliding_attention") || !strcmp(type, "true"),
+    *to = (s24m_layer){.windowed = !strcmp(type, "sliding_attention") || !strcmp(type, "true") ||
+                                   !strcmp(type, "local"),
                        .recurrent = r->family->delta && !strcmp(type, "linear_attention")};
     if (to->windowed || to->recurrent || !strcmp(type, "full_attention") ||
-        !strcmp(type, "attention") || !strcmp(type, "false"))
+        !strcmp(type, "attention") || !strcmp(type, "false") || !strcmp(type, "global"))
         return S24_OK;
     return s24m_fail(S24_E_UNSUPPORTED,
                      "%s: layer %lld is %s, but only full_attention and sliding_attention are "
@@ -131,7 +132,7 @@ static s24_status read_listed(const s24m_reader *r)
     s24_status status = s24m_key_truth(r, "use_sliding_window", &on);
     if (!status)
         status = s24m_key_integer(r, "sliding_window", S24M_TOKENS, &c->window);
-    if (!status && pattern)
+    if (!status && pattern && !s24m_key_given(r, "layer_types"))
         status = s24m_key_integer(r, "sliding_window_pattern", S24M_COUNT, &pattern);
     c->window = on ? c->window : INT64_MAX;
     set_pattern(r->model, pattern);
