@@ -57,8 +57,16 @@ static inline void family_logits(const family_list *l, int index, s24_mat *logit
     tiny_must(s24_file_get(l->file, l->name[index], logits));
 }
 
+/* One element of a tensor that is written otherwise. */
+typedef struct family_change {
+    const char *name;
+    int64_t element;
+    float value;
+} family_change;
+
 /* "NAME:2x3x4" */
-static inline void family_write_tensor(s24_file *file, const char *text, size_t length)
+static inline void family_write_tensor(s24_file *file, const char *text, size_t length,
+                                       const family_change *change)
 {
     char name[160];
     int64_t shape[8], count = 1;
@@ -73,14 +81,26 @@ static inline void family_write_tensor(s24_file *file, const char *text, size_t 
     }
     s24_mat mat;
     float *values = tiny_tensor(name, count);
+    if (change && !strcmp(change->name, name))
+        values[change->element] = change->value;
     s24_mat_rowmajor(&mat, values, count / (rank ? shape[rank - 1] : 1), rank ? shape[rank - 1] : 1,
                      S24_F32);
     tiny_must(s24_file_put(file, name, &mat, shape, rank, "F32"));
     free(values);
 }
 
+static inline int family_find(const family_list *l, const char *name)
+{
+    for (int i = 0; i < l->count; i++)
+        if (!strcmp(l->name[i], name))
+            return i;
+    fprintf(stderr, "no model %s\n", name);
+    exit(1);
+}
+
 /* The model as a folder that did not exist. */
-static inline void family_write(s24_ctx *ctx, const family_list *l, int index, char folder[64])
+static inline void family_write(s24_ctx *ctx, const family_list *l, int index,
+                                const family_change *change, char folder[64])
 {
     char path[128];
     s24_file *file;
@@ -95,7 +115,7 @@ static inline void family_write(s24_ctx *ctx, const family_list *l, int index, c
     tiny_must(s24_file_create(ctx, path, "safetensors", &file));
     for (const char *at = family_note(l, index, "tensors"); *at;) {
         size_t length = strcspn(at, ";");
-        family_write_tensor(file, at, length);
+        family_write_tensor(file, at, length, change);
         at += length + (at[length] == ';');
     }
     tiny_must(s24_file_commit(file));

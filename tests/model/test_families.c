@@ -40,7 +40,7 @@ START_TEST(logits_as_transformers)
     s24m_model *model = NULL;
     s24_mat golden;
     double worst = 0;
-    family_write(ctx, &list, _i, folder);
+    family_write(ctx, &list, _i, NULL, folder);
     s24_status status = s24m_open(ctx, folder, &model);
     ck_assert_msg(status == S24_OK, "%s: %s", name, s24_last_error());
     float *logits = logits_of(model);
