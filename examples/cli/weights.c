@@ -103,6 +103,14 @@ static bool is_router(const char *name, const char *part)
     return (is_one_of(part, parts) || strstr(name, ".router.")) && !strstr(name, "experts.");
 }
 
+/* What makes a number a head of the delta rule's: too small to be worth it. */
+static bool is_delta_gate(const char *part)
+{
+    static const char *const parts[] = {"in_proj_a", "in_proj_b", "in_proj_ba",
+                                        "ssm_alpha", "ssm_beta",  NULL};
+    return is_one_of(part, parts);
+}
+
 /* ---- The file ---- */
 
 static bool is_model_type(const s24_file *file, const char *const *types)
@@ -178,6 +186,7 @@ static int kind_of(const survey *s, const char *name, const facts *f, const char
                                                                      : WEIGHTS_NONE;
     *why = f->rank > 3                           ? "no matrix"
            : strstr(part, "conv")                ? "a convolution"
+           : is_delta_gate(part)                 ? "gates of the delta rule"
            : s->experts && is_router(name, part) ? "a router, which chooses experts"
                                                  : NULL;
     return *why ? WEIGHTS_LEFT : WEIGHTS;

@@ -41,7 +41,7 @@ struct s24_compression {
     int64_t limit_before; /* of the context */
     uint64_t eval_memory; /* for an evaluation; 0: no limit */
     bool complete;        /* an earlier run wrote the output, but not all that was asked about it */
-    record *records;      /* layers * S24M_LINEARS at most */
+    record *records;      /* of all matrices at most */
     int count;
     double began, seconds, rate; /* rate: operations a second of a large product */
     double walked;               /* seconds of the walk; NaN: it was done by an earlier run */

@@ -15,6 +15,7 @@ typedef struct matrix {
     const char *tensor; /* its name in the file */
     const char *kind;   /* which of a block's matrices, e.g. "down_proj" */
     int layer;
+    int64_t tokens;          /* calibration tokens of its expert; -1: all */
     const char *constraints; /* NULL: left alone */
     s24_mat w;               /* F32, as it was */
     int32_t store;           /* type in the written file: S24_F64, S24_F32, S24_F16 or S24_BF16 */

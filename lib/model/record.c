@@ -7,6 +7,7 @@
 static const char *const numbers[RECORD_NUMBERS] = {"layer",
                                                     "size",
                                                     "zeros",
+                                                    "tokens",
                                                     "relative_loss",
                                                     "target_relative_loss",
                                                     "dense_relative_loss",
@@ -57,7 +58,7 @@ bool s24m_record_seal(record *r, const char *solver)
     r->json = s24m_json_drop(r->json, "nnz");
     put_text(r, RECORD_TENSOR);
     put_text(r, RECORD_MATRIX);
-    for (int i = RECORD_LAYER; i <= RECORD_ZEROS; i++)
+    for (int i = RECORD_LAYER; i <= RECORD_TOKENS; i++)
         put_number(r, i);
     put_text(r, RECORD_STORED);
     put_text(r, RECORD_WARNING);
