@@ -16,7 +16,8 @@ typedef struct s24i_tensor {
     uint32_t number;  /* of such a one in GGUF */
     int32_t rank;
     int64_t shape[S24I_MAX_RANK]; /* row-major: the last extent is contiguous */
-    const unsigned char *data;    /* in a mapping */
+    const unsigned char *data;    /* in a mapping, or a copy in our byte order */
+    const unsigned char *stored;  /* then the mapping's; else NULL */
     uint64_t size;                /* bytes */
     void *aligned; /* private copy of one that lies misaligned in the file, once it was viewed */
 } s24i_tensor;
@@ -71,10 +72,21 @@ void s24i_tensor_extents(const s24i_tensor *tensor, int64_t *rows, int64_t *cols
  * S24_E_DTYPE for types without an S24 code.
  */
 s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view);
+/* Whether s24i_reader_view() gives floats or s24i_tensor_decode() makes some: S24_E_DTYPE says why
+ * not. */
+s24_status s24i_reader_check_values(const s24i_reader *reader, const char *name);
 s24_status s24i_reader_meta(s24i_reader *reader, const char *key, const char **value);
 const char *s24i_reader_meta_key(const s24i_reader *reader, int64_t index);
 /* S24_E_STATE and the file's name if one that was read has been changed or is gone since. */
 s24_status s24i_reader_check_sources(const s24i_reader *reader);
+
+/* ---- decode.c: tensors whose values are no numbers as they lie. ---- */
+
+bool s24i_tensor_is_decoded(const s24i_tensor *tensor);
+/* Rows [first, first + count) of the matrix that s24i_tensor_extents() tells, as floats; they lie
+ * `stride` apart. Only of a tensor that is decoded. */
+void s24i_tensor_decode(const s24i_tensor *tensor, int64_t first, int64_t count, float *out,
+                        int64_t stride);
 
 /* ---- For the formats. ---- */
 

@@ -44,12 +44,7 @@ uint64_t s24m_memory_block_source(const s24m_model *model)
     return most;
 }
 
-/* Whether a type, as s24_file_info() names it, holds weights in blocks that share scales. */
-static bool is_block_type(const char *type)
-{
-    return strchr(type, 'Q') || strstr(type, "FP4");
-}
-
+/* A table that cannot be used where it lies is decoded once. */
 uint64_t s24m_memory_table(const s24m_model *model)
 {
     static const char *const names[] = {"model.embed_tokens.weight", "token_embd.weight",
@@ -57,10 +52,9 @@ uint64_t s24m_memory_table(const s24m_model *model)
     const s24m_config *c = &model->config;
     uint64_t most = 0;
     for (int i = 0; i < 4; i++) {
-        const char *type = "";
+        s24_mat view;
         uint64_t bytes = stored_bytes(model, names[i]);
-        s24_file_info(model->file, names[i], NULL, NULL, &type);
-        if (bytes && is_block_type(type))
+        if (bytes && s24_file_get(model->file, names[i], &view) != S24_OK)
             bytes += (uint64_t)(c->vocab * c->hidden) * sizeof(float);
         most = larger(most, bytes);
     }
