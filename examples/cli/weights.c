@@ -7,7 +7,7 @@ typedef struct facts {
     int64_t shape[8];
     int32_t rank;
     const char *type;
-    bool read; /* as floats; others hold weights in a way that is not known here (F8 and packed integers), or in a file that is no
+    bool read; /* as floats; others: weights in a way that is not known, or in a file that is no
                 * model anything: token ids, masks */
 } facts;
 

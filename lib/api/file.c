@@ -146,9 +146,7 @@ s24_status s24_file_check_source(const s24_file *file)
     return s24i_done(__func__, status ? status : s24i_reader_check_sources(file->reader));
 }
 
-/* ---- Block types are decoded in strips of rows. ---- */
-
-enum { STRIP = 16 };
+/* ---- What is decoded is so in strips of rows. ---- */
 
 typedef struct decoding {
     const s24i_kernels *kernels;
@@ -160,15 +158,16 @@ typedef struct decoding {
 static void decode_strip(void *arg, int64_t strip, int32_t worker)
 {
     const decoding *job = arg;
-    int64_t first = strip * STRIP, cols = job->dst->cols, left = job->dst->rows - first;
-    int64_t count = left < STRIP ? left : STRIP, stride = job->dst->row_stride;
+    int64_t first = strip * S24I_DECODED_ROWS, cols = job->dst->cols, left = job->dst->rows - first;
+    int64_t count = left < S24I_DECODED_ROWS ? left : S24I_DECODED_ROWS,
+            stride = job->dst->row_stride;
 
     if (!job->rows) {
         s24i_tensor_decode(job->tensor, first, count, (float *)job->dst->data + first * stride,
                            stride);
         return;
     }
-    float *out = job->rows + worker * STRIP * cols;
+    float *out = job->rows + worker * S24I_DECODED_ROWS * cols;
     s24i_tensor_decode(job->tensor, first, count, out, cols);
     s24i_mat_store(job->kernels, out, job->dst, first, count);
 }
@@ -180,13 +179,14 @@ static s24_status read_decoded(s24_ctx *ctx, const s24i_tensor *tensor, const s2
     s24_status status = S24_OK;
 
     s24i_enter(ctx);
-    size_t strip = s24i_mul((size_t)dst->cols, STRIP * sizeof(float));
+    size_t strip = s24i_mul((size_t)dst->cols, S24I_DECODED_ROWS * sizeof(float));
     size_t size = direct ? 0 : s24i_mul((size_t)s24i_workers(&ctx->threads), strip);
     job.rows = direct ? NULL : s24i_alloc(&ctx->memory, size);
     if (!direct && !job.rows)
         status = S24_E_MEMORY;
     if (!status)
-        status = s24i_parallel(&ctx->threads, decode_strip, &job, (dst->rows + STRIP - 1) / STRIP);
+        status = s24i_parallel(&ctx->threads, decode_strip, &job,
+                               (dst->rows + S24I_DECODED_ROWS - 1) / S24I_DECODED_ROWS);
     s24i_free(&ctx->memory, job.rows, size);
     s24i_leave(ctx);
     return status;
