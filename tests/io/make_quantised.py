@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tiny folders of quantised models in one file, and the matrices that they stand for in single precision.
 
-    python3 make_quantised.py quantised.safetensors     needs torch, compressed-tensors (0.20), transformers (5.24), safetensors
+    python3 make_quantised.py quantised.safetensors [SEED]     needs torch, compressed-tensors (0.20), transformers (5.24), safetensors
 
 Metadata CASE is its config.json, tensor "CASE:NAME" lies in its model.safetensors, and "CASE=NAME" is what NAME is decoded to.
 compressed-tensors packs and dequantises its cases; transformers decodes MXFP4; the conversions of FP8 are torch's; GPTQ is packed and
@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 cases, tensors = {}, {}
-random = torch.Generator().manual_seed(24)
+random = torch.Generator().manual_seed(int(sys.argv[2]) if len(sys.argv) > 2 else 24)
 
 
 def normal(*shape):
