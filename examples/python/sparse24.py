@@ -94,10 +94,11 @@ status s24_packed_multiply(packed*, mat*, mat*); void s24_packed_destroy(packed*
 status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);
 status s24_project_nm(ctx*, mat*, int32, int32, mat*); status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*);
 text s24_file_name(file*, int64); status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*);
-status s24_file_bytes(file*, text, void**, size*); status s24_file_read(file*, text, mat*); text s24_file_meta(file*, text);
-text s24_file_meta_key(file*, int64); status s24_file_check_source(file*); status s24_file_create(ctx*, text, text, file**);
-status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*);
-status s24_file_check_copy(file*, file*); status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
+status s24_file_bytes(file*, text, void**, size*); status s24_file_read(file*, text, mat*); status s24_file_check_read(file*, text);
+text s24_file_meta(file*, text); text s24_file_meta_key(file*, int64); status s24_file_check_source(file*);
+status s24_file_create(ctx*, text, text, file**); status s24_file_put(file*, text, mat*, int64*, int32, text);
+status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*); status s24_file_check_copy(file*, file*);
+status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 
 MODEL_PROTOTYPES = """
@@ -1156,6 +1157,10 @@ class File(_Named):
         out = _new(self.info(name)[0] or (1,), F32, _kind()) if out is None else out
         _call("s24_file_read", self, name, _matrix(out, "out", write=True))
         return out
+
+    def check_read(self, name: str) -> None:
+        """Fail if a tensor is not of floats, nor decoded to them: the error says why."""
+        _call("s24_file_check_read", self, name)
 
     def stored(self, name: str) -> memoryview:
         """The bytes of a tensor as they are stored, whatever its type, read-only."""

@@ -175,8 +175,9 @@ S24_API s24_status s24_compression_number(const s24_compression *c, const char *
 S24_API s24_status s24_compression_matrix_float(const s24_compression *c, int32_t index,
                                                 const char *name, double *value);
 /**
- * "tensor", "matrix", "constraints", "solver", "stored", "warning", or "json", all of it in one
- * line; NULL: there is none. Borrowed until the next run.
+ * "tensor", "matrix", "constraints", "solver", "stored", "source" (the type that the weights were
+ * decoded from, if they were no floats), "warning", or "json", all of it in one line; NULL: there
+ * is none. Borrowed until the next run.
  */
 S24_API s24_status s24_compression_matrix_str(const s24_compression *c, int32_t index,
                                               const char *name, const char **value);

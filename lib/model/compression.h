@@ -64,6 +64,8 @@ bool s24m_job_settle(s24_compression *c);
 const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t which);
 /* The type of a matrix to be written. */
 int32_t s24m_job_stored(const s24_compression *c, const char *name);
+/* The type that a matrix is decoded from; NULL: it lies in the file as floats. */
+const char *s24m_job_source(const s24_compression *c, const char *name);
 assembly s24m_job_assembly(s24_compression *c);
 /* Every matrix can be solved as asked; what that takes. */
 bool s24m_job_needs(s24_compression *c, needs *n);

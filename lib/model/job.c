@@ -64,6 +64,18 @@ const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t whic
     return s24m_plan_constraints(&c->settings.plan, (const char *const[]){name, common, NULL});
 }
 
+/* Of what is decoded: as config.json tells of the whole; F16 in GGUF. */
+static int32_t decoded_type(const s24m_model *model)
+{
+    const char *type = s24_file_meta(model->file, "config.dtype");
+    if (!type)
+        type = s24_file_meta(model->file, "config.torch_dtype");
+    return !type                       ? S24_F16
+           : !strcmp(type, "bfloat16") ? S24_BF16
+           : !strcmp(type, "float32")  ? S24_F32
+                                       : S24_F16;
+}
+
 int32_t s24m_job_stored(const s24_compression *c, const char *name)
 {
     static const int32_t floats[] = {S24_F64, S24_F32, S24_F16, S24_BF16};
@@ -76,7 +88,16 @@ int32_t s24m_job_stored(const s24_compression *c, const char *name)
     for (int i = 0; i < 4; i++)
         if (!strcmp(type, s24m_matrix_type(floats[i])))
             return floats[i];
-    return S24_F16; /* of blocks that share scales */
+    return decoded_type(c->model);
+}
+
+const char *s24m_job_source(const s24_compression *c, const char *name)
+{
+    s24_mat view;
+    const char *type = NULL;
+    if (s24_file_get(c->model->file, name, &view) != S24_OK)
+        s24_file_info(c->model->file, name, NULL, NULL, &type);
+    return type;
 }
 
 /* ---- Tokens ---- */

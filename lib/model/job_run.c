@@ -23,6 +23,7 @@ static void open_matrices(s24_compression *c, const s24m_block *block, matrix *m
                             .tokens = -1,
                             .constraints = s24m_job_constraints(c, block->layer, which),
                             .w = block->linear[which].weights,
+                            .source = s24m_job_source(c, block->linear[which].name),
                             .store = s24m_job_stored(c, block->linear[which].name)};
 }
 

@@ -184,6 +184,7 @@ static bool describe(matrix *m, const settings *s)
     return s24m_record_set(&m->record, RECORD_TENSOR, m->tensor) &&
            s24m_record_set(&m->record, RECORD_MATRIX, m->kind) &&
            s24m_record_set(&m->record, RECORD_STORED, s24m_matrix_type(m->store)) &&
+           (!m->source || s24m_record_set(&m->record, RECORD_SOURCE, m->source)) &&
            take_warning(m, s);
 }
 

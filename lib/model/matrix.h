@@ -18,6 +18,7 @@ typedef struct matrix {
     int64_t tokens;          /* calibration tokens of its expert; -1: all */
     const char *constraints; /* NULL: left alone */
     s24_mat w;               /* F32, as it was */
+    const char *source;      /* the type that w was decoded from; NULL: it was of floats */
     int32_t store;           /* type in the written file: S24_F64, S24_F32, S24_F16 or S24_BF16 */
     float *v;                /* as stored, on a grid what the codes give; NULL until solved */
     s24_result *result;      /* for its further parts; NULL when read back from a file */

@@ -61,12 +61,7 @@ uint64_t s24m_memory_block_source(const s24m_model *model)
     return most;
 }
 
-/* Whether a type, as s24_file_info() names it, holds weights in blocks that share scales. */
-static bool is_block_type(const char *type)
-{
-    return strchr(type, 'Q') || strstr(type, "FP4");
-}
-
+/* A table that cannot be used where it lies is decoded once. */
 uint64_t s24m_memory_table(const s24m_model *model)
 {
     static const int32_t tables[] = {S24M_EMBEDDING, S24M_OUTPUT};
@@ -74,11 +69,10 @@ uint64_t s24m_memory_table(const s24m_model *model)
     uint64_t most = 0;
     for (int i = 0; i < 2; i++) {
         char name[S24M_NAME];
-        const char *type = "";
+        s24_mat view;
         s24m_global(model, tables[i], name);
         uint64_t bytes = stored_bytes(model, name);
-        s24_file_info(model->file, name, NULL, NULL, &type);
-        if (bytes && is_block_type(type))
+        if (bytes && s24_file_get(model->file, name, &view) != S24_OK)
             bytes += (uint64_t)(c->vocab * c->hidden) * sizeof(float);
         most = larger(most, bytes);
     }

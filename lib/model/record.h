@@ -24,6 +24,7 @@ enum {
     RECORD_TENSOR,
     RECORD_MATRIX,
     RECORD_STORED,
+    RECORD_SOURCE, /* the type that was decoded */
     RECORD_WARNING,
     RECORD_CONSTRAINTS,
     RECORD_SOLVER,

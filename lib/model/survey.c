@@ -182,12 +182,15 @@ static const struct {
     {"base_layer", "weights below an adapter that is not merged"},
 };
 
-static const char *leftover(const char *name)
+/* What it is; *stem is how much of the name goes before. */
+static const char *leftover(const char *name, int *stem)
 {
     for (size_t i = 0; i < sizeof leftovers / sizeof *leftovers; i++) {
         const char *at = strstr(name, leftovers[i].end);
-        if (at && (at == name || at[-1] == '.' || at[-1] == '_'))
+        if (at && (at == name || at[-1] == '.' || at[-1] == '_')) {
+            *stem = (int)(at - name);
             return leftovers[i].what;
+        }
     }
     return NULL;
 }
@@ -208,13 +211,17 @@ static s24_status refuse(const list *sorted, const char *name)
     const s24m_model *model = sorted->model;
     static const char way_out[] = "take the model they were made from, or load this one with "
                                   "transformers, dequantize() or merge it, and save it";
-    const char *what = leftover(name);
+    int stem = 0;
+    const char *what = leftover(name, &stem);
     const char *method = s24_file_meta(model->file, "config.quantization_config.quant_method");
+    char weight[S24M_NAME];
     int64_t layer;
+    snprintf(weight, sizeof weight, "%.*sweight", stem, name);
+    if (what && method && s24_file_check_read(model->file, weight) != S24_OK)
+        return s24m_fail(S24_E_UNSUPPORTED, "%.100s holds %s: %s", name, what, s24_last_error());
     if (what)
-        return s24m_fail(S24_E_UNSUPPORTED, "%.200s holds %s%s%.20s; plain weights are wanted: %s",
-                         name, what, method ? ", config.quantization_config.quant_method is " : "",
-                         method ? method : "", way_out);
+        return s24m_fail(S24_E_UNSUPPORTED, "%.200s holds %s; plain weights are wanted: %s", name,
+                         what, way_out);
     if (layer_of(model, name, &layer) && layer >= model->config.layers)
         return s24m_fail(S24_E_UNSUPPORTED,
                          "%.200s is there, but the configuration says %lld layers", name,

@@ -15,26 +15,6 @@ bool s24m_has(const s24m_model *model, const char *name)
 
 /* ---- Type and shape ---- */
 
-/* What s24_file_read() makes floats of. */
-static bool is_readable(const char *type)
-{
-    char word[32];
-    snprintf(word, sizeof word, " %s ", type);
-    return strstr(" F64 F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 ", word) != NULL;
-}
-
-static s24_status fail_type(const s24m_model *model, const char *name, const char *type)
-{
-    return s24m_fail(
-        S24_E_DTYPE,
-        model->config.gguf
-            ? "%s is stored as %s, which is not read here: take the model as F16, "
-              "BF16, Q8_0, Q5_0, Q5_1, Q4_0 or Q4_1"
-            : "%s is stored as %s, but weights must be F64, F32, F16 or BF16: take the "
-              "model they were made from",
-        name, type);
-}
-
 static void spell(const int64_t *shape, int32_t rank, char text[200])
 {
     snprintf(text, 200, "a scalar");
@@ -53,8 +33,8 @@ s24_status s24m_check_shape(const s24m_model *model, const char *name, const int
     s24_status status = s24_file_info(model->file, name, found, &dims, &type);
     if (status)
         return s24m_fail(status, "%s", s24_last_error());
-    if (!is_readable(type))
-        return fail_type(model, name, type);
+    if ((status = s24_file_check_read(model->file, name)))
+        return s24m_fail(status, "%s", s24_last_error());
     if (dims == rank && !memcmp(found, shape, (size_t)rank * sizeof *shape))
         return S24_OK;
     spell(found, dims, is);

@@ -265,7 +265,8 @@ START_TEST(no_weights)
 {
     tiny_model m = tiny_models[LLAMA];
     m.omit = m.extra = "model.layers.1.mlp.down_proj.weight";
-    check_failure(load_all(&m), S24_E_DTYPE, "model.layers.1.mlp.down_proj.weight is stored as I8");
+    check_failure(load_all(&m), S24_E_DTYPE,
+                  "tensor 'model.layers.1.mlp.down_proj.weight': I8 is not converted");
 }
 END_TEST
 
