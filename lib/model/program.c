@@ -9,7 +9,8 @@ typedef struct maker {
     const s24m_family *family;
     const s24m_config *c;
     s24m_program *p;
-    bool failed; /* no memory */
+    bool failed;         /* no memory */
+    s24m_matrix nowhere; /* what is written then */
 } maker;
 
 /* ---- Matrices ---- */
@@ -29,14 +30,13 @@ static s24m_presence bias_of(const maker *m, int32_t role)
 
 static s24m_matrix *add(maker *m, int32_t role, int64_t outputs, int64_t inputs)
 {
-    static s24m_matrix nowhere;
     s24m_program *p = m->p;
     if (p->count == p->room) {
         int32_t room = 2 * p->room + 8;
         s24m_matrix *more = realloc(p->matrices, (size_t)room * sizeof *more);
         m->failed |= !more;
         if (!more)
-            return &nowhere;
+            return &m->nowhere;
         p->matrices = more;
         p->room = room;
     }

@@ -18,18 +18,18 @@ typedef struct list {
     const s24m_model *model;
     expected *items;
     int64_t count, room;
-    bool failed; /* no memory */
+    bool failed;      /* no memory */
+    expected nowhere; /* what is written then */
 } list;
 
 static expected *add(list *l, s24m_presence presence)
 {
-    static expected nowhere;
     if (l->count == l->room) {
         int64_t room = 2 * l->room + 64;
         expected *more = realloc(l->items, (size_t)room * sizeof *more);
         l->failed |= !more;
         if (!more)
-            return &nowhere;
+            return &l->nowhere;
         l->items = more;
         l->room = room;
     }

@@ -1,3 +1,4 @@
+/* Files and models that the tests of tokenizers share. */
 #include "scene.h"
 #include "paths.h"
 
