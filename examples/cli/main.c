@@ -31,8 +31,8 @@ static const command commands[] = {
      "compress model.gguf --calib tokens.safetensors --constraints 2:4 --out compressed",
      run_compress},
     {"eval", IN_EVAL, "MODEL", "Perplexity of a language model on rows of token ids",
-     "MODEL is a safetensors or GGUF file, or a folder with config.json, of the architectures\n"
-     "llama, mistral, qwen2 and qwen3. Each row is one window, nothing is put before it;\n"
+     "MODEL is a safetensors or GGUF file, or a folder with config.json, of one of fifty\n"
+     "architectures (docs/families.md). Each row is one window, nothing is put before it;\n"
      "perplexity = exp(mean of -log p over the predicted tokens).\n",
      "eval model.gguf --tokens tokens.safetensors:test", run_eval},
     {"check", IN_CHECK, "FILE[:TENSOR]|MODEL", "Check that weights obey constraints",

@@ -400,7 +400,7 @@ s24_status s24m_step_attention(const s24m_stream *c, const s24m_stage *s, float 
         status = s24m_fail(j.status, "attention: %s", s24_status_name(j.status));
     switch_job out = {j.q, next, f->heads, f->head_dim};
     return status || m->config.qkv != S24M_SWITCHED ? status
-                                                     : s24m_rows(m, switch_rows, &out, tokens);
+                                                    : s24m_rows(m, switch_rows, &out, tokens);
 }
 
 /* Masked pairs count for nothing. */

@@ -12,9 +12,9 @@ const s24m_family s24m_rms_families[] = {
      .when = {{"expert_count", "0"}}, /* GGUF files of Mixtral call themselves so, too */
      .permuted = true,
      .biases = {{QKVO, "attention_bias"}, {MLP, "mlp_bias"}},
-     .defaults =
-         WORDS({"num_hidden_layers", "32"}, {"hidden_size", "4096"}, {"intermediate_size", "11008"},
-               {"num_attention_heads", "32"}, {"max_position_embeddings", "2048"})},
+     .defaults = WORDS({"num_hidden_layers", "32"}, {"hidden_size", "4096"},
+                       {"intermediate_size", "11008"}, {"num_attention_heads", "32"},
+                       {"max_position_embeddings", "2048"}, {"expert_count", "0"})},
     {.name = "mistral",
      .only_json = true, /* GGUF files say llama */
      .windows = S24M_ALL_WINDOWS,
