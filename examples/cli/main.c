@@ -25,14 +25,14 @@ static const command commands[] = {
      "compare --weights layer.safetensors:w.o --calib layer.safetensors:x.o --constraints 2:4",
      run_compare},
     {"compress", IN_COMPRESS, "MODEL", "Compress a language model block by block",
-     "MODEL is a GGUF file or a Hugging Face folder of the Llama family. Each matrix is aimed at "
+     "MODEL is a GGUF file or a Hugging Face folder. Each matrix is aimed at "
      "what\n"
      "the dense model produced. A run that was stopped, even killed, goes on with --resume.\n",
      "compress model.gguf --calib wiki.txt --rows 64 --constraints 2:4 --out compressed",
      run_compress},
     {"eval", IN_EVAL, "MODEL", "Perplexity of a language model on a text",
-     "MODEL is a safetensors or GGUF file, or a folder with config.json, of the architectures\n"
-     "llama, mistral, qwen2 and qwen3. Each row is one window, with a token for the begin of a\n"
+     "MODEL is a safetensors or GGUF file, or a folder with config.json, of one of fifty\n"
+     "architectures (docs/families.md). Each row is one window, with a token for the begin of a\n"
      "text if the model wants one (--bos);\n"
      "perplexity = exp(mean of -log p over the predicted tokens).\n",
      "eval model.gguf --tokens wiki.txt --context 512", run_eval},

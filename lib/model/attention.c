@@ -35,7 +35,7 @@ static void find_heads(const s24m_stream *c, heads *q, heads *k, heads *v)
     int64_t size = f->head_dim, n = f->heads, kv = f->kv_heads, each = n / kv;
     int64_t all = (n + 2 * kv) * size;
     float *data = c->out[0];
-    switch (c->model->family->qkv) {
+    switch (c->model->config.qkv) {
     case S24M_BLOCKS:
         *q = (heads){data, all, n, 1, size, size};
         *k = (heads){data + n * size, all, kv, 1, size, size};
@@ -399,8 +399,8 @@ s24_status s24m_step_attention(const s24m_stream *c, const s24m_stage *s, float 
     if (!status && j.status)
         status = s24m_fail(j.status, "attention: %s", s24_status_name(j.status));
     switch_job out = {j.q, next, f->heads, f->head_dim};
-    return status || m->family->qkv != S24M_SWITCHED ? status
-                                                     : s24m_rows(m, switch_rows, &out, tokens);
+    return status || m->config.qkv != S24M_SWITCHED ? status
+                                                    : s24m_rows(m, switch_rows, &out, tokens);
 }
 
 /* Masked pairs count for nothing. */

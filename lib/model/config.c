@@ -73,6 +73,11 @@ static s24_status read_sizes(const s24m_reader *r)
     c->residual_scale = c->logit_scale = 1;
     c->embedding_scale = r->family->scaled_embedding ? sqrt((double)c->hidden) : 1;
     c->parallel = r->family->parallel;
+    c->qkv = r->family->qkv;
+    if (c->gguf && (c->qkv == S24M_BY_HEAD || c->qkv == S24M_BY_GROUP))
+        c->qkv = S24M_BLOCKS; /* llama.cpp's converter reorders them */
+    if (c->gguf && r->family->wide_from && c->layers == r->family->wide_from)
+        c->scale = 1 / sqrt((double)c->hidden / (double)c->heads);
     return S24_OK;
 }
 
@@ -209,7 +214,8 @@ static s24_status read_architecture(s24m_reader *r)
     if (!name)
         return s24m_fail(S24_E_FORMAT, "no model: the file says neither config.model_type nor "
                                        "general.architecture");
-    s24_status status = s24m_family_find(model->file, r->prefix, name, c->gguf, &model->family);
+    s24_status status =
+        s24m_family_find(model->file, c->gguf ? name : r->prefix, name, c->gguf, &model->family);
     if (status)
         return status;
     snprintf(c->architecture, sizeof c->architecture, "%s", name);

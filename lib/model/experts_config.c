@@ -71,7 +71,8 @@ static s24_status read_weights(const s24m_reader *r)
     s24m_experts *e = &r->model->config.experts;
     bool gguf = r->model->config.gguf;
     int64_t groups = 1, best = 1;
-    e->renormalise = r->family->experts->renormalised;
+    const s24m_routing *how = r->family->experts;
+    e->renormalise = how->renormalised || (gguf && how->renormalised_gguf);
     e->factor = 1;
     e->limit = 7;
     e->alpha = 1.702;

@@ -104,7 +104,7 @@ s24_status s24m_family_find(const s24_file *file, const char *prefix, const char
             continue;
         named = f;
         *out = f;
-        if (gguf || fits(file, prefix, f))
+        if (fits(file, prefix, f))
             return S24_OK;
     }
     return named ? s24m_fail(S24_E_UNSUPPORTED, "%s.%s of this %.40s is not supported", prefix,

@@ -84,10 +84,11 @@ typedef enum {
 typedef struct s24m_routing {
     s24m_score score;
     s24m_stacking stacking;
-    bool renormalised;     /* always; else norm_topk_prob says it */
-    bool correction;       /* of the choice, a tensor */
-    bool correction_row;   /* of one row */
-    bool shared, switched; /* experts for all; with a switch */
+    bool renormalised;      /* always; else norm_topk_prob says it */
+    bool renormalised_gguf; /* where a GGUF file does not say it */
+    bool correction;        /* of the choice, a tensor */
+    bool correction_row;    /* of one row */
+    bool shared, switched;  /* experts for all; with a switch */
 } s24m_routing;
 
 struct s24m_family {
@@ -102,6 +103,7 @@ struct s24m_family {
     int64_t position_offset;
     const char *embedding_norm; /* NULL: none */
     const char *part[S24M_PARTS];
+    const char *gguf_mlp_norm; /* its name in GGUF files, where it is not ffn_norm */
     /* Keys, each list ended by a NULL. */
     const s24m_word *keys, *defaults;
     const char *applies; /* keys of multipliers.c that are no others' */
@@ -121,6 +123,7 @@ struct s24m_family {
     int64_t pattern; /* listed windows: every so many layers one has none */
     s24m_alibi alibi;
     bool sinks, delta, head_bias;
+    int64_t wide_from;     /* a GGUF file of so many layers scales scores by hidden / heads */
     bool unscaled;         /* scores are not divided by the root of the head's size */
     bool scaled_embedding; /* by sqrt(hidden) */
     int64_t kv_heads;      /* whatever keys say; 0: as they say */

@@ -72,6 +72,7 @@ typedef struct s24m_config {
     bool interleaved; /* rotary pairs are rows (2i, 2i + 1) of a head, else (i, i + size / 2) */
     bool tied;        /* the output head is the embedding */
     bool parallel;    /* attention and MLP start from the same h */
+    int qkv;          /* s24m_qkv: how the rows of q, k and v stand in this kind of file */
     int32_t biased;   /* bit i: role i has a bias; of a GGUF file: if it is there */
     int64_t layers, hidden, ffn, heads, kv_heads, head_dim, vocab;
     int64_t trained; /* positions that the file says, else what its architecture has */

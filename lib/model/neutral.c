@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef struct neutral_key {
-    const char *key, *values; /* "HIDDEN", "HEAD": those sizes, "SCALE": 1 / sqrt(the latter) */
+    const char *key, *values; /* "HIDDEN", "HEAD": sizes, "SCALE": 1 / sqrt(the latter) */
 } neutral_key;
 
 /* Those of the families read here and of their relatives; a config.json holds many other keys,
@@ -62,7 +62,7 @@ static const neutral_key gguf_keys[] = {
     {"attention.scale", "0|SCALE"},
     {"attention.causal", "true"},
     {"attention.clamp_kqv", "0"},
-    {"attention.max_alibi_bias", "0"},
+    {"attention.max_alibi_bias", "ALIBI"},
     {"attn_logit_softcapping", "0"},
     {"final_logit_softcapping", "0"},
     {"logit_scale", "0|1"},
@@ -94,13 +94,15 @@ enum {
 };
 
 /* The values with the model's own numbers in them. */
-static void fill_in(const s24m_config *c, const char *values, char text[64])
+static void fill_in(const s24m_model *model, const char *values, char text[64])
 {
+    const s24m_config *c = &model->config;
     const struct {
         const char *word;
         double number;
     } words[] = {{"HIDDEN", (double)c->hidden},
                  {"HEAD", (double)c->head_dim},
+                 {"ALIBI", model->family->alibi ? 8 : 0},
                  {"SCALE", 1 / sqrt((double)c->head_dim)}};
     snprintf(text, 64, "%s", values);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -118,7 +120,7 @@ static s24_status check_keys(const s24m_reader *r, const neutral_key *keys, int 
     for (int i = 0; !status && i < count; i++) {
         if (s24m_family_applies(r->family, keys[i].key) || s24m_is_multiplier(r, keys[i].key))
             continue;
-        fill_in(&r->model->config, keys[i].values, values);
+        fill_in(r->model, keys[i].values, values);
         status = s24m_key_only(r, keys[i].key, values);
     }
     return status;

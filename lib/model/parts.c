@@ -44,9 +44,9 @@ static const char *const parts[S24M_PARTS][2] = {
 
 static bool is_fused(const s24m_model *model, int32_t role)
 {
-    const s24m_family *f = model->family;
-    return (role == S24M_Q && f->qkv != S24M_SEPARATE && f->qkv != S24M_SWITCHED) ||
-           (role == S24M_GATE && f->mlp == S24M_FUSED_GATE);
+    int qkv = model->config.qkv;
+    return (role == S24M_Q && qkv != S24M_SEPARATE && qkv != S24M_SWITCHED) ||
+           (role == S24M_GATE && model->family->mlp == S24M_FUSED_GATE);
 }
 
 static const char *part_name(const s24m_model *model, int32_t part)
@@ -55,6 +55,8 @@ static const char *part_name(const s24m_model *model, int32_t part)
         return model->family->part[part] ? model->family->part[part] : parts[part][0];
     if (is_fused(model, part))
         return part == S24M_Q ? "attn_qkv" : "ffn_up";
+    if (part == S24M_MLP_NORM && model->family->gguf_mlp_norm)
+        return model->family->gguf_mlp_norm;
     return parts[part][1];
 }
 

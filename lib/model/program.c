@@ -140,7 +140,7 @@ static void add_head_norms(const maker *m)
 static void add_attention(maker *m)
 {
     const s24m_config *c = m->c;
-    s24m_qkv layout = m->family->qkv;
+    int layout = c->qkv;
     int64_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
     s24m_stage *s = next_stage(m, "q, k, v");
     s->input = s24m_step_norm;

@@ -359,7 +359,7 @@ static s24_status read_turning_list(const s24m_reader *r)
 {
     char full[S24M_KEY], item[S24M_ITEM];
     const char *at = s24m_key(r, "no_rope_layers", full);
-    int64_t i = 0, every = 0;
+    int64_t i = 0, every = r->model->config.gguf ? 4 : 0; /* llama.cpp knows no other */
     s24_status status = s24m_key_integer(r, "no_rope_layer_interval", S24M_COUNT, &every);
     for (; at && s24m_item(&at, item) && i < r->model->config.layers; i++)
         if (!strcmp(item, "0"))

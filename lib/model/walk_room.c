@@ -23,12 +23,12 @@ int64_t s24m_chunk_tokens(const int64_t sequences[2], int64_t length)
 int32_t s24m_walk_abreast(const s24m_program *p, const s24m_stage *s)
 {
     enum { ROOM = 1 << 30 }; /* bytes of sums, docs/memory.md */
-    int32_t groups = s24m_groups(p, s);
     int64_t widest = 1;
     if (!s->routed)
         return 1;
-    for (int32_t i = 0; i < groups; i++)
-        widest = larger(widest, s24m_group_at(p, s, i).inputs);
+    for (int32_t i = s->first; i < s->first + s->count; i++)
+        widest = larger(widest, p->matrices[i].inputs);
+    int32_t groups = s24m_groups(p, s);
     int64_t most = ROOM / (8 * widest * widest + 16384 * widest);
     return most < 1 ? 1 : most < groups ? (int32_t)most : groups;
 }
@@ -103,10 +103,11 @@ void s24m_walk_guess(walk *w, const s24m_program *p)
         return;
     w->program = program;
     w->parts = parts_of(p);
-    for (const s24m_stage *stage = p->stages; stage->count; stage++)
-        for (int32_t g = 0; g < s24m_groups(p, stage); g++) {
+    for (const s24m_stage *stage = p->stages; stage->count; stage++) {
+        int32_t groups = s24m_groups(p, stage), abreast = s24m_walk_abreast(p, stage);
+        for (int32_t g = 0; g < groups; g++) {
             s24m_group group = s24m_group_at(p, stage, g);
-            int pass = g % s24m_walk_abreast(p, stage) ? -1 : n++;
+            int pass = g % abreast ? -1 : n++;
             if (pass >= 0)
                 w->seconds[pass] = 0;
             for (int32_t i = 0; i < group.count; i++) {
@@ -116,6 +117,7 @@ void s24m_walk_guess(walk *w, const s24m_program *p)
                 w->seconds[n++] = 40 * size * (double)m->inputs;
             }
         }
+    }
     w->seconds[n] = w->seconds[n - 1] / 8;
 }
 

@@ -57,12 +57,26 @@ static inline void family_logits(const family_list *l, int index, s24_mat *logit
     tiny_must(s24_file_get(l->file, l->name[index], logits));
 }
 
-/* One element of a tensor that is written otherwise. */
+/* One element of a tensor that is written otherwise; what stands before names instead of "model.",
+ * in a wrapper or in a model without its head. */
 typedef struct family_change {
     const char *name;
     int64_t element;
     float value;
+    const char *root;
 } family_change;
+
+/* The name below this root; a wrapper's head stands below the first word of it. */
+static inline void put_root(const char *root, char name[160])
+{
+    char old[160];
+    bool inside = !strncmp(name, "model.", 6);
+    strcpy(old, name);
+    if (root && inside)
+        snprintf(name, 160, "%s%.100s", root, old + 6);
+    else if (root && strstr(root, "_model.model."))
+        snprintf(name, 160, "language_model.%.100s", old);
+}
 
 /* "NAME:2x3x4" */
 static inline void family_write_tensor(s24_file *file, const char *text, size_t length,
@@ -81,8 +95,9 @@ static inline void family_write_tensor(s24_file *file, const char *text, size_t 
     }
     s24_mat mat;
     float *values = tiny_tensor(name, count);
-    if (change && !strcmp(change->name, name))
+    if (change && change->name && !strcmp(change->name, name))
         values[change->element] = change->value;
+    put_root(change ? change->root : NULL, name);
     s24_mat_rowmajor(&mat, values, count / (rank ? shape[rank - 1] : 1), rank ? shape[rank - 1] : 1,
                      S24_F32);
     tiny_must(s24_file_put(file, name, &mat, shape, rank, "F32"));
@@ -109,7 +124,12 @@ static inline void family_write(s24_ctx *ctx, const family_list *l, int index,
         exit(1);
     snprintf(path, sizeof path, "%s/config.json", folder);
     FILE *config = fopen(path, "w");
-    fputs(family_note(l, index, "config"), config);
+    bool wrapped = change && change->root && *change->root;
+    fprintf(config,
+            wrapped ? "{\"model_type\":\"wrapper\",\"vision_config\":{\"hidden_size\":7},"
+                      "\"text_config\":%s}"
+                    : "%s",
+            family_note(l, index, "config"));
     fclose(config);
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
     tiny_must(s24_file_create(ctx, path, "safetensors", &file));

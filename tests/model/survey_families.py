@@ -26,10 +26,11 @@ ROWS, LENGTH, VOCAB = 8, 24, 48
 SDPA = {"falcon-rw"}  # make_families.py
 TITLE = """# Architectures
 
-Made by `tests/model/survey_families.py` from tiny random models (`tests/model/make_families.py`): 2 to 4 layers, width 32, every
-feature of the architecture switched on. *eval* is the relative difference of the perplexity of %d x %d tokens from transformers
-%s in double precision. *compress* is `--constraints 2:4 --correct 0.5 --solver sparsegpt`; *check* obeys; *reload* is the relative
-difference of the perplexity of the written model between transformers and `sparse24 eval`.
+Made by `tests/model/survey_families.py` from tiny random models (`tests/model/make_families.py`): 2 to 4 layers, width
+32, every feature of the architecture switched on. *eval* is the relative difference of the perplexity of %d x %d tokens
+from transformers %s in double precision. *compress* is `--constraints 2:4 --correct 0.5 --solver sparsegpt`, *check*
+says whether the result obeys. *reload* is the relative difference of the perplexity of the written model between
+transformers and `sparse24 eval`.
 
 | model | model_type | eval | matrices | check | reload |
 |---|---|---|---|---|---|"""

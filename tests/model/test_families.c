@@ -33,18 +33,18 @@ static float *logits_of(s24m_model *model)
     return logits;
 }
 
-START_TEST(logits_as_transformers)
+static void check_logits(int index, const family_change *change)
 {
-    const char *name = family_name(&list, _i);
+    const char *name = family_name(&list, index);
     char folder[64];
     s24m_model *model = NULL;
     s24_mat golden;
     double worst = 0;
-    family_write(ctx, &list, _i, NULL, folder);
+    family_write(ctx, &list, index, change, folder);
     s24_status status = s24m_open(ctx, folder, &model);
     ck_assert_msg(status == S24_OK, "%s: %s", name, s24_last_error());
     float *logits = logits_of(model);
-    family_logits(&list, _i, &golden);
+    family_logits(&list, index, &golden);
     ck_assert_int_eq(golden.rows, LENGTH);
     ck_assert_int_eq(golden.cols, model->config.vocab);
     for (int64_t i = 0; i < golden.rows * golden.cols; i++) {
@@ -55,6 +55,23 @@ START_TEST(logits_as_transformers)
     free(logits);
     s24m_close(model);
     family_remove(folder);
+}
+
+START_TEST(logits_as_transformers)
+{
+    check_logits(_i, NULL);
+}
+END_TEST
+
+/* The language model of a wrapper, and one without its head. */
+START_TEST(other_roots)
+{
+    static const char *const roots[] = {"model.language_model.", "language_model.model.",
+                                        "language_model.", ""};
+    static const char *const names[] = {"gemma3", "ministral3", "qwen3.5-moe"};
+    const family_change change = {.root = roots[_i / 3]};
+    if (!strcmp(names[_i % 3], "gemma3") || *change.root)
+        check_logits(family_find(&list, names[_i % 3]), &change);
 }
 END_TEST
 
@@ -81,6 +98,7 @@ int main(int argc, char **argv)
     family_open(&list, argv[1]);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, logits_as_transformers, 0, list.count);
+    tcase_add_loop_test(tests, other_roots, 0, 12);
     tcase_add_test(tests, no_row_without_a_model);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

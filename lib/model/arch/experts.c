@@ -10,6 +10,7 @@
 
 static const s24m_routing all_weights = {.score = S24M_SOFTMAX, .renormalised = true};
 static const s24m_routing asked = {.score = S24M_SOFTMAX};
+static const s24m_routing asked_qwen = {.score = S24M_SOFTMAX, .renormalised_gguf = true};
 static const s24m_routing with_shared = {.score = S24M_SOFTMAX, .shared = true, .switched = true};
 static const s24m_routing stacked = {.score = S24M_SOFTMAX_OF_USED, .stacking = S24M_STACKED};
 static const s24m_routing oss = {.score = S24M_SOFTMAX_OF_USED, .stacking = S24M_STACKED_TURNED};
@@ -29,7 +30,8 @@ static const s24m_routing corrected = {.score = S24M_SIGMOID, .correction = true
 
 const s24m_family s24m_expert_families[] = {
     {.name = "mixtral",
-     .only_json = true, /* GGUF files say llama */
+     .gguf = "llama",
+     .permuted = true,
      .experts = &all_weights,
      .part = {[S24M_ROUTER] = "block_sparse_moe.gate",
               [S24M_EXPERT_GATE] = "block_sparse_moe.experts.%d.w1",
@@ -49,7 +51,7 @@ const s24m_family s24m_expert_families[] = {
                        {"max_window_layers", "28"})},
     {.name = "qwen3_moe",
      .gguf = "qwen3moe",
-     .experts = &asked,
+     .experts = &asked_qwen,
      .head_norms = S24M_HEAD_NORMS,
      .windows = S24M_SOME_WINDOWS,
      .applies = EXPERT_KEYS,

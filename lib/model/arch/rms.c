@@ -9,11 +9,12 @@
 /* Defaults as in the configuration classes of transformers 5. */
 const s24m_family s24m_rms_families[] = {
     {.name = "llama",
+     .when = {{"expert_count", "0"}}, /* GGUF files of Mixtral call themselves so, too */
      .permuted = true,
      .biases = {{QKVO, "attention_bias"}, {MLP, "mlp_bias"}},
-     .defaults =
-         WORDS({"num_hidden_layers", "32"}, {"hidden_size", "4096"}, {"intermediate_size", "11008"},
-               {"num_attention_heads", "32"}, {"max_position_embeddings", "2048"})},
+     .defaults = WORDS({"num_hidden_layers", "32"}, {"hidden_size", "4096"},
+                       {"intermediate_size", "11008"}, {"num_attention_heads", "32"},
+                       {"max_position_embeddings", "2048"}, {"expert_count", "0"})},
     {.name = "mistral",
      .only_json = true, /* GGUF files say llama */
      .windows = S24M_ALL_WINDOWS,
@@ -45,7 +46,7 @@ const s24m_family s24m_rms_families[] = {
      .windows = S24M_ALL_WINDOWS,
      .applies = "llama_4_scaling_beta"},
     {.name = "seed_oss",
-     .part = {[S24M_MLP_NORM] = "post_attention_layernorm"},
+     .gguf_mlp_norm = "post_attention_norm",
      .biases = {{QKV, "attention_bias"}, {O, "attention_out_bias"}, {MLP, "mlp_bias"}},
      .defaults = WORDS({"attention_bias", "true"})},
     {.name = "ernie4_5",
@@ -54,6 +55,7 @@ const s24m_family s24m_rms_families[] = {
      .biases = {{QKVO | MLP, "use_bias"}},
      .defaults = WORDS({"rms_norm_eps", "1e-5"}, {"rope_theta", "500000"})},
     {.name = "smollm3",
+     .permuted = true,
      .turning = S24M_TURN_LISTED,
      .windows = S24M_LISTED_WINDOWS,
      .applies = "no_rope_layers no_rope_layer_interval",
@@ -120,6 +122,7 @@ const s24m_family s24m_rms_families[] = {
      .part = GEMMA_NORMS,
      .windows = S24M_LISTED_WINDOWS,
      .pattern = 2,
+     .wide_from = 46,
      .applies = "query_pre_attn_scalar attn_logit_softcapping final_logit_softcapping",
      .biases = {{QKVO, "attention_bias"}},
      .defaults = WORDS({"head_dim", "256"}, {"tie_word_embeddings", "true"},
@@ -135,6 +138,7 @@ const s24m_family s24m_rms_families[] = {
      .head_norms = S24M_HEAD_NORMS,
      .windows = S24M_LISTED_WINDOWS,
      .pattern = 6,
+     .wide_from = 62,
      .applies = "query_pre_attn_scalar attn_logit_softcapping final_logit_softcapping "
                 "rope_local_base_freq",
      .biases = {{QKVO, "attention_bias"}},
