@@ -140,8 +140,8 @@ void s24i_decode_rows(const s24i_packing *p, int64_t first, int64_t count, float
 
 /* ---- GPTQ. ---- */
 
-/* Zeros follow each other along a row. Version 1 has each less one. Its readers add one to each of a word's
- * codes at once, so that a carry restores what the writers' borrow has taken. */
+/* Zeros follow each other along a row. Version 1 has each less one. Its readers add one to each of
+ * a word's codes at once, so that a carry restores what the writers' borrow has taken. */
 static int gptq_zero(const s24i_packing *p, int64_t group, int64_t output)
 {
     int64_t width = (p->rows * p->bits + 31) / 32, at = output * p->bits;
