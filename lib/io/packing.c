@@ -81,24 +81,50 @@ static float row_zero(const s24i_packing *p, int64_t scale_row, int64_t group)
     return (float)((int)(word >> at % 32 & ((1u << p->bits) - 1)) - (1 << (p->bits - 1)));
 }
 
+/* Columns [from, to), which share scale and zero. */
+static void decode_run(const s24i_packing *p, const unsigned char *codes, const float values[256],
+                       float zero, float scale, int64_t from, int64_t to, float *out)
+{
+    int bits = p->bits, mask = (1 << bits) - 1;
+    float few[16];
+
+    if (bits == 8) {
+        for (int64_t j = from; j < to; j++)
+            out[j] = (values[codes[j]] - zero) * scale;
+        return;
+    }
+    for (int code = 0; code <= mask; code++)
+        few[code] = (values[code] - zero) * scale;
+    for (int64_t j = from; j < to; j++) {
+        uint64_t at = (uint64_t)(j * bits);
+        out[j] = few[codes[at / 8] >> at % 8 & mask];
+    }
+}
+
+/* Behind the last of the columns from `col` that share its group. */
+static int64_t run_end(const s24i_packing *p, int64_t col, int64_t group)
+{
+    int64_t end = col + 1;
+
+    if (!p->groups.data)
+        end = (group + 1) * p->col_block;
+    while (p->groups.data && end < p->cols && integer_at(&p->groups, end) == group)
+        end++;
+    return end < p->cols ? end : p->cols;
+}
+
 static void decode_row(const s24i_packing *p, int64_t row, const float values[256], float *out)
 {
-    int64_t bytes =
-        p->codes.element->dtype == S24_I32 ? (p->cols * p->bits + 31) / 32 * 4 : p->cols;
-    const unsigned char *codes = p->codes.data + row * bytes;
-    int64_t scale_row = row % p->rows / p->row_block, group = -1;
+    bool packed = p->codes.element->dtype == S24_I32;
+    int64_t bytes = packed ? (p->cols * p->bits + 31) / 32 * 4 : p->cols;
+    int64_t scale_row = row % p->rows / p->row_block;
     int64_t first = row / p->rows * p->matrix_scales + scale_row * p->scale_cols;
-    float scale = 0, zero = 0;
-    int mask = (1 << p->bits) - 1;
 
-    for (int64_t j = 0; j < p->cols; j++) {
-        int64_t at = j * p->bits, now = group_of(p, j);
-        if (now != group) {
-            group = now;
-            scale = float_at(&p->scales, first + group);
-            zero = row_zero(p, scale_row, group);
-        }
-        out[j] = (values[codes[at / 8] >> at % 8 & mask] - zero) * scale;
+    for (int64_t j = 0, end; j < p->cols; j = end) {
+        int64_t group = group_of(p, j);
+        end = run_end(p, j, group);
+        decode_run(p, p->codes.data + row * bytes, values, row_zero(p, scale_row, group),
+                   float_at(&p->scales, first + group), j, end, out);
     }
 }
 
@@ -114,19 +140,8 @@ void s24i_decode_rows(const s24i_packing *p, int64_t first, int64_t count, float
 
 /* ---- GPTQ. ---- */
 
-/* Code `index` of those that follow each other down column `col` of a matrix of words. */
-static int code_down(const s24i_tensor *words, int64_t width, int64_t col, int64_t index, int bits)
-{
-    int64_t at = index * bits, word = at / 32;
-    uint64_t both = word_at(words, word * width + col);
-
-    if (at % 32 + bits > 32)
-        both |= (uint64_t)word_at(words, (word + 1) * width + col) << 32;
-    return (int)(both >> at % 32 & ((1u << bits) - 1));
-}
-
-/* The same along a row. Version 1 has each zero less one. Its readers add one to each of a word's
- * codes at once, so that a carry restores what the writers' borrow has taken. */
+/* Zeros follow each other along a row. Version 1 has each less one. Its readers add one to each of
+ * a word's codes at once, so that a carry restores what the writers' borrow has taken. */
 static int gptq_zero(const s24i_packing *p, int64_t group, int64_t output)
 {
     int64_t width = (p->rows * p->bits + 31) / 32, at = output * p->bits;
@@ -141,23 +156,73 @@ static int gptq_zero(const s24i_packing *p, int64_t group, int64_t output)
     return (int)(((word >> at % 32) + p->plus_one) & mask);
 }
 
+enum { SLOTS = 64, CHUNK = 32 };
+
+/* Of a group, what a strip of outputs has. */
+typedef struct strip {
+    int64_t group; /* -1: none yet */
+    float scale[S24I_DECODED_ROWS];
+    int zero[S24I_DECODED_ROWS];
+} strip;
+
+/* By output and input of a chunk. */
+typedef struct chunk {
+    float scale[S24I_DECODED_ROWS][CHUNK];
+    int zero[S24I_DECODED_ROWS][CHUNK];
+} chunk;
+
+/* Of `count` inputs from `col` on. Inputs in an order of their own meet a group often: `recent` has
+ * the last one for each remainder. */
+static void find_strips(const s24i_packing *p, int64_t first, int64_t rows, int64_t col,
+                        int64_t count, strip recent[SLOTS], chunk *found)
+{
+    for (int64_t k = 0; k < count; k++) {
+        int64_t group = group_of(p, col + k);
+        strip *s = &recent[group % SLOTS];
+        for (int64_t i = 0; i < rows && s->group != group; i++) {
+            s->scale[i] = float_at(&p->scales, group * p->rows + first + i);
+            s->zero[i] = gptq_zero(p, group, first + i);
+        }
+        s->group = group;
+        for (int64_t i = 0; i < rows; i++) {
+            found->scale[i][k] = s->scale[i];
+            found->zero[i][k] = s->zero[i];
+        }
+    }
+}
+
+/* `count` codes of one output from input `col` on: they begin with a word, and are whole words. */
+static void decode_chunk(const s24i_packing *p, int64_t output, int64_t col, int64_t count,
+                         int codes[CHUNK])
+{
+    uint32_t words[CHUNK / 4 + 1] = {0}, mask = (1u << p->bits) - 1;
+
+    for (int64_t i = 0; i < count * p->bits / 32; i++)
+        words[i] = word_at(&p->codes, (col * p->bits / 32 + i) * p->rows + output);
+    for (int64_t k = 0; k < count; k++) {
+        uint64_t at = (uint64_t)(k * p->bits), word = at / 32;
+        uint64_t both = words[word] | (uint64_t)words[word + 1] << 32;
+        codes[k] = (int)(both >> at % 32 & mask);
+    }
+}
+
 void s24i_decode_gptq(const s24i_packing *p, int64_t first, int64_t count, float *out,
                       int64_t stride)
 {
-    float scale[S24I_DECODED_ROWS] = {0};
-    int zero[S24I_DECODED_ROWS] = {0};
-    int64_t group = -1;
+    strip recent[SLOTS];
+    chunk found;
+    int codes[CHUNK];
 
-    for (int64_t j = 0; j < p->cols; j++) {
-        int64_t now = group_of(p, j);
-        for (int64_t i = 0; i < count && now != group; i++) {
-            scale[i] = float_at(&p->scales, now * p->rows + first + i);
-            zero[i] = gptq_zero(p, now, first + i);
-        }
-        group = now;
+    for (int slot = 0; slot < SLOTS; slot++)
+        recent[slot].group = -1;
+    for (int64_t j = 0; j < p->cols; j += CHUNK) {
+        int64_t left = p->cols - j, width = left < CHUNK ? left : CHUNK;
+        find_strips(p, first, count, j, width, recent, &found);
         for (int64_t i = 0; i < count; i++) {
-            int code = code_down(&p->codes, p->rows, first + i, j, p->bits);
-            out[i * stride + j] = (float)(code - zero[i]) * scale[i];
+            float *row = out + i * stride + j;
+            decode_chunk(p, first + i, j, width, codes);
+            for (int64_t k = 0; k < width; k++)
+                row[k] = (float)(codes[k] - found.zero[i][k]) * found.scale[i][k];
         }
     }
 }
@@ -169,15 +234,20 @@ void s24i_decode_mxfp4_turned(const s24i_packing *p, int64_t first, int64_t coun
 {
     static const float values[16] = {0,   0.5f,  1,  1.5f,  2,  3,  4,  6,
                                      -0., -0.5f, -1, -1.5f, -2, -3, -4, -6};
-    int64_t blocks = p->rows / 32;
+    int64_t blocks = p->rows / 32, block[S24I_DECODED_ROWS];
+    int byte[S24I_DECODED_ROWS], shift[S24I_DECODED_ROWS];
 
     for (int64_t i = 0; i < count; i++) {
         int64_t matrix = (first + i) / p->rows, input = (first + i) % p->rows;
-        for (int64_t j = 0; j < p->cols; j++) {
-            int64_t block = (matrix * p->cols + j) * blocks + input / 32;
-            int pair = p->codes.data[block * 16 + input % 32 / 2];
-            float scale = power(p->scales.data[block]);
-            out[i * stride + j] = values[input % 2 ? pair >> 4 : pair & 15] * scale;
+        block[i] = matrix * p->cols * blocks + input / 32;
+        byte[i] = (int)(input % 32 / 2);
+        shift[i] = input % 2 ? 4 : 0;
+    }
+    for (int64_t j = 0; j < p->cols; j++) {
+        for (int64_t i = 0; i < count; i++) {
+            int64_t at = block[i] + j * blocks;
+            int code = p->codes.data[at * 16 + byte[i]] >> shift[i] & 15;
+            out[i * stride + j] = values[code] * power(p->scales.data[at]);
         }
     }
 }
