@@ -37,7 +37,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 __all__ = ["Context", "Cross", "File", "Gram", "Loss", "Mat", "Option", "Problem", "Raw", "Result", "Solver", "Sparse24Error", "build_info",
@@ -104,7 +104,11 @@ MODEL_PROTOTYPES = """
 status s24_model_open(ctx*, text, model**); void s24_model_destroy(model*); status s24_model_int(model*, text, int64*);
 status s24_model_str(model*, text, text*); status s24_model_matrix(model*, int64, text*, text*, int64*, int64*, int64*);
 status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*);
-status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*); status s24_compression_create(model*, compression**);
+status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*); status s24_tokenizer_open(ctx*, text, tokenizer**);
+void s24_tokenizer_destroy(tokenizer*); status s24_tokenizer_int(tokenizer*, text, int64*);
+status s24_tokenizer_piece(tokenizer*, int32, text*, size*); status s24_tokenizer_find(tokenizer*, text, int64*);
+status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
+status s24_tokenizer_decode(tokenizer*, int32*, int64, text, text*, size*); status s24_compression_create(model*, compression**);
 void s24_compression_destroy(compression*); status s24_compression_set_int(compression*, text, int64);
 status s24_compression_set_float(compression*, text, double); status s24_compression_set_str(compression*, text, text);
 status s24_compression_parse(compression*, text); status s24_compression_get(compression*, text, text*);
@@ -212,7 +216,8 @@ _LOG = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)
 
 # Words of the prototypes. A word that is not here is a handle ("gram*"), or the place for one ("gram**").
 _WORDS = {"status": _int32, "int32": _int32, "int64": _int64, "double": _Float, "text": _Text, "void*": ctypes.c_void_p,
-          "void**": ctypes.POINTER(ctypes.c_void_p), "size*": ctypes.POINTER(ctypes.c_size_t),
+          "void**": ctypes.POINTER(ctypes.c_void_p), "size": ctypes.c_size_t, "size*": ctypes.POINTER(ctypes.c_size_t),
+          "int32**": ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)),
           "mat*": ctypes.POINTER(Mat), "int32*": ctypes.POINTER(ctypes.c_int32), "int64*": ctypes.POINTER(ctypes.c_int64),
           "uint64*": ctypes.POINTER(ctypes.c_uint64), "double*": ctypes.POINTER(ctypes.c_double), "text*": ctypes.POINTER(ctypes.c_char_p),
           "task_fn": _TASK, "progress_fn": _PROGRESS, "log_fn": _LOG,
@@ -1255,6 +1260,51 @@ class _Compression(_Handle):
         text = ctypes.c_char_p()
         _call("s24_compression_matrix_str", self, index, "json", ctypes.byref(text))
         return json.loads(text.value)
+
+
+class Tokenizer(_Handle):
+    """Text to ids and back (docs/text.md): Tokenizer("tokenizer.json").encode("A text"). A GGUF file, a tokenizer.json or .model, or a model's folder."""
+
+    _kind = "tokenizer"
+
+    def __init__(self, path: str | os.PathLike, context: Context | None = None) -> None:
+        model_library()
+        self._create("s24_tokenizer_open", context or default_context(), path)
+
+    def __getitem__(self, name: str) -> int:
+        """A fact: "vocab", "bos", "eos", "eot", "unk", "pad" (-1: there is none), "prefix", "suffix"."""
+        return _read("s24_tokenizer", self, name, int)
+
+    def __len__(self) -> int:
+        return self["vocab"]
+
+    def encode(self, text: str | bytes, bos: str = "auto", special: bool = False) -> list[int]:
+        """The ids of a text, with what the file wants around it (bos="auto"), a token for its begin ("yes") or nothing ("no"); special: special tokens in the
+        text are taken as such."""
+        text = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        ids, count = ctypes.POINTER(ctypes.c_int32)(), ctypes.c_int64()
+        _call("s24_tokenizer_encode", self, text, len(text), f"bos={bos},special={int(special)}", ctypes.byref(ids), ctypes.byref(count))
+        return ids[:count.value]
+
+    def decode(self, ids: Iterable[int], special: bool = False, first: bool = True) -> bytes:
+        """The bytes of ids, which need not end with a whole character; special: special tokens are shown; first=False: they go on from others."""
+        ids = list(ids)
+        text, size = ctypes.c_char_p(), ctypes.c_size_t()
+        array = (ctypes.c_int32 * len(ids))(*map(operator.index, ids))
+        _call("s24_tokenizer_decode", self, array, len(ids), f"special={int(special)},first={int(first)}", ctypes.byref(text), ctypes.byref(size))
+        return ctypes.string_at(text, size.value)
+
+    def piece(self, id: int) -> str:
+        """How the vocabulary spells an id."""
+        text = ctypes.c_char_p()
+        _call("s24_tokenizer_piece", self, id, ctypes.byref(text), None)
+        return text.value.decode()
+
+    def find(self, piece: str) -> int:
+        """The id of a piece as the vocabulary spells it, "<|im_end|>"; -1: it has none."""
+        value = ctypes.c_int64()
+        _call("s24_tokenizer_find", self, piece, ctypes.byref(value))
+        return value.value
 
 
 class Model(_Handle):

@@ -83,6 +83,60 @@ S24_API s24_status s24_model_set_progress(s24_model *model, s24_progress_fn fn, 
 /** Ask the evaluation at work, or the next one, to stop. Any thread; async-signal-safe. */
 S24_API void s24_model_cancel(s24_model *model);
 
+/* ---- Text and tokens ---- */
+
+typedef struct s24_tokenizer s24_tokenizer; /**< text to ids and back */
+
+/**
+ * Open the tokenizer of a GGUF file, a tokenizer.json, a tokenizer.model of SentencePiece, or of a
+ * folder or safetensors file that has one of these, or vocab.json and merges.txt, beside it.
+ * docs/text.md lists what is understood; ids equal those of the package `tokenizers`.
+ * S24_E_UNSUPPORTED names what a file says and this library does not do, S24_E_FORMAT what is wrong
+ * in it. On failure *out is NULL. The files are read whole; the context is not kept.
+ */
+S24_API s24_status s24_tokenizer_open(s24_ctx *ctx, const char *path, s24_tokenizer **out);
+/** NULL is allowed. Not while another call is at work on the tokenizer. */
+S24_API void s24_tokenizer_destroy(s24_tokenizer *tokenizer);
+
+/**
+ * Facts, any thread, at any time: "vocab" (ids are 0 .. vocab - 1); "bos", "eos", "eot", "unk" and
+ * "pad", ids of special tokens, -1: the file names none; "prefix" and "suffix", the number of ids
+ * that the file wants around a text. S24_E_ARG for any other key.
+ */
+S24_API s24_status s24_tokenizer_int(const s24_tokenizer *tokenizer, const char *key,
+                                     int64_t *value);
+/**
+ * The piece of an id as the vocabulary spells it, NUL-terminated and of *size bytes; it lives as
+ * long as the tokenizer. Either pointer may be NULL. S24_E_ARG: no piece has this id.
+ */
+S24_API s24_status s24_tokenizer_piece(const s24_tokenizer *tokenizer, int32_t id,
+                                       const char **text, size_t *size);
+/** The id of a piece as the vocabulary spells it, "<|im_end|>"; -1: it has none. */
+S24_API s24_status s24_tokenizer_find(const s24_tokenizer *tokenizer, const char *piece,
+                                      int64_t *id);
+/**
+ * The ids of text[0 .. size), borrowed until the next call of this function for the tokenizer. The
+ * text is UTF-8; bytes that are not stand for themselves and come back from s24_tokenizer_decode().
+ * `options` is text, NULL for the defaults:
+ * - "bos=auto" (the default) puts around the text what the file wants, "bos=yes" a token for its
+ *   begin in any case, "bos=no" nothing;
+ * - "special=1" takes special tokens in the text, "<|im_start|>", as such; by default they are text.
+ *
+ * Time grows as n log n with the text's size. S24_E_UNSUPPORTED: a word of 2 GiB, or one that the
+ * tokenizer's pattern takes too long for. One call at a time works on a tokenizer (S24_E_STATE).
+ */
+S24_API s24_status s24_tokenizer_encode(s24_tokenizer *tokenizer, const void *text, size_t size,
+                                        const char *options, const int32_t **ids, int64_t *count);
+/**
+ * The text of ids, NUL-terminated and of *size bytes (NULL is allowed), borrowed until the next call
+ * of this function for the tokenizer. It need not be UTF-8: a character may be cut between ids.
+ * Options: "special=1" shows special tokens, which are left out by default; "first=0": the ids go on
+ * from others, so that the blank which some tokenizers put before a text stays. S24_E_ARG names an
+ * id that no piece has.
+ */
+S24_API s24_status s24_tokenizer_decode(s24_tokenizer *tokenizer, const int32_t *ids, int64_t count,
+                                        const char *options, const char **text, size_t *size);
+
 /* ---- Compression of a whole model ---- */
 
 typedef struct s24_compression s24_compression; /**< what to do with a model, and what came of it */
