@@ -108,17 +108,19 @@ status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel
 void s24_tokenizer_destroy(tokenizer*); status s24_tokenizer_int(tokenizer*, text, int64*);
 status s24_tokenizer_piece(tokenizer*, int32, text*, size*); status s24_tokenizer_find(tokenizer*, text, int64*);
 status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
-status s24_tokenizer_decode(tokenizer*, int32*, int64, text, text*, size*); status s24_compression_create(model*, compression**);
-void s24_compression_destroy(compression*); status s24_compression_set_int(compression*, text, int64);
-status s24_compression_set_float(compression*, text, double); status s24_compression_set_str(compression*, text, text);
-status s24_compression_parse(compression*, text); status s24_compression_get(compression*, text, text*);
-status s24_compression_option_info(int32, text*, text*, text*, text*); status s24_compression_add_rule(compression*, text);
-status s24_compression_add_skip(compression*, text); status s24_compression_set_calibration(compression*, mat*, text);
-status s24_compression_add_evaluation(compression*, mat*, text); status s24_compression_set_progress(compression*, progress_fn, void*);
-status s24_compression_set_log(compression*, log_fn, void*); status s24_compression_plan(compression*, uint64*, double*, uint64*);
-status s24_compression_run(compression*, text); void s24_compression_cancel(compression*);
-status s24_compression_number(compression*, text, int32, double*); status s24_compression_matrix_float(compression*, int32, text, double*);
-status s24_compression_matrix_str(compression*, int32, text, text*); text s24_compression_source(compression*, int32)
+status s24_tokenizer_decode(tokenizer*, int32*, int64, text, text*, size*); status s24_model_tokenizer(model*, text, tokenizer**);
+status s24_tokens_open(model*, text, text, tokens**); void s24_tokens_destroy(tokens*); status s24_tokens_get(tokens*, mat*, text*);
+status s24_compression_create(model*, compression**); void s24_compression_destroy(compression*);
+status s24_compression_set_int(compression*, text, int64); status s24_compression_set_float(compression*, text, double);
+status s24_compression_set_str(compression*, text, text); status s24_compression_parse(compression*, text);
+status s24_compression_get(compression*, text, text*); status s24_compression_option_info(int32, text*, text*, text*, text*);
+status s24_compression_add_rule(compression*, text); status s24_compression_add_skip(compression*, text);
+status s24_compression_set_calibration(compression*, mat*, text); status s24_compression_add_evaluation(compression*, mat*, text);
+status s24_compression_set_progress(compression*, progress_fn, void*); status s24_compression_set_log(compression*, log_fn, void*);
+status s24_compression_plan(compression*, uint64*, double*, uint64*); status s24_compression_run(compression*, text);
+void s24_compression_cancel(compression*); status s24_compression_number(compression*, text, int32, double*);
+status s24_compression_matrix_float(compression*, int32, text, double*); status s24_compression_matrix_str(compression*, int32, text, text*);
+text s24_compression_source(compression*, int32)
 """
 # end
 
@@ -1229,6 +1231,20 @@ class Compressed(NamedTuple):
     complete: bool  # an earlier run had done all but the evaluation
 
 
+class _Tokens(_Handle):
+    """Rows of ids that a file held."""
+
+    _kind = "tokens"
+
+    def __init__(self, model: Model, path: str | os.PathLike, options: str) -> None:
+        self._create("s24_tokens_open", model, path, options)
+
+    def ids(self) -> Any:
+        mat, own = Mat(), self.own()
+        _call("s24_tokens_get", self, ctypes.byref(mat), None)
+        return _view(mat, own, _kind(), readonly=True)
+
+
 class _Compression(_Handle):
     """What is to be done with a model, for one call."""
 
@@ -1242,7 +1258,8 @@ class _Compression(_Handle):
             kind = "str" if isinstance(value, str) else "int" if hasattr(type(value), "__index__") else "float"
             _call(f"s24_compression_set_{kind}", self, name, value)
 
-    def add(self, calibration: Any, test: dict[str, Any], rules: dict[str, str], skip: Any) -> None:
+    def add(self, model: Model, calibration: Any, test: dict[str, Any], rules: dict[str, str], skip: Any) -> None:
+        calibration, test = model.rows(calibration), {name: model.rows(ids) for name, ids in test.items()}
         for pattern, text in rules.items():
             _call("s24_compression_add_rule", self, f"{pattern}={text}")
         for pattern in [skip] if isinstance(skip, str) else skip:
@@ -1328,9 +1345,23 @@ class Model(_Handle):
             names.append(name.value.decode())
         return names
 
+    def tokenizer(self, path: str | os.PathLike | None = None) -> Tokenizer:
+        """A tokenizer of one's own: that of the model's files, or of `path`, which tokens() takes from now on too."""
+        _call("s24_model_tokenizer", self, path, None)
+        return Tokenizer(self["path"] if path is None else path)
+
+    def tokens(self, path: str | os.PathLike, rows: int = 0, context: int = 0, field: str = "text", bos: str = "auto") -> Any:
+        """Rows of token ids of a text, a .jsonl (the member `field`), a .npy, or a safetensors FILE[:TENSOR]: the first `rows` (0: all) of `context` ids
+        (0: 512 for texts, else as the file has them). bos: each row begins with the token for the begin of a text, "auto", "yes" or "no"."""
+        return _Tokens(self, path, f"rows={rows},context={context},field=[{field}],bos={bos}").ids()
+
+    def rows(self, tokens: Any) -> Any:
+        """The ids that evaluate() and compress() take: an array as it is, of a path tokens(path)."""
+        return self.tokens(tokens) if isinstance(tokens, (str, os.PathLike)) else tokens
+
     def evaluate(self, tokens: Any, memory_limit: int = 0, progress: Callable[[str, int, int, float, float], Any] | None = None) -> float:
-        """The perplexity on rows of token ids, (rows, length)."""
-        value = ctypes.c_double()
+        """The perplexity on rows of token ids, (rows, length), or on a file that tokens() takes."""
+        value, tokens = ctypes.c_double(), self.rows(tokens)
         with _Watch(self.own(), progress):
             _call("s24_model_evaluate", self, _matrix(tokens, "tokens"), "tokens", f"memory_limit={memory_limit}", ctypes.byref(value))
         return math.exp(value.value)
@@ -1343,20 +1374,20 @@ class Model(_Handle):
         """What compress() with the same arguments will take: "memory" and "written" in bytes, "flops". What can be wrong is told now."""
         memory, flops, written = ctypes.c_uint64(), ctypes.c_double(), ctypes.c_uint64()
         with _Compression(self, {"constraints": constraints, **options}) as work:
-            work.add(calibration, _named(test), rules or {}, skip)
+            work.add(self, calibration, _named(test), rules or {}, skip)
             _call("s24_compression_plan", work, ctypes.byref(memory), ctypes.byref(flops), ctypes.byref(written))
         return {"memory": memory.value, "flops": flops.value, "written": written.value}
 
     def compress(self, out: str | os.PathLike, constraints: str, calibration: Any, test: Any = None, rules: dict[str, str] | None = None, skip: Any = (),
                  progress: Callable[[str, int, int, float, float], Any] | None = None, log: Callable[[int, str], Any] | None = None,
                  **options: Any) -> Compressed:
-        """Compress every matrix of the blocks into the new folder `out`. calibration: rows of token ids; test: rows whose perplexity is measured before and
+        """Compress every matrix of the blocks into the new folder `out`. calibration: rows of token ids, or a file that tokens() takes; test: rows whose perplexity is measured before and
         after, or several by name; rules: other constraints by pattern of name; skip: patterns of what is left alone; log(level, text) receives warnings (1)
         and a line a block (2). compress_options() lists the rest; resume=True goes on with a run that was stopped, by progress, Ctrl-C or the machine."""
         test = _named(test)
         callback = _LOG(_guarded(lambda _, level, text: log(level, text.decode("utf-8", "replace")), None)) if log else _LOG()
         with _Compression(self, {"constraints": constraints, **options}) as work:
-            work.add(calibration, test, rules or {}, skip)
+            work.add(self, calibration, test, rules or {}, skip)
             _call("s24_compression_set_log", work, callback, None)
             with _Watch(work.own(), progress):
                 _call("s24_compression_run", work, out)

@@ -82,6 +82,7 @@ void s24_model_destroy(s24_model *model)
     if (!model || model->magic != MAGIC)
         return;
     model->magic = 0;
+    s24_tokenizer_destroy(model->tokenizer);
     s24m_close(model->network);
     if (model->plain)
         freelocale(model->plain);

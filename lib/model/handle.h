@@ -15,6 +15,7 @@ struct s24_model {
     s24m_watch watch;
     evaluation last;
     bool evaluated;
+    s24_tokenizer *tokenizer; /* NULL until it is asked for */
 };
 
 /* S24_E_ARG for NULL and what is no model. */

@@ -1,11 +1,14 @@
 """Text: class Tokenizer."""
 import json
 import os
+import subprocess
 import tempfile
 import unittest
 
 import sparse24
-from support import MODEL_LIBRARY, Case
+from support import MODEL_LIBRARY, Case, needs_numpy, numpy
+
+MAKE_TINY = os.environ.get("MAKE_TINY")
 
 # Byte-level, with one merge and one special token: letters are those of GPT-2.
 LETTERS = [chr(c) for c in [*range(33, 127), *range(161, 173), *range(174, 256)]] + [chr(256 + i) for i in range(68)]
@@ -51,6 +54,28 @@ class Text(Case):
         self.fails(sparse24.E_OPTION, "auto, yes or no", tokenizer.encode, "a", bos="maybe")
         self.fails(sparse24.E_IO, "", sparse24.Tokenizer, "/nowhere.json")
         self.fails(sparse24.E_UNSUPPORTED, "WordPiece", self.open, model={"type": "WordPiece", "vocab": {}})
+
+    @needs_numpy
+    @unittest.skipUnless(MAKE_TINY, "no tiny model")
+    def test_of_a_model(self):
+        path, tokens, text = (os.path.join(self.folder, name) for name in ("tiny", "tokens.safetensors", "a.txt"))
+        subprocess.run([MAKE_TINY, "llama", path, tokens], check=True)
+        model = sparse24.Model(path)
+        numpy.save(text + ".npy", numpy.arange(90, dtype="i8") % 96)
+        self.fails(sparse24.E_IO, "", model.tokens, text)
+        rows = model.tokens(text + ".npy", context=30, rows=2)
+        self.assertEqual(rows.tolist(), [list(range(30)), list(range(30, 60))])
+        self.assertEqual(model.evaluate(f"{tokens}:calib"), model.evaluate(model.tokens(f"{tokens}:calib")))
+        # 96 pieces, as many as the model has rows: the printable letters and two merges.
+        small = {letter: i for i, letter in enumerate([*LETTERS[:93], LETTERS[-68 + 32]])}
+        model_json = {"type": "BPE", "vocab": {**small, "th": 94, "the": 95}, "merges": ["t h", "th e"]}
+        self.open(model=model_json, added_tokens=[], post_processor=None)
+        with open(text, "w") as file:
+            file.write("the tree " * 30)
+        tokenizer = model.tokenizer(os.path.join(self.folder, "tokenizer.json"))
+        rows = model.tokens(text, context=20)
+        self.assertEqual([i for row in rows.tolist() for i in row], tokenizer.encode("the tree " * 30)[:rows.size])
+        self.fails(sparse24.E_SHAPE, "no row of 512", model.tokens, text)
 
 
 if __name__ == "__main__":

@@ -146,11 +146,14 @@ bool s24m_read_bos(const char *value, s24m_bos *bos)
 static bool take_option(void *arg, const char *name, const char *value)
 {
     how *h = arg;
-    bool *flag = !strcmp(name, "special") ? &h->special : !strcmp(name, "first") ? &h->first : NULL;
-    if (!strcmp(name, "bos"))
+    bool *flag = !strcmp(name, "special")               ? &h->special
+                 : !strcmp(name, "first") && h->decodes ? &h->first
+                                                        : NULL;
+    if (!strcmp(name, "bos") && !h->decodes)
         return s24m_read_bos(value, &h->bos);
     if (!flag)
-        return s24m_wrong(S24_E_OPTION, "no option %.20s; there are: %s", name, h->known);
+        return s24m_wrong(S24_E_OPTION, "no option %.20s; there are: special, %s", name,
+                          h->decodes ? "first" : "bos");
     *flag = !strcmp(value, "1");
     return *flag || !strcmp(value, "0") ||
            s24m_wrong(S24_E_OPTION, "%s=%.20s: expected 0 or 1", name, value);
@@ -177,7 +180,7 @@ bool s24m_tokenize(s24_tokenizer *h, const char *text, size_t size, const how *w
 s24_status s24_tokenizer_encode(s24_tokenizer *h, const void *text, size_t size,
                                 const char *options, const int32_t **ids, int64_t *count)
 {
-    how w = {.known = "bos, special"};
+    how w = {0};
     s24_status status = enter(h, __func__);
     if (status)
         return status;
@@ -200,7 +203,7 @@ s24_status s24_tokenizer_encode(s24_tokenizer *h, const void *text, size_t size,
 s24_status s24_tokenizer_decode(s24_tokenizer *h, const int32_t *ids, int64_t count,
                                 const char *options, const char **text, size_t *size)
 {
-    how w = {.known = "first, special", .first = true};
+    how w = {.decodes = true, .first = true};
     s24_status status = enter(h, __func__);
     if (status)
         return status;

@@ -19,7 +19,7 @@ typedef enum s24m_bos { S24M_BOS_AUTO, S24M_BOS_YES, S24M_BOS_NO } s24m_bos;
 typedef struct how {
     s24m_bos bos;
     bool special, first;
-    const char *known; /* the options there are, for errors */
+    bool decodes; /* its options are special and first, else bos and special */
 } how;
 
 bool s24m_read_bos(const char *value, s24m_bos *bos);

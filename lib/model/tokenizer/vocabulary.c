@@ -45,7 +45,7 @@ bool s24m_vocabulary_add(vocabulary *v, int32_t id, const char *text, size_t siz
     bool hidden = kind == PIECE_UNKNOWN || kind == PIECE_CONTROL || kind == PIECE_BYTE;
     *p = (piece){v->text.size, (uint32_t)size, kind, hidden, score};
     v->longest = v->longest < p->size ? p->size : v->longest;
-    return s24m_buffer_add(&v->text, text, size);
+    return s24m_buffer_add(&v->text, text, size) && s24m_buffer_add(&v->text, "", 1);
 }
 
 const char *s24m_vocabulary_text(const vocabulary *v, int32_t id)
@@ -103,7 +103,7 @@ bool s24m_vocabulary_index(vocabulary *v, const char *name)
     while (slots < 2 * v->count)
         slots *= 2;
     v->slots = s24m_have(malloc(slots * sizeof *v->slots));
-    if (!v->slots || !s24m_buffer_add(&v->text, "", 1))
+    if (!v->slots)
         return false;
     memset(v->slots, -1, slots * sizeof *v->slots);
     v->mask = slots - 1;

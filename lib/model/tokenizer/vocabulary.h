@@ -16,7 +16,7 @@ typedef enum piece_kind {
 } piece_kind;
 
 typedef struct piece {
-    size_t at; /* in the vocabulary's text */
+    size_t at; /* in the vocabulary's text, NUL-terminated */
     uint32_t size;
     piece_kind kind;
     bool hidden;  /* no model makes it of a text */
