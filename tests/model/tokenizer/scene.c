@@ -1,3 +1,4 @@
+/* Stored texts and ids, tokenizers in files, and GGUF files made of them. */
 #include "scene.h"
 #include "paths.h"
 
