@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (const uint8_t *s = from; *data != 'l' && s < end; s++)
         if (*s == '\n')
             cut = s + 1;
-    size_t head = (size_t)(cut - from);
+    size_t head = (size_t)(cut - from) - (cut > from); /* without the line end */
     const char *bytes = (const char *)from;
     bool done = *data == 'l'   ? open_letters(&t)
                 : *data == 's' ? s24m_tokenizer_sentencepiece(&t, bytes, head, "fuzz")
