@@ -1,4 +1,5 @@
-/* NumPy's .npy: magic, version, size of the header, the header as a dictionary of Python, data. */
+/* NumPy's .npy: magic, version, the size of a header, the header as a dictionary of Python, then
+ * the data. */
 #include "ids.h"
 #include "tokenizer/contents.h"
 #include <inttypes.h>

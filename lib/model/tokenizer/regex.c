@@ -1,4 +1,5 @@
 #include "regex.h"
+#include "newer.inc"
 #include "utf8.h"
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ struct regex {
 /* ---- The dialect ---- */
 
 /* Oniguruma's classes, in words that every version of PCRE2 knows: its \s has U+180E, which is no
- * white space since Unicode 6.3, and its \w lacks marks. */
+ * white space since Unicode 6.3, and its \w lacks marks. Debian 12's PCRE2 knows Unicode 14. */
 #define BLANKS                                                                                   \
     "\\t-\\r\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{" \
     "3000}"
@@ -30,9 +31,8 @@ struct regex {
     "\\x00-\\x08\\x0e-\\x1f\\x21-\\x84\\x86-\\x9f\\xa1-\\x{167f}\\x{1681}-\\x{1fff}"         \
     "\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-" \
     "\\x{10ffff}"
-#define LETTERS                                                                 \
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}" \
-    "\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+/* Of \w what no property of PCRE2 has: circled letters. */
+#define CIRCLED "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
 
 typedef struct reader {
     const char *pattern, *name;
@@ -52,9 +52,69 @@ static bool put(reader *r, const char *text)
     return s24m_buffer_add(&r->out, text, strlen(text));
 }
 
-static bool put_class(reader *r, const char *open, const char *items)
+static bool put_class(reader *r, const char *items)
 {
-    return (r->in_class || put(r, open)) && put(r, items) && (r->in_class || put(r, "]"));
+    return (r->in_class || put(r, "[")) && put(r, items) && (r->in_class || put(r, "]"));
+}
+
+/* Items of a class: a general category, and its characters that PCRE2 may be too old to know. */
+static bool put_category(reader *r, const char *name, size_t size)
+{
+    bool done = put(r, "\\p{") && s24m_buffer_add(&r->out, name, size) && put(r, "}");
+    for (size_t i = 0; done && i < sizeof newer / sizeof *newer; i++)
+        if (strlen(newer[i].name) == size && !memcmp(newer[i].name, name, size))
+            done = put(r, newer[i].ranges);
+    return done;
+}
+
+static bool put_categories(reader *r, bool negated, const char *const *names, const char *more)
+{
+    bool done = r->in_class || put(r, negated ? "[^" : "[");
+    for (; done && *names; names++)
+        done = put_category(r, *names, strlen(*names));
+    return done && put(r, more) && (r->in_class || put(r, "]"));
+}
+
+static bool take_word(reader *r, bool negated)
+{
+    static const char *const names[] = {"L", "M", "Nd", "Nl", "Pc", NULL};
+    return negated && r->in_class ? refuse(r, "\\W within a class is not supported")
+                                  : put_categories(r, negated, names, CIRCLED);
+}
+
+static bool take_digit(reader *r, bool negated)
+{
+    static const char *const names[] = {"Nd", NULL};
+    return negated && r->in_class ? refuse(r, "\\D within a class is not supported")
+                                  : put_categories(r, negated, names, "");
+}
+
+/* \p{L}, \P{L}, \p{^L}, \pL; r->at stands behind the p. Scripts and the like go as they are. */
+static bool take_property(reader *r, bool negated)
+{
+    const char *name = r->pattern + r->at;
+    size_t left = r->size - r->at, size = 1, skip = 1;
+    if (left && *name == '{') {
+        const char *end = memchr(name, '}', left);
+        if (!end)
+            return refuse(r, "\\p has no end");
+        skip = (size_t)(end - name) + 1;
+        name++;
+        size = skip - 2;
+    }
+    if (!left)
+        return refuse(r, "\\p has no name");
+    r->at += skip;
+    if (size && *name == '^') {
+        negated = !negated;
+        name++;
+        size--;
+    }
+    if (size > 2 || (negated && r->in_class))
+        return put(r, negated ? "\\P{" : "\\p{") && s24m_buffer_add(&r->out, name, size) &&
+               put(r, "}");
+    return (r->in_class || put(r, negated ? "[^" : "[")) && put_category(r, name, size) &&
+           (r->in_class || put(r, "]"));
 }
 
 static bool take_escape(reader *r)
@@ -63,14 +123,18 @@ static bool take_escape(reader *r)
     r->at += 2;
     switch (c) {
     case 's':
-        return put_class(r, "[", BLANKS);
+        return put_class(r, BLANKS);
     case 'S':
-        return put_class(r, "[", NO_BLANKS);
+        return put_class(r, NO_BLANKS);
     case 'w':
-        return put_class(r, "[", LETTERS);
     case 'W':
-        return r->in_class ? refuse(r, "\\W within a class is not supported")
-                           : put_class(r, "[^", LETTERS);
+        return take_word(r, c == 'W');
+    case 'd':
+    case 'D':
+        return take_digit(r, c == 'D');
+    case 'p':
+    case 'P':
+        return take_property(r, c == 'P');
     case 'h':
     case 'H':
     case 'g':

@@ -4,7 +4,7 @@
 #define S24M_UNICODE_H
 #include "buffer.h"
 
-/* White space; a letter, mark, digit or connector; a mark. */
+/* White space; a letter, mark, digit or connector; a mark, as the reference counts them. */
 bool s24m_is_blank(uint32_t c);
 bool s24m_is_word(uint32_t c);
 bool s24m_is_mark(uint32_t c);

@@ -1,4 +1,4 @@
-/* Files and models that the tests of tokenizers share. */
+/* Stored texts and ids, tokenizers in files, and GGUF files made of them. */
 #include "scene.h"
 #include "paths.h"
 
