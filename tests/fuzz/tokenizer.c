@@ -6,7 +6,8 @@
 
 /*
  * Tokenizers from anywhere, and texts from anywhere. The first byte says what follows: 'j' a
- * tokenizer.json, 's' a tokenizer.model, 'g' a GGUF file, each up to the last line end, then a text;
+ * tokenizer.json, 's' a tokenizer.model, 'g' a GGUF file, each up to the last line end, then a
+ * text;
  * 'l' a text alone, for a byte-level vocabulary, whose ids give the same bytes back.
  */
 
