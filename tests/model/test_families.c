@@ -2,7 +2,7 @@
  * its config.json, the names and shapes of its tensors and the formula of tiny.h. */
 #include "family.h"
 #include "fixture.h"
-#include "families.h"
+#include "families_gguf.h"
 #include "model.h"
 
 enum { LENGTH = 24 };
@@ -33,15 +33,14 @@ static float *logits_of(s24m_model *model)
     return logits;
 }
 
-static void check_logits(int index, const family_change *change)
+/* The model at `file` has the logits of this one. */
+static void compare(int index, const char *file)
 {
     const char *name = family_name(&list, index);
-    char folder[64];
     s24m_model *model = NULL;
     s24_mat golden;
     double worst = 0;
-    family_write(ctx, &list, index, change, folder);
-    s24_status status = s24m_open(ctx, folder, &model);
+    s24_status status = s24m_open(ctx, file, &model);
     ck_assert_msg(status == S24_OK, "%s: %s", name, s24_last_error());
     float *logits = logits_of(model);
     family_logits(&list, index, &golden);
@@ -54,12 +53,29 @@ static void check_logits(int index, const family_change *change)
     ck_assert_msg(worst < 5e-5, "%s: off by %g", name, worst);
     free(logits);
     s24m_close(model);
+}
+
+static void check_logits(int index, const family_change *change)
+{
+    char folder[64];
+    family_write(ctx, &list, index, change, folder);
+    compare(index, folder);
     family_remove(folder);
 }
 
 START_TEST(logits_as_transformers)
 {
     check_logits(_i, NULL);
+}
+END_TEST
+
+/* The same from a GGUF file as llama.cpp's converter writes it. */
+START_TEST(logits_of_gguf)
+{
+    if (!gguf_exists(&list, _i))
+        return;
+    gguf_write(ctx, &list, _i, path);
+    compare(_i, path);
 }
 END_TEST
 
@@ -72,6 +88,15 @@ START_TEST(other_roots)
     const family_change change = {.root = roots[_i / 3]};
     if (!strcmp(names[_i % 3], "gemma3") || *change.root)
         check_logits(family_find(&list, names[_i % 3]), &change);
+}
+END_TEST
+
+START_TEST(many_gguf_files)
+{
+    int count = 0;
+    for (int i = 0; i < list.count; i++)
+        count += gguf_exists(&list, i);
+    ck_assert_int_ge(count, 32);
 }
 END_TEST
 
@@ -98,7 +123,9 @@ int main(int argc, char **argv)
     family_open(&list, argv[1]);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, logits_as_transformers, 0, list.count);
+    tcase_add_loop_test(tests, logits_of_gguf, 0, list.count);
     tcase_add_loop_test(tests, other_roots, 0, 12);
+    tcase_add_test(tests, many_gguf_files);
     tcase_add_test(tests, no_row_without_a_model);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
