@@ -195,7 +195,7 @@ static bool read_gpt2(const source *s)
     if (!pre)
         return s24m_wrong(S24_E_UNSUPPORTED,
                           "%s: no tokenizer.ggml.pre: how its text is cut into words is unknown; "
-                          "give the model's tokenizer.json as tokenizer",
+                          "give the model's tokenizer.json with --tokenizer",
                           s->name);
     return read_tokens(s, false) && read_merges(s) && (t->bos = id_of(s, "bos_token_id"), true) &&
            s24m_tokenizer_pre(t, pre, s->name) &&
@@ -297,14 +297,14 @@ bool s24m_tokenizer_gguf(tokenizer *t, const s24_file *file, const char *name)
         bool (*read)(const source *);
     } kinds[] = {{"gpt2", read_gpt2}, {"llama", read_llama}, {"t5", read_t5}};
     if (!model)
-        return s24m_wrong(S24_E_UNSUPPORTED,
-                          "%s: holds no tokenizer (tokenizer.ggml.model): give a tokenizer.json",
-                          name);
+        return s24m_wrong(
+            S24_E_UNSUPPORTED,
+            "%s: holds no tokenizer (tokenizer.ggml.model): name one with --tokenizer", name);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (!strcmp(model, kinds[i].name))
             return kinds[i].read(&s) && read_added(&s) && read_special(&s);
     return s24m_wrong(S24_E_UNSUPPORTED,
                       "%s: tokenizer.ggml.model is '%.40s', but only gpt2, llama and t5 are "
-                      "supported: give the model's tokenizer.json as tokenizer",
+                      "supported: give the model's tokenizer.json with --tokenizer",
                       name, model);
 }

@@ -96,7 +96,7 @@ bool s24m_tokenizer_pre(tokenizer *t, const char *name, const char *file)
     if (!p)
         return s24m_wrong(S24_E_UNSUPPORTED,
                           "%s: tokenizer.ggml.pre is '%.40s', which is none of the pre-tokenizers "
-                          "in docs/text.md: give the model's tokenizer.json as tokenizer",
+                          "in docs/text.md: give the model's tokenizer.json with --tokenizer",
                           file, name);
     bool done = true;
     for (int i = 0; done && i < 4 && p->patterns[i]; i++)

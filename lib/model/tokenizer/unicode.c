@@ -1,6 +1,7 @@
 #include "unicode.h"
 #include "utf8.h"
 #include "unicode_tables.inc"
+#include <stdlib.h>
 
 #define SIZE(array) (sizeof(array) / sizeof *(array))
 
@@ -103,8 +104,36 @@ static bool decompose(id_list *out, uint32_t c, bool compatible)
                   : s24m_ids_add(out, (int32_t)c);
 }
 
-static void sort_run(int32_t *ids, size_t from, size_t to)
+typedef struct mark {
+    int32_t class, c;
+    size_t at;
+} mark;
+
+static int by_class(const void *a, const void *b)
 {
+    const mark *x = a, *y = b;
+    return x->class != y->class ? (x->class > y->class) - (x->class < y->class)
+                                : (x->at > y->at) - (x->at < y->at);
+}
+
+/* Nothing that people write, but it may not take the square of its length. */
+static bool sort_long_run(int32_t *ids, size_t from, size_t to)
+{
+    mark *run = s24m_have(malloc((to - from) * sizeof *run));
+    for (size_t i = from; run && i < to; i++)
+        run[i - from] = (mark){class_of((uint32_t)ids[i]), ids[i], i};
+    if (run)
+        qsort(run, to - from, sizeof *run, by_class);
+    for (size_t i = from; run && i < to; i++)
+        ids[i] = run[i - from].c;
+    free(run);
+    return run != NULL;
+}
+
+static bool sort_run(int32_t *ids, size_t from, size_t to)
+{
+    if (to - from > 32)
+        return sort_long_run(ids, from, to);
     for (size_t i = from + 1; i < to; i++) {
         int32_t c = ids[i], class = class_of((uint32_t)c);
         size_t at = i;
@@ -112,10 +141,8 @@ static void sort_run(int32_t *ids, size_t from, size_t to)
             ids[at] = ids[at - 1];
         ids[at] = c;
     }
+    return true;
 }
-
-/* A run of thousands of marks is nothing that people write, and sorting it takes its square. */
-enum { LONGEST_RUN = 1 << 12 };
 
 /* Marks that follow a character stand in the order of their classes. */
 static bool order(id_list *list)
@@ -126,10 +153,8 @@ static bool order(id_list *list)
             continue;
         while (i < list->count && class_of((uint32_t)list->ids[i]))
             i++;
-        if (i - from > LONGEST_RUN)
-            return s24m_wrong(S24_E_UNSUPPORTED, "the text has %zu combining marks in a row",
-                              i - from);
-        sort_run(list->ids, from, i);
+        if (!sort_run(list->ids, from, i))
+            return false;
     }
     return true;
 }

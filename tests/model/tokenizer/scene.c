@@ -216,3 +216,75 @@ void write_gguf(const char *path, const char *name, const char *model, const cha
     s24m_buffer_free(&b);
     s24_tokenizer_destroy(h);
 }
+
+/* ---- SentencePiece ---- */
+
+static void put_varint(buffer *b, uint64_t value)
+{
+    for (; value > 127; value >>= 7)
+        put(b, (value & 127) | 128, 1);
+    put(b, value, 1);
+}
+
+/* A field with bytes. */
+static void put_field(buffer *b, uint32_t number, const char *bytes, size_t size)
+{
+    put_varint(b, number << 3 | 2);
+    put_varint(b, size);
+    ck_assert(s24m_buffer_add(b, bytes, size));
+}
+
+void write_sentencepiece(const char *path)
+{
+    s24_tokenizer *h = open_stored("sentencepiece");
+    const vocabulary *v = &h->t.words;
+    buffer b = {0}, one = {0};
+    for (size_t i = 0; i < v->count; i++) {
+        const char *text = s24m_vocabulary_text(v, (int32_t)i);
+        bool byte = s24m_vocabulary_byte(text, v->pieces[i].size) >= 0;
+        float score = -(float)i;
+        uint32_t bits;
+        memcpy(&bits, &score, 4);
+        one.size = 0;
+        put_field(&one, 1, text, v->pieces[i].size);
+        put(&one, 2 << 3 | 5, 1);
+        put(&one, bits, 4);
+        put(&one, 3 << 3, 1);
+        put(&one, i == 0 ? PIECE_UNKNOWN : byte ? PIECE_BYTE : v->pieces[i].kind, 1);
+        put_field(&b, 1, one.data, one.size);
+    }
+    put_field(&b, 2, "\x18\x02\x98\x02\x01", 5); /* byte pairs, bytes for what is unknown */
+    put_field(&b, 3, "\x18\x01\x20\x00", 4);     /* a blank before, no blank left out */
+    write_file(path, b.data, b.size);
+    s24m_buffer_free(&b);
+    s24m_buffer_free(&one);
+    s24_tokenizer_destroy(h);
+}
+
+/* ---- GPT-2's two files ---- */
+
+void write_pair(const char *name)
+{
+    char path[300];
+    buffer text = {0}, merges = {0};
+    json_tree tree;
+    snprintf(path, sizeof path, "%s/%s.json", folder, name);
+    ck_assert(s24m_contents_read(&text, path));
+    const char *from = strstr(text.data, "\"vocab\":") + 8, *to = strstr(from, ",\"merges\":");
+    write_file(scratch_path("vocab.json"), from, (size_t)(to - from));
+    ck_assert(s24m_json_parse(&tree, name, text.data, text.size));
+    const json_value *list =
+        s24m_json_get(&tree, s24m_json_get(&tree, s24m_json_root(&tree), "model"), "merges");
+    ck_assert(s24m_buffer_add(&merges, "#version: 0.2\n", 14));
+    for (const json_value *v = s24m_json_first(&tree, list); v; v = s24m_json_next(&tree, v)) {
+        const json_value *left = s24m_json_first(&tree, v), *right = s24m_json_next(&tree, left);
+        ck_assert(s24m_buffer_add(&merges, left->text, left->size) &&
+                  s24m_buffer_add(&merges, " ", 1) &&
+                  s24m_buffer_add(&merges, right->text, right->size) &&
+                  s24m_buffer_add(&merges, "\r\n", 2));
+    }
+    write_file(scratch_path("merges.txt"), merges.data, merges.size);
+    s24m_json_free(&tree);
+    s24m_buffer_free(&text);
+    s24m_buffer_free(&merges);
+}

@@ -43,4 +43,9 @@ void check_ids(s24_tokenizer *t, const char *name, const char *options, int64_t 
  * pre-tokenizer; of "llama" with scores by id; of "t5" with the pieces' own. */
 void write_gguf(const char *path, const char *name, const char *model, const char *pre);
 
+/* A tokenizer.model of the vocabulary of stored "sentencepiece", its scores by id. */
+void write_sentencepiece(const char *path);
+/* vocab.json and merges.txt of a stored tokenizer in the scratch folder. */
+void write_pair(const char *name);
+
 #endif

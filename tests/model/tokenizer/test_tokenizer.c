@@ -123,6 +123,88 @@ START_TEST(test_gguf_llama)
 }
 END_TEST
 
+START_TEST(test_sentencepiece_model)
+{
+    write_sentencepiece(scratch_path("tokenizer.model"));
+    s24_tokenizer *a = open_stored("sentencepiece"), *b = open_path(scratch);
+    compare_on_texts(a, b, "tokenizer.model");
+    s24_tokenizer_destroy(a);
+    s24_tokenizer_destroy(b);
+}
+END_TEST
+
+START_TEST(test_pair)
+{
+    write_pair("gpt-2");
+    s24_tokenizer *a = open_stored("gpt-2"), *b = open_path(scratch);
+    compare_on_texts(a, b, "vocab.json");
+    s24_tokenizer_destroy(a);
+    s24_tokenizer_destroy(b);
+}
+END_TEST
+
+/* tokenizer_config.json has the last word. */
+START_TEST(test_settings)
+{
+    static const struct {
+        const char *name, *text;
+        int64_t bos, eos, prefix, suffix;
+    } cases[] = {
+        {"sentencepiece", "{}", 1, -1, 1, 0},
+        {"sentencepiece", "{\"add_bos_token\":false,\"eos_token\":\"</s>\"}", 1, 2, 0, 0},
+        {"gpt-2", "{\"bos_token\":{\"content\":\"<|endoftext|>\"},\"add_bos_token\":true}", 0, -1,
+         1, 0},
+        {"unigram", "{\"bos_token\":null}", -1, -1, 0, 1},
+        {"sentencepiece", "{\"add_eos_token\":true,\"eos_token\":\"</s>\"}", 1, 2, 1, 1},
+    };
+    static const char *const keys[] = {"bos", "eos", "prefix", "suffix"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[300];
+        buffer text = {0};
+        snprintf(path, sizeof path, "%s/%s.json", folder, cases[i].name);
+        ck_assert(s24m_contents_read(&text, path));
+        write_file(scratch_path("tokenizer.json"), text.data, text.size);
+        write_file(scratch_path("tokenizer_config.json"), cases[i].text, strlen(cases[i].text));
+        s24m_buffer_free(&text);
+        s24_tokenizer *t = open_path(scratch);
+        const int64_t expected[] = {cases[i].bos, cases[i].eos, cases[i].prefix, cases[i].suffix};
+        for (int k = 0; k < 4; k++) {
+            int64_t value;
+            ck_assert_int_eq(s24_tokenizer_int(t, keys[k], &value), S24_OK);
+            ck_assert_msg(value == expected[k], "%s: %s is %d, expected %d", cases[i].text, keys[k],
+                          (int)value, (int)expected[k]);
+        }
+        s24_tokenizer_destroy(t);
+    }
+}
+END_TEST
+
+/* Marks on one letter are put in order, however many. */
+START_TEST(test_many_marks)
+{
+    enum { MARKS = 400000 };
+    static const char below[] = "\xcc\xa3", above[] = "\xcc\x88";
+    char *text = malloc(4 * MARKS + 1);
+    const int32_t *ids;
+    const char *back;
+    int64_t count;
+    size_t size;
+    *text = 'x';
+    for (int i = 0; i < 2 * MARKS; i++)
+        memcpy(text + 1 + 2 * i, i % 2 ? below : above, 2);
+    s24_tokenizer *t = open_stored("qwen2");
+    ck_assert_int_eq(s24_tokenizer_encode(t, text, 4 * MARKS + 1, NULL, &ids, &count), S24_OK);
+    ck_assert_int_eq(s24_tokenizer_decode(t, ids, count, NULL, &back, &size), S24_OK);
+    /* Those below, of class 220, come first; the first above is composed with the x. */
+    ck_assert_uint_eq(size, 3 + 2 * (2 * MARKS - 1));
+    ck_assert(!memcmp(back, "\xe1\xba\x8d", 3));
+    for (size_t k = 0; k < 2 * MARKS - 1; k++)
+        ck_assert(!memcmp(back + 3 + 2 * k, k < MARKS ? below : above, 2));
+    free(text);
+    s24_tokenizer_destroy(t);
+}
+END_TEST
+
 START_TEST(test_unknown_pre)
 {
     s24_tokenizer *t;
@@ -287,6 +369,10 @@ int main(int argc, char **argv)
     tcase_add_loop_test(c, test_text, 0, NAMES);
     tcase_add_loop_test(c, test_gguf_letters, 0, LETTERED);
     tcase_add_test(c, test_gguf_llama);
+    tcase_add_test(c, test_sentencepiece_model);
+    tcase_add_test(c, test_pair);
+    tcase_add_test(c, test_settings);
+    tcase_add_test(c, test_many_marks);
     tcase_add_test(c, test_unknown_pre);
     tcase_add_test(c, test_bytes);
     tcase_add_test(c, test_utf8);
