@@ -13,7 +13,8 @@ extern "C" {
  * - a GGUF file, version 2 or 3, of either byte order. Any part of a split model stands for all of
  *   its parts, which must lie beside it;
  * - a Hugging Face folder: model.safetensors, or model.safetensors.index.json and the shards it
- *   names;
+ *   names. A quantised one whose method is decoded (docs/formats.md: fp8, gptq, mxfp4,
+ *   compressed-tensors) offers its weights as the matrices that they stand for;
  * - a folder that holds one GGUF model.
  *
  * Everything is validated before use: sizes, offsets, overlaps, types, depth, counts. Nothing
@@ -33,9 +34,10 @@ S24_API int64_t s24_file_count(const s24_file *file);
 S24_API const char *s24_file_name(const s24_file *file, int64_t index);
 /**
  * Shape, rank and stored type of a tensor. `shape` has room for 8 extents, outputs x inputs, the
- * contiguous extent last. The type is a name: "F32", "BF16", "Q4_1", ...; an unknown type has the
- * name that the file gives it, in GGUF "type 57". Each pointer may be NULL. S24_E_ARG: no tensor
- * has this name, and the text lists the nearest.
+ * contiguous extent last. The type is a name: "F32", "BF16", "Q4_1", ..., of a weight in a
+ * quantised folder "gptq:int4" and the like; an unknown type has the name that the file gives it,
+ * in GGUF "type 57". Each pointer may be NULL. S24_E_ARG: no tensor has this name, and the text
+ * lists the nearest.
  */
 S24_API s24_status s24_file_info(const s24_file *file, const char *name, int64_t *shape,
                                  int32_t *rank, const char **type);
@@ -47,16 +49,16 @@ S24_API s24_status s24_file_info(const s24_file *file, const char *name, int64_t
 S24_API s24_status s24_file_get(const s24_file *file, const char *name, s24_mat *view);
 /**
  * The bytes of a tensor as they are stored, whatever its type, until the file is destroyed. They
- * may lie at any address.
+ * may lie at any address. Of a weight in a quantised folder: its codes.
  */
 S24_API s24_status s24_file_bytes(const s24_file *file, const char *name, const void **data,
                                   size_t *size);
 /**
- * Copy a tensor out and convert it to dst->dtype as s24_mat_copy() does. Block types of GGUF
- * (docs/formats.md lists them) are decoded to floats as their definitions say, and converted from
- * there. S24_E_DTYPE: a block type that is not decoded, an unknown type; also integers and 8-bit
- * floats where dst is of floats, since the codes of a quantised model have no value without their
- * scales.
+ * Copy a tensor out and convert it to dst->dtype as s24_mat_copy() does. Block types of GGUF and
+ * weights of quantised folders (docs/formats.md lists them) are decoded to floats as their
+ * definitions say, and converted from there. S24_E_DTYPE: a block type that is not decoded, an
+ * unknown type; also integers and 8-bit floats where dst is of floats, since the codes of a
+ * quantised model have no value without their scales.
  */
 S24_API s24_status s24_file_read(const s24_file *file, const char *name, const s24_mat *dst);
 /**
@@ -106,14 +108,15 @@ S24_API s24_status s24_file_create(s24_ctx *ctx, const char *path, const char *f
 S24_API s24_status s24_file_put(s24_file *file, const char *name, const s24_mat *mat,
                                 const int64_t *shape, int32_t rank, const char *type);
 /**
- * Write a tensor of an open file as it is stored there, whatever its type. S24_E_DTYPE: the new
- * file's format has no such type.
+ * Write a tensor of an open file as it is stored there, whatever its type; a weight in a quantised
+ * folder as the F32 that it is decoded to. S24_E_DTYPE: the new file's format has no such type.
  */
 S24_API s24_status s24_file_put_stored(s24_file *file, const s24_file *from, const char *name);
 /**
  * Take over all metadata of an open file of the same format. Typed values are copied byte for byte
  * and replace equal keys. Of a folder, the files beside its weights (configuration, tokenizer,
- * licence) are copied byte for byte. S24_E_UNSUPPORTED: another format.
+ * licence) are copied byte for byte, but without quantization_config if weights are decoded.
+ * S24_E_UNSUPPORTED: another format.
  */
 S24_API s24_status s24_file_copy_meta(s24_file *file, const s24_file *from);
 /**

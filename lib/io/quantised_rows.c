@@ -160,8 +160,6 @@ static s24_status check_key(s24i_fold *fold, const char *key)
         return s24i_fold_undecoded(fold, "compressed-tensors with a", "transform_config");
     if (!strcmp(key, "sparsity_config.format") && text && strcmp(text, "dense") != 0)
         return s24i_fold_undecoded(fold, "compressed-tensors, sparsity format", text);
-    if (!strcmp(key, "quantization_status") && text && strcmp(text, "compressed") != 0)
-        return s24i_fold_undecoded(fold, "compressed-tensors, quantization_status", text);
     bool grouped = !strncmp(key, groups, sizeof groups - 1);
     if ((!strcmp(key, "format") || (grouped && s24i_fold_stem(key, ".format"))) && text &&
         !is_one_of(text, formats))

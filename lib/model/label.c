@@ -78,7 +78,8 @@ const char *s24m_label_file_type(const label *l)
 /* "Q4_1", "Q4_K_M", "IQ4_XS", "f16", "BF16", "fp16". */
 static bool is_type(const char *word, size_t length)
 {
-    static const char *const plain[] = {"f32", "f16", "bf16", "fp16", "fp32", "f64"};
+    static const char *const plain[] = {"f32", "f16",   "bf16",  "fp16",  "fp32",
+                                        "f64", "mxfp4", "nvfp4", "tq1_0", "tq2_0"};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (strlen(plain[i]) == length && !strncasecmp(word, plain[i], length))
             return true;

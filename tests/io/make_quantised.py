@@ -98,7 +98,7 @@ def compressed(case, form, compressor, layers):
         decoded[f"{name}.weight"] = matrix
         groups.update(group(f"group_{i}", settings, form))
     add(case, {"quant_method": "compressed-tensors", "format": form if len(layers) == 1 else "mixed-precision", "ignore": ["lm_head"],
-               "quantization_status": "compressed", "config_groups": groups}, stored, decoded)
+               "quantization_status": "frozen" if form == "float-quantized" else "compressed", "config_groups": groups}, stored, decoded)
 
 
 def all_compressed():

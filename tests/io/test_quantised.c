@@ -228,8 +228,6 @@ static const struct {
      "\"quant_method\":\"compressed-tensors\",\"sparsity_config\":{\"format\":\"sparse-24-bitmask"
      "\"}",
      "sparsity format sparse-24-bitmask"},
-    {"ct_int4", "\"quant_method\":\"compressed-tensors\",\"quantization_status\":\"frozen\"",
-     "quantization_status frozen"},
     {"ct_int4",
      "\"quant_method\":\"compressed-tensors\",\"transform_config\":{\"config_groups\":{\"R1\":1}}",
      "compressed-tensors with a transform_config"},
