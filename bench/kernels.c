@@ -436,6 +436,52 @@ static void measure_prox_firm_f64(work w)
     measure_bytes("prox_firm_f64", "2:4", run_prox_firm_f64, w, 16);
 }
 
+/* ---- products with weights in lanes ---- */
+
+enum { BLOCK_TILES = 128, BLOCK_BATCH = 8 };
+
+/* Block after block of whatever bits: no index of theirs leads anywhere. */
+static void run_lanes(work *w, void (*kernel)(const s24i_lane_product *, const void *, float *),
+                      int64_t tile, const void *x)
+{
+    s24i_lane_product p = {BLOCK_TILES, w->keep, 2048, x, w->c, 4, 4};
+    int64_t block = BLOCK_TILES * tile + BLOCK_TILES / 4 * 48;
+    float y[16 * BLOCK_BATCH];
+
+    for (int64_t at = 0; at + block <= w->n * 4 || !at; at += block) {
+        kernel(&p, (const char *)w->x + at, y);
+        w->sum += (double)y[0];
+    }
+}
+
+#define MEASURE_LANES(name, tile, x)                                                     \
+    static void run_##name(work *w)                                                      \
+    {                                                                                    \
+        run_lanes(w, w->kernels->name, tile, x);                                         \
+    }                                                                                    \
+    static void measure_##name(work w)                                                   \
+    {                                                                                    \
+        for (w.keep = 1; w.keep <= BLOCK_BATCH; w.keep *= 8)                             \
+            measure_bytes(#name, w.keep == 1 ? "batch 1" : "batch 8", run_##name, w, 4); \
+    }
+
+MEASURE_LANES(sparse_f32, 1088, w->y)
+MEASURE_LANES(sparse_bf16, 576, w->y)
+MEASURE_LANES(sparse_f16, 576, w->y)
+MEASURE_LANES(sparse_bf16_dot, 576, w->half)
+MEASURE_LANES(dense_f32, 2048, w->y)
+MEASURE_LANES(dense_bf16, 1024, w->y)
+MEASURE_LANES(dense_f16, 1024, w->y)
+MEASURE_LANES(dense_bf16_dot, 1024, w->half)
+MEASURE_LANES(sparse_int8, 320, w->mask)
+MEASURE_LANES(sparse_int4, 192, w->mask)
+MEASURE_LANES(sparse_int4_zeros, 192, w->mask)
+MEASURE_LANES(sparse_int4_p6, 176, w->mask)
+MEASURE_LANES(dense_int8, 512, w->mask)
+MEASURE_LANES(dense_int4, 256, w->mask)
+MEASURE_LANES(dense_int4_zeros, 256, w->mask)
+MEASURE(quantise_token, 5, w->kernels->quantise_token(w->x, w->n, 128, 1, w->mask, w->c))
+
 /* ---- */
 
 static void fill(work *w)

@@ -55,6 +55,7 @@ _INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `mes
 (CPU, CUDA, CUDA_HOST, CUDA_MANAGED) = (1, 2, 3, 13)
 (OPT_INT, OPT_FLOAT, OPT_STR) = (1, 2, 3)
 (RESULT_MATRIX, RESULT_INT, RESULT_FLOAT, RESULT_STR) = (1, 2, 3, 4)
+(EXACT, FAST) = (0, 1)
 
 PROTOTYPES = """
 uint32 s24_api_version(); text s24_version(); text s24_build_info(text); text s24_status_name(status); text s24_last_error();
@@ -89,8 +90,10 @@ status s24_pack(ctx*, mat*, mat*, text, packed**); status s24_pack_result(ctx*, 
 status s24_pack_codes(ctx*, text, mat*, mat*, mat*, text, packed**); status s24_packed_part(packed*, int32, text*, void**, size*);
 status s24_packed_matrix(packed*, text, mat*); status s24_packed_shape(packed*, text, int64*, int32*);
 status s24_packed_info(packed*, text*, int64*, int64*, int32*);
-status s24_packed_wrap(ctx*, text, int64, int64, int32, void**, size*, int32, packed**); status s24_unpack(packed*, mat*);
-status s24_packed_multiply(packed*, mat*, mat*); void s24_packed_destroy(packed*); status s24_prox24(ctx*, mat*, double, mat*);
+status s24_packed_wrap(ctx*, text, int64, int64, int32, void**, size*, int32, packed**); status s24_packed_convert(packed*, text, packed**);
+status s24_unpack(packed*, mat*); status s24_packed_multiply(packed*, mat*, mat*); void s24_packed_destroy(packed*);
+status s24_packed_prepare(packed*, int32, int32, int64, product*, product**); status s24_product_run(product*, mat*, mat*);
+status s24_product_info(product*, text*, text*, int32*, int64*); void s24_product_destroy(product*); status s24_prox24(ctx*, mat*, double, mat*);
 status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);
 status s24_project_nm(ctx*, mat*, int32, int32, mat*); status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*);
 text s24_file_name(file*, int64); status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*);

@@ -92,6 +92,7 @@ typedef struct s24_problem s24_problem; /**< weights + gram + pattern: what is t
 typedef struct s24_solver s24_solver;   /**< an algorithm and its options */
 typedef struct s24_result s24_result;   /**< what a solver produced */
 typedef struct s24_packed s24_packed;   /**< a matrix in the bytes of a layout */
+typedef struct s24_product s24_product; /**< a packed matrix made ready to be multiplied */
 typedef struct s24_file s24_file;       /**< a file or folder of tensors */
 
 /**

@@ -14,6 +14,7 @@
 #include "base/number.h"
 #include "base/options.h"
 #include "ops/ops.h"
+#include "pack/pack.h"
 #include "solvers/solver.h"
 #include <sparse24/sparse24.h>
 
@@ -254,6 +255,19 @@ struct s24_solver {
 void s24i_solver_release(s24_solver *solver);
 /* The value of a number option by this name, or `fallback` when the solver has none. */
 double s24i_solver_number(const s24_solver *solver, const char *option, double fallback);
+
+/* ---- Packed matrix (packed.c) ---- */
+
+struct s24_packed {
+    s24i_object object; /* retained by its products */
+    s24i_packing packing;
+    bool borrowed; /* the parts are the caller's */
+};
+
+s24i_pack_tools s24i_pack_tools_of(s24_ctx *ctx);
+void s24i_packed_release(s24_packed *packed);
+/* What is multiplied: types, shapes, and that y lies apart from x. */
+s24_status s24i_check_product(const s24_packed *packed, const s24_mat *x, const s24_mat *y);
 
 /* ---- Result (result.c) ---- */
 

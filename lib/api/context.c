@@ -6,8 +6,8 @@
 static const s24i_option option_table[] = {
     S24I_OPTION_INT(s24i_ctx_options, threads, 0, 1024, "0",
                     "number of worker threads; 0: all cores that this process may use"),
-    S24I_OPTION_STR(s24i_ctx_options, isa, "auto|ref|avx2|avx512", "auto",
-                    "strongest instruction set that kernels may use"),
+    S24I_OPTION_STR(s24i_ctx_options, isa, "auto|ref|avx2|avxvnni|avx512|avx512vnni|avx512bf16",
+                    "auto", "strongest instruction set that kernels may use"),
     S24I_OPTION_INT(s24i_ctx_options, memory_limit, 0, 9007199254740992, "0",
                     "bytes that the context and its children may hold; 0: no limit"),
     S24I_OPTION_INT(

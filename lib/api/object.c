@@ -1,11 +1,11 @@
 #include "api.h"
 
-static const char *const kinds[] = {"context", "gram",   "cross", "problem",
-                                    "solver",  "result", "file",  "packed matrix"};
+static const char *const kinds[] = {"context", "gram", "cross",         "problem", "solver",
+                                    "result",  "file", "packed matrix", "product"};
 
 static const char *kind_name(uint32_t magic)
 {
-    return magic >= S24I_CTX && magic <= S24I_PACKED ? kinds[magic - S24I_CTX] : NULL;
+    return magic >= S24I_CTX && magic <= S24I_PRODUCT ? kinds[magic - S24I_CTX] : NULL;
 }
 
 void s24i_ctx_retain(s24_ctx *ctx)

@@ -1,14 +1,7 @@
 #include "api.h"
-#include "pack/pack.h"
 #include <string.h>
 
-struct s24_packed {
-    s24i_object object;
-    s24i_packing packing;
-    bool borrowed; /* the parts are the caller's */
-};
-
-static s24i_pack_tools tools_of(s24_ctx *ctx)
+s24i_pack_tools s24i_pack_tools_of(s24_ctx *ctx)
 {
     return (s24i_pack_tools){&ctx->memory, &ctx->threads, &ctx->kernels};
 }
@@ -101,7 +94,7 @@ static s24_status make_object(s24_ctx *ctx, const s24i_packing *packing, bool bo
 
 static s24_status pack(s24_ctx *ctx, s24i_packing *packing, const source *from, s24_packed **out)
 {
-    s24i_pack_tools tools = tools_of(ctx);
+    s24i_pack_tools tools = s24i_pack_tools_of(ctx);
     s24_status status = s24i_packing_make(&tools, packing, &from->source);
 
     if (status)
@@ -238,11 +231,105 @@ s24_status s24_pack_codes(s24_ctx *ctx, const char *grid, const s24_mat *codes,
     return s24i_done(__func__, pack_source(ctx, &from, layout, out));
 }
 
+/* ---- From another layout ---- */
+
+/* All that a conversion holds: the dense matrix, or codes, scales and zeros. */
+typedef struct copies {
+    void *values;
+    uint8_t *codes, *zeros;
+    uint16_t *scales;
+    size_t value_bytes, code_bytes, group_bytes;
+} copies;
+
+static void free_copies(s24_ctx *ctx, const copies *c)
+{
+    s24i_free(&ctx->memory, c->values, c->value_bytes);
+    s24i_free(&ctx->memory, c->codes, c->code_bytes);
+    s24i_free(&ctx->memory, c->scales, s24i_mul(c->group_bytes, 2));
+    s24i_free(&ctx->memory, c->zeros, c->group_bytes);
+}
+
+static s24_status convert_codes(const s24_packed *packed, const char *layout, copies *c,
+                                s24_packed **out)
+{
+    const s24i_packing *p = &packed->packing;
+    s24_ctx *ctx = packed->object.ctx;
+    source from = {.weights = s24i_mat_plain(NULL, p->rows, p->cols, S24_F32)};
+    int64_t group;
+    p->layout->grid(p, &from.grid.bits, &group);
+    int64_t groups = (p->cols + group - 1) / group;
+
+    from.grid.group = (int32_t)group;
+    c->code_bytes = s24i_mul((size_t)p->rows, (size_t)p->cols);
+    c->group_bytes = s24i_mul((size_t)p->rows, (size_t)groups);
+    c->codes = s24i_alloc(&ctx->memory, c->code_bytes);
+    c->scales = s24i_alloc(&ctx->memory, s24i_mul(c->group_bytes, 2));
+    c->zeros = s24i_alloc(&ctx->memory, c->group_bytes);
+    if (!c->codes || !c->scales || !c->zeros)
+        return S24_E_MEMORY;
+    for (int64_t row = 0; row < p->rows; row++)
+        p->layout->codes(p, row, c->codes + row * p->cols, c->scales + row * groups,
+                         c->zeros + row * groups);
+    s24_mat codes = s24i_mat_plain(c->codes, p->rows, p->cols, S24_U8);
+    s24_mat scales = s24i_mat_plain(c->scales, p->rows, groups, S24_F16);
+    s24_mat zeros = s24i_mat_plain(c->zeros, p->rows, groups, S24_U8);
+    from.codes = &codes;
+    from.scales = &scales;
+    from.zeros = &zeros;
+    return pack_source(ctx, &from, layout, out);
+}
+
+static s24_status convert_values(const s24_packed *packed, const char *layout, copies *c,
+                                 s24_packed **out)
+{
+    const s24i_packing *p = &packed->packing;
+    s24_ctx *ctx = packed->object.ctx;
+    s24i_pack_tools tools = s24i_pack_tools_of(ctx);
+
+    c->value_bytes =
+        s24i_mul(s24i_mul((size_t)p->rows, (size_t)p->cols), (size_t)s24i_dtype_size(p->dtype));
+    c->values = s24i_alloc(&ctx->memory, c->value_bytes);
+    if (!c->values)
+        return S24_E_MEMORY;
+    source from = {.weights = s24i_mat_plain(c->values, p->rows, p->cols, p->dtype)};
+    s24i_enter(ctx);
+    s24_status status = s24i_packing_unpack(&tools, p, &from.weights);
+    s24i_leave(ctx);
+    return status ? status : pack_source(ctx, &from, layout, out);
+}
+
+/* Codes stay codes where the new layout takes them. */
+static s24_status convert(const s24_packed *packed, const char *layout, s24_packed **out)
+{
+    s24_status status = s24i_check_pointer(layout, "layout");
+    const s24i_layout *wanted = NULL;
+    copies c = {0};
+    int32_t dtype;
+
+    if (!status)
+        status = s24i_check_pointer(out, "out");
+    if (!status)
+        status = parse_layout(layout, &wanted, &dtype);
+    if (status)
+        return status;
+    bool codes = wanted->codes && packed->packing.layout->codes;
+    status = (codes ? convert_codes : convert_values)(packed, layout, &c, out);
+    free_copies(packed->object.ctx, &c);
+    return status;
+}
+
+s24_status s24_packed_convert(const s24_packed *packed, const char *layout, s24_packed **out)
+{
+    s24_status status = s24i_check_handle(packed, S24I_PACKED, "packed");
+
+    return s24i_done(__func__, status ? status : convert(packed, layout, out));
+}
+
 static s24_status wrap(s24_ctx *ctx, const char *layout, s24i_packing *packing,
                        const void *const *parts, const size_t *sizes, int32_t count,
                        s24_packed **out)
 {
-    s24i_pack_tools tools = tools_of(ctx);
+    s24i_pack_tools tools = s24i_pack_tools_of(ctx);
     s24_status status = s24i_layout_find(layout, &packing->layout);
 
     if (!status)
@@ -274,16 +361,24 @@ s24_status s24_packed_wrap(s24_ctx *ctx, const char *layout, int64_t rows, int64
                      status ? status : wrap(ctx, layout, &packing, parts, sizes, count, out));
 }
 
-void s24_packed_destroy(s24_packed *packed)
+void s24i_packed_release(s24_packed *packed)
 {
-    if (!s24i_is(packed, S24I_PACKED))
-        return;
     s24_ctx *ctx = packed->object.ctx;
-    packed->object.handle.magic = S24I_DEAD;
+
+    if (!s24i_object_drop(&packed->object))
+        return;
     if (!packed->borrowed)
         s24i_packing_free(&ctx->memory, &packed->packing);
     s24i_free(&ctx->memory, packed, sizeof *packed);
     s24i_ctx_release(ctx);
+}
+
+void s24_packed_destroy(s24_packed *packed)
+{
+    if (!s24i_is(packed, S24I_PACKED))
+        return;
+    packed->object.handle.magic = S24I_DEAD;
+    s24i_packed_release(packed);
 }
 
 /* ---- Reading ---- */
@@ -389,7 +484,7 @@ s24_status s24_packed_info(const s24_packed *packed, const char **layout, int64_
 
 static s24_status unpack_into(s24_ctx *ctx, const s24i_packing *p, const s24_mat *w)
 {
-    s24i_pack_tools tools = tools_of(ctx);
+    s24i_pack_tools tools = s24i_pack_tools_of(ctx);
 
     if (w->dtype == p->dtype)
         return s24i_packing_unpack(&tools, p, w);
@@ -433,38 +528,9 @@ s24_status s24_unpack(const s24_packed *packed, const s24_mat *w)
     return s24i_done(__func__, status ? status : unpack(packed, w));
 }
 
-static bool contiguous(const s24_mat *mat)
-{
-    return mat->dtype == S24_F32 && (mat->cols <= 1 || mat->col_stride == 1) &&
-           (mat->rows <= 1 || mat->row_stride == mat->cols);
-}
-
-/* The product over contiguous f32 copies of what is not so already. */
-static s24_status multiply_stage(s24_ctx *ctx, const s24i_packing *p, const s24_mat *x,
-                                 const s24_mat *y)
-{
-    s24i_pack_tools tools = tools_of(ctx);
-    size_t x_size = contiguous(x) ? 0 : s24i_mul((size_t)x->rows, (size_t)p->cols * sizeof(float));
-    size_t y_size = contiguous(y) ? 0 : s24i_mul((size_t)x->rows, (size_t)p->rows * sizeof(float));
-    float *copy = s24i_alloc(&ctx->memory, x_size + y_size);
-
-    if (!copy)
-        return S24_E_MEMORY;
-    s24_mat from = x_size ? s24i_mat_plain(copy, x->rows, p->cols, S24_F32) : *x;
-    s24_mat to = y_size ? s24i_mat_plain((char *)copy + x_size, x->rows, p->rows, S24_F32) : *y;
-    s24_status status = x_size ? s24i_copy_mat(ctx, x, &from) : S24_OK;
-    if (!status)
-        status = s24i_packing_multiply(&tools, p, x->rows, from.data, to.data);
-    if (!status && y_size)
-        status = s24i_copy_mat(ctx, &to, y);
-    s24i_free(&ctx->memory, copy, x_size + y_size);
-    return status;
-}
-
-static s24_status multiply(const s24_packed *packed, const s24_mat *x, const s24_mat *y)
+s24_status s24i_check_product(const s24_packed *packed, const s24_mat *x, const s24_mat *y)
 {
     const s24i_packing *p = &packed->packing;
-    s24_ctx *ctx = packed->object.ctx;
     s24_status status = s24i_check_mat(x, "x", S24I_FLOAT_TYPE);
 
     if (!status)
@@ -473,12 +539,26 @@ static s24_status multiply(const s24_packed *packed, const s24_mat *x, const s24
         status = s24i_check_shape(x, "x", x->rows, p->cols);
     if (!status)
         status = s24i_check_shape(y, "y", x->rows, p->rows);
-    if (!status)
-        status = s24i_check_apart(y, "y", x, "x", false);
+    return status ? status : s24i_check_apart(y, "y", x, "x", false);
+}
+
+/* With scratch for this once. */
+static s24_status multiply(const s24_packed *packed, const s24_mat *x, const s24_mat *y)
+{
+    s24_ctx *ctx = packed->object.ctx;
+    s24i_pack_tools tools = s24i_pack_tools_of(ctx);
+    s24_status status = s24i_check_product(packed, x, y);
+    s24i_product product;
+
     if (status || x->rows == 0)
         return status;
     s24i_enter(ctx);
-    status = multiply_stage(ctx, p, x, y);
+    status = s24i_product_plan(&packed->packing, false, 0, x->rows, s24i_workers(tools.threads),
+                               &product);
+    void *scratch = status ? NULL : s24i_alloc(&ctx->memory, product.scratch);
+    if (!status)
+        status = scratch ? s24i_product_run(&product, &tools, x, y, scratch) : S24_E_MEMORY;
+    s24i_free(&ctx->memory, scratch, product.scratch);
     s24i_leave(ctx);
     return status;
 }

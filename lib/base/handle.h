@@ -14,6 +14,7 @@ enum {
     S24I_RESULT,
     S24I_FILE,
     S24I_PACKED,
+    S24I_PRODUCT,
 };
 
 typedef struct s24i_handle {

@@ -9,5 +9,13 @@
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
+/* The same for more rounds. */
+#if defined __clang__
+#define UNROLL_16 UNROLL
+#define UNROLL_LINES UNROLL
+#else
+#define UNROLL_16 _Pragma("GCC unroll 16")
+#define UNROLL_LINES _Pragma("GCC unroll 40")
+#endif
 
 #endif

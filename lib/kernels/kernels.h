@@ -9,6 +9,7 @@
  */
 #ifndef S24I_KERNELS_H
 #define S24I_KERNELS_H
+#include <stddef.h>
 #include <stdint.h>
 
 #define S24I_MAX_GROUP 64 /* largest m of n:m */
@@ -53,6 +54,25 @@ typedef struct s24i_descent {
     float top;
 } s24i_descent;
 
+/*
+ * A product of some tokens with weights whose row is the vector lane (docs/products.md). A kernel
+ * does a block of 16 rows, which is `tiles` tiles of 32 columns: y[batch][16]. Nothing of it needs
+ * alignment; no byte beyond the block is read, but some may be prefetched.
+ */
+typedef struct s24i_lane_product {
+    int64_t tiles;
+    int32_t batch;    /* tokens: 1, 2, 4, 8 or 16 */
+    int64_t prefetch; /* how many bytes ahead of what is read */
+    /* The activations, finite. Of floats: f32 [columns / 16][batch][16]. Of bf16_dot: bf16 [columns
+     * / 4][batch][4]. Of codes: q + 128 in u8 [columns / 8][batch][8], and x_scale [x groups]
+     * [batch]. */
+    const void *x;
+    const float *x_scale;
+    /* Of codes: tiles to a scale of the weights and of the activations. A group may end early, at
+     * the end of the block; x_group divides group, or is more than the block has. */
+    int64_t group, x_group;
+} s24i_lane_product;
+
 /* The integer nearest to t in 0 .. top < 2^22, ties to even. */
 static inline float s24i_nearest_code(float t, float top)
 {
@@ -68,9 +88,11 @@ typedef struct s24i_kernels {
 #undef S24I_KERNEL
 } s24i_kernels;
 
-/* Fill `table` with the reference, then override up to `isa` ("auto", "ref", "avx2", "avx512"). 0
- * if the name is unknown, -1 if this processor or build lacks it, 1 if done. */
+/* Fill `table` with the reference, then override up to `isa` ("auto", "ref", "avx2", ...). 0 if the
+ * name is unknown, -1 if this processor or build lacks it, 1 if done. */
 int s24i_kernels_dispatch(s24i_kernels *table, const char *isa);
+/* The set whose function an entry of the table points to; `entry` is its offset in s24i_kernels. */
+const char *s24i_kernels_set_of(const s24i_kernels *table, size_t entry);
 /* The sets that this processor and build offer, weakest first, NULL past the end. */
 const char *s24i_kernels_isa(int index);
 
@@ -78,5 +100,9 @@ const char *s24i_kernels_isa(int index);
 void s24i_kernels_ref(s24i_kernels *table);
 void s24i_kernels_avx2(s24i_kernels *table);
 void s24i_kernels_avx512(s24i_kernels *table);
+/* These have some entries only: products of codes, of codes, and of bf16. */
+void s24i_kernels_avxvnni(s24i_kernels *table);
+void s24i_kernels_avx512vnni(s24i_kernels *table);
+void s24i_kernels_avx512bf16(s24i_kernels *table);
 
 #endif

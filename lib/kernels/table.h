@@ -7,7 +7,10 @@
 #define S24I_KERNEL(type, name, arguments) \
     type s24i_ref_##name arguments;        \
     type s24i_avx2_##name arguments;       \
-    type s24i_avx512_##name arguments;
+    type s24i_avxvnni_##name arguments;    \
+    type s24i_avx512_##name arguments;     \
+    type s24i_avx512vnni_##name arguments; \
+    type s24i_avx512bf16_##name arguments;
 #include "kernels/kernels.def"
 #undef S24I_KERNEL
 

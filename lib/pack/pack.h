@@ -68,6 +68,16 @@ typedef struct s24i_half_row {
     void *values;
 } s24i_half_row;
 
+/* How the fast product with a layout goes: docs/products.md. */
+typedef struct s24i_lanes {
+    size_t kernel;                 /* its offset in s24i_kernels */
+    const char *name;              /* its row of kernels.def */
+    int32_t activations;           /* S24_F32, S24_BF16 or S24_I8 */
+    int64_t block;                 /* bytes of 16 rows: part 0 is nothing but these */
+    int64_t tiles, group, x_group; /* as in s24i_lane_product */
+} s24i_lanes;
+#define S24I_LANES_KERNEL(row) .kernel = offsetof(s24i_kernels, row), .name = #row
+
 struct s24i_layout {
     const char *name, *help;
     int32_t dtypes[6]; /* element types that it holds, 0 at the end */
@@ -86,6 +96,15 @@ struct s24i_layout {
      * gives a nibble that is none of the six where the bytes do not name two places. */
     void (*put)(const s24i_packing *p, int64_t row, const s24i_half_row *from);
     void (*get)(const s24i_packing *p, int64_t row, const s24i_half_row *to);
+    /* Layouts with the row as lane: the fast product with activations of a type, 0 for the one that
+     * suits the layout. S24_E_DTYPE: not with this type; S24_E_UNSUPPORTED: not of this element
+     * type. Other layouts: NULL. */
+    s24_status (*lanes)(const s24i_packing *p, int32_t activations, s24i_lanes *out);
+    /* Layouts of codes that others can be made from: how to read them, and one row of codes, and a
+     * scale (f16) and a zero for each group. Other layouts: NULL. */
+    void (*grid)(const s24i_packing *p, int32_t *bits, int64_t *group);
+    void (*codes)(const s24i_packing *p, int64_t row, uint8_t *codes, uint16_t *scales,
+                  uint8_t *zeros);
 };
 
 /* Ended by NULL; made from the list in meson.build. */
@@ -110,15 +129,44 @@ s24_status s24i_packing_wrap(const s24i_pack_tools *tools, s24i_packing *p, int3
 /* All rows into a view of p's dtype and shape. */
 s24_status s24i_packing_unpack(const s24i_pack_tools *tools, const s24i_packing *p,
                                const s24_mat *w);
-/* y = x W^T: x is tokens x cols, y tokens x rows, contiguous f32. Every output is one sum in
- * double, in the order of the kernel `dot`. */
-s24_status s24i_packing_multiply(const s24i_pack_tools *tools, const s24i_packing *p,
-                                 int64_t tokens, const float *x, float *y);
+/* Bytes of scratch of unpack_row(). */
+size_t s24i_packing_row_scratch(const s24i_packing *p);
 /* visit(arg, row, scratch) for every row below `rows`, in tiles, with `scratch` bytes a worker. The
  * error of the lowest row wins. */
 typedef s24_status (*s24i_row_fn)(void *arg, int64_t row, void *scratch);
 s24_status s24i_pack_rows(const s24i_pack_tools *tools, int64_t rows, size_t scratch,
                           s24i_row_fn visit, void *arg);
+/* The same with scratch that is there: s24i_rows_scratch() bytes for so many workers. */
+size_t s24i_rows_scratch(int32_t workers, size_t scratch);
+s24_status s24i_visit_rows(s24i_threads *threads, int64_t rows, size_t scratch, void *room,
+                           s24i_row_fn visit, void *arg);
+
+/* ---- Products (product.c) ---- */
+
+/* S24_E_DTYPE unless the activations asked for are one of two types. */
+s24_status s24i_lanes_check(const s24i_packing *p, int32_t activations, int32_t one, int32_t other);
+
+/* y = x W^T with all that does not change from call to call. */
+typedef struct s24i_product {
+    const s24i_packing *p;
+    bool fast;
+    s24i_lanes lanes; /* of an exact one: kernel and activations */
+    int64_t tokens;   /* at a time, at most */
+    int32_t workers;  /* at most */
+    int64_t prefetch; /* bytes ahead */
+    size_t scratch;   /* bytes that a run needs */
+} s24i_product;
+
+/* Exact: every output is one sum in double, in the order of the kernel `dot`. Fast: see
+ * docs/products.md. */
+s24_status s24i_product_plan(const s24i_packing *p, bool fast, int32_t activations, int64_t tokens,
+                             int32_t workers, s24i_product *out);
+/* The instruction set whose function runs. */
+const char *s24i_product_set(const s24i_product *product, const s24i_kernels *kernels);
+/* x is (tokens, cols), y is (tokens, rows), of any float type; `scratch` is aligned to
+ * S24I_ALIGN. */
+s24_status s24i_product_run(const s24i_product *product, const s24i_pack_tools *tools,
+                            const s24_mat *x, const s24_mat *y, void *scratch);
 
 /* ---- Layouts that keep half (pattern.c) ---- */
 
@@ -132,6 +180,11 @@ s24_status s24i_half_plan(s24i_packing *p, int32_t width, int64_t row_multiple,
                           int64_t col_multiple);
 /* S24_E_SHAPE unless rows and cols are multiples. */
 s24_status s24i_half_check_shape(const s24i_packing *p, int64_t rows, int64_t cols);
+/* The nibble of a group that keeps the places in `flags` (bit i: place i), filled up where they are
+ * fewer than half; 0: they are more. */
+uint8_t s24i_half_nibble(uint32_t flags, int32_t width);
+/* Places that a nibble keeps, as flags; 0 for a nibble that is none of ours. */
+uint32_t s24i_half_places(uint8_t nibble, int32_t width);
 /* put() and get() of the kept weights for layouts whose first part is their row-major matrix. */
 void s24i_half_put_values(const s24i_packing *p, int64_t row, const s24i_half_row *from);
 void s24i_half_get_values(const s24i_packing *p, int64_t row, const s24i_half_row *to);

@@ -1,5 +1,4 @@
 #include "pack.h"
-#include "base/half.h"
 #include <string.h>
 
 /* ---- Tables ---- */
@@ -68,24 +67,42 @@ static void visit_tile(void *arg, int64_t tile, int32_t worker)
     s24i_failure_keep(&v->failure, tile, status);
 }
 
-s24_status s24i_pack_rows(const s24i_pack_tools *tools, int64_t rows, size_t scratch,
-                          s24i_row_fn function, void *arg)
+/* Whole lines, so that no two workers share one. */
+static size_t of_a_worker(size_t scratch)
 {
-    visit v = {.visit = function, .arg = arg, .rows = rows};
+    return (scratch + S24I_ALIGN - 1) / S24I_ALIGN * S24I_ALIGN;
+}
+
+size_t s24i_rows_scratch(int32_t workers, size_t scratch)
+{
+    return s24i_mul(of_a_worker(scratch), (size_t)workers);
+}
+
+s24_status s24i_visit_rows(s24i_threads *threads, int64_t rows, size_t scratch, void *room,
+                           s24i_row_fn function, void *arg)
+{
+    visit v = {.visit = function, .arg = arg, .rows = rows, .scratch = room};
     int64_t tiles = (rows + S24I_PACK_ROWS - 1) / S24I_PACK_ROWS;
 
-    v.per_worker = (scratch + S24I_ALIGN - 1) / S24I_ALIGN * S24I_ALIGN; /* no shared lines */
-    size_t size = s24i_mul(v.per_worker, (size_t)s24i_workers(tools->threads));
-    v.scratch = s24i_alloc(tools->memory, size);
-    if (!v.scratch)
-        return S24_E_MEMORY;
-    s24_status status = s24i_parallel(tools->threads, visit_tile, &v, tiles);
-    s24i_free(tools->memory, v.scratch, size);
+    v.per_worker = of_a_worker(scratch);
+    s24_status status = s24i_parallel(threads, visit_tile, &v, tiles);
     return status ? status : s24i_failure_raise(&v.failure);
 }
 
-/* Of unpack_row(). */
-static size_t row_scratch(const s24i_packing *p)
+s24_status s24i_pack_rows(const s24i_pack_tools *tools, int64_t rows, size_t scratch,
+                          s24i_row_fn function, void *arg)
+{
+    size_t size = s24i_rows_scratch(s24i_workers(tools->threads), scratch);
+    void *room = s24i_alloc(tools->memory, size);
+
+    if (!room)
+        return S24_E_MEMORY;
+    s24_status status = s24i_visit_rows(tools->threads, rows, scratch, room, function, arg);
+    s24i_free(tools->memory, room, size);
+    return status;
+}
+
+size_t s24i_packing_row_scratch(const s24i_packing *p)
 {
     return s24i_mul((size_t)p->cols + 64, 8);
 }
@@ -176,7 +193,7 @@ static s24_status unpack_row(void *arg, int64_t row, void *scratch)
     const unpacking *u = arg;
     size_t size = (size_t)s24i_dtype_size(u->p->dtype);
     int64_t across = u->w->cols > 1 ? u->w->col_stride : 0;
-    char *dense = (char *)scratch + row_scratch(u->p);
+    char *dense = (char *)scratch + s24i_packing_row_scratch(u->p);
     char *to = u->w->data;
 
     u->p->layout->unpack_row(u->p, row, dense, scratch);
@@ -192,53 +209,5 @@ s24_status s24i_packing_unpack(const s24i_pack_tools *tools, const s24i_packing 
 {
     unpacking u = {p, w};
 
-    return s24i_pack_rows(tools, p->rows, s24i_mul(2, row_scratch(p)), unpack_row, &u);
-}
-
-typedef struct product {
-    const s24i_packing *p;
-    const s24i_kernels *kernels;
-    int64_t tokens;
-    const float *x;
-    float *y;
-} product;
-
-static const float *as_f32(const s24i_kernels *kernels, int32_t dtype, const void *from, float *to,
-                           int64_t n)
-{
-    switch (dtype) {
-    case S24_F32:
-        return from;
-    case S24_F16:
-        kernels->f16_to_f32(from, to, n);
-        break;
-    case S24_BF16:
-        kernels->bf16_to_f32(from, to, n);
-        break;
-    default: /* S24_I8 */
-        for (int64_t i = 0; i < n; i++)
-            to[i] = ((const int8_t *)from)[i];
-    }
-    return to;
-}
-
-static s24_status multiply_row(void *arg, int64_t row, void *scratch)
-{
-    const product *m = arg;
-    const s24i_packing *p = m->p;
-    char *dense = (char *)scratch + row_scratch(p);
-
-    p->layout->unpack_row(p, row, dense, scratch);
-    const float *w = as_f32(m->kernels, p->dtype, dense, scratch, p->cols);
-    for (int64_t t = 0; t < m->tokens; t++)
-        m->y[t * p->rows + row] = (float)m->kernels->dot(m->x + t * p->cols, w, p->cols);
-    return S24_OK;
-}
-
-s24_status s24i_packing_multiply(const s24i_pack_tools *tools, const s24i_packing *p,
-                                 int64_t tokens, const float *x, float *y)
-{
-    product m = {p, tools->kernels, tokens, x, y};
-
-    return s24i_pack_rows(tools, p->rows, s24i_mul(2, row_scratch(p)), multiply_row, &m);
+    return s24i_pack_rows(tools, p->rows, s24i_mul(2, s24i_packing_row_scratch(p)), unpack_row, &u);
 }

@@ -12,8 +12,12 @@ static const uint8_t nibble_of_four[16] = {
 };
 static const uint8_t nibble_of_two[4] = {0xE, 0x4, 0xE, 0};
 
-/* Places that a nibble keeps, as flags; 0 for a nibble that is none of ours. */
-static uint32_t kept_places(uint8_t nibble, int32_t width)
+uint8_t s24i_half_nibble(uint32_t flags, int32_t width)
+{
+    return width == 2 ? nibble_of_two[flags] : nibble_of_four[flags];
+}
+
+uint32_t s24i_half_places(uint8_t nibble, int32_t width)
 {
     if (width == 2)
         return nibble == 0x4 ? 1 : nibble == 0xE ? 2 : 0;
@@ -121,10 +125,10 @@ static s24_status pack_group(const packing *k, int64_t row, int64_t col, uint8_t
             memset(weights[i], 0, size);
         flags |= (uint32_t)keep << i;
     }
-    *nibble = width == 2 ? nibble_of_two[flags] : nibble_of_four[flags];
+    *nibble = s24i_half_nibble(flags, width);
     if (!*nibble)
         return refuse(k, row, col, __builtin_popcount(flags));
-    uint32_t places = kept_places(*nibble, width);
+    uint32_t places = s24i_half_places(*nibble, width);
     for (int32_t i = 0; i < width; i++)
         if (places >> i & 1) {
             memcpy(values, weights[i], size);
@@ -181,7 +185,7 @@ static s24_status check_row(void *arg, int64_t row, void *scratch)
     p->layout->get(p, row, &in);
     for (int64_t g = 0; g < k->p->padded_cols / width; g++) {
         const char *values = (const char *)in.values + (size_t)g * step;
-        if (!kept_places(in.nibbles[g], width))
+        if (!s24i_half_places(in.nibbles[g], width))
             return s24i_fail(S24_E_FORMAT,
                              "row %lld, group %lld (columns %lld .. %lld): its index bits 0x%X do "
                              "not name %d of %d places in ascending order",
@@ -214,7 +218,7 @@ void s24i_half_unpack_row(const s24i_packing *p, int64_t row, void *out, void *s
     p->layout->get(p, row, &in);
     memset(out, 0, (size_t)p->cols * size);
     for (int64_t g = 0; g < p->cols / p->width; g++)
-        for (uint32_t places = kept_places(in.nibbles[g], p->width); places;
+        for (uint32_t places = s24i_half_places(in.nibbles[g], p->width); places;
              places &= places - 1, value += size)
             memcpy(to + (size_t)(g * p->width + __builtin_ctz(places)) * size, value, size);
 }

@@ -62,6 +62,25 @@ static void unpack_row(const s24i_packing *p, int64_t row, void *out, void *scra
     s24i_blocks_unpack_row(p, row, S24I_GGUF_Q4_0, out);
 }
 
+static void grid(const s24i_packing *p, int32_t *bits, int64_t *group)
+{
+    (void)p;
+    *bits = BITS;
+    *group = S24I_PACK_BLOCK;
+}
+
+static void codes(const s24i_packing *p, int64_t row, uint8_t *out, uint16_t *scales,
+                  uint8_t *zeros)
+{
+    for (int64_t b = 0; b < p->cols / S24I_PACK_BLOCK; b++, out += S24I_PACK_BLOCK) {
+        const uint8_t *block = s24i_block_at(p, row, b);
+        scales[b] = s24i_half_at(block, 0);
+        zeros[b] = MIDDLE;
+        for (int j = 0; j < S24I_PACK_BLOCK; j++)
+            out[j] = block[2 + j % HALF] >> 4 * (j / HALF) & 15;
+    }
+}
+
 const s24i_layout s24i_layout_q4_0 = {
     .name = "q4_0",
     .help = "GGUF Q4_0: 4 bits in blocks of 32, zero in the middle",
@@ -70,4 +89,6 @@ const s24i_layout s24i_layout_q4_0 = {
     .pack = pack,
     .check = check,
     .unpack_row = unpack_row,
+    .grid = grid,
+    .codes = codes,
 };

@@ -2,7 +2,7 @@
 
 /* GGUF's Q8_0: blocks of 32 values, f16 d, then 32 signed bytes; a value is d times its byte. Grids
  * of up to 8 bits in groups of 32: the byte is code - zero. */
-enum { BITS = 8 };
+enum { BITS = 8, MIDDLE = 128 };
 
 static s24_status plan(s24i_packing *p, const s24i_pack_source *source)
 {
@@ -61,6 +61,25 @@ static void unpack_row(const s24i_packing *p, int64_t row, void *out, void *scra
     s24i_blocks_unpack_row(p, row, S24I_GGUF_Q8_0, out);
 }
 
+static void grid(const s24i_packing *p, int32_t *bits, int64_t *group)
+{
+    (void)p;
+    *bits = BITS;
+    *group = S24I_PACK_BLOCK;
+}
+
+static void codes(const s24i_packing *p, int64_t row, uint8_t *out, uint16_t *scales,
+                  uint8_t *zeros)
+{
+    for (int64_t b = 0; b < p->cols / S24I_PACK_BLOCK; b++, out += S24I_PACK_BLOCK) {
+        const uint8_t *block = s24i_block_at(p, row, b);
+        scales[b] = s24i_half_at(block, 0);
+        zeros[b] = MIDDLE;
+        for (int j = 0; j < S24I_PACK_BLOCK; j++)
+            out[j] = (uint8_t)(block[2 + j] ^ MIDDLE);
+    }
+}
+
 const s24i_layout s24i_layout_q8_0 = {
     .name = "q8_0",
     .help = "GGUF Q8_0: 8 bits in blocks of 32",
@@ -69,4 +88,6 @@ const s24i_layout s24i_layout_q8_0 = {
     .pack = pack,
     .check = check,
     .unpack_row = unpack_row,
+    .grid = grid,
+    .codes = codes,
 };

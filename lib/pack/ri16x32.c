@@ -64,6 +64,26 @@ static void get(const s24i_packing *p, int64_t row, const s24i_half_row *to)
     }
 }
 
+/* 16-bit floats in pairs would have to be taken apart first, and so would the indices of codes. */
+static s24_status lanes(const s24i_packing *p, int32_t activations, s24i_lanes *out)
+{
+    s24i_lanes f32 = {S24I_LANES_KERNEL(sparse_f32)}, bf16 = {S24I_LANES_KERNEL(sparse_bf16)},
+               dot = {S24I_LANES_KERNEL(sparse_bf16_dot)};
+
+    if (p->dtype != S24_F32 && p->dtype != S24_BF16)
+        return s24i_fail(S24_E_UNSUPPORTED,
+                         "layout ri16x32 has a fast product of f32 and bf16 only: use %s",
+                         p->dtype == S24_F16 ? "ri16x32-f16" : "ri16x32-int8");
+    activations = activations ? activations : S24_F32;
+    s24_status status =
+        s24i_lanes_check(p, activations, S24_F32, p->dtype == S24_BF16 ? S24_BF16 : S24_F32);
+    *out = p->dtype == S24_F32 ? f32 : activations == S24_BF16 ? dot : bf16;
+    out->activations = activations;
+    out->tiles = p->padded_cols / COLS;
+    out->block = out->tiles * tile_size(p);
+    return status;
+}
+
 const s24i_layout s24i_layout_ri16x32 = {
     .name = "ri16x32",
     .help = "2:4 in tiles of 16 rows x 32 columns, the row as vector lane",
@@ -74,4 +94,5 @@ const s24i_layout s24i_layout_ri16x32 = {
     .unpack_row = s24i_half_unpack_row,
     .put = put,
     .get = get,
+    .lanes = lanes,
 };

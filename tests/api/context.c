@@ -52,7 +52,8 @@ START_TEST(options)
     ok(s24_ctx_set_str(ctx, "isa", "ref"));
     ok(s24_ctx_get_str(ctx, "isa", &text));
     ck_assert_str_eq(text, "ref");
-    fails(s24_ctx_set_str(ctx, "isa", "neon"), S24_E_OPTION, "neon is not in auto|ref|avx2|avx512");
+    fails(s24_ctx_set_str(ctx, "isa", "neon"), S24_E_OPTION,
+          "neon is not in auto|ref|avx2|avxvnni|avx512|avx512vnni|avx512bf16");
     ok(s24_ctx_get_str(ctx, "isa", &text));
     ck_assert_str_eq(text, "ref");
     ok(s24_ctx_set_str(ctx, "isa", "auto"));

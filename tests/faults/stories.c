@@ -54,6 +54,7 @@ void scene_open(void)
 
 void scene_close(void)
 {
+    s24_product_destroy(scene.product);
     s24_packed_destroy(scene.wrapped);
     s24_packed_destroy(scene.packed);
     s24_file_destroy(scene.second);

@@ -17,6 +17,7 @@ typedef struct stage {
     s24_result *result;
     s24_file *file, *second;
     s24_packed *packed, *wrapped;
+    s24_product *product;
     s24_mat view;
     const char *text;
     int64_t integer;

@@ -42,16 +42,41 @@ static const struct {
     const char *layout, *constraints;
     int64_t rows, cols;
 } cases[] = {
-    {"gptq-v2", "int4", 32, 64},           {"gptq-v2", "int4 g48", 96, 128}, /* the last shorter */
-    {"gptq-v2", "int3 g16", 8, 64},        {"gptq-v2", "int2 sym g8", 16, 32},
-    {"gptq-v2", "int8 sym g32", 68, 64},   {"gptq-v2", "2:4+int4 g32", 64, 96},
-    {"pack-quantized", "int4", 5, 33},     {"pack-quantized", "int4 sym g16", 70, 64},
-    {"pack-quantized", "int8 g8", 9, 24},  {"pack-quantized", "int3 g16", 33, 48},
-    {"pack-quantized", "int5 sym", 7, 21}, {"pack-quantized", "2:4+int4 g32", 64, 96},
-    {"q4_0", "int4 sym g32", 65, 96},      {"q4_0", "int3 sym g32", 3, 64},
-    {"q4_0", "2:4+int4 sym g32", 64, 64},  {"q4_1", "int4 real g32", 65, 96},
-    {"q4_1", "int2 real g32", 3, 64},      {"q8_0", "int8 sym g32", 65, 96},
-    {"q8_0", "int5 sym g32", 2, 32},       {"q8_0", "2:4+int8 sym g32", 8, 64},
+    {"gptq-v2", "int4", 32, 64},
+    {"gptq-v2", "int4 g48", 96, 128}, /* the last shorter */
+    {"gptq-v2", "int3 g16", 8, 64},
+    {"gptq-v2", "int2 sym g8", 16, 32},
+    {"gptq-v2", "int8 sym g32", 68, 64},
+    {"gptq-v2", "2:4+int4 g32", 64, 96},
+    {"pack-quantized", "int4", 5, 33},
+    {"pack-quantized", "int4 sym g16", 70, 64},
+    {"pack-quantized", "int8 g8", 9, 24},
+    {"pack-quantized", "int3 g16", 33, 48},
+    {"pack-quantized", "int5 sym", 7, 21},
+    {"pack-quantized", "2:4+int4 g32", 64, 96},
+    {"q4_0", "int4 sym g32", 65, 96},
+    {"q4_0", "int3 sym g32", 3, 64},
+    {"q4_0", "2:4+int4 sym g32", 64, 64},
+    {"q4_1", "int4 real g32", 65, 96},
+    {"q4_1", "int2 real g32", 3, 64},
+    {"q8_0", "int8 sym g32", 65, 96},
+    {"q8_0", "int5 sym g32", 2, 32},
+    {"q8_0", "2:4+int8 sym g32", 8, 64},
+    {"ri16x32-int8", "2:4+int8 sym", 33, 68},
+    {"ri16x32-int8", "2:4+int5 sym g64", 8, 200},
+    {"ri16x32-int4", "2:4+int4 sym g32", 33, 68},
+    {"ri16x32-int4", "2:4+int4 sym g128", 16, 300},
+    {"ri16x32-int4", "2:4+int3 sym", 5, 36},
+    {"ri16x32-int4-zeros", "2:4+int4 g64", 33, 132},
+    {"ri16x32-int4-zeros", "2:4+int3 g32", 16, 96},
+    {"ri16x32-int4-p6", "2:4+int4 sym g64", 33, 68},
+    {"ri16x32-int4-p6", "2:4+int4 sym", 16, 256},
+    {"ri16-int8", "int8 sym g32", 33, 65},
+    {"ri16-int8", "int8 sym", 16, 128},
+    {"ri16-int4", "int4 sym g128", 33, 257},
+    {"ri16-int4", "2:4+int4 sym g32", 7, 64},
+    {"ri16-int4-zeros", "int4 g64", 33, 131},
+    {"ri16-int4-zeros", "int2", 9, 31},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -86,7 +111,9 @@ START_TEST(codes_come_back)
                       &again));
     parts q = pack_parts(again);
     ck_assert_int_eq(p.count, q.count);
-    for (int32_t i = 0; i < p.count; i++)
+    check_unpacked(again, &weights);
+    /* A mask may keep what decodes to 0; without one 2:4 finds other places for it. */
+    for (int32_t i = 0; i < p.count && !strstr(cases[_i].layout, "ri16x32"); i++)
         ck_assert(p.size[i] == q.size[i] && !memcmp(p.data[i], q.data[i], p.size[i]));
     s24_packed_destroy(again);
     s24_packed_destroy(wrapped);

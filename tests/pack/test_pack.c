@@ -69,5 +69,8 @@ int main(void)
     foreign_tests(suite);
     results_tests(suite);
     codes_tests(suite);
+    products_tests(suite);
+    tiles_tests(suite);
+    conversions_tests(suite);
     return unit_run(suite);
 }

@@ -42,5 +42,8 @@ void layouts_tests(Suite *suite);
 void foreign_tests(Suite *suite);
 void results_tests(Suite *suite);
 void codes_tests(Suite *suite);
+void products_tests(Suite *suite);
+void tiles_tests(Suite *suite);
+void conversions_tests(Suite *suite);
 
 #endif

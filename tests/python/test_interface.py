@@ -13,7 +13,7 @@ from support import LIBRARY, MODULE, Case, fresh, python
 # What ctypes must use for each word of the headers.
 KINDS = {"void": None, "status": ctypes.c_int32, "int32": ctypes.c_int32, "int64": ctypes.c_int64, "uint32": ctypes.c_uint32, "uint64": ctypes.c_uint64,
          "double": ctypes.c_double, "text": ctypes.c_char_p, "void*": ctypes.c_void_p, "size": ctypes.c_size_t}
-HANDLES = {"ctx*", "gram*", "cross*", "problem*", "solver*", "result*", "file*", "packed*"}
+HANDLES = {"ctx*", "gram*", "cross*", "problem*", "solver*", "result*", "file*", "packed*", "product*"}
 
 
 class Headers(Case):

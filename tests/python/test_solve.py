@@ -185,6 +185,15 @@ class Solves(Case):
         self.assertEqual(lib.s24_packed_multiply(again, ctypes.byref(inputs), ctypes.byref(outputs)), 0)
         self.assertEqual(list(y), [dense[row * cols] for row in range(rows)])  # x is the first unit vector
         lib.s24_packed_destroy(again)
+        self.assertEqual(lib.s24_packed_convert(packed, "ri16x32", ctypes.byref(again)), 0)
+        product, kernel, isa, kind, scratch = sparse24._word("product*")(), ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int32(), ctypes.c_int64()
+        self.assertEqual(lib.s24_packed_prepare(again, sparse24.FAST, 0, 1, None, ctypes.byref(product)), 0)
+        self.assertEqual(lib.s24_product_info(product, *map(ctypes.byref, (kernel, isa, kind, scratch))), 0)
+        self.assertEqual((kernel.value, kind.value), (b"sparse_f32", sparse24.F32))
+        self.assertEqual(lib.s24_product_run(product, ctypes.byref(inputs), ctypes.byref(outputs)), 0)
+        self.assertEqual(list(y), [dense[row * cols] for row in range(rows)])
+        lib.s24_product_destroy(product)
+        lib.s24_packed_destroy(again)
         lib.s24_packed_destroy(packed)
 
     def test_functions_without_a_class(self):
