@@ -76,6 +76,12 @@ static int32_t decoded_type(const s24m_model *model)
                                        : S24_F16;
 }
 
+/* The tensor of a matrix, which may be a slice of it. */
+static void tensor_of(const char *name, char tensor[S24M_NAME])
+{
+    snprintf(tensor, S24M_NAME, "%.*s", (int)strcspn(name, "["), name);
+}
+
 int32_t s24m_job_stored(const s24_compression *c, const char *name)
 {
     static const int32_t floats[] = {S24_F64, S24_F32, S24_F16, S24_BF16};
@@ -83,7 +89,7 @@ int32_t s24m_job_stored(const s24_compression *c, const char *name)
     char tensor[S24M_NAME];
     if (c->settings.store)
         return c->settings.store;
-    snprintf(tensor, sizeof tensor, "%.*s", (int)strcspn(name, "["), name);
+    tensor_of(name, tensor);
     s24_file_info(c->model->file, tensor, NULL, NULL, &type);
     for (int i = 0; i < 4; i++)
         if (!strcmp(type, s24m_matrix_type(floats[i])))
@@ -95,8 +101,10 @@ const char *s24m_job_source(const s24_compression *c, const char *name)
 {
     s24_mat view;
     const char *type = NULL;
-    if (s24_file_get(c->model->file, name, &view) != S24_OK)
-        s24_file_info(c->model->file, name, NULL, NULL, &type);
+    char tensor[S24M_NAME];
+    tensor_of(name, tensor);
+    if (s24_file_get(c->model->file, tensor, &view) != S24_OK)
+        s24_file_info(c->model->file, tensor, NULL, NULL, &type);
     return type;
 }
 
