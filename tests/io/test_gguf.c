@@ -375,6 +375,10 @@ START_TEST(bad_tensors)
     refused(b, S24_E_FORMAT, "a dimension is not in");
     one_tensor(b, 2, 48, 2, 2, 0, 300);
     refused(b, S24_E_FORMAT, "rows of 48 in blocks of 32");
+    one_tensor(b, 2, 320, 2, 12, 0, 300); /* Q4_K */
+    refused(b, S24_E_FORMAT, "rows of 320 in blocks of 256");
+    one_tensor(b, 2, 512, 2, 14, 0, 4 * 210 - 1); /* Q6_K */
+    refused(b, S24_E_FORMAT, "840 bytes at 0 do not lie in the 839 of data: is the file whole?");
     one_tensor(b, 0, 0, 0, 2, 0, 300);
     refused(b, S24_E_FORMAT, "rows of 1 in blocks of 32");
     one_tensor(b, 5, 1, 1, 0, 0, 300);

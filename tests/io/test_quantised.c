@@ -189,6 +189,37 @@ START_TEST(copied)
 }
 END_TEST
 
+/* Codes and scales may lie in different files. */
+START_TEST(in_shards)
+{
+    const char *test = cases[_i].name;
+    s24i_writer *w = NULL;
+    char place[200];
+
+    ck_assert_int_eq(s24i_writer_create(&memory, target, "folder[shard_bytes=1]", &w), S24_OK);
+    for (int64_t i = 0; i < vectors_file->count; i++) {
+        s24i_tensor t = *s24i_reader_at(vectors_file, i);
+        t.name = of_case(t.name, test, ':');
+        if (t.name)
+            ck_assert_int_eq(s24i_writer_put_stored(w, &t), S24_OK);
+    }
+    commit(w);
+    snprintf(place, sizeof place, "%s/config.json", target);
+    write_text(place, config_of(test));
+    s24i_reader *file = open_folder(target);
+    ck_assert_int_eq(file->count, cases[_i].left);
+    for (int64_t i = 0; i < vectors_file->count; i++) {
+        const s24i_tensor *wanted = s24i_reader_at(vectors_file, i), *t;
+        const char *name = of_case(wanted->name, test, '=');
+        if (!name)
+            continue;
+        ck_assert_int_eq(s24i_reader_find(file, name, &t), S24_OK);
+        check_values(t, wanted);
+    }
+    s24i_reader_close(file);
+}
+END_TEST
+
 /* Older folders have the settings of their codes in a file of their own. */
 START_TEST(settings_beside)
 {
@@ -480,6 +511,7 @@ int main(int argc, char **argv)
     tcase_add_checked_fixture(bad, set_up_vectors, tear_down_vectors);
     tcase_add_loop_test(good, decoded, 0, CASES);
     tcase_add_loop_test(good, copied, 0, CASES);
+    tcase_add_loop_test(good, in_shards, 0, CASES);
     tcase_add_test(good, settings_beside);
     tcase_add_loop_test(good, left_alone, 0, UNDECODED);
     tcase_add_test(good, turned_layers);

@@ -180,6 +180,32 @@ START_TEST(compressed)
 }
 END_TEST
 
+/* Blocks of a GGUF file, which become halves. */
+START_TEST(blocks_compressed)
+{
+    tiny_model m = tiny_models[0];
+    s24_model *model;
+    s24_compression *c;
+    s24_mat view = tokens();
+    const char *text = NULL;
+    m.gguf = true;
+    m.type = "Q8_0";
+    tiny_write(ctx, in_folder("tiny.gguf"), &m);
+    ck_assert_int_eq(s24_model_open(ctx, in_folder("tiny.gguf"), &model), S24_OK);
+    ck_assert_int_eq(s24_compression_create(model, &c), S24_OK);
+    ck_assert_int_eq(s24_compression_parse(c, "constraints=2:4,solver=wanda,correct=0,heldout=0"),
+                     S24_OK);
+    ck_assert_int_eq(s24_compression_set_calibration(c, &view, "calib"), S24_OK);
+    ck_assert_msg(s24_compression_run(c, in_folder("out")) == S24_OK, "%s", s24_last_error());
+    ck_assert_int_eq(s24_compression_matrix_str(c, 0, "source", &text), S24_OK);
+    ck_assert_str_eq(text, "Q8_0");
+    ck_assert_int_eq(s24_compression_matrix_str(c, 0, "stored", &text), S24_OK);
+    ck_assert_str_eq(text, "F16");
+    s24_compression_destroy(c);
+    s24_model_destroy(model);
+}
+END_TEST
+
 START_TEST(refused)
 {
     s24_model *model;
@@ -197,6 +223,7 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, one_model);
     tcase_add_test(tc, compressed);
+    tcase_add_test(tc, blocks_compressed);
     tcase_add_test(tc, refused);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
