@@ -53,7 +53,7 @@ class Text(Case):
         self.fails(sparse24.E_ARG, "no fact", lambda: tokenizer["colour"])
         self.fails(sparse24.E_OPTION, "auto, yes or no", tokenizer.encode, "a", bos="maybe")
         self.fails(sparse24.E_IO, "", sparse24.Tokenizer, "/nowhere.json")
-        self.fails(sparse24.E_UNSUPPORTED, "WordPiece", self.open, model={"type": "WordPiece", "vocab": {}})
+        self.fails(sparse24.E_UNSUPPORTED, "WordLevel", self.open, model={"type": "WordLevel", "vocab": {}})
 
     @needs_numpy
     @unittest.skipUnless(MAKE_TINY, "no tiny model")

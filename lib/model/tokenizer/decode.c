@@ -32,7 +32,17 @@ static bool add_blanks(buffer *out, const char *text, size_t size, const piece *
     return done;
 }
 
-static bool add_piece(tokenizer *t, int32_t id)
+static bool add_word(tokenizer *t, const char *text, size_t size, bool first)
+{
+    const buffer *prefix = &t->wordpiece.prefix;
+    if (first)
+        return s24m_buffer_add(&t->text, text, size);
+    if (prefix->size && size >= prefix->size && !memcmp(text, prefix->data, prefix->size))
+        return s24m_buffer_add(&t->text, text + prefix->size, size - prefix->size);
+    return s24m_buffer_add(&t->text, " ", 1) && s24m_buffer_add(&t->text, text, size);
+}
+
+static bool add_piece(tokenizer *t, int32_t id, bool first)
 {
     const char *text = s24m_vocabulary_text(&t->words, id);
     const piece *p = t->words.pieces + id;
@@ -41,6 +51,8 @@ static bool add_piece(tokenizer *t, int32_t id)
         return add_letters(&t->text, text, p->size);
     case DECODE_BLANKS:
         return add_blanks(&t->text, text, p->size, p);
+    case DECODE_WORDS:
+        return add_word(t, text, p->size, first);
     default:
         return s24m_buffer_add(&t->text, text, p->size);
     }
@@ -60,7 +72,7 @@ bool s24m_tokenizer_decode(tokenizer *t, const int32_t *ids, size_t count, bool 
         if ((v->pieces[id].kind == PIECE_CONTROL || v->pieces[id].kind == PIECE_UNKNOWN) &&
             !special)
             continue;
-        if (!add_piece(t, id))
+        if (!add_piece(t, id, first && t->text.size == before))
             return false;
     }
     bool stripped = t->strip_first && first && t->text.size > before && t->text.data[before] == ' ';

@@ -9,8 +9,14 @@ enum { MEMOS = 1 << 15 };
 
 static bool word_anew(tokenizer *t, const char *text, size_t size)
 {
-    return t->model == MODEL_MERGE ? s24m_merge_word(&t->merger, &t->words, text, size, &t->ids)
-                                   : s24m_unigram_word(&t->unigram, &t->words, text, size, &t->ids);
+    switch (t->model) {
+    case MODEL_MERGE:
+        return s24m_merge_word(&t->merger, &t->words, text, size, &t->ids);
+    case MODEL_UNIGRAM:
+        return s24m_unigram_word(&t->unigram, &t->words, text, size, &t->ids);
+    default:
+        return s24m_wordpiece_word(&t->wordpiece, &t->words, text, size, &t->ids);
+    }
 }
 
 static bool on_word(void *arg, const char *text, size_t size)
@@ -96,6 +102,7 @@ void s24m_tokenizer_free(tokenizer *t)
     s24m_splitter_free(&t->split);
     s24m_merger_free(&t->merger);
     s24m_unigram_free(&t->unigram);
+    s24m_wordpiece_free(&t->wordpiece);
     s24m_ids_free(&t->prefix);
     s24m_ids_free(&t->suffix);
     s24m_ids_free(&t->ids);

@@ -155,6 +155,33 @@ static bool read_unigram(hf_reader *r, const json_value *model)
     return true;
 }
 
+static bool read_wordpiece(hf_reader *r, const json_value *model)
+{
+    tokenizer *t = r->t;
+    const json_tree *tree = r->tree;
+    const json_value *prefix = s24m_json_get(tree, model, "continuing_subword_prefix");
+    const json_value *unknown = s24m_json_get(tree, model, "unk_token");
+    const json_value *most = s24m_json_get(tree, model, "max_input_chars_per_word");
+    bool given = prefix && prefix->kind == JSON_STRING;
+    t->kind = "wordpiece";
+    t->model = MODEL_WORDPIECE;
+    t->wordpiece.most = 100;
+    if (!read_pieces(r, s24m_json_get(tree, model, "vocab")) ||
+        !s24m_tokenizer_finish(t, r->name) ||
+        !s24m_buffer_add(&t->wordpiece.prefix, given ? prefix->text : "##",
+                         given ? prefix->size : 2))
+        return false;
+    t->unknown = t->wordpiece.unknown =
+        unknown && unknown->kind == JSON_STRING
+            ? s24m_vocabulary_find(&t->words, unknown->text, unknown->size)
+            : -1;
+    return (t->unknown >= 0 && (!most || s24m_json_integer(most, &t->wordpiece.most))) ||
+           s24m_wrong(
+               S24_E_FORMAT,
+               "%s: model: expected an unk_token that is a piece, and a number of characters",
+               r->name);
+}
+
 /* Old files do not name the type. */
 static bool read_model(hf_reader *r, const json_value *model)
 {
@@ -163,8 +190,11 @@ static bool read_model(hf_reader *r, const json_value *model)
         return read_bpe(r, model);
     if (s24m_json_is(type, "Unigram") || (!type && s24m_json_get(r->tree, model, "unk_id")))
         return read_unigram(r, model);
-    return s24m_wrong(S24_E_UNSUPPORTED, "%s: model '%.*s': only BPE and Unigram are supported",
-                      r->name, type ? (int)type->size : 4, type ? type->text : "none");
+    if (s24m_json_is(type, "WordPiece"))
+        return read_wordpiece(r, model);
+    return s24m_wrong(S24_E_UNSUPPORTED,
+                      "%s: model '%.*s': only BPE, Unigram and WordPiece are supported", r->name,
+                      type ? (int)type->size : 4, type ? type->text : "none");
 }
 
 /* ---- Added tokens ---- */

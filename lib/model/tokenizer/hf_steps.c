@@ -1,6 +1,7 @@
 /* tokenizer.json: what happens to a text before the model, after it and on the way back. Each type
  * is a row of a table; what is no row is refused by its name. */
 #include "hf.h"
+#include "unicode.h"
 #include <string.h>
 
 typedef bool (*read_fn)(hf_reader *r, const json_value *v);
@@ -90,9 +91,38 @@ static bool read_lower(hf_reader *r, const json_value *v)
     return s24m_normalizer_add(&r->t->normal, NORMAL_LOWER, r->name);
 }
 
+static bool add_each(hf_reader *r, normal_kind kind, bool (*is)(uint32_t c))
+{
+    normal_step *s = s24m_normalizer_add(&r->t->normal, kind, r->name);
+    if (s)
+        s->is = is;
+    return s;
+}
+
 static bool read_marks(hf_reader *r, const json_value *v)
 {
-    return s24m_normalizer_add(&r->t->normal, NORMAL_MARKS, r->name);
+    return add_each(r, NORMAL_DROP, s24m_is_mark);
+}
+
+/* White space becomes a blank, and other control characters are left out. */
+static bool add_clean(hf_reader *r)
+{
+    normal_step *s;
+    return add_each(r, NORMAL_DROP, s24m_is_control) &&
+           (s = s24m_normalizer_add(&r->t->normal, NORMAL_REPLACE, r->name)) &&
+           s24m_buffer_add(&s->with, " ", 1) && s24m_regex_open(&s->regex, "\\s", 2, r->name);
+}
+
+/* Accents are stripped if it says so, or says nothing and wants lower case. */
+static bool read_bert(hf_reader *r, const json_value *v)
+{
+    bool lower = truth(r, v, "lowercase", true);
+    return (!truth(r, v, "clean_text", true) || add_clean(r)) &&
+           (!truth(r, v, "handle_chinese_chars", true) ||
+            add_each(r, NORMAL_PAD, s24m_is_chinese)) &&
+           (!truth(r, v, "strip_accents", lower) ||
+            (add_form(r, false, false) && add_each(r, NORMAL_DROP, s24m_is_accent))) &&
+           (!lower || s24m_normalizer_add(&r->t->normal, NORMAL_LOWER, r->name));
 }
 
 static bool read_strip(hf_reader *r, const json_value *v)
@@ -182,6 +212,7 @@ static bool read_normal(hf_reader *r, const json_value *v)
                                     {"NFKD", read_nfkd},
                                     {"Lowercase", read_lower},
                                     {"StripAccents", read_marks},
+                                    {"BertNormalizer", read_bert},
                                     {"Strip", read_strip},
                                     {"Prepend", read_prepend},
                                     {"Replace", read_replace},
@@ -283,6 +314,12 @@ static bool read_whitespace_split(hf_reader *r, const json_value *v)
     return add_cut(r, "\\s", REMOVED, false);
 }
 
+static bool read_bert_cut(hf_reader *r, const json_value *v)
+{
+    return read_whitespace_split(r, v) &&
+           s24m_split_add(&r->t->split, SPLIT_SIGNS, "", false, r->name);
+}
+
 static bool read_metaspace(hf_reader *r, const json_value *v)
 {
     splitter *s = &r->t->split;
@@ -316,6 +353,7 @@ static bool read_cut(hf_reader *r, const json_value *v)
                                     {"Punctuation", read_punctuation},
                                     {"Whitespace", read_whitespace},
                                     {"WhitespaceSplit", read_whitespace_split},
+                                    {"BertPreTokenizer", read_bert_cut},
                                     {NULL, NULL}};
     return read_type(r, "a pre-tokenizer", rows, v);
 }
@@ -402,6 +440,12 @@ static bool read_blanks(hf_reader *r, const json_value *v)
     return true;
 }
 
+static bool read_words(hf_reader *r, const json_value *v)
+{
+    r->t->decode = DECODE_WORDS;
+    return true;
+}
+
 static bool read_strip_first(hf_reader *r, const json_value *v)
 {
     r->t->strip_first = true;
@@ -417,10 +461,10 @@ static bool read_backs(hf_reader *r, const json_value *v)
 
 static bool read_back(hf_reader *r, const json_value *v)
 {
-    static const type_row rows[] = {{"Sequence", read_backs},    {"ByteLevel", read_letters},
-                                    {"Metaspace", read_blanks},  {"ByteFallback", read_blanks},
-                                    {"Replace", read_blanks},    {"Fuse", read_nothing},
-                                    {"Strip", read_strip_first}, {NULL, NULL}};
+    static const type_row rows[] = {
+        {"Sequence", read_backs},      {"ByteLevel", read_letters}, {"Metaspace", read_blanks},
+        {"ByteFallback", read_blanks}, {"Replace", read_blanks},    {"Fuse", read_nothing},
+        {"Strip", read_strip_first},   {"WordPiece", read_words},   {NULL, NULL}};
     return read_type(r, "a decoder", rows, v);
 }
 

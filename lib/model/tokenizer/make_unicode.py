@@ -1,13 +1,14 @@
 """Makes unicode_tables.inc: python3 make_unicode.py > unicode_tables.inc; and newer.inc: python3 make_unicode.py newer > newer.inc
 
-Decompositions, lower case and marks are asked of the reference, the package tokenizers (0.23.3 was taken), character by character, so that they
+Decompositions, lower case, marks and what BERT's steps look at are asked of the reference, the package tokenizers (0.23.3 was taken), character by character, so that they
 are of its Unicode version; combining classes and categories are those of the package unicodedata2 (18.0.0). newer.inc holds
 the characters that the reference knows and Unicode 14 does not, by category; it needs Python 3.11, whose unicodedata is that version."""
+import functools
 import sys
 import unicodedata
 
 import unicodedata2 as ucd
-from tokenizers import Regex, normalizers
+from tokenizers import Regex, normalizers, pre_tokenizers
 
 POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000 and not 0xAC00 <= c < 0xAC00 + 11172]
 POINTS_SET = set(POINTS)
@@ -73,6 +74,11 @@ def pairs():
     return [value for triple in sorted(found) for value in triple]
 
 
+@functools.cache
+def bert(**given):
+    return normalizers.BertNormalizer(**{**dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False), **given})
+
+
 def newer():
     """For each category, and group of them, what a class of a regular expression needs beside it."""
     assert unicodedata.unidata_version == "14.0.0"
@@ -112,6 +118,10 @@ def main():
     numbers("uint32_t", "combining", [value for run in runs for value in run])
     category = [ucd.category(chr(c)) for c in range(0x110000)]
     numbers("uint32_t", "marks", ranges(lambda c: c in POINTS_SET and not STRIP.normalize_str(chr(c))))
+    numbers("uint32_t", "controls", ranges(lambda c: c in POINTS_SET and not bert(clean_text=True).normalize_str(chr(c))))
+    numbers("uint32_t", "accents", ranges(lambda c: c in POINTS_SET and not bert(strip_accents=True).normalize_str(chr(c))))
+    cut = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
+    numbers("uint32_t", "signs", ranges(lambda c: c in POINTS_SET and len(cut(f"a{chr(c)}a")) == 3))
     numbers("uint32_t", "word", ranges(lambda c: category[c][0] in "LM" or category[c] in WORD or any(a <= c <= b for a, b in CIRCLED)))
     return 0
 

@@ -79,13 +79,17 @@ static bool strip(buffer *out, const normal_step *s, const char *text, size_t si
     return s24m_buffer_add(out, text + from, to - from);
 }
 
-static bool drop_marks(buffer *out, const char *text, size_t size)
+/* Without the characters that the step names, or with blanks around them. */
+static bool drop_or_pad(buffer *out, const normal_step *s, const char *text, size_t size)
 {
-    bool done = true;
+    bool done = true, pad = s->kind == NORMAL_PAD;
     for (size_t i = 0, step; done && i < size; i += step) {
         step = s24m_utf8_step(text + i);
-        if (!s24m_is_mark(s24m_utf8_at(text + i)))
-            done = s24m_buffer_add(out, text + i, step);
+        bool is = s->is(s24m_utf8_at(text + i));
+        if (is && !pad)
+            continue;
+        done = (!is || s24m_buffer_add(out, " ", 1)) && s24m_buffer_add(out, text + i, step) &&
+               (!is || s24m_buffer_add(out, " ", 1));
     }
     return done;
 }
@@ -104,8 +108,9 @@ static bool apply(normalizer *n, normal_step *s, buffer *out, const char *text, 
                s24m_buffer_add(out, text, size);
     case NORMAL_STRIP:
         return strip(out, s, text, size);
-    case NORMAL_MARKS:
-        return drop_marks(out, text, size);
+    case NORMAL_DROP:
+    case NORMAL_PAD:
+        return drop_or_pad(out, s, text, size);
     default:
         return (n->clusters || s24m_regex_clusters(&n->clusters)) &&
                s24m_charsmap(out, &s->what, n->clusters, text, size);

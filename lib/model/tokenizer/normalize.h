@@ -9,7 +9,8 @@ typedef enum normal_kind {
     NORMAL_REPLACE, /* `what`, or what `regex` finds, by `with` */
     NORMAL_PREPEND, /* `with` goes before a text that is not empty */
     NORMAL_STRIP,   /* white space at the ends: left, right */
-    NORMAL_MARKS,   /* marks are left out */
+    NORMAL_DROP,    /* characters that `is` are left out */
+    NORMAL_PAD,     /* characters that `is` get a blank on each side */
     NORMAL_CHARSMAP /* SentencePiece's own table */
 } normal_kind;
 
@@ -17,6 +18,7 @@ typedef struct normal_step {
     normal_kind kind;
     bool compatible, compose, left, right;
     buffer what, with; /* of NORMAL_CHARSMAP `what` is the table */
+    bool (*is)(uint32_t c);
     regex *regex;
 } normal_step;
 

@@ -1,4 +1,5 @@
 #include "split.h"
+#include "unicode.h"
 #include "utf8.h"
 #include <string.h>
 
@@ -156,6 +157,24 @@ static bool cut(const work *w, int level, span piece)
     return done && give(w, level, piece, &p);
 }
 
+/* Signs are pieces of their own. */
+static bool cut_signs(const work *w, int level, span piece)
+{
+    size_t begin = 0;
+    bool done = true;
+    for (size_t i = 0, step; done && i < piece.size; i += step) {
+        step = s24m_utf8_step(piece.text + i);
+        if (!s24m_is_sign(s24m_utf8_at(piece.text + i)))
+            continue;
+        span before = {piece.text + begin, i - begin, piece.first && !begin};
+        done = (!before.size || run(w, level + 1, before)) &&
+               run(w, level + 1, (span){piece.text + i, step, piece.first && !i});
+        begin = i + step;
+    }
+    span rest = {piece.text + begin, piece.size - begin, piece.first && !begin};
+    return done && (!rest.size || run(w, level + 1, rest));
+}
+
 static bool to_letters(buffer *b, span piece)
 {
     bool done = true;
@@ -209,7 +228,14 @@ static bool run(const work *w, int level, span piece)
 {
     if (level == w->s->count)
         return w->word(w->arg, piece.text, piece.size);
-    return w->s->steps[level].kind == SPLIT_CUT ? cut(w, level, piece) : rewrite(w, level, piece);
+    switch (w->s->steps[level].kind) {
+    case SPLIT_CUT:
+        return cut(w, level, piece);
+    case SPLIT_SIGNS:
+        return cut_signs(w, level, piece);
+    default:
+        return rewrite(w, level, piece);
+    }
 }
 
 bool s24m_split(splitter *s, const char *text, size_t size, bool first, word_fn word, void *arg)

@@ -16,6 +16,7 @@ typedef enum behaviour {
 
 typedef enum split_kind {
     SPLIT_CUT,     /* by a regular expression */
+    SPLIT_SIGNS,   /* before and behind each sign of BERT's */
     SPLIT_LETTERS, /* bytes become the letters of byte-level vocabularies */
     SPLIT_REPLACE, /* each blank becomes `text` */
     SPLIT_PREPEND  /* `text` goes before, unless it is there */

@@ -7,14 +7,16 @@
 #include "split.h"
 #include "unigram.h"
 #include "vocabulary.h"
+#include "wordpiece.h"
 
-typedef enum model_kind { MODEL_MERGE, MODEL_UNIGRAM } model_kind;
+typedef enum model_kind { MODEL_MERGE, MODEL_UNIGRAM, MODEL_WORDPIECE } model_kind;
 
 /* How pieces become text. */
 typedef enum decode_kind {
     DECODE_PLAIN,   /* as they are */
     DECODE_LETTERS, /* letters are bytes */
-    DECODE_BLANKS   /* U+2581 is a blank, <0xXX> a byte */
+    DECODE_BLANKS,  /* U+2581 is a blank, <0xXX> a byte */
+    DECODE_WORDS    /* a blank goes before each that does not begin with WordPiece's prefix */
 } decode_kind;
 
 /* The ids of a word that was met before. */
@@ -25,7 +27,7 @@ typedef struct memo {
 } memo;
 
 typedef struct tokenizer {
-    const char *kind; /* "bpe", "sentencepiece", "unigram" */
+    const char *kind; /* "bpe", "sentencepiece", "unigram", "wordpiece" */
     vocabulary words;
     added_list added;
     normalizer normal;
@@ -33,6 +35,7 @@ typedef struct tokenizer {
     model_kind model;
     merger merger;
     unigram unigram;
+    wordpiece wordpiece;
     decode_kind decode;
     bool strip_first; /* the text of the first piece loses the blank that was put before it */
     int32_t bos, eos, eot, unknown, pad; /* -1: there is none */

@@ -38,6 +38,29 @@ bool s24m_is_mark(uint32_t c)
     return c >= 0x300 && in_ranges(marks, SIZE(marks), c);
 }
 
+bool s24m_is_control(uint32_t c)
+{
+    return in_ranges(controls, SIZE(controls), c);
+}
+
+bool s24m_is_accent(uint32_t c)
+{
+    return c >= 0x300 && in_ranges(accents, SIZE(accents), c);
+}
+
+bool s24m_is_sign(uint32_t c)
+{
+    return in_ranges(signs, SIZE(signs), c);
+}
+
+bool s24m_is_chinese(uint32_t c)
+{
+    static const uint32_t chinese[] = {0x3400,  0x4dbf,  0x4e00,  0x9fff,  0xf900,
+                                       0xfaff,  0x20000, 0x2a6df, 0x2a700, 0x2b81f,
+                                       0x2b920, 0x2ceaf, 0x2f800, 0x2fa1f};
+    return in_ranges(chinese, SIZE(chinese), c);
+}
+
 /* Canonical combining class. */
 static int32_t class_of(uint32_t c)
 {

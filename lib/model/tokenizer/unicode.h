@@ -8,6 +8,12 @@
 bool s24m_is_blank(uint32_t c);
 bool s24m_is_word(uint32_t c);
 bool s24m_is_mark(uint32_t c);
+/* As BERT's steps count them: a control character, which white space is not; an accent; a sign that
+ * is a word of its own; a Chinese character. */
+bool s24m_is_control(uint32_t c);
+bool s24m_is_accent(uint32_t c);
+bool s24m_is_sign(uint32_t c);
+bool s24m_is_chinese(uint32_t c);
 
 /* Add the normal form of a text in UTF-8: decomposed, by compatibility too, composed again. Lists
  * of characters are kept in `work`. */

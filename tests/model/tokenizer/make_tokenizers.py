@@ -166,6 +166,18 @@ def unigram(normalizer, pre_tokenizer, **options):
     return tokenizer
 
 
+def bert(lowercase):
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=20))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(cleanup=False)
+    trainer = trainers.WordPieceTrainer(vocab_size=400, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], limit_alphabet=150,
+                                        show_progress=False)
+    tokenizer.train_from_iterator([ENGLISH] * 3 + [OTHERS], trainer)
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return tokenizer
+
+
 def all_tokenizers():
     normal = {"qwen2": normalizers.NFC(), "qwen35": normalizers.NFC(), "gpt-4o": normalizers.Sequence([normalizers.NFKD(), normalizers.StripAccents(),
                                                                                                       normalizers.Lowercase()])}
@@ -176,6 +188,8 @@ def all_tokenizers():
     yield "sentencepiece", sentencepiece(True)
     yield "unknown", sentencepiece(False)
     yield "unigram", unigram(normalizers.NFKC(), pre_tokenizers.Metaspace())
+    yield "bert", bert(True)
+    yield "bert-cased", bert(False)
     table = charsmap({"ｆ": "f", "ｕ": "u", "e\u0301": "é", "½": "1/2", "\u3000": " ", "\n": " ", "ﬁ": "fi", "\u200b": "", "👍": "ok"})
     yield "charsmap", unigram(normalizers.Sequence([normalizers.Precompiled(table), normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "▁")]),
                               pre_tokenizers.Metaspace(prepend_scheme="first"))

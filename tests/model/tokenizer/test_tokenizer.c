@@ -3,9 +3,10 @@
 #include "scene.h"
 #include "tokenizer/utf8.h"
 
-static const char *const names[] = {
-    "gpt-2", "llama-bpe", "qwen2",      "qwen35",        "gpt-4o",  "tekken",  "deepseek-v3",
-    "bloom", "falcon",    "behaviours", "sentencepiece", "unknown", "unigram", "charsmap"};
+static const char *const names[] = {"gpt-2",   "llama-bpe",  "qwen2",         "qwen35",
+                                    "gpt-4o",  "tekken",     "deepseek-v3",   "bloom",
+                                    "falcon",  "behaviours", "sentencepiece", "unknown",
+                                    "unigram", "charsmap",   "bert",          "bert-cased"};
 enum { NAMES = sizeof names / sizeof *names, LETTERED = 8 };
 
 /* ---- The reference ---- */
