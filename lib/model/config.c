@@ -68,6 +68,9 @@ static s24_status read_sizes(const s24m_reader *r)
     if (!c->head_dim && c->hidden % c->heads)
         return s24m_fail(S24_E_FORMAT, "hidden size %lld is no multiple of %lld heads",
                          (long long)c->hidden, (long long)c->heads);
+    if (r->family->positions && c->trained == INT64_MAX)
+        return s24m_fail(S24_E_FORMAT,
+                         "the configuration does not say how many positions there are");
     c->head_dim = c->head_dim ? c->head_dim : c->hidden / c->heads;
     c->scale = r->family->unscaled ? 1 : 1 / sqrt((double)c->head_dim);
     c->residual_scale = c->logit_scale = 1;

@@ -95,6 +95,17 @@ static bool fits(const s24_file *file, const char *prefix, const s24m_family *f)
     return all;
 }
 
+/* Rows of this name there are, for other values of these keys. */
+static s24_status fail_variant(const char *prefix, const s24m_family *f, const char *name)
+{
+    char keys[160] = "";
+    for (int i = 0; i < 3 && f->when[i].key; i++)
+        snprintf(keys + strlen(keys), sizeof keys - strlen(keys), "%s%s.%s", i ? ", " : "", prefix,
+                 f->when[i].key);
+    return s24m_fail(S24_E_UNSUPPORTED, "a %.40s with these values of %s is not supported", name,
+                     keys);
+}
+
 s24_status s24m_family_find(const s24_file *file, const char *prefix, const char *name, bool gguf,
                             const s24m_family **out)
 {
@@ -107,8 +118,7 @@ s24_status s24m_family_find(const s24_file *file, const char *prefix, const char
         if (fits(file, prefix, f))
             return S24_OK;
     }
-    return named ? s24m_fail(S24_E_UNSUPPORTED, "%s.%s of this %.40s is not supported", prefix,
-                             named->when[0].key, name)
+    return named ? fail_variant(prefix, named, name)
                  : s24m_fail(S24_E_UNSUPPORTED,
                              "architecture %.40s is not known, the nearest that is is %s: its row "
                              "of tensors and steps is missing (docs/families.md lists those that "
