@@ -108,8 +108,8 @@ MODEL_PROTOTYPES = """
 status s24_model_open(ctx*, text, model**); void s24_model_destroy(model*); status s24_model_int(model*, text, int64*);
 status s24_model_str(model*, text, text*); status s24_model_matrix(model*, int64, text*, text*, int64*, int64*, int64*);
 status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*);
-status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*); status s24_tokenizer_open(ctx*, text, tokenizer**);
-void s24_tokenizer_destroy(tokenizer*); status s24_tokenizer_int(tokenizer*, text, int64*);
+status s24_model_generate(model*, mat*, text, text, mat*); status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*);
+status s24_tokenizer_open(ctx*, text, tokenizer**); void s24_tokenizer_destroy(tokenizer*); status s24_tokenizer_int(tokenizer*, text, int64*);
 status s24_tokenizer_piece(tokenizer*, int32, text*, size*); status s24_tokenizer_find(tokenizer*, text, int64*);
 status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
 status s24_tokenizer_decode(tokenizer*, int32*, int64, text, text*, size*); status s24_model_tokenizer(model*, text, tokenizer**);
@@ -1373,6 +1373,18 @@ class Model(_Handle):
         with _Watch(self.own(), progress):
             _call("s24_model_evaluate", self, _matrix(tokens, "tokens"), "tokens", f"memory_limit={memory_limit}", ctypes.byref(value))
         return math.exp(value.value)
+
+    def generate(self, prompts: Any, length: int, progress: Callable[[str, int, int, float, float], Any] | None = None, **options: Any) -> Any:
+        """Rows of `length` ids that go on from `prompts`, (rows, given): temperature, top_k, top_p, seed, first_row, stop (an id or several), memory_limit as
+        s24_model_generate() takes them. Behind a stop token a row holds -1."""
+        shape = _find(prompts, "prompts").shape
+        if isinstance(options.get("stop"), (list, tuple)):
+            options["stop"] = "[" + ",".join(map(str, options["stop"])) + "]"
+        out = _new((shape[0], length), I32, _kind(prompts))
+        with _Watch(self.own(), progress):
+            _call("s24_model_generate", self, _matrix(prompts, "prompts"), "prompts", ",".join(f"{k}={v}" for k, v in options.items()),
+                  _matrix(out, "out", write=True))
+        return out
 
     def __call__(self, name: str) -> float:
         """A number of the last evaluation: "perplexity", "nll", "seconds", "flops", "rate"."""

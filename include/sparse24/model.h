@@ -75,9 +75,33 @@ S24_API s24_status s24_model_evaluate(s24_model *model, const s24_mat *tokens, c
 S24_API s24_status s24_model_float(s24_model *model, const char *key, double *value);
 
 /**
- * Watch and possibly stop evaluations; NULL removes. Called on the caller's thread: `phase` is
- * "eval", step of total the share that is done; objective and residual are NaN. Other than 0 stops
- * with S24_E_CANCELLED.
+ * Rows that the model writes itself. `prompts` (rows, given) holds ids of 16, 32 or 64 bits, given
+ * at least 1; `ids` (rows, length), S24_I32 of any layout, receives each prompt and what follows
+ * it, length above given and at most "context". Behind a stop token a row holds -1. `name` stands
+ * for the prompts in errors. Keys and values are cached; the logits are those of a forward pass
+ * over a row of `length` tokens.
+ *
+ * `options` is text, "temperature=0.8,top_k=40"; NULL for the defaults:
+ * - "temperature" (1; 0 always takes the likeliest token), "top_k" (0: all) and "top_p" (1: all):
+ *   tokens are drawn from the top_k likeliest, and of them from the likeliest whose probabilities
+ *   sum to top_p.
+ * - "seed" (0) and "first_row" (0): row i is drawn with the numbers of Philox4x32-10 at (seed,
+ *   first_row + i, position).
+ * - "stop": the ids that end a row, "stop=2" or "stop=[0,2]"; none by default.
+ * - "memory_limit" in bytes (0: none): fewer rows are taken together (at most 64), and blocks that
+ *   do not fit are read again for each token. S24_E_MEMORY if one row does not fit.
+ *
+ * Equal calls give equal ids for any number of threads. S24_E_NUMERIC names the row and position
+ * whose logits are not finite. The progress is that of s24_model_set_progress(), its phase
+ * "generate".
+ */
+S24_API s24_status s24_model_generate(s24_model *model, const s24_mat *prompts, const char *name,
+                                      const char *options, const s24_mat *ids);
+
+/**
+ * Watch and possibly stop evaluations and generations; NULL removes. Called on the caller's thread:
+ * `phase` is "eval" or "generate", step of total the share that is done; objective and residual are
+ * NaN. Other than 0 stops with S24_E_CANCELLED.
  */
 S24_API s24_status s24_model_set_progress(s24_model *model, s24_progress_fn fn, void *user);
 /** Ask the evaluation at work, or the next one, to stop. Any thread; async-signal-safe. */

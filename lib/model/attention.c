@@ -1,3 +1,4 @@
+#include "cache.h"
 #include "exponential.h"
 #include "family.h"
 #include "rope.h"
@@ -6,6 +7,7 @@
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- Where heads stand ---- */
 
@@ -58,6 +60,17 @@ static void find_heads(const s24m_stream *c, heads *q, heads *k, heads *v)
 }
 
 /* ---- Norms of heads, rotary embedding ---- */
+
+/* Tokens that stand before those of the chunk, and tokens of a whole row. */
+static int64_t past_of(const s24m_stream *c)
+{
+    return c->cache ? c->cache->past : 0;
+}
+
+static int64_t whole_of(const s24m_stream *c)
+{
+    return c->cache ? c->cache->length : c->length;
+}
 
 /* Tables for rows of this length: the angle of a position may depend on it. */
 static s24_status make_tables(const s24m_rope *rope, s24m_angles *angles, int64_t length)
@@ -157,7 +170,7 @@ static void rotate_rows(void *arg, int64_t first, int64_t last)
         if (j->gain && j->c->model->family->head_norms == S24M_WIDE_NORMS)
             norm_wide(j, r);
         for (int64_t n = 0; n < j->at->count; n++)
-            turn_head(j, n, r % j->c->length, head_at(j->at, r, n));
+            turn_head(j, n, past_of(j->c) + r % j->c->length, head_at(j->at, r, n));
     }
 }
 
@@ -173,7 +186,7 @@ static s24_status turn(const s24m_stream *c, const heads *q, const heads *k)
     if (which != S24M_NO_ROPE) {
         of_q.rope = of_k.rope = &m->config.rope[which];
         of_q.angles = of_k.angles = &m->angles[which];
-        status = make_tables(of_q.rope, &m->angles[which], c->length);
+        status = make_tables(of_q.rope, &m->angles[which], whole_of(c));
     }
     if (!status)
         status = s24m_rows(m, rotate_rows, &of_q, c->sequences * c->length);
@@ -304,15 +317,16 @@ static s24_status attend(const attention_job *j, int64_t sequence, int64_t head,
 {
     s24m_model *m = j->c->model;
     const s24m_config *c = &m->config;
-    int64_t start = sequence * j->c->length, size = c->head_dim;
-    int64_t low = j->window < first + 1 ? first + 1 - j->window : 0, keys = first + count - low;
+    int64_t start = sequence * j->c->length, begins = sequence * whole_of(j->c);
+    int64_t place = past_of(j->c) + first, low = j->window < place + 1 ? place + 1 - j->window : 0;
+    int64_t keys = place + count - low, size = c->head_dim;
     int64_t shared = head / (c->heads / c->kv_heads);
     bool shaped = is_shaped(j);
     float scale = shaped ? 1 : (float)c->scale, sums[QUERIES];
     heads to = plain(j->out, c->heads, size);
     s24_mat q = head_view(&j->q, start + first, count, head, size);
-    s24_mat k = head_view(&j->k, start + low, keys, shared, size);
-    s24_mat v = head_view(&j->v, start + low, keys, shared, size);
+    s24_mat k = head_view(&j->k, begins + low, keys, shared, size);
+    s24_mat v = head_view(&j->v, begins + low, keys, shared, size);
     s24_mat out = head_view(&to, start + first, count, head, size);
     s24_mat values = v, p = s24m_mat(scores, count, keys);
     values.rows = v.cols;
@@ -324,7 +338,7 @@ static s24_status attend(const attention_job *j, int64_t sequence, int64_t head,
         return status;
     for (int64_t i = 0; i < count; i++) {
         float *row = scores + i * keys;
-        int64_t end = first + i + 1 - low, begin = most(0, first + i + 1 - j->window - low);
+        int64_t end = place + i + 1 - low, begin = most(0, place + i + 1 - j->window - low);
         for (int64_t t = 0; t < begin; t++)
             row[t] = 0;
         if (shaped)
@@ -346,7 +360,8 @@ static void attend_tile(void *arg, int64_t tile, int32_t worker)
     int64_t count = j->c->model->config.heads, first = tile % j->blocks * QUERIES;
     int64_t head = tile / j->blocks % count, sequence = tile / j->blocks / count;
     int64_t left = j->c->length - first, size = left < QUERIES ? left : QUERIES;
-    float *scores = malloc((size_t)(size * (first + size)) * sizeof *scores);
+    int64_t keys = past_of(j->c) + first + size;
+    float *scores = malloc((size_t)(size * keys) * sizeof *scores);
     s24_status status =
         scores ? attend(j, sequence, head, first, size, scores) : (s24_status)S24_E_MEMORY;
     (void)worker;
@@ -376,6 +391,32 @@ static void switch_rows(void *arg, int64_t first, int64_t last)
         }
 }
 
+/* ---- The cache ---- */
+
+/* Put the heads of all tokens behind those of their rows that are there, side by side. */
+static void put(const s24m_stream *c, const heads *from, float *rows)
+{
+    int64_t size = c->model->config.head_dim, width = from->count * size;
+    for (int64_t t = 0; t < c->sequences * c->length; t++) {
+        int64_t place = t / c->length * c->cache->length + c->cache->past + t % c->length;
+        for (int64_t n = 0; n < from->count; n++)
+            memcpy(rows + place * width + n * size, head_at(from, t, n),
+                   (size_t)size * sizeof *rows);
+    }
+}
+
+/* From now on keys and values are those of the whole rows. */
+static void use_cache(const s24m_stream *c, heads *k, heads *v)
+{
+    int64_t size = c->model->config.head_dim;
+    float *rows[2];
+    s24m_cache_rows(c->cache, c->block->layer, rows);
+    put(c, k, rows[0]);
+    put(c, v, rows[1]);
+    *k = plain(rows[0], k->count, size);
+    *v = plain(rows[1], v->count, size);
+}
+
 /* ---- All of it ---- */
 
 s24_status s24m_step_attention(const s24m_stream *c, const s24m_stage *s, float *next)
@@ -385,13 +426,15 @@ s24_status s24m_step_attention(const s24m_stream *c, const s24m_stage *s, float 
     int64_t length = c->length, tokens = c->sequences * length;
     attention_job j = {.c = c, .out = next, .sinks = c->block->gain[S24M_SINKS - S24M_ROLES]};
     (void)s;
-    if (length < 1 || length > f->context)
+    if (length < 1 || whole_of(c) > f->context)
         return s24m_fail(S24_E_ARG, "sequences of %lld tokens, but the model takes 1 .. %lld",
-                         (long long)length, (long long)f->context);
+                         (long long)whole_of(c), (long long)f->context);
     find_heads(c, &j.q, &j.k, &j.v);
     j.window = m->layer[c->block->layer].windowed ? f->window : INT64_MAX;
     j.blocks = (length + QUERIES - 1) / QUERIES;
     s24_status status = turn(c, &j.q, &j.k);
+    if (!status && c->cache)
+        use_cache(c, &j.k, &j.v);
     if (!status)
         status = s24m_library(
             s24_ctx_parallel(m->ctx, attend_tile, &j, c->sequences * f->heads * j.blocks),

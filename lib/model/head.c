@@ -13,7 +13,7 @@ typedef struct gather_job {
     const s24_mat *table;
     const int32_t *tokens;
     const float *positions; /* (length, hidden), or NULL */
-    int64_t length;
+    int64_t length, past;   /* past: the position of the first of `length` tokens */
     float *h;
 } gather_job;
 
@@ -38,7 +38,7 @@ static void gather_rows(void *arg, int64_t first, int64_t last)
         row.data = (char *)row.data + j->tokens[r] * row.row_stride * ((row.dtype & 0xff) / 8);
         row.rows = 1;
         s24_mat_copy(j->model->ctx, &row, &to);
-        finish_row(j, r % j->length, j->h + r * hidden);
+        finish_row(j, j->past + r % j->length, j->h + r * hidden);
     }
 }
 
@@ -71,49 +71,81 @@ static s24_status read_positions(const s24m_model *model, int64_t length, float 
 }
 
 /* The norm behind the embedding, where there is one. */
-static s24_status norm_rows(const s24m_model *model, int64_t count, float *h)
+static s24_status read_norm(const s24m_model *model, s24m_embedding *e)
 {
-    char name[S24M_NAME], shift_name[S24M_NAME];
-    float *gain = NULL, *shift = NULL;
+    char name[S24M_NAME];
     int64_t hidden = model->config.hidden;
     if (!s24m_global(model, S24M_EMBEDDING_NORM, name))
         return S24_OK;
-    s24_status status = s24m_read(model, name, hidden, 0, &gain);
-    if (!status && s24m_global(model, S24M_EMBEDDING_SHIFT, shift_name))
-        status = s24m_read(model, shift_name, hidden, 0, &shift);
-    if (!status)
-        status = s24m_norm(model, gain, shift, h, count, hidden, h);
-    free(gain);
-    free(shift);
+    s24_status status = s24m_read(model, name, hidden, 0, &e->gain);
+    if (!status && s24m_global(model, S24M_EMBEDDING_SHIFT, name))
+        status = s24m_read(model, name, hidden, 0, &e->shift);
     return status;
 }
 
-s24_status s24m_embed(const s24m_model *model, const int32_t *tokens, int64_t sequences,
-                      int64_t length, float *h)
+s24_status s24m_embedding_load(const s24m_model *model, int64_t length, const s24_mat *table,
+                               s24m_embedding *e)
 {
     const s24m_config *c = &model->config;
-    int64_t count = sequences * length;
     char name[S24M_NAME];
-    float *positions;
-    s24_mat table;
-    void *storage = NULL;
+    *e = (s24m_embedding){0};
+    if (table)
+        e->table = *table;
+    s24m_global(model, S24M_EMBEDDING, name);
+    s24_status status = read_positions(model, length, &e->positions);
+    if (!status && !table)
+        status = s24m_table(model, name, c->vocab, c->hidden, &e->table, &e->storage);
+    if (!status)
+        status = read_norm(model, e);
+    if (status)
+        s24m_embedding_free(e);
+    return status;
+}
+
+void s24m_embedding_free(s24m_embedding *e)
+{
+    free(e->storage);
+    free(e->positions);
+    free(e->gain);
+    free(e->shift);
+    *e = (s24m_embedding){0};
+}
+
+s24_status s24m_embedding_rows(const s24m_model *model, const s24m_embedding *e,
+                               const int32_t *tokens, const s24m_places *at, float *h)
+{
+    const s24m_config *c = &model->config;
+    int64_t count = at->sequences * at->length;
+    char name[S24M_NAME];
+    gather_job j = {.model = model,
+                    .table = &e->table,
+                    .tokens = tokens,
+                    .length = at->length,
+                    .past = at->past,
+                    .h = h};
+    j.positions = e->positions ? e->positions + model->family->position_offset * c->hidden : NULL;
     for (int64_t i = 0; i < count; i++)
         if (tokens[i] < 0 || tokens[i] >= c->vocab)
             return s24m_fail(S24_E_ARG, "token %lld is %d, but the vocabulary has %lld",
                              (long long)i, (int)tokens[i], (long long)c->vocab);
     s24m_global(model, S24M_EMBEDDING, name);
-    s24_status status = read_positions(model, length, &positions);
-    if (!status)
-        status = s24m_table(model, name, c->vocab, c->hidden, &table, &storage);
-    gather_job j = {.model = model, .table = &table, .tokens = tokens, .length = length, .h = h};
-    j.positions = positions ? positions + model->family->position_offset * c->hidden : NULL;
-    if (!status)
-        status = s24m_rows(model, gather_rows, &j, count);
-    free(storage);
-    free(positions);
+    s24_status status = s24m_rows(model, gather_rows, &j, count);
     if (!status)
         status = check_rows(model, name, tokens, count, h);
-    return status ? status : norm_rows(model, count, h);
+    return status || !e->gain ? status
+                              : s24m_norm(model, e->gain, e->shift, h, count, c->hidden, h);
+}
+
+s24_status s24m_embed(const s24m_model *model, const int32_t *tokens, int64_t sequences,
+                      int64_t length, float *h)
+{
+    s24m_embedding e;
+    s24m_places at = {sequences, length, 0};
+    s24_status status = s24m_embedding_load(model, length, NULL, &e);
+    if (!status)
+        status = s24m_embedding_rows(model, &e, tokens, &at, h);
+    s24m_embedding_free(&e);
+    return status;
 }
 
 /* ---- Head ---- */

@@ -207,6 +207,22 @@ int64_t s24m_chunk(int64_t length);
  *   where the architecture does. Reads the whole table: call it once for all tokens. */
 s24_status s24m_embed(const s24m_model *model, const int32_t *tokens, int64_t sequences,
                       int64_t length, float *h);
+/* * What that reads, kept: for rows of at most `length` tokens. `table`: the embedding, if it is
+ *   there already; NULL: it is read. */
+typedef struct s24m_embedding {
+    s24_mat table;
+    void *storage;                   /* of the table if it does not lie in the file */
+    float *positions, *gain, *shift; /* NULL where there is none */
+} s24m_embedding;
+s24_status s24m_embedding_load(const s24m_model *model, int64_t length, const s24_mat *table,
+                               s24m_embedding *e);
+void s24m_embedding_free(s24m_embedding *e);
+/* * Rows of it: `length` tokens of each sequence, which stand behind `past` others. */
+typedef struct s24m_places {
+    int64_t sequences, length, past;
+} s24m_places;
+s24_status s24m_embedding_rows(const s24m_model *model, const s24m_embedding *e,
+                               const int32_t *tokens, const s24m_places *at, float *h);
 /** h = block(h), chunk by chunk. */
 s24_status s24m_forward_block(s24m_model *model, const s24m_block *block, float *h,
                               int64_t sequences, int64_t length);

@@ -3,7 +3,7 @@
  * the list that program.c makes. */
 #ifndef S24M_STAGES_H
 #define S24M_STAGES_H
-#include "model.h"
+#include "cache.h"
 
 /* Stages of a block, and matrices of one that is not of experts, at most. */
 enum { S24M_STAGES = 4, S24M_ABREAST = 4 };
@@ -15,6 +15,7 @@ typedef struct s24m_stream {
     s24m_model *model;
     const s24m_block *block;
     int64_t sequences, length;
+    const s24m_cache *cache;  /* of what stands before these tokens; NULL: nothing does */
     float *h;                 /* (tokens, hidden): the residual stream */
     float *aside;             /* (tokens, hidden): what will be added to it later */
     float *fresh, *zone;      /* room; an input that a stage left for the next one lies at `zone` */

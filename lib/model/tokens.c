@@ -25,7 +25,7 @@ static int64_t id_at(const s24_mat *ids, int64_t row, int64_t col)
     }
 }
 
-static bool check(const s24_mat *ids, const char *name)
+static bool check(const s24_mat *ids, const char *name, int64_t least)
 {
     if (!ids || !ids->data || ids->device != S24_CPU)
         return s24m_wrong(S24_E_ARG, "%s: no matrix in memory", name);
@@ -35,12 +35,14 @@ static bool check(const s24_mat *ids, const char *name)
     if (ids->rows < 1 || ids->cols < 1 || ids->rows > INT64_MAX / 8 / ids->cols)
         return s24m_wrong(S24_E_SHAPE, "%s: %" PRId64 " rows of %" PRId64 " ids", name, ids->rows,
                           ids->cols);
-    return ids->cols > 1 || s24m_wrong(S24_E_SHAPE, "%s: rows of one token predict nothing", name);
+    return ids->cols >= least ||
+           s24m_wrong(S24_E_SHAPE, "%s: rows of one token predict nothing", name);
 }
 
-bool s24m_tokens_take(tokens *t, const s24_mat *ids, const char *name, int64_t vocabulary)
+/* Rows of at least `least` tokens. */
+static bool take(tokens *t, const s24_mat *ids, const char *name, int64_t vocabulary, int64_t least)
 {
-    if (!check(ids, name))
+    if (!check(ids, name, least))
         return false;
     *t = (tokens){NULL, ids->rows, ids->cols};
     t->ids = s24m_have(malloc((size_t)(t->rows * t->length) * sizeof *t->ids));
@@ -56,6 +58,16 @@ bool s24m_tokens_take(tokens *t, const s24_mat *ids, const char *name, int64_t v
         }
     }
     return t->ids;
+}
+
+bool s24m_tokens_take(tokens *t, const s24_mat *ids, const char *name, int64_t vocabulary)
+{
+    return take(t, ids, name, vocabulary, 2);
+}
+
+bool s24m_tokens_take_prompts(tokens *t, const s24_mat *ids, const char *name, int64_t vocabulary)
+{
+    return take(t, ids, name, vocabulary, 1);
 }
 
 void s24m_tokens_close(tokens *t)

@@ -12,6 +12,8 @@ typedef struct tokens {
 /* Copy the ids of a matrix of 16, 32 or 64-bit integers, one row a sequence of at least two. `name`
  * goes into errors, which tell the place of an id that is outside the vocabulary. */
 bool s24m_tokens_take(tokens *t, const s24_mat *ids, const char *name, int64_t vocabulary);
+/* The same of at least one token. */
+bool s24m_tokens_take_prompts(tokens *t, const s24_mat *ids, const char *name, int64_t vocabulary);
 void s24m_tokens_close(tokens *t);
 
 #endif

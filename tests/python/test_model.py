@@ -40,6 +40,17 @@ class Models(Case):
         self.fails(sparse24.E_ARG, "row 1, column 3", self.model.evaluate, self.wrong())
         self.fails(sparse24.E_DTYPE, "integers", self.model.evaluate, self.rows.astype("f4"))
 
+    def test_generate(self):
+        made = self.model.generate(self.rows[:, :3], 12, seed=5, top_k=50)
+        self.assertEqual((made.shape, made.dtype.name), ((len(self.rows), 12), "int32"))
+        self.assertTrue((made[:, :3] == self.rows[:, :3]).all() and (made >= 0).all())
+        self.assertTrue((self.model.generate(self.rows[:, :3], 12, seed=5, top_k=50) == made).all())
+        stop = int(made[0, 5])
+        stopped = self.model.generate(self.rows[:, :3], 12, seed=5, top_k=50, stop=[stop, 95])
+        self.assertTrue((stopped[0, 6:] == -1).all())
+        self.fails(sparse24.E_OPTION, "colour", self.model.generate, self.rows, 30, colour=1)
+        self.fails(sparse24.E_CANCELLED, "", self.model.generate, self.rows, 30, progress=lambda *_: 1)
+
     def wrong(self):
         rows = self.rows.copy()
         rows[1, 3] = 96
