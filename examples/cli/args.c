@@ -138,6 +138,10 @@ static int parse_option(const command *c, int argc, char **argv, args *a, uint64
 
 static int parse_operand(const command *c, const char *text, args *a)
 {
+    if (c->bit & IN_GENERATE && a->operand && !a->prompt) {
+        a->prompt = text;
+        return 0;
+    }
     if (!c->operand || a->operand)
         return wrong_usage(c->name, "%s: unexpected argument %s", c->name, text);
     a->operand = text;

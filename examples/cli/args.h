@@ -18,10 +18,12 @@ typedef struct args {
     const char *constraints, *solver, *solvers, *options;
     const char *out, *store, *layout, *tokens, *correct, *activations, *report;
     const char *field, *bos, *tokenizer, *text;
-    args_list eval, rules, skips;
+    const char *start, *chat_start, *open_start, *temperature, *top_k, *top_p, *stop;
+    args_list calibs, eval, rules, skips;
     const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
-    int64_t threads, memory_limit, rows, context, eval_rows, heldout;
-    bool resume, json, progress, markdown, verbose, all, help;
+    const char *prompt;  /* of generate, behind MODEL */
+    int64_t threads, memory_limit, rows, context, eval_rows, heldout, seed, length;
+    bool no_self, resume, json, progress, markdown, verbose, all, help;
 } args;
 
 /* One bit a command, for the table of options. */
@@ -37,7 +39,8 @@ enum {
     IN_PACK = 256,
     IN_UNPACK = 512,
     IN_TOKENIZE = 1024,
-    IN_ALL = 2047
+    IN_GENERATE = 2048,
+    IN_ALL = 4095
 };
 
 typedef struct command {

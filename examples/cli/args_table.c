@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define IN_MODEL (IN_EVAL | IN_COMPRESS)
-#define IN_ROWS (IN_MODEL | IN_TOKENIZE)
+#define IN_MODEL (IN_EVAL | IN_COMPRESS | IN_GENERATE)
+#define IN_ROWS (IN_EVAL | IN_COMPRESS | IN_TOKENIZE)
 #define IN_FILES (IN_PACK | IN_UNPACK)
 #define FIELD(name) offsetof(args, name)
 
@@ -12,8 +12,15 @@ const option args_options[] = {
      "weights of the layer, (outputs, inputs)"},
     {"calib", "FILE[:TENSOR]", TEXT, FIELD(calib), IN_BOTH, IN_BOTH,
      "calibration activations, (rows, inputs)"},
-    {"calib", "FILE[:TENSOR]", TEXT, FIELD(calib), IN_COMPRESS, IN_COMPRESS,
-     "calibration: a text, .jsonl, or token ids (.npy, safetensors); see docs/text.md"},
+    {"calib", "FILE[:TENSOR]|self:ROWS", LIST, FIELD(calibs), IN_COMPRESS, IN_COMPRESS,
+     "calibration: a text, .jsonl, or token ids (.npy, safetensors), see docs/text.md; self:128 "
+     "or self:128*0.25: rows that the model writes itself, of this weight; both may be given"},
+    {"no-self", NULL, FLAG, FIELD(no_self), IN_COMPRESS, 0,
+     "calibrate with the given rows alone; otherwise rows of the model's own join them"},
+    {"chat-start", "ID,...", TEXT, FIELD(chat_start), IN_COMPRESS, 0,
+     "token ids that half of the model's own rows begin with: a conversation's start"},
+    {"open-start", "ID,...", TEXT, FIELD(open_start), IN_COMPRESS, 0,
+     "token ids that the other half begin with; default: as the model's metadata say"},
     {"eval", "FILE[:TENSOR]", LIST, FIELD(eval), IN_COMPRESS, 0,
      "text or token ids to measure the perplexity on, before and after; may be given again"},
     {"test", "FILE[:TENSOR]", TEXT, FIELD(test), IN_BOTH, 0,
@@ -40,6 +47,22 @@ const option args_options[] = {
      "a text, .jsonl, or token ids (.npy, safetensors); see docs/text.md"},
     {"rows", "N", COUNT, FIELD(rows), IN_EVAL, 0,
      "take the first N rows of --tokens; 0, the default, all"},
+    {"tokens", "FILE[:TENSOR]", TEXT, FIELD(tokens), IN_GENERATE, 0,
+     "rows of token ids that rows begin with"},
+    {"start", "ID,...", TEXT, FIELD(start), IN_GENERATE, 0,
+     "token ids that every row begins with, instead of a text"},
+    {"rows", "N", COUNT, FIELD(rows), IN_GENERATE, 0,
+     "how many rows; with --tokens the first N of them; default 1, with --tokens all"},
+    {"length", "L", COUNT, FIELD(length), IN_GENERATE, 0,
+     "tokens of a row, its beginning included; default 128 more than that"},
+    {"temperature", "T", TEXT, FIELD(temperature), IN_GENERATE, 0,
+     "1, the default, draws as the model says, less is likelier; 0 takes the likeliest"},
+    {"top-k", "K", TEXT, FIELD(top_k), IN_GENERATE, 0, "draw from the K likeliest tokens only"},
+    {"top-p", "P", TEXT, FIELD(top_p), IN_GENERATE, 0,
+     "draw from the likeliest tokens of this probability together only"},
+    {"stop", "ID,...", TEXT, FIELD(stop), IN_GENERATE, 0, "token ids that end a row"},
+    {"seed", "N", COUNT, FIELD(seed), IN_GENERATE | IN_COMPRESS, 0,
+     "of the random numbers; default 0"},
     {"rows", "N", COUNT, FIELD(rows), IN_TOKENIZE, 0,
      "write the first N rows; 0, the default, all"},
     {"rows", "N", COUNT, FIELD(rows), IN_COMPRESS, 0,
@@ -56,14 +79,17 @@ const option args_options[] = {
      "begin each row with the token for the begin of a text; auto, the default: texts, if the "
      "model's "
      "files say so"},
-    {"tokenizer", "PATH", TEXT, FIELD(tokenizer), IN_ROWS, 0,
+    {"tokenizer", "PATH", TEXT, FIELD(tokenizer), IN_ROWS | IN_GENERATE, 0,
      "another tokenizer than the model's own: tokenizer.json, .model, GGUF or folder"},
     {"text", "FILE", TEXT, FIELD(text), IN_TOKENIZE, IN_TOKENIZE, "the text, or .jsonl"},
     {"threads", "N", COUNT, FIELD(threads), IN_BOTH | IN_MODEL | IN_FILES, 0,
      "threads; 0, the default, uses every core this process may use"},
-    {"memory-limit", "BYTES", BYTES, FIELD(memory_limit), IN_BOTH | IN_COMPRESS | IN_FILES, 0,
+    {"memory-limit", "BYTES", BYTES, FIELD(memory_limit),
+     IN_BOTH | IN_COMPRESS | IN_GENERATE | IN_FILES, 0,
      "hard cap on the library's memory, e.g. 512Mi or 2G"},
     {"all", NULL, FLAG, FIELD(all), IN_INFO, 0, "print long metadata whole"},
+    {"out", "FILE", TEXT, FIELD(out), IN_GENERATE, 0,
+     "write the rows to this safetensors file, as the tensor \"tokens\""},
     {"out", "FILE", TEXT, FIELD(out), IN_BOTH, 0, "write the result to this safetensors file"},
     {"out", "FILE", TEXT, FIELD(out), IN_FILES, IN_FILES,
      "write the result to this safetensors file"},
@@ -80,7 +106,7 @@ const option args_options[] = {
      "write a page with charts of errors, time and perplexity"},
     {"store", "f32|f16|bf16", STORE, FIELD(store), IN_BOTH | IN_COMPRESS, 0,
      "type of the written weights; reported errors are those of the stored values"},
-    {"json", NULL, FLAG, FIELD(json), IN_BOTH | IN_MODEL, 0,
+    {"json", NULL, FLAG, FIELD(json), IN_BOTH | IN_EVAL | IN_COMPRESS, 0,
      "one JSON object a line instead of text"},
     {"progress", NULL, FLAG, FIELD(progress), IN_BOTH | IN_MODEL, 0,
      "show progress even if stderr is no terminal"},

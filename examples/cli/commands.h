@@ -5,6 +5,7 @@
 
 int run_solve(const args *a);
 int run_compare(const args *a);
+int run_generate(const args *a);
 int run_eval(const args *a);
 int run_compress(const args *a);
 int run_tokenize(const args *a);

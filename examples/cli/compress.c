@@ -6,7 +6,6 @@
 #include "message.h"
 #include "progress.h"
 #include "report.h"
-#include "tokens.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,24 +34,35 @@ const char *job_matrix_text(const job *j, int matrix, const char *name)
 
 /* ---- What was asked ---- */
 
+/* A number as it was typed: the library reads and judges it. */
+static s24_status set_number(s24_compression *c, const char *name, const char *value)
+{
+    char text[120];
+    snprintf(text, sizeof text, "%s=[%.80s]", name, value ? value : "");
+    return value ? s24_compression_parse(c, text) : S24_OK;
+}
+
 static bool set_options(s24_compression *c, const args *a)
 {
-    const char *const texts[][2] = {{"constraints", a->constraints},
-                                    {"solver", a->solver},
-                                    {"options", a->options},
-                                    {"activations", a->activations},
-                                    {"store", a->store}};
-    char correct[80];
+    const char *const texts[][2] = {
+        {"constraints", a->constraints},  {"solver", a->solver},
+        {"options", a->options},          {"activations", a->activations},
+        {"own", a->no_self ? "0" : NULL}, {"chat_start", a->chat_start},
+        {"open_start", a->open_start},    {"store", a->store}};
+    const struct {
+        const char *name;
+        int64_t value;
+    } counts[] = {{"heldout", a->heldout},
+                  {"memory_limit", a->memory_limit},
+                  {"seed", a->seed},
+                  {"resume", a->resume}};
     s24_status status = S24_OK;
     for (size_t i = 0; !status && i < sizeof texts / sizeof *texts; i++)
         if (texts[i][1])
             status = s24_compression_set_str(c, texts[i][0], texts[i][1]);
-    snprintf(correct, sizeof correct, "correct=[%s]", a->correct ? a->correct : "");
-    if (!status && a->correct)
-        status = s24_compression_parse(c, correct);
-    status = status ? status : s24_compression_set_int(c, "heldout", a->heldout);
-    status = status ? status : s24_compression_set_int(c, "memory_limit", a->memory_limit);
-    status = status ? status : s24_compression_set_int(c, "resume", a->resume);
+    status = status ? status : set_number(c, "correct", a->correct);
+    for (size_t i = 0; !status && i < sizeof counts / sizeof *counts; i++)
+        status = s24_compression_set_int(c, counts[i].name, counts[i].value);
     return status == S24_OK || fail("%s", s24_last_error());
 }
 
@@ -64,28 +74,6 @@ static bool add_patterns(s24_compression *c, const args *a)
     for (int i = 0; !status && i < a->skips.count; i++)
         status = s24_compression_add_skip(c, a->skips.text[i]);
     return status == S24_OK || fail("%s", s24_last_error());
-}
-
-/* What is taken is a copy. */
-static bool add_tokens(job *j, const char *what, const char *text, int64_t rows,
-                       s24_status (*add)(s24_compression *, const s24_mat *, const char *))
-{
-    tokens t = {0};
-    bool done = tokens_open(&t, j->model, j->a, what, text, rows) &&
-                (add(j->work, &t.ids, t.name) == S24_OK || fail("%s", s24_last_error()));
-    tokens_close(&t);
-    return done;
-}
-
-static bool add_all_tokens(job *j)
-{
-    const args *a = j->a;
-    bool done = tokens_choose(j->model, a) &&
-                add_tokens(j, "--calib", a->calib, a->rows, s24_compression_set_calibration);
-    for (int i = 0; done && i < a->eval.count; i++)
-        done =
-            add_tokens(j, "--eval", a->eval.text[i], a->eval_rows, s24_compression_add_evaluation);
-    return done;
 }
 
 /* ---- While it works ---- */
@@ -127,7 +115,7 @@ static bool open_job(job *j)
         s24_compression_set_log(j->work, on_line, NULL) != S24_OK)
         return fail("%s", s24_last_error());
     return set_options(j->work, a) && job_check_report(j) && add_patterns(j->work, a) &&
-           add_all_tokens(j);
+           job_add_tokens(j);
 }
 
 static bool run(const job *j)

@@ -24,6 +24,8 @@ const char *job_matrix_text(const job *j, int matrix, const char *name);
 void job_sources(const job *j, char out[JOB_SOURCES]);
 /* The page that --report names is no input of this run, and can be written. */
 bool job_check_report(const job *j);
+/* The rows that it is calibrated and measured on. */
+bool job_add_tokens(job *j);
 /* Print what came out and write the page: also what was measured before something failed. */
 bool job_tell(const job *j);
 

@@ -128,7 +128,9 @@ static bool is_source(const char *text, const struct stat *file)
 static bool is_input(const job *j, const struct stat *file)
 {
     const char *path;
-    bool found = is_source(j->a->calib, file);
+    bool found = false;
+    for (int i = 0; !found && i < j->a->calibs.count; i++)
+        found = is_source(j->a->calibs.text[i], file);
     for (int i = 0; !found && i < j->a->eval.count; i++)
         found = is_source(j->a->eval.text[i], file);
     for (int i = 0; !found && (path = s24_compression_source(j->work, i)); i++)

@@ -36,6 +36,13 @@ static const command commands[] = {
      "text if the model wants one (--bos);\n"
      "perplexity = exp(mean of -log p over the predicted tokens).\n",
      "eval model.gguf --tokens wiki.txt --context 512", run_eval},
+    {"generate", IN_GENERATE, "MODEL [TEXT]", "Let a language model go on with a text",
+     "Without TEXT rows go on from the ids of --start or --tokens, and are ids themselves. With "
+     "--out\n"
+     "they are written, as calibration for compress. Equal seeds give equal rows for any number "
+     "of\n"
+     "threads.\n",
+     "generate model.gguf \"Once upon a time\" --temperature 0.8 --seed 1", run_generate},
     {"tokenize", IN_TOKENIZE, "MODEL", "Write a text as rows of token ids",
      "The ids are those that `eval` and `compress` make of the same text with the same options.\n",
      "tokenize model.gguf --text wiki.txt --context 512 --out tokens.safetensors", run_tokenize},

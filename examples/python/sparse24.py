@@ -1272,7 +1272,8 @@ class _Compression(_Handle):
             _call("s24_compression_add_rule", self, f"{pattern}={text}")
         for pattern in [skip] if isinstance(skip, str) else skip:
             _call("s24_compression_add_skip", self, pattern)
-        _call("s24_compression_set_calibration", self, _matrix(calibration, "calibration"), "calibration")
+        if calibration is not None:
+            _call("s24_compression_set_calibration", self, _matrix(calibration, "calibration"), "calibration")
         for name, ids in test.items():
             _call("s24_compression_add_evaluation", self, _matrix(ids, name), name)
 

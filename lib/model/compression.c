@@ -52,6 +52,9 @@ void s24_compression_destroy(s24_compression *c)
     free(c->constraints);
     free(c->solver);
     free(c->options);
+    free(c->self);
+    free(c->chat_start);
+    free(c->open_start);
     free(c);
 }
 

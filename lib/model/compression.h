@@ -23,9 +23,11 @@ struct s24_compression {
     s24m_watch watch;
     /* Options: */
     char *constraints, *solver, *options; /* "": not set */
+    char *self, *chat_start, *open_start;
     double correct;
     int64_t store, activations, heldout, memory_limit, resume; /* words by index */
-    char told[64];                                             /* of a number that was asked for */
+    int64_t self_length, seed;
+    char told[64]; /* of a number that was asked for */
     /* What else was given: */
     settings settings; /* its plan from the first rule, the rest from the options for each run */
     origin origin;
@@ -39,7 +41,7 @@ struct s24_compression {
     checkpoint checkpoint;
     walk walk;
     int64_t limit_before; /* of the context */
-    uint64_t eval_memory; /* for an evaluation; 0: no limit */
+    uint64_t eval_memory; /* for an evaluation, and for writing rows; 0: no limit */
     bool complete;        /* an earlier run wrote the output, but not all that was asked about it */
     record *records;      /* of all matrices at most */
     int count;
@@ -50,7 +52,7 @@ struct s24_compression {
 
 typedef struct needs {
     uint64_t memory, written;
-    uint64_t base, own, library, measuring; /* parts of the memory */
+    uint64_t base, own, library, measuring, writing; /* parts of the memory */
     double flops;
 } needs;
 

@@ -71,6 +71,12 @@ uint64_t s24m_generate_bytes(const s24m_model *model, int64_t rows, int64_t give
     return bytes_of(model, 1, given, length);
 }
 
+uint64_t s24m_generate_most(const s24m_model *model, int64_t rows, int64_t given, int64_t length)
+{
+    return bytes_of(model, least(rows, S24M_TOGETHER), given, length) +
+           (uint64_t)model->config.layers * s24m_memory_block(model);
+}
+
 static int64_t rows_together(const writer *w, int64_t rows)
 {
     int64_t together = least(rows, S24M_TOGETHER);

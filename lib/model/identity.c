@@ -11,13 +11,14 @@
 /* The last line: it decides what is measured, not what is made. */
 #define HELD_OUT "--eval, held out"
 
-static void put_tokens(FILE *out, const char *what, const sequences *t, int held)
+static void put_tokens(FILE *out, const char *what, const sequences *t, int64_t begin,
+                       int64_t count)
 {
-    int64_t first = held ? t->count[0] : 0, size = t->count[held] * t->length;
-    fprintf(out, "%s %lld x %lld", what, (long long)t->count[held], (long long)t->length);
+    int64_t first = begin * t->length, size = count * t->length;
+    fprintf(out, "%s %lld x %lld", what, (long long)count, (long long)t->length);
     if (size)
         fprintf(out, " %016" PRIx64,
-                hash(HASH_BEGIN, t->ids + first * t->length, (size_t)size * sizeof *t->ids));
+                hash(HASH_BEGIN, t->ids + first, (size_t)size * sizeof *t->ids));
     fputs("\n", out);
 }
 
@@ -42,14 +43,17 @@ char *s24m_identity_text(const settings *s, const origin *o, const sequences *t)
     s24_ctx_get_str(s->ctx, "isa", &isa);
     fprintf(out, "sparse24 %s\nblas %s\nisa %s\n", s24_version(), blas ? blas : "", isa);
     s24m_origin_describe(o, out);
-    put_tokens(out, "--calib", t, 0);
+    put_tokens(out, "--calib", t, 0, t->count[0] - s->self.rows);
+    char *own = s24m_self_text(&s->self, t->length);
+    fprintf(out, "%s\n", own ? own : "");
     put_plan(out, &s->plan);
     fprintf(out, "solver %s\noptions %s\ncorrect %.17g\n", s->solver ? s->solver : "by constraints",
             s->options ? s->options : "", s->correct);
     fprintf(out, "store %s\nactivations %s\n", s->store ? s24m_matrix_type(s->store) : "as it was",
             s->keep == KEEP_HALF ? "half" : "full");
-    put_tokens(out, HELD_OUT, t, 1);
-    bool good = !ferror(out);
+    put_tokens(out, HELD_OUT, t, t->count[0], t->count[1]);
+    bool good = !ferror(out) && own;
+    free(own);
     if (!fclose(out) && good)
         return text;
     free(text);
@@ -99,10 +103,10 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-int64_t s24m_identity_rows(const sequences *t)
+int64_t s24m_identity_rows(const sequences *t, int64_t own)
 {
-    int64_t rows = t->count[0], different = 0, i = 0;
-    uint64_t *hashes = s24m_have(malloc((size_t)rows * sizeof *hashes));
+    int64_t rows = t->count[0] - own, different = own, i = 0;
+    uint64_t *hashes = s24m_have(malloc((size_t)rows * sizeof *hashes + 1));
     if (!hashes)
         return 0;
     for (int64_t r = 0; r < rows; r++)
@@ -113,5 +117,5 @@ int64_t s24m_identity_rows(const sequences *t)
     free(hashes);
     while (i < rows * t->length && t->ids[i] == t->ids[0])
         i++;
-    return i == rows * t->length ? 1 : different * t->length;
+    return i == rows * t->length && !own ? 1 : different * t->length;
 }

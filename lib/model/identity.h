@@ -17,7 +17,7 @@ bool s24m_identity_same(const char *what, const char *theirs, const char *ours);
 /* The same but for what decides measurements only, not what is made. */
 bool s24m_identity_made_same(const char *what, const char *theirs, const char *ours);
 /* Rows of the calibration that can differ from each other: of equal sequences one counts, and of
- * one token repeated one row. */
-int64_t s24m_identity_rows(const sequences *t);
+ * one token repeated one row. The last `own` sequences, not written yet, will differ. */
+int64_t s24m_identity_rows(const sequences *t, int64_t own);
 
 #endif

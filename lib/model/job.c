@@ -110,22 +110,58 @@ const char *s24m_job_source(const s24_compression *c, const char *name)
 
 /* ---- Tokens ---- */
 
-/* Calibration sequences, then those held out, which are the first of the first evaluation. */
+/* Without rows of the user's: as long as those that are evaluated. */
+static int64_t row_length(const s24_compression *c)
+{
+    int64_t usual = c->model->config.context < 512 ? c->model->config.context : 512;
+    return c->calibration.ids ? c->calibration.length
+           : c->self_length   ? c->self_length
+           : c->evaluated     ? c->evaluations->tokens.length
+                              : usual;
+}
+
+/* What the model is to write. */
+static bool settle_self(s24_compression *c)
+{
+    s24m_self *self = &c->settings.self;
+    int64_t given = c->calibration.ids ? c->calibration.rows : 0, length = row_length(c);
+    self->seed = (uint64_t)c->seed;
+    if (!s24m_self_read(self, c->self, given) ||
+        !s24m_start_read(&self->chat, "chat_start", c->chat_start, c->model) ||
+        !s24m_start_read(&self->open, "open_start", c->open_start, c->model) ||
+        !s24m_self_check(self, given))
+        return false;
+    if (!given && (!strcmp(c->self, "auto") || !self->rows))
+        return s24m_wrong(S24_E_STATE, "--calib: there are no tokens; --calib self:128 lets the "
+                                       "model write them");
+    if (c->self_length && c->self_length != length)
+        return s24m_wrong(S24_E_SHAPE,
+                          "self_length is %lld, but the rows that are given have %lld tokens",
+                          (long long)c->self_length, (long long)length);
+    return (length > 1 && length <= c->model->config.context) ||
+           s24m_wrong(S24_E_SHAPE, "self_length: rows of %lld tokens: the model takes 2 .. %lld",
+                      (long long)length, (long long)c->model->config.context);
+}
+
+/* Calibration sequences, places for those that the model will write, then those held out, which
+ * are the first of the first evaluation. */
 static bool gather_tokens(s24_compression *c)
 {
     const tokens *calibration = &c->calibration, *first = &c->evaluations->tokens;
-    int64_t length = calibration->length, rows = calibration->rows, held = 0;
+    int64_t length = row_length(c), own = c->settings.self.rows, held = 0;
+    int64_t given = calibration->ids ? calibration->rows : 0, rows = given + own;
     if (c->evaluated && first->length == length)
         held = c->heldout < first->rows ? c->heldout : first->rows;
     free(c->ids);
-    c->ids = s24m_have(malloc((size_t)((rows + held) * length) * sizeof *c->ids));
+    c->ids = s24m_have(calloc((size_t)((rows + held) * length), sizeof *c->ids));
     if (!c->ids)
         return false;
-    memcpy(c->ids, calibration->ids, (size_t)(rows * length) * sizeof *c->ids);
+    if (given)
+        memcpy(c->ids, calibration->ids, (size_t)(given * length) * sizeof *c->ids);
     if (held)
         memcpy(c->ids + rows * length, first->ids, (size_t)(held * length) * sizeof *c->ids);
     c->sequences = (sequences){c->ids, {rows, held}, length};
-    c->settings.rows = s24m_identity_rows(&c->sequences);
+    c->settings.rows = s24m_identity_rows(&c->sequences, own);
     return c->settings.rows;
 }
 
@@ -144,9 +180,7 @@ bool s24m_job_settle(s24_compression *c)
     s->plan.constraints = c->constraints;
     if (!*c->constraints)
         return s24m_wrong(S24_E_STATE, "--constraints: there are none");
-    if (!c->calibration.ids)
-        return s24m_wrong(S24_E_STATE, "--calib: there are no tokens");
-    return gather_tokens(c);
+    return settle_self(c) && gather_tokens(c);
 }
 
 /* ---- Which job it is ---- */

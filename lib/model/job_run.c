@@ -4,6 +4,7 @@
 #include "codes.h"
 #include "compression.h"
 #include "memory.h"
+#include "own_rows.h"
 #include "paths.h"
 #include <errno.h>
 #include <math.h>
@@ -154,11 +155,24 @@ static bool measure_written(s24_compression *c)
 
 /* ---- All of it ---- */
 
+/* The rows that the model writes itself, behind the user's. */
+static bool write_rows(s24_compression *c)
+{
+    const s24m_self *self = &c->settings.self;
+    s24m_generating how = {.watch = &c->watch,
+                           .title = "the model's own text",
+                           .sampling = {1, 0, 1, self->seed},
+                           .memory = c->eval_memory};
+    return !self->rows ||
+           s24m_own_rows_make(self, c->model, &how, &c->checkpoint,
+                              c->sequences.count[0] - self->rows, c->sequences.length, c->ids);
+}
+
 static bool work(s24_compression *c)
 {
     assembly made = s24m_job_assembly(c);
     if (!s24m_product_rate(c->settings.ctx, &c->rate) || !measure(c, c->model, NULL) ||
-        !compress_blocks(c) || !s24m_assemble(&made, c->records, c->count))
+        !write_rows(c) || !compress_blocks(c) || !s24m_assemble(&made, c->records, c->count))
         return false;
     s24m_checkpoint_close(&c->checkpoint, &c->watch, true);
     return measure_written(c);

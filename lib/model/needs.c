@@ -1,6 +1,7 @@
 /* What a compression will take. */
 #include "compression.h"
 #include "memory.h"
+#include "own_rows.h"
 #include "program.h"
 #include <stdio.h>
 #include <string.h>
@@ -172,6 +173,7 @@ static void predict_flops(const s24_compression *c, needs *n)
 {
     int64_t rows = c->sequences.count[0] + c->sequences.count[1];
     n->flops += pass_flops(c, rows, c->sequences.length, false) * (c->settings.correct > 0 ? 2 : 1);
+    n->flops += s24m_generate_flops(c->model, c->settings.self.rows, c->sequences.length);
     for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
         n->flops += 2 * pass_flops(c, e->tokens.rows, e->tokens.length, true);
 }
@@ -196,8 +198,12 @@ bool s24m_job_needs(s24_compression *c, needs *n)
     n->own = n->base + walk_needs(c);
     n->measuring =
         n->base + product_needs(c) + larger(c->evaluated ? evaluation_needs(c) : 0, RATE);
+    if (c->settings.self.rows)
+        n->writing = n->base + product_needs(c) +
+                     s24m_own_rows_bytes(&c->settings.self, c->model, c->sequences.length,
+                                         c->memory_limit > 0);
     n->library = larger(n->library, product_needs(c));
-    n->memory = larger(n->own + n->library, n->measuring);
+    n->memory = larger(larger(n->own + n->library, n->measuring), n->writing);
     return true;
 }
 
@@ -219,10 +225,11 @@ bool s24m_job_limit_memory(s24_compression *c)
         return s24m_wrong(
             S24_E_MEMORY,
             "--memory-limit: %.0f MiB are needed: the program %.0f, activations and a "
-            "block %.0f, library %.0f, evaluation %.0f in all%s",
+            "block %.0f, library %.0f, evaluation %.0f in all, the model's own rows %.0f%s",
             mebibytes(n.memory) + 1, mebibytes(n.base), mebibytes(n.own - n.base),
-            mebibytes(n.library), mebibytes(n.measuring),
-            c->settings.keep == KEEP_DISK
+            mebibytes(n.library), mebibytes(n.measuring), mebibytes(n.writing),
+            n.writing > limit ? ": try --no-self, or shorter sequences"
+            : c->settings.keep == KEEP_DISK
                 ? ": calibrate with fewer or shorter sequences"
                 : ": try --activations disk, or fewer or shorter sequences");
     c->eval_memory = limit - n.base - product_needs(c);

@@ -2,6 +2,7 @@
 #ifndef SETTINGS_H
 #define SETTINGS_H
 #include "plan.h"
+#include "self.h"
 #include "watch.h"
 
 typedef struct settings {
@@ -15,6 +16,7 @@ typedef struct settings {
     int blocks;     /* of the model */
     plan plan;
     int64_t rows; /* of the calibration, those that can differ from each other; 1: one token only */
+    s24m_self self; /* its rows are the last of the calibration */
 } settings;
 
 #endif

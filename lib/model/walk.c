@@ -133,21 +133,34 @@ static void aim_store(const step *s)
         s24m_activations_reuse(&s->w->inputs, kept->inputs);
 }
 
+static int64_t tokens_of(const walk *w)
+{
+    return (w->sequences[0] + w->sequences[1]) * w->length;
+}
+
+/* All tokens: the user's, those of rows that the model wrote, those held out. */
 static bool pass(step *s, const char *phase)
 {
     walk *w = s->w;
     double began = now();
-    int64_t tokens = (w->sequences[0] + w->sequences[1]) * w->length;
-    int64_t most = s24m_chunk_tokens(w->sequences, w->length);
+    int64_t own = w->settings->self.rows, most = s24m_chunk_tokens(w->sequences, w->length);
+    const struct {
+        int64_t sequences;
+        float weight;
+    } kinds[] = {
+        {w->sequences[0] - own, 1}, {own, (float)w->settings->self.weight}, {w->sequences[1], 1}};
     bool done = true;
     begin_part(s);
     aim_store(s);
     s->first = 0;
-    for (s->held = 0; s->held < 2; s->held++) {
-        int64_t end = s->first + w->sequences[s->held] * w->length;
+    for (int kind = 0; kind < 3; kind++) {
+        int64_t end = s->first + kinds[kind].sequences * w->length;
+        s->held = kind == 2;
+        s->weight = kinds[kind].weight;
+        s24m_walk_weigh(w, s->weight);
         for (; done && s->first < end; s->first += s->count) {
             s->count = end - s->first < most ? end - s->first : most;
-            done = show(s, phase, (double)s->first / (double)tokens) && run_chunk(s);
+            done = show(s, phase, (double)s->first / (double)tokens_of(w)) && run_chunk(s);
         }
     }
     w->seconds[s->part++] = now() - began;

@@ -21,8 +21,9 @@ typedef struct walk {
     activations aside;        /* what parallel branches of the compressed model add later */
     activations wanted_later; /* what dense matrices gave that do not add to h directly */
     s24m_stream stream;       /* the compressed model's chunk */
-    float *other, *fresh, *wanted; /* the dense one's h and inputs; what is wanted of a matrix */
-    float *route, *gathered, *weights; /* the dense one's routes; an expert's tokens; shares */
+    float *other, *fresh, *wanted;    /* the dense one's h and inputs; what is wanted of a matrix */
+    float *route, *gathered, *shares; /* the dense one's routes; an expert's tokens; their shares */
+    float *weights;    /* of tokens in the sums: those of rows that the model wrote less, or more */
     double *seconds;   /* of the last block's parts; before the first: a guess, in any unit */
     int parts;         /* of a block: passes over the tokens, and solves */
     int16_t program;   /* whose parts those are; -1: none */

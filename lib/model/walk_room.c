@@ -13,7 +13,6 @@ static int64_t larger(int64_t a, int64_t b)
 }
 
 /* Tokens that are taken at once, at most. */
-/* Tokens that are taken at once, at most. */
 int64_t s24m_chunk_tokens(const int64_t sequences[2], int64_t length)
 {
     int64_t most = s24m_chunk(length), all = larger(sequences[0], sequences[1]);
@@ -34,17 +33,17 @@ int32_t s24m_walk_abreast(const s24m_program *p, const s24m_stage *s)
 }
 
 /* The chunk's arrays: where their addresses go and their widths. */
-enum { ARRAYS = 11 };
+enum { ARRAYS = 12 };
 static void arrays(walk *w, float **to[ARRAYS], int64_t width[ARRAYS])
 {
     int64_t hidden = w->model->config.hidden;
     s24m_widths room = s24m_room(w->model);
     float **all[ARRAYS] = {&w->stream.h, &w->stream.fresh, &w->stream.zone,  &w->other,
                            &w->fresh,    &w->wanted,       &w->stream.aside, &w->stream.route,
-                           &w->route,    &w->gathered,     &w->weights};
-    int64_t each[ARRAYS] = {hidden,     room.fresh,   room.zone,         hidden,
-                            room.fresh, room.outputs, room.aside,        room.route,
-                            room.route, room.group,   room.group ? 1 : 0};
+                           &w->route,    &w->gathered,     &w->shares,       &w->weights};
+    int64_t each[ARRAYS] = {hidden,     room.fresh,   room.zone,          hidden,
+                            room.fresh, room.outputs, room.aside,         room.route,
+                            room.route, room.group,   room.group ? 1 : 0, 1};
     memcpy(to, all, sizeof all);
     memcpy(width, each, sizeof each);
 }
@@ -63,6 +62,16 @@ uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64
     return (uint64_t)(chunk * s24m_chunk_tokens(sequences, length)) * sizeof(float) +
            (uint64_t)streams * s24m_activations_bytes(s->keep, tokens, model->config.hidden) +
            s24m_activations_bytes(s->keep, tokens, room.kept);
+}
+
+void s24m_walk_weigh(walk *w, float weight)
+{
+    int64_t chunk = s24m_chunk_tokens(w->sequences, w->length);
+    bool shared = s24m_room(w->model).group > 0;
+    for (int64_t i = 0; i < chunk; i++)
+        w->weights[i] = weight;
+    for (int64_t i = 0; shared && i < chunk; i++)
+        w->shares[i] = share * weight;
 }
 
 /* Both streams begin with the embedding. */
@@ -170,8 +179,6 @@ bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t
     arrays(w, to, width);
     for (int i = 0; i < ARRAYS; i++)
         done = done && (*to[i] = s24m_have(malloc((size_t)(width[i] * chunk) * sizeof(float) + 1)));
-    for (int64_t i = 0; done && width[ARRAYS - 1] && i < chunk; i++)
-        w->weights[i] = share;
     return done && open_seconds(w) && embed(w, tokens);
 }
 

@@ -28,6 +28,7 @@ typedef struct step {
     int part;       /* of the block, for the progress */
     /* The chunk at hand: */
     int held;             /* 1: of the held-out sequences */
+    float weight;         /* of its tokens in the sums */
     int64_t first, count; /* tokens */
 } step;
 
@@ -64,6 +65,8 @@ bool s24m_watch_routed_inputs(step *s);
 
 /* Tokens that are taken at once, at most. */
 int64_t s24m_chunk_tokens(const int64_t sequences[2], int64_t length);
+/* What tokens weigh from now on. */
+void s24m_walk_weigh(walk *w, float weight);
 /* Of this kind of block, before anything is measured. */
 void s24m_walk_guess(walk *w, const s24m_program *p);
 

@@ -114,6 +114,12 @@ static const float *less_bias(const step *s, int32_t which, const float *outputs
     return less;
 }
 
+/* Weights that are all 1 need not be multiplied with. */
+static const s24_mat *weights_of(const step *s, const s24_mat *weights)
+{
+    return s->weight == 1 ? NULL : weights;
+}
+
 /* The inputs of this stage's matrices in the compressed model, and what each should give for them:
  * `outputs`, less its bias; NULL where nothing is corrected. */
 bool s24m_watch_inputs(step *s, const float *x, float *const *outputs)
@@ -124,6 +130,7 @@ bool s24m_watch_inputs(step *s, const float *x, float *const *outputs)
     double tokens = (double)s->count, cols = (double)leader->w.cols;
     float *wanted = w->wanted;
     s24_mat rows = walk_view(x, s->count, leader->w.cols), targets[S24M_ABREAST];
+    s24_mat weights = walk_view(w->weights, s->count, 1);
     s24_cross *crosses[S24M_ABREAST];
     int32_t count = 0;
     if (!b->watching)
@@ -138,7 +145,8 @@ bool s24m_watch_inputs(step *s, const float *x, float *const *outputs)
         crosses[count++] = b->cross[s->held][i];
         w->flops += 2 * tokens * (double)outs * cols;
     }
-    return s24m_good(s24_gram_add_targets(b->gram[s->held], &rows, NULL, crosses, targets, count),
+    return s24m_good(s24_gram_add_targets(b->gram[s->held], &rows, weights_of(s, &weights), crosses,
+                                          targets, count),
                      "%s, tokens from %lld", leader->tensor, (long long)s->first);
 }
 
@@ -152,18 +160,19 @@ bool s24m_watch_routed_inputs(step *s)
         if (!b->watching)
             continue;
         const float *x = s24m_group_rows(&w->stream, s->stage, &b->group, w->gathered, &count);
-        s24_mat rows = walk_view(x, count, cols);
+        s24_mat rows = walk_view(x, count, cols), weights = walk_view(w->weights, count, 1);
         b->tokens[s->held] += count;
         w->flops += (double)count * (double)cols * (double)cols;
         if (count)
-            done = s24m_good(s24_gram_add(b->gram[s->held], &rows, NULL), "%s, tokens from %lld",
-                             s->matrices[b->group.first].tensor, (long long)s->first);
+            done = s24m_good(s24_gram_add(b->gram[s->held], &rows, weights_of(s, &weights)),
+                             "%s, tokens from %lld", s->matrices[b->group.first].tensor,
+                             (long long)s->first);
     }
     if (!done || !s->pooling || s->held)
         return done;
     int64_t cols = w->model->config.hidden;
     s24_mat rows = walk_view(w->stream.x, s->count, cols),
-            weights = walk_view(w->weights, s->count, 1);
+            weights = walk_view(w->shares, s->count, 1);
     w->flops += (double)s->count * (double)cols * (double)cols;
     return s24m_good(s24_gram_add(s->pool, &rows, &weights), WHAT);
 }

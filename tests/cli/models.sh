@@ -19,10 +19,10 @@ compress()
     drop_lines
 }
 
-# What may be said of any run is looked at by itself: a line a block, and that there was nothing to go on with.
+# What may be said of any run is looked at by itself: a line a block and of the model's own rows, and that there was nothing to go on with.
 drop_lines()
 {
-    grep -v -e '^sparse24: block [0-9]* of ' -e 'no finished block: starting from the beginning$' "$tmp/err" >"$tmp/rest"
+    grep -v -e '^sparse24: block [0-9]* of ' -e "^sparse24: [0-9]* rows of the model's own text, " -e 'no finished block: starting from the beginning$' "$tmp/err" >"$tmp/rest"
     mv "$tmp/rest" "$tmp/err"
 }
 

@@ -286,13 +286,13 @@ test_grids()
 
 test_warnings()
 {
-    "$cli" compress "$tmp/tiny" --calib "$rows" --rows 1 --constraints 2:4 --out "$tmp/thin" --json \
+    "$cli" compress "$tmp/tiny" --calib "$rows" --rows 1 --no-self --constraints 2:4 --out "$tmp/thin" --json \
         --report "$tmp/thin.html" >"$tmp/out" 2>"$tmp/err"
     check 'few rows: a warning a matrix' [ "$(grep -c 'warning: .*24 different rows for \(64\|96\) inputs' "$tmp/err")" -eq 14 ]
     check 'few rows: in the records' [ "$(grep -c '"warning":"calibrated with 24' "$tmp/out")" -eq 14 ]
     check 'few rows: in the report' grep -q 'down_proj.weight: calibrated with 24' "$tmp/thin.html"
     rows=$tmp/tokens.safetensors:same
-    run compress "$tmp/tiny" --calib "$rows" --constraints 2:4 --out "$tmp/same"
+    run compress "$tmp/tiny" --calib "$rows" --no-self --constraints 2:4 --out "$tmp/same"
     check 'one token: a warning a matrix' [ "$(grep -c 'warning: .*one token only' "$tmp/err")" -eq 14 ]
     rows=$tmp/tokens.safetensors:rows
 }

@@ -71,6 +71,12 @@ class Models(Case):
         self.assertAlmostEqual(self.model.evaluate(self.rows) / done.before["rows"], 1)
         self.fails(sparse24.E_IO, "exists already", self.model.compress, self.out, "2:4", self.rows)
 
+    def test_own_text(self):
+        lines = []
+        self.model.compress(self.out, "2:4", None, self="8", self_length=24, open_start="[3]", log=lambda level, text: lines.append(text))
+        self.assertTrue(any("model's own text" in text for text in lines))
+        self.fails(sparse24.E_STATE, "no tokens", self.model.compress, self.out + "2", "2:4", None)
+
     def test_stopped_and_gone_on_with(self):
         self.fails(sparse24.E_CANCELLED, "interrupted", self.model.compress, self.out, "2:4", self.rows, progress=lambda phase, *_: phase.startswith("block 2"))
         self.fails(sparse24.E_STATE, "unfinished", self.model.compress, self.out, "2:4", self.rows)

@@ -1,0 +1,273 @@
+#include "backward_scalar.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Loops ---- */
+
+typedef struct loop {
+    s24m_back_rows rows;
+    void *arg;
+    int64_t count, size;
+} loop;
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void run_tile(void *arg, int64_t tile, int32_t worker)
+{
+    const loop *l = arg;
+    (void)worker;
+    l->rows(l->arg, tile * l->size, least((tile + 1) * l->size, l->count));
+}
+
+s24_status s24m_back_loop(s24_ctx *ctx, s24m_back_rows rows, void *arg, int64_t count, int64_t size)
+{
+    loop l = {rows, arg, count, size};
+    return s24m_library(s24_ctx_parallel(ctx, run_tile, &l, (count + size - 1) / size),
+                        "backward pass");
+}
+
+/* ---- Arrays ---- */
+
+s24m_array s24m_array_of(const s24m_real *data, int64_t rows, int64_t cols)
+{
+    return (s24m_array){(s24m_real *)(uintptr_t)data, rows, cols, cols};
+}
+
+s24m_array s24m_array_rows(s24m_array a, int64_t first, int64_t count)
+{
+    a.data += first * a.stride;
+    a.rows = count;
+    return a;
+}
+
+#ifdef S24M_DOUBLE
+s24_status s24m_product(s24_ctx *ctx, s24m_array x, s24m_array w, s24m_array y)
+{
+    (void)ctx;
+    for (int64_t i = 0; i < x.rows; i++)
+        for (int64_t j = 0; j < w.rows; j++) {
+            double sum = 0;
+            for (int64_t k = 0; k < x.cols; k++)
+                sum += x.data[i * x.stride + k] * w.data[j * w.stride + k];
+            y.data[i * y.stride + j] = sum;
+        }
+    return S24_OK;
+}
+#else
+static s24_mat view(s24m_array a)
+{
+    return (s24_mat){.data = a.data,
+                     .rows = a.rows,
+                     .cols = a.cols,
+                     .row_stride = a.stride,
+                     .col_stride = 1,
+                     .dtype = S24_F32,
+                     .device = S24_CPU};
+}
+
+s24_status s24m_product(s24_ctx *ctx, s24m_array x, s24m_array w, s24m_array y)
+{
+    s24_mat in = view(x), by = view(w), out = view(y);
+    return s24m_library(s24_mat_multiply(ctx, &in, &by, &out), "backward pass");
+}
+#endif
+
+/* ---- Transposing ---- */
+
+enum { SIDE = 16, BAND = 64 };
+
+/* Columns [first, last) in squares that stay in the cache. */
+static void turn_columns(s24m_array a, int64_t first, int64_t last, s24m_real *turned)
+{
+    for (int64_t r = 0; r < a.rows; r += SIDE)
+        for (int64_t c = first; c < last; c += SIDE)
+            for (int64_t j = c; j < least(c + SIDE, last); j++)
+                for (int64_t i = r; i < least(r + SIDE, a.rows); i++)
+                    turned[j * a.rows + i] = a.data[i * a.stride + j];
+}
+
+typedef struct turning {
+    s24m_array a;
+    s24m_real *turned;
+} turning;
+
+static void turn_band(void *arg, int64_t first, int64_t last)
+{
+    const turning *t = arg;
+    turn_columns(t->a, first, last, t->turned);
+}
+
+s24_status s24m_turn(s24_ctx *ctx, s24m_array data, s24m_real *turned)
+{
+    turning t = {data, turned};
+    return s24m_back_loop(ctx, turn_band, &t, data.cols, BAND);
+}
+
+void s24m_turn_here(s24m_array data, s24m_real *turned)
+{
+    turn_columns(data, 0, data.cols, turned);
+}
+
+/* ---- Sums over rows, and onto others ---- */
+
+typedef struct adding {
+    const s24m_real *from; /* (count, size) */
+    s24m_real *to;
+    int64_t count, size;
+} adding;
+
+static void add_elements(void *arg, int64_t first, int64_t last)
+{
+    const adding *a = arg;
+    for (int64_t i = first; i < last; i++)
+        a->to[i] += a->from[i];
+}
+
+/* Columns [first, last) of the rows, from the first to the last row. */
+static void add_columns(void *arg, int64_t first, int64_t last)
+{
+    const adding *a = arg;
+    for (int64_t r = 0; r < a->count; r++)
+        for (int64_t j = first; j < last; j++)
+            a->to[j] += a->from[r * a->size + j];
+}
+
+/* ---- Linear layers ---- */
+
+enum { ELEMENTS = 1 << 14 };
+
+/* to += x w^T, through `room`. */
+static s24_status add_product(s24_ctx *ctx, s24m_array x, s24m_array w, s24m_real *room,
+                              s24m_real *to)
+{
+    adding a = {room, to, 0, 0};
+    s24_status status = s24m_product(ctx, x, w, s24m_array_of(room, x.rows, w.rows));
+    return status ? status : s24m_back_loop(ctx, add_elements, &a, x.rows * w.rows, ELEMENTS);
+}
+
+/* dx += dy W */
+static s24_status back_inputs(s24_ctx *ctx, const s24m_linear_back *b, s24m_real *room)
+{
+    int64_t outputs = b->weights.rows, inputs = b->weights.cols;
+    s24m_real *turned = room + b->count * inputs;
+    s24_status status = s24m_turn(ctx, b->weights, turned);
+    return status ? status
+                  : add_product(ctx, s24m_array_of(b->dy, b->count, outputs),
+                                s24m_array_of(turned, inputs, outputs), room, b->dx);
+}
+
+/* gradient += dy^T x */
+static s24_status back_weights(s24_ctx *ctx, const s24m_linear_back *b, s24m_real *room)
+{
+    int64_t outputs = b->weights.rows, inputs = b->weights.cols;
+    s24m_real *dy = room + outputs * inputs, *x = dy + b->count * outputs;
+    s24_status status = s24m_turn(ctx, s24m_array_of(b->dy, b->count, outputs), dy);
+    if (!status)
+        status = s24m_turn(ctx, s24m_array_of(b->x, b->count, inputs), x);
+    return status ? status
+                  : add_product(ctx, s24m_array_of(dy, outputs, b->count),
+                                s24m_array_of(x, inputs, b->count), room, b->gradient);
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+s24_status s24m_back_linear(s24_ctx *ctx, const s24m_linear_back *b)
+{
+    int64_t outputs = b->weights.rows, inputs = b->weights.cols, size = outputs * inputs;
+    int64_t floats = most(size + b->count * inputs, size + b->count * (outputs + inputs));
+    adding biases = {b->dy, b->bias, b->count, outputs};
+    s24m_real *room = s24m_have(malloc((size_t)floats * sizeof *room));
+    s24_status status = room ? S24_OK : S24_E_MEMORY;
+    if (!status && b->gradient)
+        status = back_weights(ctx, b, room);
+    if (!status && b->bias)
+        status = s24m_back_loop(ctx, add_columns, &biases, outputs, BAND);
+    if (!status && b->dx)
+        status = back_inputs(ctx, b, room);
+    free(room);
+    return status;
+}
+
+/* ---- Norms ---- */
+
+typedef struct norm_job {
+    const s24m_norm_back *b;
+    s24m_real *inverse; /* 1 / rms of each row */
+} norm_job;
+
+static void norm_rows(void *arg, int64_t first, int64_t last)
+{
+    const norm_job *j = arg;
+    const s24m_norm_back *b = j->b;
+    for (int64_t row = first; row < last; row++) {
+        const s24m_real *x = b->x + row * b->size, *dy = b->dy + row * b->size;
+        s24m_real *dx = b->dx + row * b->size;
+        double squares = 0, along = 0;
+        for (int64_t i = 0; i < b->size; i++) {
+            squares += (double)x[i] * x[i];
+            along += (double)dy[i] * b->gain[i] * x[i];
+        }
+        double r = 1 / sqrt(squares / (double)b->size + b->eps);
+        s24m_real scale = (s24m_real)r, back = (s24m_real)(r * r * r * along / (double)b->size);
+        for (int64_t i = 0; i < b->size; i++)
+            dx[i] += scale * b->gain[i] * dy[i] - back * x[i];
+        j->inverse[row] = scale;
+    }
+}
+
+static void norm_gains(void *arg, int64_t first, int64_t last)
+{
+    const norm_job *j = arg;
+    const s24m_norm_back *b = j->b;
+    for (int64_t row = 0; row < b->count; row++) {
+        const s24m_real *x = b->x + row * b->size, *dy = b->dy + row * b->size;
+        for (int64_t i = first; i < last; i++)
+            b->dgain[i] += dy[i] * x[i] * j->inverse[row];
+    }
+}
+
+s24_status s24m_back_norm(s24_ctx *ctx, const s24m_norm_back *b)
+{
+    enum { ROWS = 16 };
+    norm_job j = {b, s24m_have(malloc((size_t)b->count * sizeof *j.inverse))};
+    s24_status status =
+        j.inverse ? s24m_back_loop(ctx, norm_rows, &j, b->count, ROWS) : (s24_status)S24_E_MEMORY;
+    if (!status && b->dgain)
+        status = s24m_back_loop(ctx, norm_gains, &j, b->size, BAND);
+    free(j.inverse);
+    return status;
+}
+
+/* ---- The gate ---- */
+
+typedef struct gate_job {
+    const s24m_real *gate, *up, *dx;
+    s24m_real *dgate, *dup;
+} gate_job;
+
+S24M_LOOPS static void gate_elements(const gate_job *j, int64_t first, int64_t last)
+{
+    for (int64_t i = first; i < last; i++) {
+        s24m_real g = j->gate[i], s = 1 / (1 + S24M_EXP(-g)), up = j->up[i], dx = j->dx[i];
+        j->dup[i] = dx * g * s;
+        j->dgate[i] = dx * up * s * (1 + g * (1 - s));
+    }
+}
+
+static void gate_tile(void *arg, int64_t first, int64_t last)
+{
+    gate_elements(arg, first, last);
+}
+
+s24_status s24m_back_gate(s24_ctx *ctx, const s24m_real *const gate_up[2], const s24m_real *dx,
+                          int64_t count, s24m_real *const dgate_up[2])
+{
+    gate_job j = {gate_up[0], gate_up[1], dx, dgate_up[0], dgate_up[1]};
+    return s24m_back_loop(ctx, gate_tile, &j, count, ELEMENTS);
+}

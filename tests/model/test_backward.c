@@ -1,0 +1,393 @@
+/* Tests lib/model/backward*.c, compiled in double (S24M_DOUBLE): every gradient against central
+ * differences of the same step written out, with odd sizes, and what must be 0. */
+#include "backward.h"
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static s24_ctx *ctx;
+
+static void set_up(void)
+{
+    ck_assert_int_eq(s24_ctx_create(&ctx), S24_OK);
+}
+
+static void tear_down(void)
+{
+    s24_ctx_destroy(ctx);
+}
+
+#define ok(call) ck_assert_msg((call) == S24_OK, "%s: %s", #call, s24_last_error())
+
+/* ---- Random inputs, differences ---- */
+
+static uint64_t state;
+
+static double *numbers(int64_t count)
+{
+    double *x = malloc((size_t)(count + 1) * sizeof *x);
+    for (int64_t i = 0; i < count; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        x[i] = (double)(state >> 40) / 8388608 - 1;
+    }
+    return x;
+}
+
+static double *zeros(int64_t count)
+{
+    return calloc((size_t)count + 1, sizeof(double));
+}
+
+static double inner(const double *a, const double *b, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+typedef double (*loss_fn)(const void *arg);
+
+/* The gradient of `loss` with respect to x, whose numbers it reads, against `gradient`: relative to
+ * the largest entry. */
+static void compare(const char *what, loss_fn loss, const void *arg, double *x,
+                    const double *gradient, int64_t count)
+{
+    double largest = 0, worst = 0;
+    const double step = 1e-5;
+    for (int64_t i = 0; i < count; i++)
+        largest = fmax(largest, fabs(gradient[i]));
+    for (int64_t i = 0; i < count; i++) {
+        double old = x[i], up, down;
+        x[i] = old + step;
+        up = loss(arg);
+        x[i] = old - step;
+        down = loss(arg);
+        x[i] = old;
+        worst = fmax(worst, fabs((up - down) / (2 * step) - gradient[i]) / largest);
+    }
+    ck_assert_msg(largest > 0 && worst < 1e-7, "%s: off by %g of %g", what, worst, largest);
+}
+
+/* ---- Linear ---- */
+
+enum { COUNT = 5, OUTPUTS = 7, INPUTS = 3 };
+
+typedef struct linear_case {
+    double *w, *x, *dy, *bias;
+} linear_case;
+
+static double linear_loss(const void *arg)
+{
+    const linear_case *c = arg;
+    double sum = 0;
+    for (int r = 0; r < COUNT; r++)
+        for (int o = 0; o < OUTPUTS; o++)
+            sum += c->dy[r * OUTPUTS + o] *
+                   (c->bias[o] + inner(c->w + o * INPUTS, c->x + r * INPUTS, INPUTS));
+    return sum;
+}
+
+START_TEST(linear)
+{
+    linear_case c = {numbers(OUTPUTS * INPUTS), numbers(COUNT * INPUTS), numbers(COUNT * OUTPUTS),
+                     numbers(OUTPUTS)};
+    double *dw = zeros(OUTPUTS * INPUTS), *dx = zeros(COUNT * INPUTS), *db = zeros(OUTPUTS);
+    s24m_linear_back b = {s24m_array_of(c.w, OUTPUTS, INPUTS), c.x, c.dy, COUNT, dx, dw, db};
+    ok(s24m_back_linear(ctx, &b));
+    compare("weights", linear_loss, &c, c.w, dw, OUTPUTS * INPUTS);
+    compare("inputs", linear_loss, &c, c.x, dx, COUNT * INPUTS);
+    compare("bias", linear_loss, &c, c.bias, db, OUTPUTS);
+    double once = dw[4];
+    b.dx = b.bias = NULL;
+    ok(s24m_back_linear(ctx, &b)); /* they are added to */
+    ck_assert_double_eq_tol(dw[4], 2 * once, 1e-12);
+    free(c.w), free(c.x), free(c.dy), free(c.bias), free(dw), free(dx), free(db);
+}
+END_TEST
+
+/* ---- Norm ---- */
+
+enum { SIZE = 9 };
+
+typedef struct norm_case {
+    double *gain, *x, *dy;
+} norm_case;
+
+static double norm_loss(const void *arg)
+{
+    const norm_case *c = arg;
+    double sum = 0;
+    for (int r = 0; r < COUNT; r++) {
+        const double *x = c->x + r * SIZE;
+        double scale = 1 / sqrt(inner(x, x, SIZE) / SIZE + 1e-5);
+        for (int i = 0; i < SIZE; i++)
+            sum += c->dy[r * SIZE + i] * x[i] * scale * c->gain[i];
+    }
+    return sum;
+}
+
+START_TEST(norm)
+{
+    norm_case c = {numbers(SIZE), numbers(COUNT * SIZE), numbers(COUNT * SIZE)};
+    double *dx = zeros(COUNT * SIZE), *dgain = zeros(SIZE);
+    s24m_norm_back b = {c.gain, c.x, c.dy, COUNT, SIZE, 1e-5, dx, dgain};
+    ok(s24m_back_norm(ctx, &b));
+    compare("inputs", norm_loss, &c, c.x, dx, COUNT * SIZE);
+    compare("gain", norm_loss, &c, c.gain, dgain, SIZE);
+    free(c.gain), free(c.x), free(c.dy), free(dx), free(dgain);
+}
+END_TEST
+
+/* ---- Gate ---- */
+
+typedef struct gate_case {
+    double *gate, *up, *dx;
+} gate_case;
+
+static double gate_loss(const void *arg)
+{
+    const gate_case *c = arg;
+    double sum = 0;
+    for (int i = 0; i < SIZE; i++)
+        sum += c->dx[i] * c->up[i] * c->gate[i] / (1 + exp(-c->gate[i]));
+    return sum;
+}
+
+START_TEST(gate)
+{
+    gate_case c = {numbers(SIZE), numbers(SIZE), numbers(SIZE)};
+    double *dgate = zeros(SIZE), *dup = zeros(SIZE);
+    for (int i = 0; i < SIZE; i++)
+        c.gate[i] *= 6;
+    ok(s24m_back_gate(ctx, (const double *const[]){c.gate, c.up}, c.dx, SIZE,
+                      (double *const[]){dgate, dup}));
+    compare("gate", gate_loss, &c, c.gate, dgate, SIZE);
+    compare("up", gate_loss, &c, c.up, dup, SIZE);
+    free(c.gate), free(c.up), free(c.dx), free(dgate), free(dup);
+}
+END_TEST
+
+/* ---- Rotation and attention ---- */
+
+typedef struct attention_case {
+    s24m_heads of;
+    double *q, *k, *v, *dout;
+} attention_case;
+
+static double dot_heads(const attention_case *c, const double *a, int64_t at, const double *b,
+                        int64_t bt)
+{
+    return inner(a + at * c->of.size, b + bt * c->of.size, c->of.size);
+}
+
+/* One query of one head: sum over the keys it sees. */
+static double attend(const attention_case *c, int64_t s, int64_t t, int64_t h)
+{
+    const s24m_heads *of = &c->of;
+    int64_t token = s * of->length + t, shared = h * of->kv_heads / of->heads;
+    double total = 0, sum = 0;
+    for (int64_t i = 0; i <= t; i++) {
+        if (t - i >= of->window)
+            continue;
+        int64_t key = (s * of->length + i) * of->kv_heads + shared;
+        double p =
+            exp(dot_heads(c, c->q, token * of->heads + h, c->k, key) / sqrt((double)of->size));
+        total += p;
+        sum += p * dot_heads(c, c->dout, token * of->heads + h, c->v, key);
+    }
+    return sum / total;
+}
+
+static double attention_loss(const void *arg)
+{
+    const attention_case *c = arg;
+    double sum = 0;
+    for (int64_t s = 0; s < c->of.sequences; s++)
+        for (int64_t t = 0; t < c->of.length; t++)
+            for (int64_t h = 0; h < c->of.heads; h++)
+                sum += attend(c, s, t, h);
+    return sum;
+}
+
+/* Sequences, tokens, heads, key heads, size, window; the last is longer than a block of queries. */
+static const s24m_heads shapes[] = {
+    {2, 11, 6, 2, 4, INT64_MAX}, {1, 7, 3, 3, 5, INT64_MAX}, {2, 9, 4, 1, 3, 4},
+    {1, 1, 2, 1, 3, INT64_MAX},  {1, 5, 2, 2, 3, 1},         {1, 133, 1, 1, 1, 129},
+};
+
+START_TEST(attention)
+{
+    attention_case c = {.of = shapes[_i]};
+    int64_t tokens = c.of.sequences * c.of.length, size = c.of.size;
+    int64_t queries = tokens * c.of.heads * size, keys = tokens * c.of.kv_heads * size;
+    c.q = numbers(queries), c.k = numbers(keys), c.v = numbers(keys), c.dout = numbers(queries);
+    double *dq = numbers(queries), *dk = numbers(keys), *dv = numbers(keys); /* they are set */
+    ok(s24m_back_attention(ctx, &c.of, (const double *const[]){c.q, c.k, c.v}, c.dout,
+                           (double *const[]){dq, dk, dv}));
+    if (c.of.length > 1 && c.of.window > 1) {
+        compare("queries", attention_loss, &c, c.q, dq, queries);
+        compare("keys", attention_loss, &c, c.k, dk, keys);
+    } else
+        for (int64_t i = 0; i < keys; i++) /* a token that sees itself alone always does */
+            ck_assert(fabs(dk[i]) < 1e-12 && fabs(dq[i]) < 1e-12);
+    compare("values", attention_loss, &c, c.v, dv, keys);
+    free(c.q), free(c.k), free(c.v), free(c.dout), free(dq), free(dk), free(dv);
+}
+END_TEST
+
+typedef struct rotary_case {
+    double *x, *dy, *cosine, *sine;
+    bool interleaved;
+} rotary_case;
+
+enum { LENGTH = 4, TOKENS = 8, HEADS = 2, HEAD = 7, PAIRS = 2 };
+
+/* Pairs of the first 2 PAIRS elements of a head; the others stay. */
+static double rotary_loss(const void *arg)
+{
+    const rotary_case *c = arg;
+    double sum = 0;
+    for (int n = 0; n < TOKENS * HEADS; n++) {
+        const double *x = c->x + n * HEAD, *dy = c->dy + n * HEAD;
+        int place = n / HEADS % LENGTH * PAIRS;
+        for (int i = 0; i < PAIRS; i++) {
+            int a = c->interleaved ? 2 * i : i, b = c->interleaved ? a + 1 : i + PAIRS;
+            sum += dy[a] * (x[a] * c->cosine[place + i] - x[b] * c->sine[place + i]);
+            sum += dy[b] * (x[a] * c->sine[place + i] + x[b] * c->cosine[place + i]);
+        }
+        for (int i = 2 * PAIRS; i < HEAD; i++)
+            sum += dy[i] * x[i];
+    }
+    return sum;
+}
+
+START_TEST(rotation)
+{
+    enum { ALL = TOKENS * HEADS * HEAD };
+    rotary_case c = {numbers(ALL), numbers(ALL), numbers(LENGTH * PAIRS), numbers(LENGTH * PAIRS),
+                     _i};
+    double *dx = zeros(ALL);
+    memcpy(dx, c.dy, ALL * sizeof *dx);
+    s24m_rotary_back b = {c.cosine, c.sine, TOKENS, LENGTH, HEADS, HEAD, PAIRS, _i, dx};
+    ok(s24m_back_rotary(ctx, &b));
+    compare("rotation", rotary_loss, &c, c.x, dx, ALL);
+    free(c.x), free(c.dy), free(c.cosine), free(c.sine), free(dx);
+}
+END_TEST
+
+/* ---- Losses ---- */
+
+enum { ROWS = 3, VOCAB = 19 };
+
+typedef struct head_case {
+    double *student, *teacher;
+    const int32_t *tokens;
+} head_case;
+
+static double log_total(const double *x)
+{
+    double sum = 0;
+    for (int i = 0; i < VOCAB; i++)
+        sum += exp(x[i]);
+    return log(sum);
+}
+
+static double divergence_loss(const void *arg)
+{
+    const head_case *c = arg;
+    double sum = 0;
+    for (int r = 0; r < ROWS; r++) {
+        const double *s = c->student + r * VOCAB, *t = c->teacher + r * VOCAB;
+        double of_s = log_total(s), of_t = log_total(t);
+        for (int i = 0; i < VOCAB; i++)
+            sum += exp(t[i] - of_t) * ((t[i] - of_t) - (s[i] - of_s));
+    }
+    return 0.3 * sum;
+}
+
+static double entropy_loss(const void *arg)
+{
+    const head_case *c = arg;
+    double sum = 0;
+    for (int r = 0; r < ROWS; r++)
+        if (c->tokens[r] >= 0)
+            sum += log_total(c->student + r * VOCAB) - c->student[r * VOCAB + c->tokens[r]];
+    return 0.3 * sum;
+}
+
+static double *copy(const double *x)
+{
+    double *made = zeros(ROWS * VOCAB);
+    memcpy(made, x, ROWS * VOCAB * sizeof *x);
+    return made;
+}
+
+START_TEST(divergence)
+{
+    head_case c = {numbers(ROWS * VOCAB), numbers(ROWS * VOCAB), NULL};
+    for (int i = 0; i < ROWS * VOCAB; i++)
+        c.student[i] *= 5, c.teacher[i] *= 5;
+    double *s = copy(c.student), *t = copy(c.teacher), losses[ROWS], sum = 0;
+    ok(s24m_back_divergence(ctx, s, t, ROWS, VOCAB, 0.3, losses));
+    for (int r = 0; r < ROWS; r++)
+        sum += losses[r];
+    ck_assert_double_eq_tol(0.3 * sum, divergence_loss(&c), 1e-12);
+    compare("student", divergence_loss, &c, c.student, s, ROWS * VOCAB);
+    memcpy(s, c.teacher, ROWS * VOCAB * sizeof *s);
+    memcpy(t, c.teacher, ROWS * VOCAB * sizeof *t);
+    ok(s24m_back_divergence(ctx, s, t, ROWS, VOCAB, 0.3, losses)); /* the same model */
+    for (int i = 0; i < ROWS * VOCAB; i++)
+        ck_assert_double_eq(s[i], 0);
+    for (int r = 0; r < ROWS; r++)
+        ck_assert_double_eq(losses[r], 0);
+    free(c.student), free(c.teacher), free(s), free(t);
+}
+END_TEST
+
+START_TEST(entropy)
+{
+    static const int32_t tokens[ROWS] = {4, -1, 18};
+    head_case c = {numbers(ROWS * VOCAB), NULL, tokens};
+    double *s = copy(c.student), losses[ROWS];
+    ok(s24m_back_entropy(ctx, s, tokens, ROWS, VOCAB, 0.3, losses));
+    ck_assert_double_eq_tol(0.3 * (losses[0] + losses[1] + losses[2]), entropy_loss(&c), 1e-12);
+    ck_assert_double_eq(losses[1], 0);
+    compare("logits", entropy_loss, &c, c.student, s, ROWS * VOCAB);
+    free(c.student), free(s);
+}
+END_TEST
+
+START_TEST(transposing)
+{
+    enum { HIGH = 37, WIDE = 131 };
+    double *a = numbers(HIGH * WIDE), *turned = zeros(HIGH * WIDE);
+    ok(s24m_turn(ctx, s24m_array_of(a, HIGH, WIDE), turned));
+    for (int r = 0; r < HIGH; r++)
+        for (int j = 0; j < WIDE; j++)
+            ck_assert(turned[j * HIGH + r] == a[r * WIDE + j]);
+    free(a), free(turned);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("backward");
+    TCase *tc = tcase_create("backward");
+    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_test(tc, linear);
+    tcase_add_test(tc, norm);
+    tcase_add_test(tc, gate);
+    tcase_add_loop_test(tc, attention, 0, sizeof shapes / sizeof *shapes);
+    tcase_add_loop_test(tc, rotation, 0, 2);
+    tcase_add_test(tc, divergence);
+    tcase_add_test(tc, entropy);
+    tcase_add_test(tc, transposing);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed > 0;
+}
