@@ -219,9 +219,9 @@ S24_API void s24_compression_destroy(s24_compression *c);
  * aimed at, 0 .. 1, default 0.5), "store" ("f32", "f16", "bf16"; default "": as the source),
  * "activations" ("ram", "half", "disk"), "heldout" (rows of the first evaluation whose errors are
  * measured too, default 4), "memory_limit" (bytes for all, 0 = none), "resume" (1: go on with what
- * an earlier run left; default 0), "self" (rows that the model writes for its own calibration:
+ * an earlier run left; default 0), "own" (rows that the model writes for its own calibration:
  * "auto", the default, 16 times the square root of those that are given, with the weight 0.25;
- * "128", "128*0.5", "0"), "self_length" (of these rows if no others are given), "chat_start" and
+ * "128", "128*0.5", "0"), "own_length" (of these rows if no others are given), "chat_start" and
  * "open_start" (ids that the one and the other half begin with, "1,2,3"), "seed".
  */
 S24_API s24_status s24_compression_set_int(s24_compression *c, const char *option, int64_t value);
@@ -248,7 +248,7 @@ S24_API s24_status s24_compression_add_rule(s24_compression *c, const char *rule
 S24_API s24_status s24_compression_add_skip(s24_compression *c, const char *pattern);
 /**
  * Token ids, one row a sequence, integers of 16, 32 or 64 bits; copied. `name` stands in errors. May
- * be left out if "self" names a number of rows.
+ * be left out if "own" names a number of rows.
  */
 S24_API s24_status s24_compression_set_calibration(s24_compression *c, const s24_mat *ids,
                                                    const char *name);

@@ -62,6 +62,7 @@ s24_status s24m_back_gate(s24_ctx *ctx, const s24m_real *const gate_up[2], const
 typedef struct s24m_heads {
     int64_t sequences, length, heads, kv_heads, size;
     int64_t window; /* tokens that one sees, itself included */
+    double scale;   /* of scores */
 } s24m_heads;
 
 /* Of the rotation by position of `heads` heads of each token, in place: the angles' negatives, by
@@ -75,8 +76,8 @@ typedef struct s24m_rotary_back {
 s24_status s24m_back_rotary(s24_ctx *ctx, const s24m_rotary_back *b);
 
 /* Of causal softmax attention of grouped queries, q and k after their rotation: dq, dk, dv from
- * dout. The weights P are made again; dV = P^T dO, dP = dO V^T, dS = P (dP - sum P dP) / sqrt(size),
- * dQ = dS K, dK = dS^T Q, the latter over the queries of a group. */
+ * dout. The weights P are made again; dV = P^T dO, dP = dO V^T, dS = P (dP - sum P dP) scale, dQ =
+ * dS K, dK = dS^T Q, the latter over the queries of a group. */
 s24_status s24m_back_attention(s24_ctx *ctx, const s24m_heads *of, const s24m_real *const qkv[3],
                                const s24m_real *dout, s24m_real *const dqkv[3]);
 

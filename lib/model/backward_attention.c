@@ -133,7 +133,7 @@ static seen seen_by(const s24m_heads *of, int64_t first)
 /* What is not seen has neither weight nor gradient. */
 static void back_weights(const s24m_heads *of, const seen *s, s24m_real *p, s24m_real *dp)
 {
-    s24m_real scale = (s24m_real)(1 / sqrt((double)of->size));
+    s24m_real scale = (s24m_real)of->scale;
     for (int64_t i = 0; i < s->count; i++) {
         s24m_real *row = p + i * s->keys, *drow = dp + i * s->keys;
         int64_t place = s->first + i + 1, end = place - s->low;

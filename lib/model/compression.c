@@ -52,7 +52,7 @@ void s24_compression_destroy(s24_compression *c)
     free(c->constraints);
     free(c->solver);
     free(c->options);
-    free(c->self);
+    free(c->own);
     free(c->chat_start);
     free(c->open_start);
     free(c);

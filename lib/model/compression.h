@@ -23,10 +23,10 @@ struct s24_compression {
     s24m_watch watch;
     /* Options: */
     char *constraints, *solver, *options; /* "": not set */
-    char *self, *chat_start, *open_start;
+    char *own, *chat_start, *open_start;
     double correct;
     int64_t store, activations, heldout, memory_limit, resume; /* words by index */
-    int64_t self_length, seed;
+    int64_t own_length, seed;
     char told[64]; /* of a number that was asked for */
     /* What else was given: */
     settings settings; /* its plan from the first rule, the rest from the options for each run */

@@ -293,17 +293,21 @@ static bool open_writer(writer *w)
                                                  c->tied ? &w->head.table : NULL, &w->embedding));
 }
 
-/* Layers that keep more of the past than keys and values. */
-static bool check_layers(const s24m_model *model)
+bool s24m_can_generate(const s24m_model *model)
 {
     for (int64_t i = 0; i < model->config.layers; i++)
         if (model->layer[i].recurrent)
-            return s24m_wrong(
-                S24_E_UNSUPPORTED,
-                "%s: layer %lld is recurrent, and its state is not kept from token to "
-                "token yet: compress with text of your own and --no-self",
-                model->config.architecture, (long long)i);
+            return false;
     return true;
+}
+
+static bool check_layers(const s24m_model *model)
+{
+    return s24m_can_generate(model) ||
+           s24m_wrong(S24_E_UNSUPPORTED,
+                      "%s has recurrent layers, whose state is not kept from token to token yet: "
+                      "compress with text of your own and --no-self",
+                      model->config.architecture);
 }
 
 bool s24m_generate(s24m_model *model, const tokens *prompts, const s24m_generating *how,

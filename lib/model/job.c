@@ -2,6 +2,7 @@
 #include "parts.h"
 #include "clock.h"
 #include "compression.h"
+#include "generate.h"
 #include "paths.h"
 #include <dirent.h>
 #include <errno.h>
@@ -115,7 +116,7 @@ static int64_t row_length(const s24_compression *c)
 {
     int64_t usual = c->model->config.context < 512 ? c->model->config.context : 512;
     return c->calibration.ids ? c->calibration.length
-           : c->self_length   ? c->self_length
+           : c->own_length    ? c->own_length
            : c->evaluated     ? c->evaluations->tokens.length
                               : usual;
 }
@@ -126,20 +127,22 @@ static bool settle_self(s24_compression *c)
     s24m_self *self = &c->settings.self;
     int64_t given = c->calibration.ids ? c->calibration.rows : 0, length = row_length(c);
     self->seed = (uint64_t)c->seed;
-    if (!s24m_self_read(self, c->self, given) ||
+    if (!s24m_self_read(self, c->own, given) ||
         !s24m_start_read(&self->chat, "chat_start", c->chat_start, c->model) ||
         !s24m_start_read(&self->open, "open_start", c->open_start, c->model) ||
         !s24m_self_check(self, given))
         return false;
-    if (!given && (!strcmp(c->self, "auto") || !self->rows))
+    if (!strcmp(c->own, "auto") && !s24m_can_generate(c->model))
+        self->rows = 0; /* said when the work begins */
+    if (!given && (!strcmp(c->own, "auto") || !self->rows))
         return s24m_wrong(S24_E_STATE, "--calib: there are no tokens; --calib self:128 lets the "
                                        "model write them");
-    if (c->self_length && c->self_length != length)
+    if (c->own_length && c->own_length != length)
         return s24m_wrong(S24_E_SHAPE,
-                          "self_length is %lld, but the rows that are given have %lld tokens",
-                          (long long)c->self_length, (long long)length);
+                          "own_length is %lld, but the rows that are given have %lld tokens",
+                          (long long)c->own_length, (long long)length);
     return (length > 1 && length <= c->model->config.context) ||
-           s24m_wrong(S24_E_SHAPE, "self_length: rows of %lld tokens: the model takes 2 .. %lld",
+           s24m_wrong(S24_E_SHAPE, "own_length: rows of %lld tokens: the model takes 2 .. %lld",
                       (long long)length, (long long)c->model->config.context);
 }
 

@@ -163,6 +163,11 @@ static bool write_rows(s24_compression *c)
                            .title = "the model's own text",
                            .sampling = {1, 0, 1, self->seed},
                            .memory = c->eval_memory};
+    if (!strcmp(c->own, "auto") && !s24m_can_generate(c->model))
+        s24m_watch_log(&c->watch, 1,
+                       "%s has recurrent layers and cannot write rows of its own yet: the given "
+                       "ones stand alone",
+                       c->model->config.architecture);
     return !self->rows ||
            s24m_own_rows_make(self, c->model, &how, &c->checkpoint,
                               c->sequences.count[0] - self->rows, c->sequences.length, c->ids);

@@ -1,5 +1,5 @@
-/* The rows that a model writes for its own calibration, behind the user's; kept in the folder of the
- * checkpoint. */
+/* The rows that a model writes for its own calibration, behind the user's; kept in the folder of
+ * the checkpoint. */
 #ifndef S24M_OWN_ROWS_H
 #define S24M_OWN_ROWS_H
 #include "checkpoint.h"

@@ -49,12 +49,17 @@ def values(name, shape):
     return torch.from_numpy(out.reshape(shape))
 
 
-golden = {}
-for name, (config, model, options) in MODELS.items():
-    net = model(config(**{**SIZES, **options})).double().eval()
-    with torch.no_grad():
-        for key, parameter in net.named_parameters():
-            parameter.copy_(values(key, tuple(parameter.shape)))
-        ids = torch.tensor([[(7 * t * t + 3 * t + 5) % 96 for t in range(LENGTH)]])
-        golden[name] = net(ids).logits[0].float().numpy()
-save_file(golden, sys.argv[1])
+def main():
+    golden = {}
+    for name, (config, model, options) in MODELS.items():
+        net = model(config(**{**SIZES, **options})).double().eval()
+        with torch.no_grad():
+            for key, parameter in net.named_parameters():
+                parameter.copy_(values(key, tuple(parameter.shape)))
+            ids = torch.tensor([[(7 * t * t + 3 * t + 5) % 96 for t in range(LENGTH)]])
+            golden[name] = net(ids).logits[0].float().numpy()
+    save_file(golden, sys.argv[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -192,8 +192,7 @@ static double attend(const attention_case *c, int64_t s, int64_t t, int64_t h)
         if (t - i >= of->window)
             continue;
         int64_t key = (s * of->length + i) * of->kv_heads + shared;
-        double p =
-            exp(dot_heads(c, c->q, token * of->heads + h, c->k, key) / sqrt((double)of->size));
+        double p = exp(dot_heads(c, c->q, token * of->heads + h, c->k, key) * of->scale);
         total += p;
         sum += p * dot_heads(c, c->dout, token * of->heads + h, c->v, key);
     }
@@ -211,10 +210,10 @@ static double attention_loss(const void *arg)
     return sum;
 }
 
-/* Sequences, tokens, heads, key heads, size, window; the last is longer than a block of queries. */
+/* Sequences, tokens, heads, key heads, size, window, scale; the last is longer than a block of queries. */
 static const s24m_heads shapes[] = {
-    {2, 11, 6, 2, 4, INT64_MAX}, {1, 7, 3, 3, 5, INT64_MAX}, {2, 9, 4, 1, 3, 4},
-    {1, 1, 2, 1, 3, INT64_MAX},  {1, 5, 2, 2, 3, 1},         {1, 133, 1, 1, 1, 129},
+    {2, 11, 6, 2, 4, INT64_MAX, 0.5}, {1, 7, 3, 3, 5, INT64_MAX, 0.4}, {2, 9, 4, 1, 3, 4, 0.6},
+    {1, 1, 2, 1, 3, INT64_MAX, 1},    {1, 5, 2, 2, 3, 1, 1},           {1, 133, 1, 1, 1, 129, 1},
 };
 
 START_TEST(attention)

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { GIVEN = 4, OWN = 6, LENGTH = 24 };
+enum { GIVEN = 16, OWN = 6, LENGTH = 24 };
 
 static char folder[64];
 static s24_ctx *ctx;
@@ -187,17 +187,18 @@ static bool same_model(const char *a, const char *b)
     return same;
 }
 
-/* With the weight 1 they are as if the user had given them. */
+/* With the weight 1 they are as if the user had given them; to the bit, for 16 rows of 24 tokens are
+ * whole tiles of products. */
 START_TEST(join_the_users_rows)
 {
     s24m_self self = {.rows = OWN, .weight = 1, .seed = 3, .open = {{9}, 1}};
     write_rows(&self, GIVEN, ids);
-    compress("self=6*1", GIVEN, "own");
-    compress("self=0", GIVEN + OWN, "given");
+    compress("own=6*1", GIVEN, "own");
+    compress("own=0", GIVEN + OWN, "given");
     ck_assert(same_model("own", "given"));
-    compress("self=6", GIVEN, "quarter");
+    compress("own=6", GIVEN, "quarter");
     ck_assert(!same_model("own", "quarter"));
-    compress("self=0", GIVEN, "none");
+    compress("own=0", GIVEN, "none");
     ck_assert(!same_model("none", "quarter"));
 }
 END_TEST
@@ -208,7 +209,7 @@ START_TEST(equal_for_any_threads)
         char name[16];
         ok(s24_ctx_set_int(ctx, "threads", threads));
         snprintf(name, sizeof name, "t%d", threads);
-        compress("self=6,self_length=24", 0, name);
+        compress("own=6,own_length=24", 0, name);
         ck_assert(threads == 1 || same_model("t1", name));
     }
 }
@@ -244,8 +245,8 @@ static void listen(listener *l)
 /* What was written is not written again; what is damaged is. */
 START_TEST(goes_on_with_its_rows)
 {
-    compress("self=6", GIVEN, "reference");
-    listener l = {.c = begin("self=6", GIVEN), .stop_at = "block 2"};
+    compress("own=6", GIVEN, "reference");
+    listener l = {.c = begin("own=6", GIVEN), .stop_at = "block 2"};
     listen(&l);
     ck_assert_int_eq(s24_compression_run(l.c, in_folder("out")), S24_E_CANCELLED);
     ck_assert_int_gt(l.rows, 0);
@@ -270,11 +271,11 @@ END_TEST
 
 START_TEST(other_rows_are_another_job)
 {
-    listener l = {.c = begin("self=6", GIVEN), .stop_at = "block 2"};
+    listener l = {.c = begin("own=6", GIVEN), .stop_at = "block 2"};
     listen(&l);
     ck_assert_int_eq(s24_compression_run(l.c, in_folder("out")), S24_E_CANCELLED);
     s24_compression_destroy(l.c);
-    s24_compression *c = begin("self=6,seed=4,resume=1", GIVEN);
+    s24_compression *c = begin("own=6,seed=4,resume=1", GIVEN);
     ck_assert_int_eq(s24_compression_run(c, in_folder("out")), S24_E_STATE);
     ck_assert_ptr_nonnull(strstr(s24_last_error(), "self 6 x 24 weight 0.25 seed 3"));
     s24_compression_destroy(c);
@@ -286,14 +287,14 @@ static const struct {
     int64_t rows;
     s24_status status;
 } wrong[] = {
-    {"self=many", "--calib self:many: expected", GIVEN, S24_E_OPTION},
-    {"self=6,open_start=[96]", "open_start: \"96\"", GIVEN, S24_E_OPTION},
-    {"self=6,self_length=12", "self_length is 12, but the rows that are given have 24", GIVEN,
+    {"own=many", "--calib self:many: expected", GIVEN, S24_E_OPTION},
+    {"own=6,open_start=[96]", "open_start: \"96\"", GIVEN, S24_E_OPTION},
+    {"own=6,own_length=12", "own_length is 12, but the rows that are given have 24", GIVEN,
      S24_E_SHAPE},
-    {"self=6,self_length=2000", "rows of 2000 tokens: the model takes 2 .. 1024", 0, S24_E_SHAPE},
-    {"self=auto", "--calib: there are no tokens", 0, S24_E_STATE},
-    {"self=0", "--calib: there are no tokens", 0, S24_E_STATE},
-    {"self=6,open_start=", "name no token that begins a text", 0, S24_E_OPTION},
+    {"own=6,own_length=2000", "rows of 2000 tokens: the model takes 2 .. 1024", 0, S24_E_SHAPE},
+    {"own=auto", "--calib: there are no tokens", 0, S24_E_STATE},
+    {"own=0", "--calib: there are no tokens", 0, S24_E_STATE},
+    {"own=6,open_start=", "name no token that begins a text", 0, S24_E_OPTION},
 };
 
 START_TEST(is_refused)
@@ -310,7 +311,7 @@ END_TEST
 /* Rows of a tiny model with 96 words come in loops. */
 START_TEST(repetition_is_told)
 {
-    listener l = {.c = begin("self=6,self_length=200,seed=1", 0)};
+    listener l = {.c = begin("own=6,own_length=200,seed=1", 0)};
     listen(&l);
     ok(s24_compression_run(l.c, in_folder("out")));
     int before = l.warnings;
