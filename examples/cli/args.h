@@ -18,11 +18,12 @@ typedef struct args {
     const char *constraints, *solver, *solvers, *options;
     const char *out, *store, *layout, *tokens, *correct, *activations, *report;
     const char *field, *bos, *tokenizer, *text;
+    const char *refine, *refine_rate;
     const char *start, *chat_start, *open_start, *temperature, *top_k, *top_p, *stop;
     args_list calibs, eval, rules, skips;
     const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
     const char *prompt;  /* of generate, behind MODEL */
-    int64_t threads, memory_limit, rows, context, eval_rows, heldout, seed, length;
+    int64_t threads, memory_limit, rows, context, eval_rows, heldout, seed, length, refine_epochs;
     bool no_self, resume, json, progress, markdown, verbose, all, help;
 } args;
 

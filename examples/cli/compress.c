@@ -48,19 +48,22 @@ static bool set_options(s24_compression *c, const args *a)
         {"constraints", a->constraints},  {"solver", a->solver},
         {"options", a->options},          {"activations", a->activations},
         {"own", a->no_self ? "0" : NULL}, {"chat_start", a->chat_start},
-        {"open_start", a->open_start},    {"store", a->store}};
+        {"open_start", a->open_start},    {"store", a->store},
+        {"refine", a->refine}};
     const struct {
         const char *name;
         int64_t value;
     } counts[] = {{"heldout", a->heldout},
                   {"memory_limit", a->memory_limit},
                   {"seed", a->seed},
+                  {"refine_epochs", a->refine_epochs},
                   {"resume", a->resume}};
     s24_status status = S24_OK;
     for (size_t i = 0; !status && i < sizeof texts / sizeof *texts; i++)
         if (texts[i][1])
             status = s24_compression_set_str(c, texts[i][0], texts[i][1]);
     status = status ? status : set_number(c, "correct", a->correct);
+    status = status ? status : set_number(c, "refine_rate", a->refine_rate);
     for (size_t i = 0; !status && i < sizeof counts / sizeof *counts; i++)
         status = s24_compression_set_int(c, counts[i].name, counts[i].value);
     return status == S24_OK || fail("%s", s24_last_error());

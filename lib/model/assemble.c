@@ -108,6 +108,25 @@ static bool put_folded(writing *w, const char *name, int32_t which)
     return done;
 }
 
+/* A vector of the layer at hand that refinement changed. */
+static bool is_trained(const writing *w, const char *name)
+{
+    return layer_of(w->model, name) >= 0 &&
+           s24_file_info(w->block, name, NULL, NULL, NULL) == S24_OK;
+}
+
+static bool put_vector(writing *w, const char *name)
+{
+    int64_t shape[8];
+    int32_t rank = 0;
+    const char *type;
+    s24_mat v;
+    return s24m_good(s24_file_info(w->model->file, name, shape, &rank, NULL), "%s", name) &&
+           s24m_good(s24_file_info(w->block, name, NULL, NULL, &type), "%s", name) &&
+           s24m_good(s24_file_get(w->block, name, &v), "%s", name) &&
+           s24m_good(s24_file_put(w->out, name, &v, shape, rank, type), "%s", name);
+}
+
 /* Compressed tensors are put with the shape that the source has. */
 static bool put_tensor(writing *w, const char *name)
 {
@@ -116,6 +135,8 @@ static bool put_tensor(writing *w, const char *name)
     s24_mat v;
     if (!find_matrix(w, name, &which))
         return false;
+    if (which < 0 && is_trained(w, name))
+        return put_vector(w, name);
     if (which < 0)
         return s24m_good(s24_file_put_stored(w->out, w->model->file, name), "%s", name);
     const s24m_matrix *m = s24m_program_of(w->model, w->layer)->matrices + which;

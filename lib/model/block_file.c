@@ -108,8 +108,17 @@ static bool put_matrix(saving *to, s24_ctx *ctx, const matrix *m)
     return done;
 }
 
+/* Of those that were trained. */
+static bool put_vector(saving *to, s24_ctx *ctx, const matrix *m)
+{
+    s24_mat narrow = {0};
+    bool done = !m->v || (s24m_matrix_narrow(m, ctx, &narrow) && put(to, m->tensor, &narrow));
+    free(narrow.data);
+    return done;
+}
+
 bool s24m_block_file_write(s24_ctx *ctx, const char *path, const char *asked,
-                           const matrix *matrices, int count)
+                           const matrix *matrices, int count, const trained *vectors)
 {
     char text[24];
     saving to = {.path = path};
@@ -117,6 +126,8 @@ bool s24m_block_file_write(s24_ctx *ctx, const char *path, const char *asked,
                 put_text(&to, SETTINGS, asked);
     for (int i = 0; done && i < count; i++)
         done = !matrices[i].constraints || put_matrix(&to, ctx, matrices + i);
+    for (int i = 0; done && vectors && i < vectors->count; i++)
+        done = put_vector(&to, ctx, &vectors->vectors[i].m);
     snprintf(text, sizeof text, "%016" PRIx64, to.sum);
     done = done && s24m_good(s24_file_set_meta(to.file, CHECKSUM, text), "%s", path) &&
            s24m_good(s24_file_commit(to.file), "%s", path);
@@ -165,10 +176,22 @@ static bool get_matrix(s24_ctx *ctx, const s24_file *file, matrix *m)
            obeys(ctx, m);
 }
 
-bool s24m_block_file_read(s24_ctx *ctx, const s24_file *file, matrix *matrices, int count)
+static bool get_vector(const s24_file *file, matrix *m)
+{
+    if (s24_file_info(file, m->tensor, NULL, NULL, NULL) != S24_OK)
+        return true;
+    m->v = s24m_have(malloc((size_t)m->w.cols * sizeof(float)));
+    s24_mat v = s24m_matrix_values(m);
+    return m->v && s24m_good(s24_file_read(file, m->tensor, &v), "--resume");
+}
+
+bool s24m_block_file_read(s24_ctx *ctx, const s24_file *file, matrix *matrices, int count,
+                          trained *vectors)
 {
     bool done = true;
     for (int i = 0; done && i < count; i++)
         done = !matrices[i].constraints || get_matrix(ctx, file, matrices + i);
+    for (int i = 0; done && vectors && i < vectors->count; i++)
+        done = get_vector(file, &vectors->vectors[i].m);
     return done;
 }

@@ -148,15 +148,17 @@ bool s24m_checkpoint_settings(checkpoint *c, const char *asked)
 
 /* ---- One block ---- */
 
-bool s24m_checkpoint_save(const checkpoint *c, int block, const matrix *matrices, int count)
+bool s24m_checkpoint_save(const checkpoint *c, int block, const matrix *matrices, int count,
+                          const trained *vectors)
 {
     char *path = block_path(c, block);
-    bool done = path && s24m_block_file_write(c->ctx, path, c->settings, matrices, count);
+    bool done = path && s24m_block_file_write(c->ctx, path, c->settings, matrices, count, vectors);
     free(path);
     return done;
 }
 
-bool s24m_checkpoint_load(const checkpoint *c, int block, matrix *matrices, int count, bool *found)
+bool s24m_checkpoint_load(const checkpoint *c, int block, matrix *matrices, int count,
+                          trained *vectors, bool *found)
 {
     char *path = block_path(c, block);
     s24_file *file = NULL;
@@ -164,7 +166,8 @@ bool s24m_checkpoint_load(const checkpoint *c, int block, matrix *matrices, int 
     free(path);
     if (!*found)
         return path;
-    bool done = open_block(c, block, &file) && s24m_block_file_read(c->ctx, file, matrices, count);
+    bool done =
+        open_block(c, block, &file) && s24m_block_file_read(c->ctx, file, matrices, count, vectors);
     s24_file_destroy(file);
     return done;
 }

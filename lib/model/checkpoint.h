@@ -3,7 +3,7 @@
  * are made. */
 #ifndef CHECKPOINT_H
 #define CHECKPOINT_H
-#include "matrix.h"
+#include "trained.h"
 
 typedef struct checkpoint {
     s24_ctx *ctx;
@@ -18,11 +18,13 @@ typedef struct checkpoint {
 bool s24m_checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool resume);
 /* What was asked, as text; blocks that are there must have been made with the same. */
 bool s24m_checkpoint_settings(checkpoint *c, const char *asked);
-/* Keep the solved matrices of a block, all or nothing. */
-bool s24m_checkpoint_save(const checkpoint *c, int block, const matrix *matrices, int count);
-/* Read v and record of each matrix with constraints, which v must obey; *found tells whether the
- * block was there. */
-bool s24m_checkpoint_load(const checkpoint *c, int block, matrix *matrices, int count, bool *found);
+/* Keep the solved matrices of a block, and the vectors that were trained, NULL: none; all or nothing. */
+bool s24m_checkpoint_save(const checkpoint *c, int block, const matrix *matrices, int count,
+                          const trained *vectors);
+/* Read v and record of each matrix with constraints, which v must obey, and v of the vectors that
+ * were trained; *found tells whether the block was there. */
+bool s24m_checkpoint_load(const checkpoint *c, int block, matrix *matrices, int count,
+                          trained *vectors, bool *found);
 /* The block's file, verified, for its tensors; NULL and a message on failure. */
 s24_file *s24m_checkpoint_file(const checkpoint *c, int block);
 /* `name` inside the folder, to be freed. */

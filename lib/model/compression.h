@@ -26,7 +26,8 @@ struct s24_compression {
     char *own, *chat_start, *open_start;
     double correct;
     int64_t store, activations, heldout, memory_limit, resume; /* words by index */
-    int64_t own_length, seed;
+    int64_t own_length, seed, refine, refine_epochs;
+    double refine_rate;
     char told[64]; /* of a number that was asked for */
     /* What else was given: */
     settings settings; /* its plan from the first rule, the rest from the options for each run */

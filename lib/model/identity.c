@@ -44,6 +44,9 @@ char *s24m_identity_text(const settings *s, const origin *o, const sequences *t)
     fprintf(out, "sparse24 %s\nblas %s\nisa %s\n", s24_version(), blas ? blas : "", isa);
     s24m_origin_describe(o, out);
     put_tokens(out, "--calib", t, 0, t->count[0] - s->self.rows);
+    if (s->refine)
+        fprintf(out, "refine block rate %.17g epochs %" PRId64 "\n", s->refine_rate,
+                s->refine_epochs);
     char *own = s24m_self_text(&s->self, t->length);
     fprintf(out, "%s\n", own ? own : "");
     put_plan(out, &s->plan);

@@ -4,6 +4,7 @@
 #include "compression.h"
 #include "generate.h"
 #include "paths.h"
+#include "tape.h"
 #include <dirent.h>
 #include <errno.h>
 #include <math.h>
@@ -181,9 +182,12 @@ bool s24m_job_settle(s24_compression *c)
     s->correct = c->correct;
     s->keep = (int)c->activations; /* the words are in the order of KEEP_... */
     s->plan.constraints = c->constraints;
+    s->refine = c->refine > 0;
+    s->refine_rate = c->refine_rate;
+    s->refine_epochs = c->refine_epochs;
     if (!*c->constraints)
         return s24m_wrong(S24_E_STATE, "--constraints: there are none");
-    return settle_self(c) && gather_tokens(c);
+    return (!s->refine || s24m_tape_check(c->model)) && settle_self(c) && gather_tokens(c);
 }
 
 /* ---- Which job it is ---- */

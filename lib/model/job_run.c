@@ -41,9 +41,23 @@ static void close_matrices(s24_compression *c, matrix *m, int32_t count, bool ke
     free(m);
 }
 
+/* Vectors keep their types, whatever the matrices become. */
+static int32_t stored_as(void *from, const char *name)
+{
+    const s24_compression *c = from;
+    static const int32_t floats[] = {S24_F64, S24_F32, S24_F16, S24_BF16};
+    const char *type = "";
+    s24_file_info(c->model->file, name, NULL, NULL, &type);
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(type, s24m_matrix_type(floats[i])))
+            return floats[i];
+    return S24_F32;
+}
+
 static bool compress_block(s24_compression *c, int index)
 {
     s24m_block block;
+    trained vectors = {0}, *trains = c->settings.refine ? &vectors : NULL;
     int32_t count = s24m_matrices(c->model, index);
     bool found = false;
     double began = now();
@@ -54,9 +68,11 @@ static bool compress_block(s24_compression *c, int index)
     }
     s24m_memory_let_go(c->model->file);
     open_matrices(c, &block, m);
-    bool done = s24m_checkpoint_load(&c->checkpoint, index, m, count, &found) &&
-                s24m_walk_block(&c->walk, &block, m) &&
-                (found || s24m_checkpoint_save(&c->checkpoint, index, m, count));
+    bool done = (!trains || s24m_trained_open(trains, c->model, &block, stored_as, c)) &&
+                s24m_checkpoint_load(&c->checkpoint, index, m, count, trains, &found) &&
+                s24m_walk_block(&c->walk, &block, m, trains) &&
+                (found || s24m_checkpoint_save(&c->checkpoint, index, m, count, trains));
+    s24m_trained_close(&vectors);
     close_matrices(c, m, count, done);
     s24m_block_free(&block);
     if (done)

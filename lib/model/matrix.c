@@ -95,19 +95,24 @@ bool s24m_matrix_narrow(const matrix *m, s24_ctx *ctx, s24_mat *narrow)
     return s24m_good(s24_mat_copy(ctx, &v, narrow), "%s", m->tensor);
 }
 
-/* v through the stored type. */
-static bool round_values(matrix *m, const settings *s)
+bool s24m_matrix_store(matrix *m, s24_ctx *ctx, bool *fits)
 {
     s24_mat narrow = {0}, v = s24m_matrix_values(m);
-    bool done = s24m_matrix_narrow(m, s->ctx, &narrow) &&
-                s24m_good(s24_mat_copy(s->ctx, &narrow, &v), "%s", m->tensor);
+    bool done = s24m_matrix_narrow(m, ctx, &narrow) &&
+                s24m_good(s24_mat_copy(ctx, &narrow, &v), "%s", m->tensor);
     free(narrow.data);
+    *fits = true;
     for (int64_t i = 0; done && i < m->w.rows * m->w.cols; i++)
-        if (!isfinite(m->v[i]))
-            done = s24m_wrong(S24_E_NUMERIC,
-                              "%s: a weight does not fit %s: choose --store bf16 or f32", m->tensor,
-                              s24m_matrix_type(m->store));
+        *fits = *fits && isfinite(m->v[i]);
     return done;
+}
+
+static bool round_values(matrix *m, const settings *s)
+{
+    bool fits, done = s24m_matrix_store(m, s->ctx, &fits);
+    return done && (fits || s24m_wrong(S24_E_NUMERIC,
+                                       "%s: a weight does not fit %s: choose --store bf16 or f32",
+                                       m->tensor, s24m_matrix_type(m->store)));
 }
 
 /* What the result's weights are once they are stored. */

@@ -34,6 +34,8 @@ const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem);
 s24_mat s24m_matrix_values(const matrix *m);
 /* v in the stored type; its data are to be freed. False and a message if a value does not fit. */
 bool s24m_matrix_narrow(const matrix *m, s24_ctx *ctx, s24_mat *narrow);
+/* v through the stored type; *fits: all values are still finite. */
+bool s24m_matrix_store(matrix *m, s24_ctx *ctx, bool *fits);
 /* Under constraints with a grid or a rank, whose parts say more than the values. */
 bool s24m_matrix_has_parts(const matrix *m);
 /* As files call a type. */

@@ -3,6 +3,7 @@
 #include "memory.h"
 #include "own_rows.h"
 #include "program.h"
+#include "refine.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -173,6 +174,9 @@ static void predict_flops(const s24_compression *c, needs *n)
 {
     int64_t rows = c->sequences.count[0] + c->sequences.count[1];
     n->flops += pass_flops(c, rows, c->sequences.length, false) * (c->settings.correct > 0 ? 2 : 1);
+    for (int64_t i = 0; c->settings.refine && i < c->model->config.layers; i++)
+        n->flops += s24m_refine_flops(&c->settings, c->model, i, c->sequences.count[0],
+                                      c->sequences.length);
     n->flops += s24m_generate_flops(c->model, c->settings.self.rows, c->sequences.length);
     for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
         n->flops += 2 * pass_flops(c, e->tokens.rows, e->tokens.length, true);

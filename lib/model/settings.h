@@ -16,7 +16,10 @@ typedef struct settings {
     int blocks;     /* of the model */
     plan plan;
     int64_t rows; /* of the calibration, those that can differ from each other; 1: one token only */
-    s24m_self self; /* its rows are the last of the calibration */
+    bool refine;  /* blocks, once they are solved */
+    double refine_rate;    /* relative to the root mean square of each parameter */
+    int64_t refine_epochs; /* 0: by the number of rows */
+    s24m_self self;        /* its rows are the last of the calibration */
 } settings;
 
 #endif

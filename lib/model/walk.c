@@ -9,7 +9,7 @@
 /* ---- Where in the block we are ---- */
 
 /* The progress of this part, and its end, as shares of the whole job. */
-static void begin_part(const step *s)
+void s24m_walk_part(const step *s)
 {
     const walk *w = s->w;
     double before = 0, all = 0;
@@ -22,7 +22,7 @@ static void begin_part(const step *s)
                     unit * (w->block + (before + w->seconds[s->part]) / all));
 }
 
-static bool show(const step *s, const char *phase, double fraction)
+bool s24m_walk_show(const step *s, const char *phase, double fraction)
 {
     char title[40];
     snprintf(title, sizeof title, "block %d of %d", s->w->block + 1, s->w->blocks);
@@ -150,7 +150,7 @@ static bool pass(step *s, const char *phase)
     } kinds[] = {
         {w->sequences[0] - own, 1}, {own, (float)w->settings->self.weight}, {w->sequences[1], 1}};
     bool done = true;
-    begin_part(s);
+    s24m_walk_part(s);
     aim_store(s);
     s->first = 0;
     for (int kind = 0; kind < 3; kind++) {
@@ -160,7 +160,8 @@ static bool pass(step *s, const char *phase)
         s24m_walk_weigh(w, s->weight);
         for (; done && s->first < end; s->first += s->count) {
             s->count = end - s->first < most ? end - s->first : most;
-            done = show(s, phase, (double)s->first / (double)tokens_of(w)) && run_chunk(s);
+            done =
+                s24m_walk_show(s, phase, (double)s->first / (double)tokens_of(w)) && run_chunk(s);
         }
     }
     w->seconds[s->part++] = now() - began;
@@ -175,13 +176,13 @@ static bool solve(step *s, const bundle *b, int i)
     sums calib = {b->gram[0], b->cross[0][i]}, held = {b->gram[1], b->cross[1][i]};
     double began = now(), flops = NAN;
     bool done = true;
-    begin_part(s);
+    s24m_walk_part(s);
     if (b->group.expert >= 0) {
         m->tokens = b->tokens[0];
         held.gram = b->tokens[1] ? held.gram : NULL;
     }
     if (s24m_wants(s, which)) {
-        done = show(s, m->kind, 0) && s24m_matrix_solve(m, w->settings, &calib, &held);
+        done = s24m_walk_show(s, m->kind, 0) && s24m_matrix_solve(m, w->settings, &calib, &held);
         if (done && s24_result_float(m->result, "flops", &flops) == S24_OK && !isnan(flops))
             w->flops += flops;
     }
@@ -213,7 +214,18 @@ static bool walk_stage(step *s)
     return done;
 }
 
-bool s24m_walk_block(walk *w, s24m_block *block, matrix *matrices)
+/* Behind the last solve: what was trained takes part, and h goes through the whole block again. */
+static bool refine(step *s, trained *vectors)
+{
+    bool done = s24m_walk_refine(s, vectors);
+    for (int32_t i = 0; i < s->program->count; i++)
+        if (s->matrices[i].v)
+            s->compressed->linear[i].weights.data = s->matrices[i].v;
+    s24m_trained_use(vectors, s->compressed);
+    return done && s24m_walk_again(s);
+}
+
+bool s24m_walk_block(walk *w, s24m_block *block, matrix *matrices, trained *vectors)
 {
     s24m_block compressed = *block;
     step s = {.w = w, .program = block->program, .dense = block, .compressed = &compressed};
@@ -221,12 +233,16 @@ bool s24m_walk_block(walk *w, s24m_block *block, matrix *matrices)
     size_t size = (size_t)block->program->count * sizeof *compressed.linear;
     bool done = (compressed.linear = s24m_have(malloc(size)));
     s.matrices = matrices;
+    s.resumed = true;
+    for (int32_t i = 0; i < block->program->count; i++)
+        s.resumed = s.resumed && !s24m_wants(&s, i);
     if (done)
         memcpy(compressed.linear, block->linear, size);
     s24m_walk_guess(w, block->program);
+    done = done && (!vectors || s24m_walk_keep(&s));
     for (s.stage = block->program->stages; done && s.stage->count; s.stage++)
         done = walk_stage(&s);
-    done = done && pass(&s, "outputs");
+    done = done && (vectors ? refine(&s, vectors) : pass(&s, "outputs"));
     w->flops += s24m_flops(w->model, block->layer, sequences, w->length) * (corrects(w) ? 2 : 1);
     w->block++;
     free(compressed.linear);

@@ -10,6 +10,7 @@
 #include "model.h"
 #include "matrix.h"
 #include "program.h"
+#include "trained.h"
 
 typedef struct walk {
     const settings *settings;
@@ -19,6 +20,7 @@ typedef struct walk {
     activations compressed, dense; /* residual streams; dense only with correction */
     activations inputs;       /* of the compressed model's matrices that take what a stage left */
     activations aside;        /* what parallel branches of the compressed model add later */
+    activations before;       /* h of the compressed model at the head of the block, to refine it */
     activations wanted_later; /* what dense matrices gave that do not add to h directly */
     s24m_stream stream;       /* the compressed model's chunk */
     float *other, *fresh, *wanted;    /* the dense one's h and inputs; what is wanted of a matrix */
@@ -41,9 +43,9 @@ bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t
 /* Groups of a routed stage whose sums are gathered in one pass over the tokens. */
 int32_t s24m_walk_abreast(const s24m_program *p, const s24m_stage *s);
 /* Take both streams through one block. Matrices with constraints are solved; those whose v is there
- * already (a resumed run) only take part. False, perhaps without a message, when a signal stopped
+ * already (a resumed run) only take part. `vectors` are NULL where nothing is trained. False, perhaps without a message, when a signal stopped
  * it. */
-bool s24m_walk_block(walk *w, s24m_block *block, matrix *matrices);
+bool s24m_walk_block(walk *w, s24m_block *block, matrix *matrices, trained *vectors);
 void s24m_walk_close(walk *w);
 
 #endif

@@ -1,6 +1,7 @@
 /* The room of a walk, its stores of activations, and what it will take. */
 #include "walk_step.h"
 #include "fail.h"
+#include "refine.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,8 +59,10 @@ uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64
     arrays(&w, to, width);
     for (int i = 0; i < ARRAYS; i++)
         chunk += width[i];
-    int streams = (s->correct > 0 ? 2 : 1) + (room.aside > 0) + (room.wanted && s->correct > 0);
-    return (uint64_t)(chunk * s24m_chunk_tokens(sequences, length)) * sizeof(float) +
+    int streams =
+        (s->correct > 0 ? 2 : 1) + s->refine + (room.aside > 0) + (room.wanted && s->correct > 0);
+    return (s->refine ? s24m_refine_bytes(model, length) : 0) +
+           (uint64_t)(chunk * s24m_chunk_tokens(sequences, length)) * sizeof(float) +
            (uint64_t)streams * s24m_activations_bytes(s->keep, tokens, model->config.hidden) +
            s24m_activations_bytes(s->keep, tokens, room.kept);
 }
@@ -93,7 +96,7 @@ static bool embed(walk *w, const int32_t *tokens)
 /* Passes of a block and one behind, and solves. */
 static int parts_of(const s24m_program *p)
 {
-    int parts = p->count + 1;
+    int parts = p->count + 2; /* behind: refinement */
     for (const s24m_stage *s = p->stages; s->count; s++) {
         int32_t abreast = s24m_walk_abreast(p, s);
         parts += (s24m_groups(p, s) + abreast - 1) / abreast;
@@ -127,7 +130,10 @@ void s24m_walk_guess(walk *w, const s24m_program *p)
             }
         }
     }
-    w->seconds[n] = w->seconds[n - 1] / 8;
+    if (w->settings->refine)
+        w->seconds[n++] =
+            s24m_refine_flops(w->settings, w->model, w->block, w->sequences[0], w->length);
+    w->seconds[n] = s24m_flops(w->model, w->block, w->sequences[0], w->length);
 }
 
 static bool open_stores(walk *w, const char *folder, int64_t tokens)
@@ -139,11 +145,10 @@ static bool open_stores(walk *w, const char *folder, int64_t tokens)
         activations *a;
         bool needed;
         int64_t width;
-    } stores[] = {{&w->compressed, true, hidden},
-                  {&w->dense, corrects(w), hidden},
-                  {&w->inputs, true, room.kept},
-                  {&w->aside, room.aside > 0, hidden},
-                  {&w->wanted_later, room.wanted && corrects(w), hidden}};
+    } stores[] = {
+        {&w->compressed, true, hidden},  {&w->dense, corrects(w), hidden},
+        {&w->inputs, true, room.kept},   {&w->aside, room.aside > 0, hidden},
+        {&w->before, s->refine, hidden}, {&w->wanted_later, room.wanted && corrects(w), hidden}};
     bool done = true;
     for (size_t i = 0; done && i < sizeof stores / sizeof *stores; i++)
         if (stores[i].needed)
@@ -196,6 +201,7 @@ void s24m_walk_close(walk *w)
     s24m_activations_close(&w->dense);
     s24m_activations_close(&w->inputs);
     s24m_activations_close(&w->aside);
+    s24m_activations_close(&w->before);
     s24m_activations_close(&w->wanted_later);
     *w = (walk){0};
 }

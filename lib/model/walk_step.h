@@ -24,6 +24,7 @@ typedef struct step {
     int32_t count_bundles;
     s24_gram *pool; /* of a routed stage: the tokens of all experts */
     bool pooling;   /* it is being filled */
+    bool resumed;   /* the block is there as an earlier run left it */
     bool again;     /* the streams went through this stage already */
     int part;       /* of the block, for the progress */
     /* The chunk at hand: */
@@ -60,6 +61,18 @@ bool s24m_watch_inputs(step *s, const float *x, float *const *outputs);
 bool s24m_watch_kept_inputs(step *s, const float *x);
 /* Of experts: each sees its own tokens. */
 bool s24m_watch_routed_inputs(step *s);
+
+/* ---- walk_refine.c: a block once it is solved ---- */
+
+/* Keep h as it is at the head of the block. */
+bool s24m_walk_keep(step *s);
+/* Train the block's matrices and vectors. */
+bool s24m_walk_refine(step *s, trained *vectors);
+/* All tokens through the block as it has become. */
+bool s24m_walk_again(step *s);
+/* Of this part of the block; its time. */
+void s24m_walk_part(const step *s);
+bool s24m_walk_show(const step *s, const char *phase, double share);
 
 /* ---- walk_room.c: stores, room, the guess of time ---- */
 
