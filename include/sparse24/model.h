@@ -222,7 +222,11 @@ S24_API void s24_compression_destroy(s24_compression *c);
  * an earlier run left; default 0), "own" (rows that the model writes for its own calibration:
  * "auto", the default, 16 times the square root of those that are given, with the weight 0.25;
  * "128", "128*0.5", "0"), "own_length" (of these rows if no others are given), "chat_start" and
- * "open_start" (ids that the one and the other half begin with, "1,2,3"), "seed".
+ * "open_start" (ids that the one and the other half begin with, "1,2,3"), "seed", "refine" ("none",
+ * or "block": train the kept weights, norms and biases of each block once it is solved;
+ * S24_E_UNSUPPORTED: a step of the model's blocks has no backward pass), "refine_rate" (of its
+ * steps, relative to the root mean square of each parameter, default 0.002), "refine_epochs" (0: by
+ * the number of rows).
  */
 S24_API s24_status s24_compression_set_int(s24_compression *c, const char *option, int64_t value);
 S24_API s24_status s24_compression_set_float(s24_compression *c, const char *option, double value);

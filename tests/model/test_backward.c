@@ -210,7 +210,8 @@ static double attention_loss(const void *arg)
     return sum;
 }
 
-/* Sequences, tokens, heads, key heads, size, window, scale; the last is longer than a block of queries. */
+/* Sequences, tokens, heads, key heads, size, window, scale; the last is longer than a block of
+ * queries. */
 static const s24m_heads shapes[] = {
     {2, 11, 6, 2, 4, INT64_MAX, 0.5}, {1, 7, 3, 3, 5, INT64_MAX, 0.4}, {2, 9, 4, 1, 3, 4, 0.6},
     {1, 1, 2, 1, 3, INT64_MAX, 1},    {1, 5, 2, 2, 3, 1, 1},           {1, 133, 1, 1, 1, 129, 1},

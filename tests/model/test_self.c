@@ -187,8 +187,8 @@ static bool same_model(const char *a, const char *b)
     return same;
 }
 
-/* With the weight 1 they are as if the user had given them; to the bit, for 16 rows of 24 tokens are
- * whole tiles of products. */
+/* With the weight 1 they are as if the user had given them; to the bit, for 16 rows of 24 tokens
+ * are whole tiles of products. */
 START_TEST(join_the_users_rows)
 {
     s24m_self self = {.rows = OWN, .weight = 1, .seed = 3, .open = {{9}, 1}};
