@@ -18,7 +18,8 @@ typedef struct checkpoint {
 bool s24m_checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool resume);
 /* What was asked, as text; blocks that are there must have been made with the same. */
 bool s24m_checkpoint_settings(checkpoint *c, const char *asked);
-/* Keep the solved matrices of a block, and the vectors that were trained, NULL: none; all or nothing. */
+/* Keep the solved matrices of a block, and the vectors that were trained, NULL: none; all or
+ * nothing. */
 bool s24m_checkpoint_save(const checkpoint *c, int block, const matrix *matrices, int count,
                           const trained *vectors);
 /* Read v and record of each matrix with constraints, which v must obey, and v of the vectors that

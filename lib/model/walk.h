@@ -43,8 +43,8 @@ bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t
 /* Groups of a routed stage whose sums are gathered in one pass over the tokens. */
 int32_t s24m_walk_abreast(const s24m_program *p, const s24m_stage *s);
 /* Take both streams through one block. Matrices with constraints are solved; those whose v is there
- * already (a resumed run) only take part. `vectors` are NULL where nothing is trained. False, perhaps without a message, when a signal stopped
- * it. */
+ * already (a resumed run) only take part. `vectors` are NULL where nothing is trained. False,
+ * perhaps without a message, when a signal stopped it. */
 bool s24m_walk_block(walk *w, s24m_block *block, matrix *matrices, trained *vectors);
 void s24m_walk_close(walk *w);
 
