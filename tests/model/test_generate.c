@@ -1,5 +1,6 @@
 /* Tests lib/model/{random,sample,cache,generate}.c: published values of the generator, frequencies
  * of what is drawn, and rows against the forward pass over the whole row, for every tiny model. */
+#include "families.h"
 #include "fixture.h"
 #include "generate.h"
 #include "random.h"
@@ -155,11 +156,11 @@ static s24_status generate(const tiny_model *m, const char *options, int32_t ids
 }
 
 /* Logits of rows by the forward pass over whole rows, to be freed. */
-static float *whole_logits(const int32_t *ids, int64_t rows)
+static float *whole_logits(const char *file, const int32_t *ids, int64_t rows)
 {
     s24m_model *inner = NULL;
     s24m_head head;
-    ok(s24m_open(ctx, path, &inner));
+    ok(s24m_open(ctx, file, &inner));
     float *h = malloc((size_t)(rows * LENGTH * inner->config.hidden) * sizeof *h);
     float *logits = malloc((size_t)(rows * LENGTH * inner->config.vocab) * sizeof *logits);
     ok(s24m_embed(inner, ids, rows, LENGTH, h));
@@ -179,6 +180,23 @@ static float *whole_logits(const int32_t *ids, int64_t rows)
 
 /* Each token is the likeliest of the forward pass over the row that came out, whose tokens before
  * it are the same. */
+static void are_likeliest(const char *name, const char *file, const int32_t *ids, int64_t vocab)
+{
+    float *logits = whole_logits(file, ids, ROWS);
+    for (int64_t i = 0; i < ROWS * LENGTH; i++) {
+        const float *row = logits + (i - 1) * vocab;
+        int64_t best = 0;
+        if (i % LENGTH < GIVEN)
+            continue;
+        for (int64_t v = 0; v < vocab; v++)
+            best = row[v] > row[best] ? v : best;
+        ck_assert_msg(row[ids[i]] >= row[best] - 1e-4f, "%s: row %d, token %d: %g, likeliest %g",
+                      name, (int)(i / LENGTH), (int)(i % LENGTH), (double)row[ids[i]],
+                      (double)row[best]);
+    }
+    free(logits);
+}
+
 START_TEST(rows_as_the_forward_pass)
 {
     tiny_model m = tiny_models[_i / 2];
@@ -189,22 +207,42 @@ START_TEST(rows_as_the_forward_pass)
     tiny_write(ctx, path, &m);
     ok(s24_model_open(ctx, path, &model));
     ok(generate(&m, "temperature=0", ids));
-    float *logits = whole_logits(ids, ROWS);
-    for (int64_t r = 0; r < ROWS; r++)
-        for (int64_t t = 0; t < LENGTH; t++) {
-            const float *row = logits + (r * LENGTH + t - 1) * m.vocab;
-            int64_t best = 0;
-            if (t < GIVEN) {
-                ck_assert_int_eq(ids[r * LENGTH + t], tiny_token(&m, r, t));
-                continue;
-            }
-            for (int64_t v = 0; v < m.vocab; v++)
-                best = row[v] > row[best] ? v : best;
-            ck_assert_msg(row[ids[r * LENGTH + t]] >= row[best] - 1e-4f, "%s: row %d, token %d",
-                          m.name, (int)r, (int)t);
-        }
-    free(logits);
+    for (int64_t i = 0; i < ROWS * LENGTH; i++)
+        if (i % LENGTH < GIVEN)
+            ck_assert_int_eq(ids[i], tiny_token(&m, i / LENGTH, i % LENGTH));
+    are_likeliest(m.name, path, ids, m.vocab);
     s24_model_destroy(model);
+}
+END_TEST
+
+static family_list list;
+
+/* The same of every architecture: positions, slopes, caps and norms of all kinds behind a cache.
+ * Recurrent layers are refused. */
+START_TEST(rows_of_all_families)
+{
+    char folder[64];
+    const char *name = family_name(&list, _i);
+    int32_t ids[ROWS * LENGTH], prompts[ROWS * GIVEN];
+    int64_t vocab;
+    s24_mat given, made;
+    family_write(ctx, &list, _i, NULL, folder);
+    ok(s24_model_open(ctx, folder, &model));
+    ok(s24_model_int(model, "vocab", &vocab));
+    for (int i = 0; i < ROWS * GIVEN; i++)
+        prompts[i] = (int32_t)((7 * i * i + 5) % vocab);
+    ok(s24_mat_rowmajor(&given, prompts, ROWS, GIVEN, S24_I32));
+    ok(s24_mat_rowmajor(&made, ids, ROWS, LENGTH, S24_I32));
+    s24_status status = s24_model_generate(model, &given, NULL, "temperature=0", &made);
+    if (status == S24_E_UNSUPPORTED)
+        ck_assert_msg(strstr(s24_last_error(), "recurrent layers") && !strncmp(name, "qwen3.5", 7),
+                      "%s: %s", name, s24_last_error());
+    else {
+        ck_assert_msg(status == S24_OK, "%s: %s", name, s24_last_error());
+        are_likeliest(name, folder, ids, vocab);
+    }
+    s24_model_destroy(model);
+    family_remove(folder);
 }
 END_TEST
 
@@ -388,8 +426,11 @@ START_TEST(faults_are_named)
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc != 2)
+        return 2;
+    family_open(&list, argv[1]);
     Suite *suite = suite_create("generate");
     TCase *parts = tcase_create("parts"), *all = tcase_create("all models"),
           *one = tcase_create("one model");
@@ -400,6 +441,7 @@ int main(void)
     tcase_add_test(parts, repetition);
     tcase_add_checked_fixture(all, set_up, tear_down);
     tcase_add_loop_test(all, rows_as_the_forward_pass, 0, 2 * TINY_MODELS);
+    tcase_add_loop_test(all, rows_of_all_families, 0, list.count);
     tcase_add_test(all, faults_are_named);
     tcase_add_checked_fixture(one, open_llama, close_llama);
     tcase_add_test(one, equal_rows);
@@ -416,5 +458,6 @@ int main(void)
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
+    family_close(&list);
     return failed > 0;
 }
