@@ -44,12 +44,15 @@ static s24_status set_number(s24_compression *c, const char *name, const char *v
 
 static bool set_options(s24_compression *c, const args *a)
 {
-    const char *const texts[][2] = {
-        {"constraints", a->constraints},  {"solver", a->solver},
-        {"options", a->options},          {"activations", a->activations},
-        {"own", a->no_self ? "0" : NULL}, {"chat_start", a->chat_start},
-        {"open_start", a->open_start},    {"store", a->store},
-        {"refine", a->refine}};
+    const char *const texts[][2] = {{"constraints", a->constraints},
+                                    {"solver", a->solver},
+                                    {"options", a->options},
+                                    {"activations", a->activations},
+                                    {"own", a->no_self ? "0" : NULL},
+                                    {"chat_start", a->chat_start},
+                                    {"open_start", a->open_start},
+                                    {"store", a->store},
+                                    {"refine", a->refine}};
     const struct {
         const char *name;
         int64_t value;
