@@ -27,7 +27,7 @@ static void print_build(void)
         printf("%-12s%d usable\n", "cores", CPU_COUNT(&cores));
 }
 
-static void print_tensor(const s24_file *file, const char *name, int width)
+static void print_tensor(const s24_file *file, const char *name, int width, int type_width)
 {
     int64_t shape[8];
     int32_t rank = 0;
@@ -43,7 +43,7 @@ static void print_tensor(const s24_file *file, const char *name, int width)
     char size[40] = "";
     if (s24_file_bytes(file, name, &data, &bytes) == S24_OK)
         snprintf(size, sizeof size, "  %9.2f MiB", (double)bytes / (1 << 20));
-    say("%-*s  %-8s  %-20s%s", width, name, type, text, size);
+    say("%-*s  %-*s  %-20s%s", width, name, type_width, type, text, size);
 }
 
 /* Of a long text, as vocabularies, chat templates and records are, the beginning: up to a comma of an array, never a part of a
@@ -65,14 +65,16 @@ static void print_meta(const char *key, const char *value, bool all)
 
 static void print_file(const s24_file *file, bool all)
 {
-    size_t width = 0;
+    size_t width = 0, type_width = 8;
     const char *key;
     for (int64_t i = 0; i < s24_file_count(file); i++) {
-        size_t length = strlen(s24_file_name(file, i));
-        width = length > width ? length : width;
+        const char *name = s24_file_name(file, i), *type = "";
+        s24_file_info(file, name, NULL, NULL, &type);
+        width = strlen(name) > width ? strlen(name) : width;
+        type_width = strlen(type) > type_width ? strlen(type) : type_width;
     }
     for (int64_t i = 0; i < s24_file_count(file); i++)
-        print_tensor(file, s24_file_name(file, i), (int)width);
+        print_tensor(file, s24_file_name(file, i), (int)width, (int)type_width);
     for (int64_t i = 0; (key = s24_file_meta_key(file, i)); i++)
         print_meta(key, s24_file_meta(file, key), all);
 }
