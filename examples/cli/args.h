@@ -24,7 +24,7 @@ typedef struct args {
     const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
     const char *prompt;  /* of generate, behind MODEL */
     int64_t threads, memory_limit, rows, context, eval_rows, heldout, seed, length, refine_epochs;
-    bool no_self, resume, json, progress, markdown, verbose, all, help;
+    bool no_self, resume, json, progress, markdown, verbose, all, speed, help;
 } args;
 
 /* One bit a command, for the table of options. */

@@ -96,6 +96,8 @@ const option args_options[] = {
     {"all", NULL, FLAG, FIELD(all), IN_INFO, 0, "print long metadata whole"},
     {"out", "FILE", TEXT, FIELD(out), IN_GENERATE, 0,
      "write the rows to this safetensors file, as the tensor \"tokens\""},
+    {"speed", NULL, FLAG, FIELD(speed), IN_INFO, 0,
+     "measure for some seconds what the model would weigh packed, and how fast it would be"},
     {"out", "FILE", TEXT, FIELD(out), IN_BOTH, 0, "write the result to this safetensors file"},
     {"out", "FILE", TEXT, FIELD(out), IN_FILES, IN_FILES,
      "write the result to this safetensors file"},

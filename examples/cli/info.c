@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "layer.h"
 #include "message.h"
+#include "speed.h"
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +90,9 @@ int run_info(const args *a)
     }
     bool done = context_open(&ctx, a) &&
                 (s24_file_open(ctx, a->operand, &file) == S24_OK || fail_library("info"));
-    if (done)
+    if (done && a->speed)
+        done = print_speed(ctx, file);
+    else if (done)
         print_file(file, a->all);
     s24_file_destroy(file);
     s24_ctx_destroy(ctx);

@@ -183,6 +183,9 @@ test_solve()
     check 'solve: held-out error' says '^held out  *0\.[0-9]* relative error on 512 rows$'
     check 'solve: zeros' says '192 x 576, 55296 zeros (50.00 %)'
     check 'solve: where' says "^written  *$out\$"
+    run info --speed "$layers"
+    check 'info --speed' succeeded
+    check 'info --speed: layouts' says '^2:4 int4 g64  *ri16x32-int4  *[0-9.]* '
     run info --all "$out"
     check 'solve --out: weights' says '^weights  *F32  *192 x 576 '
     check 'solve --out: mask' says '^mask  *U8  *192 x 576 '
