@@ -41,11 +41,12 @@ static bool read_hex(reader *r, uint32_t *value)
     if (r->end - r->at < 4)
         return wrong(r, "an escape is cut off");
     for (int i = 0; i < 4; i++, r->at++) {
-        static const char digits[] = "0123456789abcdef";
-        const char *digit = *r->at ? strchr(digits, *r->at | 0x20) : NULL;
+        static const char digits[] = "0123456789abcdefABCDEF";
+        const char *digit = *r->at ? strchr(digits, *r->at) : NULL;
         if (!digit)
             return wrong(r, "expected four hexadecimal digits");
-        *value = *value << 4 | (uint32_t)(digit - digits);
+        uint32_t found = (uint32_t)(digit - digits);
+        *value = *value << 4 | (found < 16 ? found : found - 6);
     }
     return true;
 }

@@ -70,6 +70,10 @@ static const bad_file files[] = {
     {"a.json", WITH("\"added_tokens\":[{\"content\":\"x\"}]"), S24_E_FORMAT, "content and id"},
     {"a.json", "{\"model\":\"\xff\"}", S24_E_FORMAT, "not UTF-8"},
     {"a.json", "{\"model\":\"\\ud800\"}", S24_E_FORMAT, "surrogate"},
+    {"a.json",
+     "{\"model\":\"\\u00\x11"
+     "1\"}",
+     S24_E_FORMAT, "hexadecimal"},
     {"a.json", "{\"model\":01}", S24_E_FORMAT, "expected a value"},
     {"tokenizer.model",
      "\n\x05\n\x01"
