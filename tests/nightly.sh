@@ -31,6 +31,16 @@ same_ids() { # skipped where the package tokenizers is not installed
     SPARSE24_LIBRARY=build/tests/lib/libsparse24.so SPARSE24_MODEL_LIBRARY=build/tests/lib/model/libsparse24-model.so \
         python3 tests/model/tokenizer/compare.py || [ $? = 77 ]
 }
+architectures() { # the table of docs/families.md, where transformers is
+    python3 -c 'import torch, transformers' 2>/dev/null || return 0
+    ordinary || return 1
+    zoo=$(mktemp -d)
+    python3 tests/model/make_families.py "$zoo/families.safetensors" "$zoo/models" &&
+        python3 tests/model/survey_families.py build/tests/examples/cli/sparse24 "$zoo/models"
+    done=$?
+    rm -rf "$zoo"
+    return $done
+}
 old_client() {
     ordinary || return 1
     sh tests/abi/old_client.sh build/tests/lib/libsparse24.so || [ $? = 77 ]
@@ -49,6 +59,7 @@ part 'programs of the last release' old_client
 part loaders check_loaders
 part decoders check_decoders
 part 'ids of the package tokenizers' same_ids
+part 'architectures against transformers' architectures
 part 'kernels of other processors' every_core
 part fuzzing sh tests/fuzz/run.sh "${1:-600}"
 exit $failed
