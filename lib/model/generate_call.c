@@ -1,10 +1,10 @@
 /* s24_model_generate(): what a host asks, checked. */
 #include "generate.h"
 #include "handle.h"
+#include "option_text.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,12 +34,12 @@ static bool read_real(const char *key, const char *value, double most, double *n
            refuse(key, value, most > 1 ? "a number, 0 or more" : "a number above 0, at most 1");
 }
 
-/* "2" or "[0,2]" */
+/* "2" or "0,2" */
 static bool read_stops(const char *value, s24m_generating *how)
 {
-    const char *at = value + (*value == '[');
+    const char *at = value;
     how->stop_count = 0;
-    for (char *end; *at && *at != ']'; at = end + (*end == ',')) {
+    for (char *end; *at; at = end + (*end == ',')) {
         long id = strtol(at, &end, 10);
         if (end == at || id < 0 || id > INT32_MAX || how->stop_count == S24M_STOPS)
             return refuse("stop", value, "at most 16 ids, stop=2 or stop=[0,2]");
@@ -48,8 +48,9 @@ static bool read_stops(const char *value, s24m_generating *how)
     return true;
 }
 
-static bool set(s24m_generating *how, const char *key, const char *value)
+static bool set(void *arg, const char *key, const char *value)
 {
+    s24m_generating *how = arg;
     s24m_sampling *s = &how->sampling;
     uint64_t number = 0;
     if (!strcmp(key, "temperature"))
@@ -70,27 +71,6 @@ static bool set(s24m_generating *how, const char *key, const char *value)
                           key);
     bool done = read_count(key, value, INT32_MAX, &number);
     s->top_k = (int64_t)number;
-    return done;
-}
-
-/* KEY=VALUE, separated by commas outside of brackets. */
-static bool read_options(s24m_generating *how, const char *options)
-{
-    bool done = true;
-    for (const char *at = options; done && at && *at;) {
-        char key[32], value[200];
-        size_t name = strcspn(at, "="), depth = 0, size = 0;
-        const char *text = at + name + (at[name] == '=');
-        for (; text[size] && (depth || text[size] != ','); size++)
-            depth += (text[size] == '[') - (size_t)(text[size] == ']' && depth);
-        if (at[name] != '=' || name >= sizeof key || size >= sizeof value)
-            return s24m_wrong(S24_E_OPTION,
-                              "s24_model_generate: options \"%.60s\": expected KEY=VALUE,...", at);
-        snprintf(key, sizeof key, "%.*s", (int)name, at);
-        snprintf(value, sizeof value, "%.*s", (int)size, text);
-        done = set(how, key, value);
-        at = text + size + (text[size] == ',');
-    }
     return done;
 }
 
@@ -131,7 +111,7 @@ static bool generate(s24_model *model, const s24_mat *prompts, const char *name,
         .watch = &model->watch, .title = "generate", .sampling = {.temperature = 1, .top_p = 1}};
     tokens given = {0};
     int32_t *made = NULL;
-    bool done = read_options(&how, options) &&
+    bool done = s24m_option_text(options, set, &how) &&
                 s24m_tokens_take_prompts(&given, prompts, name, model->network->config.vocab) &&
                 check_out(model, &given, ids, name) && fits(model, &given, ids->cols, how.memory) &&
                 (made = s24m_have(malloc((size_t)(ids->rows * ids->cols) * sizeof *made))) &&

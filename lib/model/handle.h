@@ -28,5 +28,7 @@ s24_status s24m_check_model(const s24_model *model, const char *function);
  * reads and writes numbers as C does. */
 s24_status s24m_enter(s24_model *model, const char *function);
 void s24m_leave(s24_model *model);
+/* model->tokenizer, opened where it is not yet, or another is wanted: that of `path`. */
+bool s24m_find_tokenizer(s24_model *model, const char *path);
 
 #endif

@@ -4,6 +4,7 @@
 #include "compression.h"
 #include "generate.h"
 #include "paths.h"
+#include "start.h"
 #include "tape.h"
 #include <dirent.h>
 #include <errno.h>
@@ -129,8 +130,8 @@ static bool settle_self(s24_compression *c)
     int64_t given = c->calibration.ids ? c->calibration.rows : 0, length = row_length(c);
     self->seed = (uint64_t)c->seed;
     if (!s24m_self_read(self, c->own, given) ||
-        !s24m_start_read(&self->chat, "chat_start", c->chat_start, c->model) ||
-        !s24m_start_read(&self->open, "open_start", c->open_start, c->model) ||
+        !s24m_start_read(&self->chat, "chat_start", c->chat_start, c->handle) ||
+        !s24m_start_read(&self->open, "open_start", c->open_start, c->handle) ||
         !s24m_self_check(self, given))
         return false;
     if (!strcmp(c->own, "auto") && !s24m_can_generate(c->model))

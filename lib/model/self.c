@@ -28,59 +28,6 @@ bool s24m_self_read(s24m_self *self, const char *text, int64_t given)
                                          text);
 }
 
-/* The id of a piece in the list of a GGUF file; -1: there is none. */
-static int32_t find_piece(const s24m_model *model, const char *piece)
-{
-    const char *list = s24_file_meta(model->file, "tokenizer.ggml.tokens"), *found = NULL;
-    char quoted[S24M_NAME];
-    int32_t id = 0;
-    snprintf(quoted, sizeof quoted, "\"%s\"", piece);
-    if (list)
-        found = strstr(list, quoted);
-    bool inside = false;
-    for (const char *at = list; found && at < found; at++) {
-        inside ^= *at == '"';
-        id += *at == ',' && !inside;
-        at += *at == '\\';
-    }
-    return found && id < model->config.vocab ? id : -1;
-}
-
-static int32_t find_id(const s24m_model *model, const char *key)
-{
-    const char *text = s24_file_meta(model->file, key);
-    long id = text && *text >= '0' && *text <= '9' ? strtol(text, NULL, 10) : -1;
-    return id < model->config.vocab ? (int32_t)id : -1;
-}
-
-/* The token that stands between texts, or else before one. */
-static int32_t find_open(const s24m_model *model)
-{
-    int32_t id = find_piece(model, "<|endoftext|>");
-    if (id < 0)
-        id = find_id(model, "tokenizer.ggml.bos_token_id");
-    return id < 0 ? find_id(model, "config.bos_token_id") : id;
-}
-
-bool s24m_start_read(s24m_start *start, const char *option, const char *text,
-                     const s24m_model *model)
-{
-    *start = (s24m_start){.count = 0};
-    if (!*text && !strcmp(option, "open_start")) {
-        start->ids[0] = find_open(model);
-        start->count = start->ids[0] >= 0;
-    }
-    for (char *end; *text; text = end + (*end == ',')) {
-        long long id = strtoll(text, &end, 10);
-        if (end == text || (*end && *end != ',') || id < 0 || id >= model->config.vocab ||
-            start->count == S24M_START)
-            return s24m_wrong(S24_E_OPTION, "%s: \"%.40s\": expected at most %d ids below %lld",
-                              option, text, (int)S24M_START, (long long)model->config.vocab);
-        start->ids[start->count++] = (int32_t)id;
-    }
-    return true;
-}
-
 char *s24m_self_text(const s24m_self *self, int64_t length)
 {
     char *text = NULL;

@@ -24,9 +24,6 @@ typedef struct s24m_self {
  * square root: 128 beside 64, 256 beside 256; 128 without any. The weight is 0.25, without rows of
  * the user's 1. */
 bool s24m_self_read(s24m_self *self, const char *text, int64_t given);
-/* "1,2,3"; "": as the model's metadata have it. */
-bool s24m_start_read(s24m_start *start, const char *option, const char *text,
-                     const s24m_model *model);
 /* What decides the rows, as one line. To be freed. */
 char *s24m_self_text(const s24m_self *self, int64_t length);
 /* Rows can be begun: where the model knows no start they go on from the user's, if there are. */

@@ -43,8 +43,7 @@ static bool belongs(const s24_model *model, const s24_tokenizer *h)
                       pieces, rows);
 }
 
-/* Opened where it is not yet, or another is wanted. */
-static bool find_tokenizer(s24_model *model, const char *path)
+bool s24m_find_tokenizer(s24_model *model, const char *path)
 {
     s24_tokenizer *made = NULL;
     if (model->tokenizer && !path)
@@ -65,7 +64,7 @@ s24_status s24_model_tokenizer(s24_model *model, const char *path, s24_tokenizer
     s24_status status = s24m_enter(model, __func__);
     if (status)
         return status;
-    bool done = find_tokenizer(model, path);
+    bool done = s24m_find_tokenizer(model, path);
     if (done && out)
         *out = model->tokenizer;
     s24m_leave(model);
@@ -154,7 +153,7 @@ static bool from_text(s24_tokens *t, s24_model *model, const char *path, text_ki
     id_list prefix;
     how plain = {.bos = S24M_BOS_NO};
     w->context = w->context ? w->context : c->context < USUAL_CONTEXT ? c->context : USUAL_CONTEXT;
-    bool done = s24m_text_read(&text, path, kind, w->field) && find_tokenizer(model, NULL) &&
+    bool done = s24m_text_read(&text, path, kind, w->field) && s24m_find_tokenizer(model, NULL) &&
                 s24m_around(&model->tokenizer->t, w->bos, &prefix) &&
                 s24m_tokenize(model->tokenizer, text.data, text.size, &plain);
     s24m_buffer_free(&text);
@@ -194,7 +193,7 @@ static bool take_anew(s24_tokens *t, s24_model *model, const id_source *s, wante
     int64_t pieces = model->network->config.vocab, count = s->ids.rows * s->ids.cols;
     w->context = w->context ? w->context : s->ids.cols;
     if (w->bos == S24M_BOS_YES &&
-        (!find_tokenizer(model, NULL) || !s24m_around(&model->tokenizer->t, w->bos, &prefix)))
+        (!s24m_find_tokenizer(model, NULL) || !s24m_around(&model->tokenizer->t, w->bos, &prefix)))
         return false;
     if (count < w->context)
         return too_few(t, count, w->context);

@@ -334,7 +334,7 @@ static const struct {
     s24_status status;
 } wrong[] = {
     {"colour=1", "no option colour; there are: temperature", S24_E_OPTION},
-    {"temperature", "expected KEY=VALUE", S24_E_OPTION},
+    {"temperature", "expected NAME=VALUE", S24_E_OPTION},
     {"temperature=-1", "temperature=-1: expected a number, 0 or more", S24_E_OPTION},
     {"temperature=nan", "expected a number", S24_E_OPTION},
     {"top_p=0", "top_p=0: expected a number above 0", S24_E_OPTION},

@@ -1,6 +1,7 @@
 /* Tests lib/model/{self,own_rows}.c: what is asked, how rows begin, that they join the user's with
  * their weight, and that a stopped run goes on with the rows that it has. */
 #include "own_rows.h"
+#include "start.h"
 #include "tiny.h"
 #include <check.h>
 #include <sparse24/model.h>
@@ -70,35 +71,102 @@ START_TEST(rows_and_weights)
 }
 END_TEST
 
-/* Metadata that a GGUF file may have: the piece between texts wins over the one before them. */
+/* Metadata of GGUF files without a tokenizer; ids that are given go first. */
 START_TEST(starts_of_metadata)
 {
-    static const char *const lists[] = {NULL, "[\"a,\\\"b\",\"<|endoftext|>\",\"c\"]",
-                                        "[\"a\",\"b\"]"};
-    static const int32_t wanted[] = {5, 1, 5};
     tiny_model m = tiny_models[0];
-    s24m_model *inner = NULL;
+    s24_model *other = NULL;
     s24m_start start;
     m.gguf = true;
+    if (_i) {
+        m.set[0].key = "tokenizer.ggml.bos_token_id";
+        m.set[0].value = _i == 1 ? "5" : "96";
+    }
     tiny_write(ctx, in_folder("tiny.gguf"), &m);
-    ok(s24m_open(ctx, in_folder("tiny.gguf"), &inner));
-    ck_assert(s24m_start_read(&start, "open_start", "", inner));
+    ok(s24_model_open(ctx, in_folder("tiny.gguf"), &other));
+    ck_assert(s24m_start_read(&start, "open_start", "", other));
+    ck_assert(start.count == (_i == 1) && (_i != 1 || start.ids[0] == 5));
+    ck_assert(s24m_start_read(&start, "chat_start", "", other));
     ck_assert_int_eq(start.count, 0);
-    s24m_close(inner);
-    m.set[0].key = "tokenizer.ggml.bos_token_id";
-    m.set[0].value = "5";
-    m.set[1].key = lists[_i] ? "tokenizer.ggml.tokens" : NULL;
-    m.set[1].value = lists[_i];
-    tiny_write(ctx, in_folder("tiny.gguf"), &m);
-    ok(s24m_open(ctx, in_folder("tiny.gguf"), &inner));
-    ck_assert(s24m_start_read(&start, "open_start", "", inner));
-    ck_assert(start.count == 1 && start.ids[0] == wanted[_i]);
-    ck_assert(s24m_start_read(&start, "open_start", "7,8", inner));
+    ck_assert(s24m_start_read(&start, "open_start", "7,8", other));
     ck_assert(start.count == 2 && start.ids[0] == 7 && start.ids[1] == 8);
-    ck_assert(!s24m_start_read(&start, "chat_start", "7,96", inner));
+    ck_assert(!s24m_start_read(&start, "chat_start", "7,96", other));
     ck_assert_ptr_nonnull(strstr(s24_last_error(), "chat_start: \"96\": expected at most 64 ids "
                                                    "below 96"));
-    s24m_close(inner);
+    s24_model_destroy(other);
+}
+END_TEST
+
+/* Templates that a folder may have, with a tokenizer of bytes beside them: how a conversation and a
+ * text begin, as text. */
+static const struct {
+    const char *file, *text, *chat;
+} templates[] = {
+    {"chat_template.jinja",
+     "{% if x %}{{ '<|im_start|>system\\nBe kind.<|im_end|>\\n' }}{% endif %}<|im_start|>",
+     "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\n"},
+    {"tokenizer_config.json",
+     "{\"chat_template\": \"{{ '<|im_start|>system\\\\nHi<|im_end|>\\\\n' }}\"}",
+     "<|im_start|>system\nHi<|im_end|>\n<|im_start|>user\n"},
+    {"chat_template.jinja",
+     "{% if x %}{{ '<|im_start|>system\nBe kind.<|im_end|>\n' }}{% endif %}<|im_start|>",
+     "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\n"},
+    {"chat_template.jinja", "{% for m in messages %}{{ '<|im_start|>system\n' + m }}",
+     "<|im_start|>user\n"},
+    {"chat_template.jinja", "{% for m in messages %}<|im_start|>{{ m }}", "<|im_start|>user\n"},
+    {"chat_template.jinja", "{% for m in messages %}[INST]", "[INST]"},
+    {"chat_template.jinja", "{% for m in messages %}unknown", ""},
+    {"tokenizer_config.json", "{\"bos_token\": \"[INST]\"}", ""},
+};
+
+static void write_text(const char *name, const char *text)
+{
+    FILE *file = fopen(in_folder(name), "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* 94 printing characters, a blank and a line end as bytes, then special pieces. */
+static void write_tokenizer(void)
+{
+    FILE *file = fopen(in_folder("folder/tokenizer.json"), "w");
+    int id = 0;
+    ck_assert_ptr_nonnull(file);
+    fputs("{\"added_tokens\": [{\"id\": 96, \"content\": \"<|endoftext|>\", \"special\": true}], "
+          "\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false}, "
+          "\"decoder\": {\"type\": \"ByteLevel\"}, "
+          "\"model\": {\"type\": \"BPE\", \"merges\": [], \"vocab\": {\"\xC4\xA0\": 0, "
+          "\"\xC4\x8A\": 1",
+          file);
+    for (id = 2; id < 96; id++)
+        fprintf(file, ", \"%s%c\": %d", id + 31 == '"' || id + 31 == '\\' ? "\\" : "", id + 31, id);
+    fputs("}}}", file);
+    fclose(file);
+}
+
+START_TEST(starts_of_templates)
+{
+    tiny_model m = tiny_models[0];
+    s24_model *other = NULL;
+    s24_tokenizer *t;
+    s24m_start start;
+    const char *text;
+    m.vocab = 97;
+    ck_assert_int_eq(mkdir(in_folder("folder"), 0777), 0);
+    tiny_write_folder(ctx, in_folder("folder"), &m);
+    write_tokenizer();
+    char name[64];
+    snprintf(name, sizeof name, "folder/%s", templates[_i].file);
+    write_text(name, templates[_i].text);
+    ok(s24_model_open(ctx, in_folder("folder"), &other));
+    ok(s24_model_tokenizer(other, NULL, &t));
+    ck_assert(s24m_start_read(&start, "chat_start", "", other));
+    ok(s24_tokenizer_decode(t, start.ids, start.count, "special=1", &text, NULL));
+    ck_assert_str_eq(text, templates[_i].chat);
+    ck_assert(s24m_start_read(&start, "open_start", "", other));
+    ck_assert(start.count == 1 && start.ids[0] == 96);
+    s24_model_destroy(other);
 }
 END_TEST
 
@@ -327,6 +395,7 @@ int main(void)
     tcase_add_loop_test(tc, rows_and_weights, 0, sizeof asked / sizeof *asked);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_loop_test(tc, starts_of_metadata, 0, 3);
+    tcase_add_loop_test(tc, starts_of_templates, 0, sizeof templates / sizeof *templates);
     tcase_add_test(tc, beginnings);
     tcase_add_test(tc, join_the_users_rows);
     tcase_add_test(tc, equal_for_any_threads);
