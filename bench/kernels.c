@@ -174,6 +174,18 @@ static void measure_select_24(work w)
     measure_bytes("select_24", "norm", run_select_24, w, 9);
 }
 
+static void run_select_24_both(work *w)
+{
+    w->kernels->select_24_both(w->x, w->norm, w->mask, w->n / 16 * 4, w->n / 16 * 4);
+}
+
+static void measure_select_24_both(work w)
+{
+    measure_bytes("select_24_both", "", run_select_24_both, w, 5);
+    w.norm = w.y;
+    measure_bytes("select_24_both", "norm", run_select_24_both, w, 9);
+}
+
 static void run_select_nm(work *w)
 {
     w->kernels->select_nm(w->x, w->norm, w->mask, w->n, w->keep, w->m);

@@ -103,6 +103,8 @@ static void print_terms(void)
 {
     puts("\nConstraints are terms, joined by +:\n"
          "  2:4                         at most 2 of each 4 consecutive inputs are kept; any N:M\n"
+         "    2:4t                        and of each 4 consecutive outputs: the transpose obeys "
+         "too\n"
          "  70%                         70 percent of the matrix are zero\n"
          "  row 70%                     70 percent of each row are zero\n"
          "  int4                        values on a grid of 2 to 8 bits (int2 .. int8), a scale a "

@@ -14,6 +14,18 @@ s24_status s24i_check_pattern(int64_t n, int64_t m, int64_t cols)
     return S24_OK;
 }
 
+/* Of "n:mt" the columns are cut into groups too. */
+static s24_status check_both(const s24i_pattern *pattern, int64_t rows)
+{
+    if (rows % pattern->m == 0)
+        return S24_OK;
+    return s24i_fail(S24_E_SHAPE,
+                     "pattern %d:%dt: the %lld rows of w are not a multiple of %d, as the columns "
+                     "have to be cut into groups of %d too",
+                     (int)pattern->n, (int)pattern->m, (long long)rows, (int)pattern->m,
+                     (int)pattern->m);
+}
+
 s24_status s24i_check_sparsity(double sparsity)
 {
     if (sparsity >= 0 && sparsity < 1)
@@ -54,7 +66,7 @@ int32_t s24i_grid_scheme(const char *word)
 
 typedef struct reader {
     const char *at;
-    int64_t cols;
+    int64_t rows, cols;
     s24i_pattern pattern;
 } reader;
 
@@ -119,8 +131,9 @@ static void write_percent(double sparsity, char out[S24I_NUMBER_SIZE])
     snprintf(out, S24I_NUMBER_SIZE, "%d%s%s", percent, digits[whole] ? "." : "", digits + whole);
 }
 
-static const char terms[] = "terms are \"2:4\", \"70%\", \"row 70%\", \"int4 sym g128\" and "
-                            "\"rank 64\", joined by \"+\"";
+static const char terms[] =
+    "terms are \"2:4\", \"2:4t\", \"70%\", \"row 70%\", \"int4 sym g128\" and "
+    "\"rank 64\", joined by \"+\"";
 
 static s24_status malformed(const reader *in, const char *wanted)
 {
@@ -200,7 +213,9 @@ static s24_status read_pattern(reader *in, const char *number)
     status = s24i_check_pattern(n, m, in->cols);
     in->pattern.n = (int32_t)n;
     in->pattern.m = (int32_t)m;
-    return status;
+    in->pattern.both = *in->at == 't' && !is_letter(in->at[1]);
+    in->at += in->pattern.both;
+    return status || !in->pattern.both ? status : check_both(&in->pattern, in->rows);
 }
 
 static s24_status read_sparsity(reader *in, const char *number, int32_t scope)
@@ -314,9 +329,10 @@ static s24_status read_terms(reader *in)
     return *in->at ? malformed(in, "\"+\"") : S24_OK;
 }
 
-s24_status s24i_constraints_parse(const char *text, int64_t cols, s24i_pattern *pattern)
+s24_status s24i_constraints_parse(const char *text, int64_t rows, int64_t cols,
+                                  s24i_pattern *pattern)
 {
-    reader in = {.at = text ? text : "", .cols = cols};
+    reader in = {.at = text ? text : "", .rows = rows, .cols = cols};
     char prefix[96];
     s24_status status = read_terms(&in);
 
@@ -336,7 +352,8 @@ void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I
 
     *out = 0;
     if (pattern->n)
-        at += snprintf(at, (size_t)(end - at), "%d:%d", (int)pattern->n, (int)pattern->m);
+        at += snprintf(at, (size_t)(end - at), "%d:%d%s", (int)pattern->n, (int)pattern->m,
+                       pattern->both ? "t" : "");
     if (pattern->scope) {
         write_percent(pattern->sparsity, percent);
         at += snprintf(at, (size_t)(end - at), "%s%s%s%%", at > out ? "+" : "",
@@ -362,7 +379,7 @@ uint32_t s24i_constraints_bits(const s24i_pattern *pattern, bool mask)
 {
     return (pattern->n ? S24I_HAS_PATTERN : 0) | (pattern->scope ? S24I_HAS_SPARSITY : 0) |
            (mask ? S24I_HAS_MASK : 0) | (pattern->grid.bits ? S24I_HAS_GRID : 0) |
-           (pattern->rank ? S24I_HAS_RANK : 0);
+           (pattern->rank ? S24I_HAS_RANK : 0) | (pattern->both ? S24I_HAS_BOTH : 0);
 }
 
 static const char *bit_name(uint32_t bit)
@@ -371,7 +388,8 @@ static const char *bit_name(uint32_t bit)
            : bit == S24I_HAS_SPARSITY ? "a sparsity"
            : bit == S24I_HAS_MASK     ? "a fixed mask"
            : bit == S24I_HAS_GRID     ? "a grid"
-                                      : "a rank";
+           : bit == S24I_HAS_RANK     ? "a rank"
+                                      : "an n:m pattern along both sides";
 }
 
 /* "a grid, a rank", joined by `word`. */

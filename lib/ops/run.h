@@ -122,6 +122,7 @@ typedef struct s24i_grid_form {
  * to it. */
 typedef struct s24i_pattern {
     int32_t n, m;  /* keep n of m; n == 0: none */
+    bool both;     /* also down the columns: the transpose obeys n:m too */
     int32_t scope; /* of the sparsity */
     double sparsity;
     const uint8_t *mask; /* fixed support, rows x cols, or NULL */
@@ -141,6 +142,12 @@ static inline bool s24i_has_support(const s24i_pattern *pattern)
 static inline bool s24i_over_layer(const s24i_pattern *pattern)
 {
     return !pattern->mask && !pattern->n && pattern->scope == S24I_SCOPE_LAYER;
+}
+
+/* So many rows at a time depend on each other, unless zeros are chosen over the whole layer. */
+static inline int64_t s24i_tied_rows(const s24i_pattern *pattern)
+{
+    return pattern->both && !pattern->mask ? pattern->m : 1;
 }
 
 /* ---- The problem made ready ---- */

@@ -2,7 +2,7 @@
  * constraints, and a judge that only counts. Public interface alone. */
 #ifndef S24_TESTS_GRID_H
 #define S24_TESTS_GRID_H
-#include "../naive.h"
+#include "../both.h"
 #include <check.h>
 #include <sparse24/sparse24.h>
 #include <stdatomic.h>
@@ -82,6 +82,7 @@ typedef struct {
     int64_t bits; /* 0: any value */
     int64_t rank; /* 0: none; `alone`: and nothing else */
     bool alone;
+    bool both; /* n:m down the columns too */
 } constraint;
 
 static const constraint constraints[] = {
@@ -110,6 +111,11 @@ static const constraint constraints[] = {
     {"2:4+int4+rank 3", .n = 2, .m = 4, .bits = 4, .rank = 3},
     {"int3 sym g24+rank 2", .bits = 3, .rank = 2},
     {"row 50%+int4+rank 2", .sparsity = 0.5, .row = true, .bits = 4, .rank = 2},
+    {"2:4t", .n = 2, .m = 4, .both = true},
+    {"3:8t", .n = 3, .m = 8, .both = true},
+    {"2:4t", .n = 2, .m = 4, .both = true, .mask = true},
+    {"2:4t+int4 g16", .n = 2, .m = 4, .both = true, .bits = 4},
+    {"3:7t+rank 2", .n = 3, .m = 7, .both = true, .rank = 2},
 };
 enum { CONSTRAINTS = sizeof constraints / sizeof *constraints };
 
@@ -162,6 +168,10 @@ static inline void magnitude_mask(const constraint *limit, const float *w, int64
 {
     int64_t size = rows * cols, part = limit->n ? limit->m : limit->row ? cols : size;
 
+    if (limit->both) {
+        both_mask(w, rows, cols, (int)limit->n, (int)limit->m, mask);
+        return;
+    }
     if (part == size && size > 1000) { /* the same by a threshold */
         int mark = naive_count;
         int64_t keep = size - zeros_of(limit->sparsity, size), ties = keep;
@@ -192,6 +202,14 @@ static inline bool obeys(const constraint *limit, const uint8_t *support, int64_
         int64_t kept = 0;
         for (int64_t j = i; j < i + part; j++)
             kept += support[j] != 0;
+        if (kept > most || (exact && kept < most))
+            return false;
+    }
+    for (int64_t i = 0; limit->both && i < size;
+         i += i % cols == cols - 1 ? (limit->m - 1) * cols + 1 : 1) {
+        int64_t kept = 0;
+        for (int64_t t = 0; t < limit->m; t++)
+            kept += support[i + t * cols] != 0;
         if (kept > most || (exact && kept < most))
             return false;
     }
@@ -258,11 +276,12 @@ static inline s24_cross *aim_at(layer *l, float *t, double blend)
     return cross;
 }
 
-/* calibration 0: no gram. */
+/* calibration 0: no gram. Rows become whole tiles where the constraint has them. */
 static inline layer open_layer(s24_ctx *ctx, const constraint *limit, int64_t rows, int64_t cols,
                                int64_t calibration)
 {
     uint64_t seed = (uint64_t)(rows * 1000 + cols);
+    rows = limit->both ? (rows + limit->m - 1) / limit->m * limit->m : rows;
     layer l = {.ctx = ctx, .limit = limit, .rows = rows, .cols = cols, .calibration = calibration};
 
     l.w = normals(&seed, rows * cols);
@@ -384,6 +403,12 @@ static inline const char *word(const s24_result *result, const char *name)
 static inline bool chooses(const char *solver)
 {
     return strcmp(solver, "refit") != 0;
+}
+
+/* What it keeps does not depend on the weights. */
+static inline bool is_random(const char *solver)
+{
+    return !strcmp(solver, "random");
 }
 
 /* ||X (W - V)^T||^2 from X itself. */

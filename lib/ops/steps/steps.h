@@ -57,9 +57,10 @@ typedef struct s24i_admm {
     uint8_t *mask;   /* in: where the start is not zero; then the projected iterate's support */
     float *b;        /* rows x dim for the unconstrained iterate, or NULL */
 
-    float *z;         /* rows x dim: the projected iterate on the mask, the scaled dual off it */
-    float *f;         /* (S + rho I)^-1 */
-    float *scratch;   /* 2 tiles a worker */
+    float *z;       /* rows x dim: the projected iterate on the mask, the scaled dual off it */
+    float *f;       /* (S + rho I)^-1 */
+    float *scratch; /* `share` floats a worker: 2 tiles, and what both sides take */
+    size_t share;
     int64_t tile;     /* rows of one */
     double rho, dual; /* dual: what the dual in z is still to be multiplied with */
     int32_t steps;
