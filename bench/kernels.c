@@ -332,6 +332,20 @@ static void run_thin_sgemm(work *w)
 }
 
 /* Against sgemm at its best, then on the same shape. */
+static void run_excess_rows(work *w)
+{
+    w->kernels->excess_rows(w->x, THIN_ROWS, w->b, THIN_SIDE, THIN_SIDE, w->z, THIN_SIDE);
+}
+
+static void measure_excess_rows(work w)
+{
+    double flops = 3.0 * THIN_ROWS * THIN_SIDE * THIN_SIDE;
+    w.n = (int64_t)THIN_SIDE * THIN_SIDE;
+    times best = best_times(run_dot_rows, run_excess_rows, &w);
+    print_line("excess_rows", "32 rows, to dot_rows", &w, best.kernel, "gflops",
+               flops / best.kernel, best.plain / best.kernel);
+}
+
 static void measure_dot_rows(work w)
 {
     double flops = 2.0 * THIN_ROWS * THIN_SIDE * THIN_SIDE;

@@ -50,6 +50,15 @@ static inline double s24i_product_flops(int64_t rows, int64_t dim)
     return 2 * (double)rows * (double)dim * (double)dim;
 }
 
+/* Number `place` of the random bits that belong to a seed (Steele, Lea, Flood 2014: SplitMix64). */
+static inline uint64_t s24i_mixed(uint64_t seed, uint64_t place)
+{
+    uint64_t x = seed + (place + 1) * 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
 static inline bool s24i_counting(const s24i_run *run)
 {
     return run->arena->base == NULL;

@@ -36,19 +36,11 @@ s24_status s24i_cpu_subtract(const s24i_run *run, const float *a, const float *b
     return S24_OK;
 }
 
-/* The bits of a counter mixed (Steele, Lea, Flood 2014: SplitMix64). */
-static uint64_t mixed(uint64_t x)
-{
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
 s24_status s24i_cpu_random(const s24i_run *run, uint64_t seed, int64_t count, float *out)
 {
-    uint64_t start = mixed(seed + 0x9e3779b97f4a7c15u);
+    uint64_t start = s24i_mixed(seed, 0);
     for (int64_t i = 0; i < count; i++) {
-        uint64_t bits = mixed(start + (uint64_t)(i + 1) * 0x9e3779b97f4a7c15u);
+        uint64_t bits = s24i_mixed(start, (uint64_t)i);
         out[i] = (float)((bits >> 40) + 1) * 0x1p-24f;
     }
     return S24_OK;
