@@ -1466,8 +1466,8 @@ def multiply(x: Any, w: Any, out: Any, context: Context | None = None) -> Any:
 
 
 def default_solver(problem: Problem, context: Context | None = None) -> str:
-    """The solver to take when nobody chose one, the program's choice too: alps, for grids quantease, for ranks hassle."""
-    for name in ("alps", "quantease", "hassle"):
+    """The solver to take when nobody chose one, the program's choice too: alps, for grids quantease, for ranks hassle, for whole columns osscar."""
+    for name in ("alps", "quantease", "hassle", "osscar", "sparsegpt"):
         try:
             Solver(name, context).memory(problem)
             return name

@@ -150,6 +150,9 @@ S24_API s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mas
  * - "2:4t": n of m along both sides: at most n of each m consecutive inputs of a row, and n of each
  *   m consecutive outputs of a column. So the transpose obeys 2:4 too. Rows must be a multiple of m
  *   as well.
+ * - "columns 25%", "columns 1152 kept": whole inputs. A share is rounded as a sparsity is.
+ * - "heads 3 kept of 9", "groups 33% of 3": the same for units of equally many consecutive inputs,
+ *   such as those of an attention head.
  * - "70%" or "layer 70%", "row 70%": a sparsity, the share of zeros.
  * - "int4", "int3 sym", "int4 g128", "int4 sym g64", "int4 real": a grid, asymmetric and over whole
  *   rows unless the text says otherwise.

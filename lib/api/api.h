@@ -144,7 +144,7 @@ s24_status s24i_check_half(int32_t half, const s24_mat *mat, const char *what, i
 
 /* ---- Problem (problem.c, loss.c, constraints.c) ---- */
 
-#define S24I_CONSTRAINTS_TEXT 96
+#define S24I_CONSTRAINTS_TEXT 160
 
 /* A number that stays true while the gram does not change. */
 typedef struct s24i_cached {

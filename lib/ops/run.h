@@ -127,6 +127,20 @@ typedef struct s24i_grid_form {
     int64_t group; /* consecutive columns under one scale; 0: all */
 } s24i_grid_form;
 
+enum { S24I_UNIT_NONE, S24I_UNIT_COLUMN, S24I_UNIT_HEAD, S24I_UNIT_GROUP };
+
+/* Whole inputs are kept or not: `count` units of equally many consecutive columns. */
+typedef struct s24i_units {
+    int32_t kind; /* NONE: nothing is asked */
+    int64_t count, keep;
+} s24i_units;
+
+static inline const char *s24i_unit_name(int32_t kind)
+{
+    static const char *const names[] = {"", "columns", "heads", "groups"};
+    return names[kind];
+}
+
 /* What is asked of a solution: first of its support, then of its values, then of what may be added
  * to it. */
 typedef struct s24i_pattern {
@@ -134,6 +148,7 @@ typedef struct s24i_pattern {
     bool both;     /* also down the columns: the transpose obeys n:m too */
     int32_t scope; /* of the sparsity */
     double sparsity;
+    s24i_units units;
     const uint8_t *mask; /* fixed support, rows x cols, or NULL */
     s24i_grid_form grid;
     /* a product U V of at most this rank comes on top; 0: none. Alone: the product is all there
@@ -144,7 +159,7 @@ typedef struct s24i_pattern {
 /* Some weights have to be zero. */
 static inline bool s24i_has_support(const s24i_pattern *pattern)
 {
-    return pattern->n || pattern->scope || pattern->mask;
+    return pattern->n || pattern->scope || pattern->units.kind || pattern->mask;
 }
 
 /* Zeros are chosen over the whole layer, so that rows depend on each other. */

@@ -3,7 +3,7 @@
 #include <float.h>
 
 /* 2:4, row 70 %, a mask, int4, 2:4 on a grid, 2:4 and a rank */
-static const int preferred[] = {0, 5, 7, 10, 13, 17};
+static const int preferred[] = {0, 5, 7, 10, 13, 17, COLUMNS_25};
 enum { PREFERRED = sizeof preferred / sizeof *preferred };
 
 /* All solvers on those, over calibration rows that `spoil` changes. */

@@ -71,6 +71,8 @@ int64_t s24i_most_kept(const s24i_pattern *pattern, int64_t cols)
 {
     if (pattern->n)
         return cols / pattern->m * pattern->n;
+    if (pattern->units.kind)
+        return cols / pattern->units.count * pattern->units.keep;
     return pattern->scope == S24I_SCOPE_ROW ? cols - s24i_zeros(pattern->sparsity, cols) : cols;
 }
 
@@ -312,6 +314,24 @@ static s24_status check_columns(const s24i_pattern *pattern, const uint8_t *supp
     return S24_OK;
 }
 
+/* Units of which any row keeps a weight. */
+static s24_status check_units(const s24i_units *units, const uint8_t *support, int64_t rows,
+                              int64_t cols, const char *name)
+{
+    int64_t width = cols / units->count, kept = 0;
+    for (int64_t u = 0; u < units->count; u++) {
+        int64_t held = 0;
+        for (int64_t i = 0; i < rows && !held; i++)
+            held = count_kept(support + i * cols + u * width, width);
+        kept += held > 0;
+    }
+    if (kept <= units->keep)
+        return S24_OK;
+    return s24i_fail(S24_E_STATE, "%s: %lld %s of %lld hold nonzeros, the constraint allows %lld",
+                     name, (long long)kept, s24i_unit_name(units->kind), (long long)units->count,
+                     (long long)units->keep);
+}
+
 static s24_status check_mask(const uint8_t *mask, const uint8_t *support, int64_t rows,
                              int64_t cols, const char *name)
 {
@@ -335,6 +355,11 @@ s24_status s24i_obeys(const s24i_pattern *pattern, const uint8_t *support, int64
     if (pattern->scope == S24I_SCOPE_LAYER && rows * cols - kept < wanted)
         return s24i_fail(S24_E_STATE, "%s: %lld zeros in all, the constraint asks for %lld", name,
                          (long long)(rows * cols - kept), (long long)wanted);
+    if (pattern->units.kind) {
+        s24_status status = check_units(&pattern->units, support, rows, cols, name);
+        if (status)
+            return status;
+    }
     if (pattern->both) {
         s24_status status = check_columns(pattern, support, rows, cols, name);
         if (status)

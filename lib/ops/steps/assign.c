@@ -3,7 +3,7 @@
 
 /*
  * The assignment problem by shortest augmenting paths (Kuhn 1955; Jonker and Volgenant 1987). Costs
- * are -value; potentials u and v keep cost - u_i - v_j >= 0, and 0 for pairs that are assigned. Each
+ * are -value; potentials u and v keep cost - u_i - v_j >= 0, and 0 for assigned pairs. Each
  * column first takes the row that wants it most, if nobody has that row yet; every row that is left
  * then joins by a shortest path of exchanges to a column that nobody has.
  */

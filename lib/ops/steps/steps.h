@@ -47,6 +47,15 @@ enum { S24I_REFIT_AUTO, S24I_REFIT_EXACT, S24I_REFIT_CG };
  * supports. */
 #define S24I_EXACT_COLS 256
 
+/* ---- Whole columns (units.c) ---- */
+
+typedef struct s24i_removal {
+    int64_t batch; /* units of a round, at least; up to twice as many when they do not divide */
+    bool all;      /* try every choice, where there are few */
+} s24i_removal;
+/* Flops that trying every choice may take; and there may be 20000 of them. */
+#define S24I_MOST_TRIED 2e12
+
 /* ---- ADMM on the pattern (admm.c) ---- */
 
 /* One run. The caller fills in the first block and takes the rest with s24i_admm_take(). */

@@ -118,8 +118,8 @@ static float *scores(uint64_t *seed, int64_t count)
     return a;
 }
 
-/* A matrix of 5 x 8 of which another program tried all 35 splits: 461 as it is, 477 second best, 479
- * best. No exchange of one column for another leads from the second to the first. */
+/* A matrix of 5 x 8 of which another program tried all 35 splits: 461 as it is, 477 second best,
+ * 479 best. No exchange of one column for another leads from the second to the first. */
 START_TEST(second_best_of_all_splits)
 {
     static const float a[40] = {6,  23, 21, 25, 12, 3,  28, 30, 9,  6,  30, 21, 18, 16,
