@@ -174,6 +174,18 @@ static void measure_select_24(work w)
     measure_bytes("select_24", "norm", run_select_24, w, 9);
 }
 
+static void run_select_24_both(work *w)
+{
+    w->kernels->select_24_both(w->x, w->norm, w->mask, w->n / 16 * 4, w->n / 16 * 4);
+}
+
+static void measure_select_24_both(work w)
+{
+    measure_bytes("select_24_both", "", run_select_24_both, w, 5);
+    w.norm = w.y;
+    measure_bytes("select_24_both", "norm", run_select_24_both, w, 9);
+}
+
 static void run_select_nm(work *w)
 {
     w->kernels->select_nm(w->x, w->norm, w->mask, w->n, w->keep, w->m);
@@ -320,6 +332,20 @@ static void run_thin_sgemm(work *w)
 }
 
 /* Against sgemm at its best, then on the same shape. */
+static void run_excess_rows(work *w)
+{
+    w->kernels->excess_rows(w->x, THIN_ROWS, w->b, THIN_SIDE, THIN_SIDE, w->z, THIN_SIDE);
+}
+
+static void measure_excess_rows(work w)
+{
+    double flops = 3.0 * THIN_ROWS * THIN_SIDE * THIN_SIDE;
+    w.n = (int64_t)THIN_SIDE * THIN_SIDE;
+    times best = best_times(run_dot_rows, run_excess_rows, &w);
+    print_line("excess_rows", "32 rows, to dot_rows", &w, best.kernel, "gflops",
+               flops / best.kernel, best.plain / best.kernel);
+}
+
 static void measure_dot_rows(work w)
 {
     double flops = 2.0 * THIN_ROWS * THIN_SIDE * THIN_SIDE;

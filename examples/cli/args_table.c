@@ -39,7 +39,8 @@ const option args_options[] = {
     {"importance", "FILE[:TENSOR]", TEXT, FIELD(importance), IN_BOTH, 0,
      "importance of each weight, for solvers that rank by a given score"},
     {"solver", "NAME", TEXT, FIELD(solver), IN_SOLVE | IN_COMPRESS, 0,
-     "method (see: sparse24 options); default: alps, for grids quantease, for ranks hassle"},
+     "method (see: sparse24 options); default: alps, for grids quantease, for ranks hassle, "
+     "for whole columns osscar"},
     {"options", "K=V,...", TEXT, FIELD(options), IN_SOLVE | IN_COMPRESS, 0,
      "options of the solver"},
     {"rule", "PATTERN=TEXT", LIST, FIELD(rules), IN_COMPRESS, 0,
@@ -137,8 +138,13 @@ static void print_terms(void)
 {
     puts("\nConstraints are terms, joined by +:\n"
          "  2:4                         at most 2 of each 4 consecutive inputs are kept; any N:M\n"
+         "    2:4t                        and of each 4 consecutive outputs: the transpose obeys "
+         "too\n"
          "  70%                         70 percent of the matrix are zero\n"
          "  row 70%                     70 percent of each row are zero\n"
+         "  columns 25%                 25 percent of the inputs are removed whole; columns 96 "
+         "kept\n"
+         "    heads 6 kept of 9           the same of equal runs of inputs; also groups\n"
          "  int4                        values on a grid of 2 to 8 bits (int2 .. int8), a scale a "
          "row;\n"
          "    int4 g128                   a scale for each 128 consecutive inputs\n"

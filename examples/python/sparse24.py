@@ -41,7 +41,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 __all__ = ["Context", "Cross", "File", "Gram", "Loss", "Mat", "Option", "Problem", "Raw", "Result", "Solver", "Sparse24Error", "build_info",
-           "compress", "copy", "default_solver", "library", "load", "multiply", "project_nm", "prox24", "prox_firm", "prox_nm", "solvers", "version"]
+           "compress", "copy", "default_solver", "library", "load", "multiply", "permutation", "project_nm", "prox24", "prox_firm", "prox_nm", "solvers", "version"]
 
 API_MAJOR, API_MINOR = 0, 2
 _INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `meson install`
@@ -95,13 +95,13 @@ status s24_unpack(packed*, mat*); status s24_packed_multiply(packed*, mat*, mat*
 status s24_packed_prepare(packed*, int32, int32, int64, product*, product**); status s24_product_run(product*, mat*, mat*);
 status s24_product_info(product*, text*, text*, int32*, int64*); void s24_product_destroy(product*); status s24_prox24(ctx*, mat*, double, mat*);
 status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);
-status s24_project_nm(ctx*, mat*, int32, int32, mat*); status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*);
-text s24_file_name(file*, int64); status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*);
-status s24_file_bytes(file*, text, void**, size*); status s24_file_read(file*, text, mat*); status s24_file_check_read(file*, text);
-text s24_file_meta(file*, text); text s24_file_meta_key(file*, int64); status s24_file_check_source(file*);
-status s24_file_create(ctx*, text, text, file**); status s24_file_put(file*, text, mat*, int64*, int32, text);
-status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*); status s24_file_check_copy(file*, file*);
-status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
+status s24_project_nm(ctx*, mat*, int32, int32, mat*); status s24_permutation(ctx*, mat*, int32, int32, int64, int64*, double*);
+status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*); text s24_file_name(file*, int64);
+status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*); status s24_file_bytes(file*, text, void**, size*);
+status s24_file_read(file*, text, mat*); status s24_file_check_read(file*, text); text s24_file_meta(file*, text);
+text s24_file_meta_key(file*, int64); status s24_file_check_source(file*); status s24_file_create(ctx*, text, text, file**);
+status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*);
+status s24_file_check_copy(file*, file*); status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 
 MODEL_PROTOTYPES = """
@@ -1461,6 +1461,14 @@ def project_nm(z: Any, n: int, m: int, out: Any = None, context: Context | None 
     return _operator("s24_project_nm", context, z, out, n, m, dtype=BOOL)
 
 
+def permutation(score: Any, n: int, m: int, block: int = 0, context: Context | None = None) -> tuple[list[int], tuple[float, float]]:
+    """The order of columns in which n:m keeps the most of a score, and the shares that it keeps before and after: w[:, order]."""
+    mat = _matrix(score, "score")
+    order, kept = (ctypes.c_int64 * (mat.cols if mat is not None else 1))(), (ctypes.c_double * 2)()
+    _call("s24_permutation", context or default_context(), mat, n, m, block, order, kept)
+    return list(order), (kept[0], kept[1])
+
+
 def copy(source: Any, out: Any, context: Context | None = None) -> Any:
     """Copy a matrix, converting layout and float type."""
     _call("s24_mat_copy", context or default_context(), _matrix(source, "source"), _matrix(out, "out", write=True))
@@ -1474,8 +1482,8 @@ def multiply(x: Any, w: Any, out: Any, context: Context | None = None) -> Any:
 
 
 def default_solver(problem: Problem, context: Context | None = None) -> str:
-    """The solver to take when nobody chose one, the program's choice too: alps, for grids quantease, for ranks hassle."""
-    for name in ("alps", "quantease", "hassle"):
+    """The solver to take when nobody chose one, the program's choice too: alps, for grids quantease, for ranks hassle, for whole columns osscar."""
+    for name in ("alps", "quantease", "hassle", "osscar", "sparsegpt"):
         try:
             Solver(name, context).memory(problem)
             return name

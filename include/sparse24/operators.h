@@ -50,6 +50,22 @@ S24_API s24_status s24_prox_firm(s24_ctx *ctx, const s24_mat *z, int32_t n, int3
  */
 S24_API s24_status s24_project_nm(s24_ctx *ctx, const s24_mat *z, int32_t n, int32_t m,
                                   const s24_mat *mask);
+/**
+ * An order of the columns in which n:m keeps more of a score: order[j] is the column that goes to
+ * place j. The search never keeps less than the order as it is, and does not depend on threads.
+ * Groups and places within them rise, so that as little as possible moves.
+ *
+ * score is (rows, cols), of any float type, at least 0: what is lost if a weight is dropped, such
+ * as (w_ij)^2 H_jj. Rows of several matrices whose inputs move together are stacked. Columns stay in
+ * their aligned block of `block` columns, a multiple of m that divides cols, such as a head; 0 lets
+ * them move anywhere. order holds cols numbers. kept may be NULL: the shares of the score that n:m
+ * keeps, before and after.
+ *
+ * S24_E_ARG or S24_E_NONFINITE name the first score below 0, NaN or beyond single precision. After
+ * an error order is untouched. docs/operators.md has the mathematics.
+ */
+S24_API s24_status s24_permutation(s24_ctx *ctx, const s24_mat *score, int32_t n, int32_t m,
+                                   int64_t block, int64_t *order, double *kept);
 
 #ifdef __cplusplus
 }

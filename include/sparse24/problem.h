@@ -147,13 +147,19 @@ S24_API s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mas
  * Replace all constraints, the mask included, by a text: terms joined by "+", white space is free.
  * NULL or "" clears them.
  * - "2:4": n of m.
+ * - "2:4t": n of m along both sides: at most n of each m consecutive inputs of a row, and n of each
+ *   m consecutive outputs of a column. So the transpose obeys 2:4 too. Rows must be a multiple of m
+ *   as well.
+ * - "columns 25%", "columns 1152 kept": whole inputs. A share is rounded as a sparsity is.
+ * - "heads 3 kept of 9", "groups 33% of 3": the same for units of equally many consecutive inputs,
+ *   such as those of an attention head.
  * - "70%" or "layer 70%", "row 70%": a sparsity, the share of zeros.
  * - "int4", "int3 sym", "int4 g128", "int4 sym g64", "int4 real": a grid, asymmetric and over whole
  *   rows unless the text says otherwise.
  * - "rank 64".
  *
  * After an error no constraint has changed. S24_E_OPTION: the text is malformed or a number is out
- * of range. S24_E_SHAPE: cols is not a multiple of m.
+ * of range. S24_E_SHAPE: cols (of n:mt also rows) is not a multiple of m.
  */
 S24_API s24_status s24_problem_parse(s24_problem *problem, const char *constraints);
 /**

@@ -145,7 +145,7 @@ s24_status s24i_check_half(int32_t half, const s24_mat *mat, const char *what, i
 
 /* ---- Problem (problem.c, loss.c, constraints.c) ---- */
 
-#define S24I_CONSTRAINTS_TEXT 96
+#define S24I_CONSTRAINTS_TEXT 160
 
 /* A number that stays true while the gram does not change. */
 typedef struct s24i_cached {
@@ -220,16 +220,18 @@ s24_status s24i_check_parts(const s24i_check *check, const s24i_run *run);
  * NULL when a rank is all there is. */
 const s24_mat *s24i_check_subject(const s24i_check *check);
 
-/* Replace everything but the mask; untouched on failure. `cols` must be a multiple of m. */
-s24_status s24i_constraints_parse(const char *text, int64_t cols, s24i_pattern *pattern);
+/* Replace everything but the mask; untouched on failure. `cols` must be a multiple of m, of n:mt
+ * `rows` too. */
+s24_status s24i_constraints_parse(const char *text, int64_t rows, int64_t cols,
+                                  s24i_pattern *pattern);
 s24_status s24i_check_pattern(int64_t n, int64_t m, int64_t cols);
 s24_status s24i_check_sparsity(double sparsity);
 s24_status s24i_check_grid(int64_t bits, int64_t group);
 s24_status s24i_check_rank(int64_t rank);
 /* "asym", "sym", "real", or -1. */
 int32_t s24i_grid_scheme(const char *word);
-/* Canonical text: "2:4", "70%", "row 70%", "int4 sym g64", "rank 8", "mask", joined by "+"; "" for
- * none. */
+/* Canonical text: "2:4", "2:4t", "70%", "row 70%", "int4 sym g64", "rank 8", "mask", joined by "+";
+ * "" for none. */
 void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I_CONSTRAINTS_TEXT]);
 /* S24I_HAS_... bits of what is asked. */
 uint32_t s24i_constraints_bits(const s24i_pattern *pattern, bool mask);

@@ -14,6 +14,18 @@ s24_status s24i_check_pattern(int64_t n, int64_t m, int64_t cols)
     return S24_OK;
 }
 
+/* Of "n:mt" the columns are cut into groups too. */
+static s24_status check_both(const s24i_pattern *pattern, int64_t rows)
+{
+    if (rows % pattern->m == 0)
+        return S24_OK;
+    return s24i_fail(S24_E_SHAPE,
+                     "pattern %d:%dt: the %lld rows of w are not a multiple of %d, as the columns "
+                     "have to be cut into groups of %d too",
+                     (int)pattern->n, (int)pattern->m, (long long)rows, (int)pattern->m,
+                     (int)pattern->m);
+}
+
 s24_status s24i_check_sparsity(double sparsity)
 {
     if (sparsity >= 0 && sparsity < 1)
@@ -54,7 +66,7 @@ int32_t s24i_grid_scheme(const char *word)
 
 typedef struct reader {
     const char *at;
-    int64_t cols;
+    int64_t rows, cols;
     s24i_pattern pattern;
 } reader;
 
@@ -119,7 +131,8 @@ static void write_percent(double sparsity, char out[S24I_NUMBER_SIZE])
     snprintf(out, S24I_NUMBER_SIZE, "%d%s%s", percent, digits[whole] ? "." : "", digits + whole);
 }
 
-static const char terms[] = "terms are \"2:4\", \"70%\", \"row 70%\", \"int4 sym g128\" and "
+static const char terms[] = "terms are \"2:4\", \"2:4t\", \"70%\", \"row 70%\", \"columns 25%\", "
+                            "\"heads 3 kept of 9\", \"int4 sym g128\" and "
                             "\"rank 64\", joined by \"+\"";
 
 static s24_status malformed(const reader *in, const char *wanted)
@@ -130,7 +143,8 @@ static s24_status malformed(const reader *in, const char *wanted)
 /* "INT4" was read up to its digits, which the answer holds too. */
 static s24_status unknown_word(const reader *in, const char *word)
 {
-    static const char *const known[] = {"row", "layer", "int", "rank", "asym", "sym", "real"};
+    static const char *const known[] = {"row", "layer", "columns", "heads", "groups", "kept",
+                                        "of",  "int",   "rank",    "asym",  "sym",    "real"};
     const char *at = in->at;
 
     if (!strcmp(word, "mask"))
@@ -200,7 +214,9 @@ static s24_status read_pattern(reader *in, const char *number)
     status = s24i_check_pattern(n, m, in->cols);
     in->pattern.n = (int32_t)n;
     in->pattern.m = (int32_t)m;
-    return status;
+    in->pattern.both = *in->at == 't' && !is_letter(in->at[1]);
+    in->at += in->pattern.both;
+    return status || !in->pattern.both ? status : check_both(&in->pattern, in->rows);
 }
 
 static s24_status read_sparsity(reader *in, const char *number, int32_t scope)
@@ -263,6 +279,91 @@ static s24_status read_grid(reader *in)
     return status;
 }
 
+/* A word that has to stand here. */
+static s24_status read_word(reader *in, const char *wanted)
+{
+    char word[S24I_WORD], text[S24I_WORD + 8];
+    const char *start = in->at;
+
+    take(in, is_letter, word);
+    if (!strcmp(word, wanted))
+        return S24_OK;
+    in->at = start;
+    snprintf(text, sizeof text, "\"%s\"", wanted);
+    return malformed(in, text);
+}
+
+/* "25%" of the units go, or "3 kept". */
+static s24_status read_share(reader *in, double *share, int64_t *keep)
+{
+    char number[S24I_WORD], scaled[S24I_WORD + 4];
+    const char *start;
+
+    skip_space(in);
+    start = in->at;
+    take(in, is_digit, number);
+    if (!skip(in, '%')) {
+        in->at = start;
+        s24_status status = read_integer(in, "a share in percent, or how many are kept", keep);
+        return status ? status : read_word(in, "kept");
+    }
+    snprintf(scaled, sizeof scaled, "%se-2", number);
+    if (!s24i_number_read(scaled, share))
+        return malformed(in, "a number of percent");
+    return s24i_check_sparsity(*share);
+}
+
+/* The nearest that is possible is named. */
+static s24_status check_units(const s24i_units *units, int64_t cols)
+{
+    const char *name = s24i_unit_name(units->kind);
+    int64_t near = units->count;
+
+    if (units->count < 1 || units->count > cols || cols % units->count) {
+        near = near < 1 ? 1 : near > cols ? cols : near;
+        while (cols % near)
+            near--;
+        return s24i_fail(S24_E_SHAPE,
+                         "%lld %s: the %lld columns of w cannot be cut into so many equal parts; "
+                         "%lld is possible",
+                         (long long)units->count, name, (long long)cols, (long long)near);
+    }
+    if (units->keep < 1 || units->keep > units->count)
+        return s24i_fail(S24_E_ARG, "%lld %s kept: there are %lld, and at least 1 must be kept",
+                         (long long)units->keep, name, (long long)units->count);
+    return S24_OK;
+}
+
+/* "columns 25%", "heads 3 kept of 9". */
+static s24_status read_units(reader *in, int32_t kind)
+{
+    s24i_units units = {.kind = kind, .count = in->cols};
+    double share = -1;
+    s24_status status = read_share(in, &share, &units.keep);
+
+    if (!status && kind != S24I_UNIT_COLUMN)
+        status = read_word(in, "of");
+    if (!status && kind != S24I_UNIT_COLUMN)
+        status = read_integer(in, "how many there are", &units.count);
+    if (!status && in->pattern.units.kind)
+        status =
+            s24i_fail(S24_E_OPTION, "a second term of whole columns, %s", s24i_unit_name(kind));
+    if (!status && share >= 0)
+        units.keep = units.count - s24i_zeros(share, units.count);
+    if (!status)
+        status = check_units(&units, in->cols);
+    in->pattern.units = units;
+    return status;
+}
+
+static int32_t unit_kind(const char *word)
+{
+    for (int32_t kind = S24I_UNIT_COLUMN; kind <= S24I_UNIT_GROUP; kind++)
+        if (!strcmp(word, s24i_unit_name(kind)))
+            return kind;
+    return S24I_UNIT_NONE;
+}
+
 static s24_status read_rank(reader *in)
 {
     int64_t rank;
@@ -286,6 +387,8 @@ static s24_status read_term(reader *in)
         return read_grid(in);
     if (!strcmp(word, "rank"))
         return read_rank(in);
+    if (unit_kind(word))
+        return read_units(in, unit_kind(word));
     if (!strcmp(word, "row") || !strcmp(word, "layer"))
         scope = *word == 'r' ? S24I_SCOPE_ROW : S24I_SCOPE_LAYER;
     else if (*word)
@@ -314,9 +417,10 @@ static s24_status read_terms(reader *in)
     return *in->at ? malformed(in, "\"+\"") : S24_OK;
 }
 
-s24_status s24i_constraints_parse(const char *text, int64_t cols, s24i_pattern *pattern)
+s24_status s24i_constraints_parse(const char *text, int64_t rows, int64_t cols,
+                                  s24i_pattern *pattern)
 {
-    reader in = {.at = text ? text : "", .cols = cols};
+    reader in = {.at = text ? text : "", .rows = rows, .cols = cols};
     char prefix[96];
     s24_status status = read_terms(&in);
 
@@ -336,12 +440,18 @@ void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I
 
     *out = 0;
     if (pattern->n)
-        at += snprintf(at, (size_t)(end - at), "%d:%d", (int)pattern->n, (int)pattern->m);
+        at += snprintf(at, (size_t)(end - at), "%d:%d%s", (int)pattern->n, (int)pattern->m,
+                       pattern->both ? "t" : "");
     if (pattern->scope) {
         write_percent(pattern->sparsity, percent);
         at += snprintf(at, (size_t)(end - at), "%s%s%s%%", at > out ? "+" : "",
                        pattern->scope == S24I_SCOPE_ROW ? "row " : "", percent);
     }
+    if (pattern->units.kind)
+        at += snprintf(at, (size_t)(end - at), "%s%s %lld kept", at > out ? "+" : "",
+                       s24i_unit_name(pattern->units.kind), (long long)pattern->units.keep);
+    if (pattern->units.kind > S24I_UNIT_COLUMN)
+        at += snprintf(at, (size_t)(end - at), " of %lld", (long long)pattern->units.count);
     if (pattern->grid.bits) {
         const s24i_grid_form *grid = &pattern->grid;
         at += snprintf(at, (size_t)(end - at), "%sint%d%s%s", at > out ? "+" : "", (int)grid->bits,
@@ -362,7 +472,8 @@ uint32_t s24i_constraints_bits(const s24i_pattern *pattern, bool mask)
 {
     return (pattern->n ? S24I_HAS_PATTERN : 0) | (pattern->scope ? S24I_HAS_SPARSITY : 0) |
            (mask ? S24I_HAS_MASK : 0) | (pattern->grid.bits ? S24I_HAS_GRID : 0) |
-           (pattern->rank ? S24I_HAS_RANK : 0);
+           (pattern->rank ? S24I_HAS_RANK : 0) | (pattern->both ? S24I_HAS_BOTH : 0) |
+           (pattern->units.kind ? S24I_HAS_UNITS : 0);
 }
 
 static const char *bit_name(uint32_t bit)
@@ -371,7 +482,9 @@ static const char *bit_name(uint32_t bit)
            : bit == S24I_HAS_SPARSITY ? "a sparsity"
            : bit == S24I_HAS_MASK     ? "a fixed mask"
            : bit == S24I_HAS_GRID     ? "a grid"
-                                      : "a rank";
+           : bit == S24I_HAS_RANK     ? "a rank"
+           : bit == S24I_HAS_UNITS    ? "whole columns"
+                                      : "an n:m pattern along both sides";
 }
 
 /* "a grid, a rank", joined by `word`. */
@@ -385,9 +498,9 @@ static void name_bits(uint32_t bits, const char *word, char out[128])
                 (size_t)snprintf(out + used, 128 - used, "%s%s", used ? word : "", bit_name(bit));
 }
 
-static const uint32_t choices = S24I_HAS_PATTERN | S24I_HAS_SPARSITY;
+static const uint32_t choices = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_UNITS;
 
-/* A mask says which weights are kept, and so does each of the two others. */
+/* A mask says which weights are kept, and so does each of the others. */
 static bool has_two_supports(uint32_t bits)
 {
     return bits & S24I_HAS_MASK && bits & choices;
@@ -422,10 +535,11 @@ s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
     if (!bits && !class->unconstrained)
         return s24i_fail(S24_E_STATE, "the problem has no constraint: set a pattern, a sparsity, "
                                       "a mask, a grid or a rank");
-    if ((bits & choices) == choices)
-        return s24i_fail(
-            S24_E_UNSUPPORTED,
-            "an n:m pattern and a sparsity at once: no solver of this version honours both");
+    if (bits & choices & ((bits & choices) - 1)) {
+        name_bits(bits & choices, " and ", names);
+        return s24i_fail(S24_E_UNSUPPORTED, "%s at once: no solver of this version honours both",
+                         names);
+    }
     if (takes(class, bits))
         return S24_OK;
     if (lacks) {

@@ -1,17 +1,18 @@
 #include "api.h"
 #include "ops/sets/prox.h"
+#include "ops/steps/permute.h"
 #include <math.h>
 
 /* ---- Checks ---- */
 
-static s24_status check_groups(const s24_mat *z, int32_t n, int32_t m)
+static s24_status check_groups(const s24_mat *z, const char *what, int32_t n, int32_t m)
 {
     if (n < 1 || n > m || m > S24I_MAX_GROUP)
         return s24i_fail(S24_E_ARG, "n:m is %d:%d, but 1 <= n <= m <= %d", (int)n, (int)m,
                          S24I_MAX_GROUP);
     if (z->cols % m)
-        return s24i_fail(S24_E_SHAPE, "z has %lld columns, but must have a multiple of m = %d",
-                         (long long)z->cols, (int)m);
+        return s24i_fail(S24_E_SHAPE, "%s has %lld columns, but must have a multiple of m = %d",
+                         what, (long long)z->cols, (int)m);
     return S24_OK;
 }
 
@@ -67,7 +68,7 @@ static s24_status prox_nm(s24_ctx *ctx, const s24_mat *z, int32_t n, int32_t m, 
     if (!status)
         status = check_pair(z, w);
     if (!status)
-        status = check_groups(z, n, m);
+        status = check_groups(z, "z", n, m);
     if (!status)
         status = check_lambda(lambda);
     if (!status && n >= 3 && n < m)
@@ -104,7 +105,7 @@ static s24_status prox_firm(s24_ctx *ctx, const s24_mat *z, int32_t n, int32_t m
     if (!status)
         status = check_pair(z, w);
     if (!status)
-        status = check_groups(z, n, m);
+        status = check_groups(z, "z", n, m);
     if (!status && !(strength >= 0 && strength <= 1))
         status = s24i_fail(S24_E_ARG, "strength is %g, but must be between 0 and 1", strength);
     return status ? status : apply(ctx, &prox, z, w);
@@ -130,7 +131,7 @@ static s24_status project_nm(s24_ctx *ctx, const s24_mat *z, int32_t n, int32_t 
     if (!status)
         status = s24i_check_apart(mask, "mask", z, "z", false);
     if (!status)
-        status = check_groups(z, n, m);
+        status = check_groups(z, "z", n, m);
     if (status)
         return status;
     s24i_enter(ctx);
@@ -142,4 +143,37 @@ static s24_status project_nm(s24_ctx *ctx, const s24_mat *z, int32_t n, int32_t 
 s24_status s24_project_nm(s24_ctx *ctx, const s24_mat *z, int32_t n, int32_t m, const s24_mat *mask)
 {
     return s24i_done(__func__, project_nm(ctx, z, n, m, mask));
+}
+
+static s24_status permutation(s24_ctx *ctx, const s24_mat *score, const s24i_permuting *how,
+                              int64_t *order, double *kept)
+{
+    double shares[2];
+    s24_status status = s24i_check_handle(ctx, S24I_CTX, "ctx");
+
+    if (!status)
+        status = s24i_check_mat(score, "score", S24I_FLOAT_TYPE);
+    if (!status)
+        status = s24i_check_pointer(order, "order");
+    if (!status)
+        status = check_groups(score, "score", how->n, how->m);
+    if (!status && (how->block < how->m || how->block % how->m || score->cols % how->block))
+        status = s24i_fail(S24_E_SHAPE,
+                           "block is %lld, but must be 0, or a multiple of m = %d that divides the "
+                           "%lld columns of score",
+                           (long long)how->block, (int)how->m, (long long)score->cols);
+    if (status)
+        return status;
+    s24i_enter(ctx);
+    status = s24i_permute(&ctx->cpu, how, score, order, kept ? kept : shares);
+    s24i_leave(ctx);
+    return status;
+}
+
+s24_status s24_permutation(s24_ctx *ctx, const s24_mat *score, int32_t n, int32_t m, int64_t block,
+                           int64_t *order, double *kept)
+{
+    s24i_permuting how = {n, m, block || !score ? block : score->cols};
+
+    return s24i_done(__func__, permutation(ctx, score, &how, order, kept));
 }

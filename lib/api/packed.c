@@ -223,7 +223,7 @@ s24_status s24_pack_codes(s24_ctx *ctx, const char *grid, const s24_mat *codes,
     if (!status)
         status = check_codes(codes, scales, zeros);
     if (!status)
-        status = s24i_constraints_parse(grid, codes->cols, &pattern);
+        status = s24i_constraints_parse(grid, codes->rows, codes->cols, &pattern);
     if (status)
         return s24i_done(__func__, status);
     source from = {.grid = pattern.grid, .codes = codes, .scales = scales, .zeros = zeros};

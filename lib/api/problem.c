@@ -143,6 +143,7 @@ s24_status s24_problem_set_pattern(s24_problem *problem, int32_t n, int32_t m)
         return s24i_done(__func__, status);
     problem->pattern.n = n;
     problem->pattern.m = m;
+    problem->pattern.both = false;
     return S24_OK;
 }
 
@@ -245,7 +246,8 @@ s24_status s24_problem_parse(s24_problem *problem, const char *constraints)
     s24_status status = check_idle(problem);
 
     if (!status)
-        status = s24i_constraints_parse(constraints, problem->w.cols, &problem->pattern);
+        status = s24i_constraints_parse(constraints, problem->w.rows, problem->w.cols,
+                                        &problem->pattern);
     if (!status)
         problem->mask.data = NULL;
     return s24i_done(__func__, status);

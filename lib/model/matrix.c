@@ -21,7 +21,7 @@ static bool may_transfer(const s24_solver *solver)
 /* The solvers know what they honour: the prediction of memory asks them. */
 const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem)
 {
-    static const char *const best[] = {"alps", "quantease", "hassle"};
+    static const char *const best[] = {"alps", "quantease", "hassle", "osscar", "sparsegpt"};
     for (size_t i = 0; i < sizeof best / sizeof *best; i++) {
         s24_solver *solver = NULL;
         uint64_t bytes;

@@ -50,6 +50,15 @@ static inline double s24i_product_flops(int64_t rows, int64_t dim)
     return 2 * (double)rows * (double)dim * (double)dim;
 }
 
+/* Number `place` of the random bits that belong to a seed (Steele, Lea, Flood 2014: SplitMix64). */
+static inline uint64_t s24i_mixed(uint64_t seed, uint64_t place)
+{
+    uint64_t x = seed + (place + 1) * 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
 static inline bool s24i_counting(const s24i_run *run)
 {
     return run->arena->base == NULL;
@@ -118,12 +127,28 @@ typedef struct s24i_grid_form {
     int64_t group; /* consecutive columns under one scale; 0: all */
 } s24i_grid_form;
 
+enum { S24I_UNIT_NONE, S24I_UNIT_COLUMN, S24I_UNIT_HEAD, S24I_UNIT_GROUP };
+
+/* Whole inputs are kept or not: `count` units of equally many consecutive columns. */
+typedef struct s24i_units {
+    int32_t kind; /* NONE: nothing is asked */
+    int64_t count, keep;
+} s24i_units;
+
+static inline const char *s24i_unit_name(int32_t kind)
+{
+    static const char *const names[] = {"", "columns", "heads", "groups"};
+    return names[kind];
+}
+
 /* What is asked of a solution: first of its support, then of its values, then of what may be added
  * to it. */
 typedef struct s24i_pattern {
     int32_t n, m;  /* keep n of m; n == 0: none */
+    bool both;     /* also down the columns: the transpose obeys n:m too */
     int32_t scope; /* of the sparsity */
     double sparsity;
+    s24i_units units;
     const uint8_t *mask; /* fixed support, rows x cols, or NULL */
     s24i_grid_form grid;
     /* a product U V of at most this rank comes on top; 0: none. Alone: the product is all there
@@ -134,13 +159,19 @@ typedef struct s24i_pattern {
 /* Some weights have to be zero. */
 static inline bool s24i_has_support(const s24i_pattern *pattern)
 {
-    return pattern->n || pattern->scope || pattern->mask;
+    return pattern->n || pattern->scope || pattern->units.kind || pattern->mask;
 }
 
 /* Zeros are chosen over the whole layer, so that rows depend on each other. */
 static inline bool s24i_over_layer(const s24i_pattern *pattern)
 {
     return !pattern->mask && !pattern->n && pattern->scope == S24I_SCOPE_LAYER;
+}
+
+/* So many rows at a time depend on each other, unless zeros are chosen over the whole layer. */
+static inline int64_t s24i_tied_rows(const s24i_pattern *pattern)
+{
+    return pattern->both && !pattern->mask ? pattern->m : 1;
 }
 
 /* ---- The problem made ready ---- */

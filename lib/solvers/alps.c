@@ -176,7 +176,8 @@ static s24_status take(run *r)
 {
     const s24i_job *job = r->job;
     s24i_arena *arena = job->run->arena;
-    bool together = r->published || s24i_over_layer(&job->layer.pattern);
+    bool together = r->published || s24i_over_layer(&job->layer.pattern) ||
+                    S24I_ROW_BLOCK % s24i_tied_rows(&job->layer.pattern) > 0;
     r->block = together || job->row_block > job->layer.rows ? job->layer.rows : job->row_block;
     size_t size = (size_t)(r->block * job->layer.cols);
     r->admm = (s24i_admm){.run = job->run, .target = s24i_job_target(job, r->p)};
@@ -208,7 +209,7 @@ static s24_status solve(s24i_job *job, const void *values)
         status = r.published ? published(&r) : geometric_blocks(&r);
     if (!status && r.published)
         status = finish(&r);
-    if (!status && o->swaps > 0 && !job->layer.pattern.mask)
+    if (!status && o->swaps > 0 && !job->layer.pattern.mask && !job->layer.pattern.both)
         status = s24i_swap(job->run, &target, limits, job->v, job->mask, &job->swaps);
     if (status)
         return status;
@@ -240,9 +241,10 @@ static const s24i_option options[] = {
     S24I_OPTION_FLOAT(
         struct values, tol, 0, 1, "0.0001",
         "conjugate gradients stop when the residual has fallen to this share of its start"),
-    S24I_OPTION_INT(
-        struct values, swaps, 0, 1000000, "0",
-        "largest number of exchanges of kept for pruned weights in each row at the end; 0: none"),
+    S24I_OPTION_INT(struct values, swaps, 0, 1000000, "0",
+                    "largest number of exchanges of kept for pruned weights in each row at the "
+                    "end; 0, and n:mt, "
+                    "whose columns they would break: none"),
     S24I_OPTION_STR(struct values, swap_method, "auto|exact|schur", "auto",
                     "exact: one exchange at a time, cols^3 flops a row; schur: many at once, for "
                     "long rows; auto: exact up to 256 inputs, else schur"),
@@ -262,10 +264,10 @@ static const s24i_preset presets[] = {
 const s24i_solver_class s24i_solver_alps = {
     .name = "alps",
     .title = "ADMM with a growing penalty, then conjugate gradients on the support",
-    .constraints = "n:m, sparsity, mask",
+    .constraints = "n:m, n:mt, sparsity, mask",
     .paper = "Meng, Behdin, Wang, Mazumder 2024, arXiv 2406.07831",
     .cost = "18 products 2 rows cols^2, 6 factorisations cols^3, 6 products of conjugate gradients",
-    .honours = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_MASK,
+    .honours = S24I_HAS_SUPPORT | S24I_HAS_BOTH,
     .options = options,
     .presets = presets,
     .values_size = sizeof(struct values),

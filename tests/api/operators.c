@@ -255,11 +255,44 @@ START_TEST(nothing_is_nothing)
 }
 END_TEST
 
+/* Any layout and type gives the same order; a block that does not fit is refused. */
+START_TEST(columns_are_put_in_order)
+{
+    unit_heap heap;
+    s24_ctx *ctx = api_ctx(&heap, 2);
+    int64_t wanted[24], order[24];
+    double kept[2];
+
+    for (int k = 0; k < LAYOUTS * 2; k++) {
+        api_mat z = api_filled(11, 24, types[k % 2], k / 2, 5);
+        for (int64_t i = 0; i < 11 * 24; i++)
+            api_set(&z.mat, i / 24, i % 24, fabs(api_get(&z.mat, i / 24, i % 24)));
+        ok(s24_permutation(ctx, &z.mat, 2, 4, 8, order, k % 2 ? kept : NULL));
+        if (!k)
+            memcpy(wanted, order, sizeof order);
+        ck_assert(!memcmp(wanted, order, sizeof order));
+        fails(s24_permutation(ctx, &z.mat, 2, 4, 16, order, NULL), S24_E_SHAPE,
+              "block is 16, but must be 0, or a multiple of m = 4 that divides the 24 columns");
+        fails(s24_permutation(ctx, &z.mat, 2, 4, 6, order, NULL), S24_E_SHAPE, "block is 6");
+        fails(s24_permutation(ctx, &z.mat, 2, 4, -4, order, NULL), S24_E_SHAPE, "block is -4");
+        fails(s24_permutation(ctx, &z.mat, 2, 5, 0, order, NULL), S24_E_SHAPE,
+              "score has 24 columns, but must have a multiple of m = 5");
+        fails(s24_permutation(ctx, &z.mat, 5, 4, 0, order, NULL), S24_E_ARG, "n:m is 5:4");
+        fails(s24_permutation(ctx, &z.mat, 2, 4, 0, NULL, NULL), S24_E_ARG, "order");
+        api_free(&z);
+    }
+    fails(s24_permutation(ctx, NULL, 2, 4, 0, order, NULL), S24_E_ARG, "score");
+    fails(s24_permutation(NULL, NULL, 2, 4, 0, order, NULL), S24_E_ARG, "ctx");
+    api_done(ctx, &heap);
+}
+END_TEST
+
 void api_operators_tests(Suite *suite)
 {
     TCase *test = tcase_create("operators");
     tcase_add_loop_test(test, any_layout_gives_what_the_kernels_give, 0, 24);
     tcase_add_loop_test(test, masks_hold_the_largest, 0, 12);
+    tcase_add_test(test, columns_are_put_in_order);
     tcase_add_test(test, doubles_are_compared_as_doubles);
     tcase_add_test(test, lambda_may_be_out_of_reach_of_float);
     tcase_add_test(test, bits_do_not_depend_on_threads_or_kernels);

@@ -232,6 +232,29 @@ static const struct {
     {" 2 : 4 ", S24_OK, "2:4"},
     {"4:8", S24_OK, "4:8"},
     {"1:1", S24_OK, "1:1"},
+    {"1:1t", S24_OK, "1:1t"},
+    {"columns 25%", S24_OK, "columns 30 kept"},
+    {"columns 99.9%", S24_OK, "columns 1 kept"},
+    {" columns 7 kept ", S24_OK, "columns 7 kept"},
+    {"heads 3 kept of 8", S24_OK, "heads 3 kept of 8"},
+    {"groups 50 % of 4", S24_OK, "groups 2 kept of 4"},
+    {"columns 41 kept", S24_E_OPTION, "41 columns kept: there are 40, and at least 1"},
+    {"columns 0 kept", S24_E_OPTION, "0 columns kept"},
+    {"columns 25", S24_E_OPTION, "expected \"kept\" at \"\""},
+    {"columns", S24_E_OPTION, "expected a share in percent, or how many are kept at \"\""},
+    {"columns 100%", S24_E_OPTION, "sparsity is 1"},
+    {"heads 3 kept", S24_E_OPTION, "expected \"of\" at \"\""},
+    {"heads 3 kept of 9", S24_E_SHAPE,
+     "9 heads: the 40 columns of w cannot be cut into so many equal"
+     " parts; 8 is possible"},
+    {"heads 9 kept of 8", S24_E_OPTION, "9 heads kept: there are 8"},
+    {"columns 25%+heads 1 kept of 2", S24_E_OPTION, "a second term of whole columns, heads"},
+    {"colums 25%", S24_E_OPTION, "did you mean \"columns\"?"},
+    {"row 50%+1:1t", S24_OK, "1:1t+row 50%"},
+    {"2:5t", S24_E_SHAPE, "pattern 2:5t: the 9 rows of w are not a multiple of 5"},
+    {"1:1tt", S24_E_OPTION, "expected \"+\" at \"tt\""},
+    {"1:1t 4", S24_E_OPTION, "expected \"+\" at \"4\""},
+    {"2:4x", S24_E_OPTION, "expected \"+\" at \"x\""},
     {"70%", S24_OK, "70%"},
     {"layer 29 %", S24_OK, "29%"},
     {"\trow\n70%", S24_OK, "row 70%"},
@@ -306,7 +329,7 @@ static const struct {
 /* Constraints that the canonical text shows through a refusal: nobody honours all of them. */
 static bool refused(const char *text)
 {
-    return strchr(text, '+') || strstr(text, "int") || strstr(text, "rank");
+    return strchr(text, '+') || strstr(text, "int") || strstr(text, "rank") || strstr(text, "kept");
 }
 
 /* magnitude takes one of pattern, sparsity and mask only. */
@@ -329,8 +352,9 @@ START_TEST(constraints_are_parsed)
         ok(s24_problem_parse(b.problem, text));
         if (refused(part)) {
             fails(s24_solve(solver, b.problem, &result), S24_E_UNSUPPORTED,
-                  strstr(part, "int") || strstr(part, "rank") ? "magnitude cannot honour"
-                                                              : "at once");
+                  strchr(part, '+') && !strstr(part, "int") && !strstr(part, "rank")
+                      ? "at once"
+                      : "magnitude cannot honour");
         } else {
             ok(s24_solve(solver, b.problem, &result));
         }

@@ -423,6 +423,21 @@ static s24_status project(void)
     return status;
 }
 
+static s24_status permute(void)
+{
+    int64_t order[COLS];
+    s24_mat score = plain(scene.mask, ROWS, COLS, S24_F32);
+    float squares[ROWS * COLS];
+
+    for (int i = 0; i < ROWS * COLS; i++)
+        squares[i] = scene.w[i] * scene.w[i];
+    score.data = squares;
+    s24_status status = s24_permutation(scene.ctx, &score, 2, 4, 0, order, NULL);
+    if (!status)
+        digest_bytes(order, sizeof order);
+    return status;
+}
+
 /* ---- Files ---- */
 
 static s24_status make_file(void)
@@ -536,7 +551,7 @@ static const step_fn blind_steps[] = {make_ctx,    set_threads,  make_problem, c
                                       solve,       check,        NULL};
 static const step_fn compress_steps[] = {make_ctx, set_threads, compress, NULL};
 static const step_fn matrix_steps[] = {make_ctx,      set_threads, copy,    multiply, prox24,
-                                       prox_in_place, prox_firm,   project, NULL};
+                                       prox_in_place, prox_firm,   project, permute,  NULL};
 static const step_fn file_steps[] = {
     make_ctx,   make_file,  put_odd,         put_misaligned, put_converted, note,      commit,
     shut,       open_file,  view_misaligned, read_half,      read_info,     read_meta, make_second,

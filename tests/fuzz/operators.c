@@ -27,6 +27,19 @@ static void check_values(const s24_mat *z, const s24_mat *w, bool f64)
     }
 }
 
+/* Scores of any sign: refused, or an order of all columns that keeps no less. */
+static void fuzz_permutation(s24_ctx *ctx, const s24_mat *z, int32_t n, int64_t block)
+{
+    int64_t order[MOST], sum = 0;
+    double kept[2];
+    s24_status status = s24_permutation(ctx, z, n, 4, block, order, kept);
+
+    fuzz_check_status(status);
+    for (int64_t j = 0; !status && j < z->cols; j++)
+        sum += order[j] - j;
+    CLAIM(status || (sum == 0 && kept[1] >= kept[0] && kept[1] <= 1 + 1e-6));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static double from[MOST], to[MOST];
@@ -61,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         status = s24_project_nm(ctx, &z, (int32_t)fuzz_between(&in, 1, 4), 4, &mask);
         CLAIM(status == S24_OK || status == S24_E_SHAPE);
     }
+    fuzz_permutation(ctx, &z, (int32_t)fuzz_between(&in, 1, 4), fuzz_between(&in, 0, 9));
     fuzz_close(ctx);
     return 0;
 }

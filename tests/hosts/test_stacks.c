@@ -9,7 +9,7 @@ enum { ROWS = 130, COLS = 320, TOKENS = 400, STACK = 256 * 1024 };
 static float x[TOKENS * COLS], w[ROWS * COLS];
 
 /* One of each kind of mask and of what is on top of it. */
-static const char *const constraints[] = {"2:4",  "16:32",    "50%",      "row 50%",
+static const char *const constraints[] = {"2:4",  "2:5t",     "16:32",    "50%",       "row 50%",
                                           "int4", "2:4+int4", "4:8+int4", "2:4+rank 8"};
 enum { CONSTRAINTS = sizeof constraints / sizeof *constraints };
 

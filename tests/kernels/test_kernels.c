@@ -120,6 +120,10 @@ static array bytes(array_role role, const uint8_t *values)
 ARRAY_CHECK(select_24, 4, FLT_MAX, table->select_24(at[0], at[1], at[2], t->n), floats(GIVEN, x),
             optional_floats(norm), bytes(WANTED, mask))
 
+ARRAY_CHECK(select_24_both, 16, FLT_MAX,
+            table->select_24_both(at[0], at[1], at[2], t->n / 4, t->n / 4), floats(GIVEN, x),
+            optional_floats(norm), bytes(WANTED, mask))
+
 ARRAY_CHECK(score_apart, 1, FLT_MAX, table->score(at[0], at[1], at[2], t->n), floats(GIVEN, x),
             optional_floats(norm), floats(WANTED, z))
 ARRAY_CHECK(score_in_place, 1, FLT_MAX, table->score(at[0], at[1], at[0], t->n), floats(WANTED, x),

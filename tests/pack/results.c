@@ -94,6 +94,37 @@ START_TEST(other_patterns)
 }
 END_TEST
 
+/* What obeys 2:4 along both sides packs both ways: for x W^T, and for the gradient's y W. */
+START_TEST(transposes_of_both_sides)
+{
+    unit_heap heap;
+    s24_ctx *ctx = api_ctx(&heap, 2);
+    api_mat w = api_filled(64, 128, S24_F32, ROW_MAJOR, 6);
+    static uint16_t half[128 * 64], back[128 * 64];
+    s24_mat v, mask, narrow = api_view(half, 128, 64, S24_BF16), dense = narrow;
+    s24_packed *packed;
+    s24_result *result = solve(ctx, &w, "2:4t");
+
+    ok(s24_result_matrix(result, "weights", &v));
+    ok(s24_result_matrix(result, "mask", &mask));
+    for (s24_mat *side = &v; side; side = side == &v ? &mask : NULL) {
+        side->rows = 128;
+        side->cols = 64;
+        side->row_stride = 1;
+        side->col_stride = 128;
+    }
+    ok(s24_mat_copy(ctx, &v, &narrow));
+    dense.data = back;
+    ok(s24_pack(ctx, &narrow, &mask, layout_names[_i], &packed));
+    ok(s24_unpack(packed, &dense));
+    ck_assert(!memcmp(back, half, sizeof half));
+    s24_packed_destroy(packed);
+    s24_result_destroy(result);
+    api_free(&w);
+    api_done(ctx, &heap);
+}
+END_TEST
+
 /* ---- Products ---- */
 
 enum { TOKENS = 5, OUT = 160, IN = 256 };
@@ -192,6 +223,7 @@ void results_tests(Suite *suite)
 
     tcase_add_loop_test(tc, results_go_straight_in, 0, LAYOUT_NAMES);
     tcase_add_test(tc, other_patterns);
+    tcase_add_loop_test(tc, transposes_of_both_sides, 0, LAYOUT_NAMES);
     tcase_add_loop_test(tc, products, 0, LAYOUT_NAMES * ELEMENT_TYPES);
     tcase_add_test(tc, products_have_equal_bits);
     suite_add_tcase(suite, tc);

@@ -2,7 +2,7 @@
  * constraints, and a judge that only counts. Public interface alone. */
 #ifndef S24_TESTS_GRID_H
 #define S24_TESTS_GRID_H
-#include "../naive.h"
+#include "constraints.h"
 #include <check.h>
 #include <sparse24/sparse24.h>
 #include <stdatomic.h>
@@ -72,132 +72,6 @@ static inline void close_ctx(s24_ctx *ctx)
     drop_all();
 }
 
-/* ---- Constraints ---- */
-
-typedef struct {
-    const char *text; /* for s24_problem_parse() */
-    int64_t n, m;
-    double sparsity;
-    bool row, mask;
-    int64_t bits; /* 0: any value */
-    int64_t rank; /* 0: none; `alone`: and nothing else */
-    bool alone;
-} constraint;
-
-static const constraint constraints[] = {
-    {"2:4", .n = 2, .m = 4},
-    {"1:4", .n = 1, .m = 4},
-    {"4:8", .n = 4, .m = 8},
-    {"3:7", .n = 3, .m = 7},
-    {"50%", .sparsity = 0.5},
-    {"row 70%", .sparsity = 0.7, .row = true},
-    {"0%", .sparsity = 0},
-    {"", .mask = true},
-    {"2:4", .n = 2, .m = 4, .mask = true},
-    {"row 40%", .sparsity = 0.4, .row = true, .mask = true},
-    {"int4", .bits = 4},
-    {"int3 sym g24", .bits = 3},
-    {"int2 real g32", .bits = 2},
-    {"2:4+int4 g16", .n = 2, .m = 4, .bits = 4},
-    {"3:7+int3", .n = 3, .m = 7, .bits = 3},
-    {"row 50%+int4", .sparsity = 0.5, .row = true, .bits = 4},
-    {"int8 g5", .mask = true, .bits = 8},
-    {"2:4+rank 3", .n = 2, .m = 4, .rank = 3},
-    {"50%+rank 2", .sparsity = 0.5, .rank = 2},
-    {"3:7+rank 1", .n = 3, .m = 7, .rank = 1},
-    {"rank 5", .mask = true, .rank = 5},
-    {"rank 4", .rank = 4, .alone = true},
-    {"2:4+int4+rank 3", .n = 2, .m = 4, .bits = 4, .rank = 3},
-    {"int3 sym g24+rank 2", .bits = 3, .rank = 2},
-    {"row 50%+int4+rank 2", .sparsity = 0.5, .row = true, .bits = 4, .rank = 2},
-};
-enum { CONSTRAINTS = sizeof constraints / sizeof *constraints };
-
-static const int64_t shapes[][3] = {/* rows, columns, calibration rows */
-                                    {1, 4, 10},     {3, 8, 300},    {5, 64, 300},   {9, 84, 150},
-                                    {17, 128, 400}, {64, 192, 500}, {130, 260, 400}};
-enum { SHAPES = sizeof shapes / sizeof *shapes };
-
-/* One that the solver honours. */
-static inline const constraint *usual(const char *solver)
-{
-    const char *first = s24_solver_fact(solver, "constraints");
-
-    return &constraints[!strncmp(first, "grid", 4) ? 10 : !strncmp(first, "rank", 4) ? 17 : 0];
-}
-
-static inline bool fits(const constraint *limit, int64_t cols)
-{
-    return !limit->m || cols % limit->m == 0;
-}
-
-static inline int64_t zeros_of(double sparsity, int64_t size)
-{
-    int64_t zeros = (int64_t)nearbyint(sparsity * (double)size);
-
-    return zeros < size ? zeros : size - 1;
-}
-
-/* 1 on the `keep` largest |w| of `count`, ties to the lower index. Slow. */
-static inline void keep_largest(const float *w, int64_t count, int64_t keep, uint8_t *mask)
-{
-    for (int64_t i = 0; i < count; i++) {
-        int64_t before = 0;
-        for (int64_t j = 0; j < count; j++)
-            before += fabsf(w[j]) > fabsf(w[i]) || (fabsf(w[j]) == fabsf(w[i]) && j < i);
-        mask[i] = before < keep;
-    }
-}
-
-static int compare_magnitudes(const void *a, const void *b)
-{
-    float x = fabsf(*(const float *)a), y = fabsf(*(const float *)b);
-
-    return x > y ? -1 : x < y;
-}
-
-/* The mask of the largest magnitudes under a constraint. */
-static inline void magnitude_mask(const constraint *limit, const float *w, int64_t rows,
-                                  int64_t cols, uint8_t *mask)
-{
-    int64_t size = rows * cols, part = limit->n ? limit->m : limit->row ? cols : size;
-
-    if (part == size && size > 1000) { /* the same by a threshold */
-        int mark = naive_count;
-        int64_t keep = size - zeros_of(limit->sparsity, size), ties = keep;
-        float *sorted = GRAB(float, size);
-        memcpy(sorted, w, (size_t)size * sizeof *w);
-        qsort(sorted, (size_t)size, sizeof *sorted, compare_magnitudes);
-        float least = fabsf(sorted[keep - 1]);
-        for (int64_t i = 0; i < size; i++)
-            ties -= fabsf(w[i]) > least;
-        for (int64_t i = 0; i < size; i++)
-            mask[i] = fabsf(w[i]) > least || (fabsf(w[i]) == least && ties-- > 0);
-        drop_to(mark);
-        return;
-    }
-    for (int64_t i = 0; i < size; i += part)
-        keep_largest(w + i, part, limit->n ? limit->n : part - zeros_of(limit->sparsity, part),
-                     mask + i);
-}
-
-/* Does the support (non-zero bytes) obey, and if `exact` keep no weight less than it could? */
-static inline bool obeys(const constraint *limit, const uint8_t *support, int64_t rows,
-                         int64_t cols, bool exact)
-{
-    int64_t size = rows * cols, part = limit->n ? limit->m : limit->row ? cols : size;
-    int64_t most = limit->n ? limit->n : part - zeros_of(limit->sparsity, part);
-
-    for (int64_t i = 0; i < size; i += part) {
-        int64_t kept = 0;
-        for (int64_t j = i; j < i + part; j++)
-            kept += support[j] != 0;
-        if (kept > most || (exact && kept < most))
-            return false;
-    }
-    return true;
-}
-
 /* ---- Layers ---- */
 
 typedef struct {
@@ -258,11 +132,12 @@ static inline s24_cross *aim_at(layer *l, float *t, double blend)
     return cross;
 }
 
-/* calibration 0: no gram. */
+/* calibration 0: no gram. Rows become whole tiles where the constraint has them. */
 static inline layer open_layer(s24_ctx *ctx, const constraint *limit, int64_t rows, int64_t cols,
                                int64_t calibration)
 {
     uint64_t seed = (uint64_t)(rows * 1000 + cols);
+    rows = limit->both ? (rows + limit->m - 1) / limit->m * limit->m : rows;
     layer l = {.ctx = ctx, .limit = limit, .rows = rows, .cols = cols, .calibration = calibration};
 
     l.w = normals(&seed, rows * cols);
@@ -384,6 +259,12 @@ static inline const char *word(const s24_result *result, const char *name)
 static inline bool chooses(const char *solver)
 {
     return strcmp(solver, "refit") != 0;
+}
+
+/* What it keeps does not depend on the weights. */
+static inline bool is_random(const char *solver)
+{
+    return !strcmp(solver, "random");
 }
 
 /* ||X (W - V)^T||^2 from X itself. */

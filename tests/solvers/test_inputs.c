@@ -3,7 +3,7 @@
 #include <float.h>
 
 /* 2:4, row 70 %, a mask, int4, 2:4 on a grid, 2:4 and a rank */
-static const int preferred[] = {0, 5, 7, 10, 13, 17};
+static const int preferred[] = {0, 5, 7, 10, 13, 17, COLUMNS_25};
 enum { PREFERRED = sizeof preferred / sizeof *preferred };
 
 /* All solvers on those, over calibration rows that `spoil` changes. */
@@ -54,7 +54,7 @@ static void kill_inputs(layer *l)
 static void see_dead(const layer *l, const char *solver, const s24_result *result)
 {
     const float *v = weights_of(result);
-    bool keeps = !strcmp(solver, "magnitude") || !strcmp(solver, "rtn");
+    bool keeps = !strcmp(solver, "magnitude") || !strcmp(solver, "rtn") || is_random(solver);
     for (int64_t i = 0; i < l->rows * l->cols && !keeps; i++)
         grid_check(!is_dead(l, i % l->cols) || v[i] == 0, "%s keeps a weight of a dead input",
                    solver);
@@ -285,10 +285,11 @@ START_TEST(refusals_name_who_can)
         layer l = open_layer(ctx, &constraints[c], 3, 56, 100);
         for (int32_t k = 0; k < s24_solver_count(); k++) {
             s24_result *result = solve(&l, s24_solver_name(k), false);
-            const char *who = constraints[c].rank                      ? "hassle"
-                              : constraints[c].bits                    ? "quantease"
-                              : constraints[c].n || constraints[c].row ? ""
-                                                                       : "refit";
+            const char *who = constraints[c].rank                          ? "hassle"
+                              : constraints[c].both && constraints[c].bits ? "sparsegpt"
+                              : constraints[c].bits                        ? "quantease"
+                              : constraints[c].n || constraints[c].row     ? ""
+                                                                           : "refit";
             if (!result)
                 refused(&l, s24_solver_name(k), S24_E_UNSUPPORTED, who);
             s24_result_destroy(result);

@@ -58,8 +58,8 @@ static void check_refused(s24_solver *solver, const option *o, s24_status status
  * values. */
 static void solve_with(s24_ctx *ctx, s24_solver *solver, const char *name)
 {
-    static const int some[] = {0, 4, 7, 10, 13};
-    for (int c = 0; c < 5; c++) {
+    static const int some[] = {0, 4, 7, 10, 13, COLUMNS_25};
+    for (int c = 0; c < 6; c++) {
         layer l = open_layer(ctx, &constraints[some[c]], 5, 16, 300);
         s24_mat ones = row_major(l.w, 5, 16, S24_F32);
         uint64_t seed = 3;

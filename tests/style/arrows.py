@@ -22,7 +22,7 @@ RUN = "lib/ops/run.h" # below all rooms
 # What solvers and devices may include of ops: operations, not what they are made of.
 FRONT = {"solvers": {"ops/ops.h"}, "cuda": {"ops/ops.h"}}
 # What a solver may call of ops that is no operation: numbers from numbers, and arrays from the arena.
-HELPERS = """view counting has_support over_layer dtype_size exponent grid_groups penalty_unit penalty_grows
+HELPERS = """view counting has_support over_layer tied_rows dtype_size exponent grid_groups penalty_unit penalty_grows
     admm_take admm_published split_take""".split()
 # Programs and libraries on top.
 CLIENTS = ("lib/model/", "examples/")

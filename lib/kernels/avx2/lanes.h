@@ -66,6 +66,14 @@ static inline lane_values lanes_max(lane_values x, lane_values y)
     return _mm256_max_ps(x, y);
 }
 
+/* The power of two that brings a value >= 0 into 1 .. 4; of one beyond it, or infinite, 2^-126. */
+static inline lane_values lanes_unit(lane_values x)
+{
+    __m256i exponent = _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7f800000));
+    __m256i unit = _mm256_sub_epi32(_mm256_set1_epi32(0x7f000000), exponent);
+    return _mm256_castsi256_ps(_mm256_max_epi32(unit, _mm256_set1_epi32(0x00800000)));
+}
+
 /* Bit i: x > y in lane i. */
 static inline uint32_t lanes_greater(lane_values x, lane_values y)
 {

@@ -66,6 +66,14 @@ static inline lane_values lanes_max(lane_values x, lane_values y)
     return _mm512_max_ps(x, y);
 }
 
+/* The power of two that brings a value >= 0 into 1 .. 4; of one beyond it, or infinite, 2^-126. */
+static inline lane_values lanes_unit(lane_values x)
+{
+    __m512i exponent = _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7f800000));
+    __m512i unit = _mm512_sub_epi32(_mm512_set1_epi32(0x7f000000), exponent);
+    return _mm512_castsi512_ps(_mm512_max_epi32(unit, _mm512_set1_epi32(0x00800000)));
+}
+
 /* Bit i: x > y in lane i. */
 static inline uint32_t lanes_greater(lane_values x, lane_values y)
 {

@@ -36,6 +36,16 @@ s24_status s24i_cpu_subtract(const s24i_run *run, const float *a, const float *b
     return S24_OK;
 }
 
+s24_status s24i_cpu_random(const s24i_run *run, uint64_t seed, int64_t count, float *out)
+{
+    uint64_t start = s24i_mixed(seed, 0);
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t bits = s24i_mixed(start, (uint64_t)i);
+        out[i] = (float)((bits >> 40) + 1) * 0x1p-24f;
+    }
+    return S24_OK;
+}
+
 s24_status s24i_cpu_bring_near(const s24i_run *run, bool drop, int64_t count, float *w,
                                double *unit)
 {

@@ -71,6 +71,8 @@ int64_t s24i_most_kept(const s24i_pattern *pattern, int64_t cols)
 {
     if (pattern->n)
         return cols / pattern->m * pattern->n;
+    if (pattern->units.kind)
+        return cols / pattern->units.count * pattern->units.keep;
     return pattern->scope == S24I_SCOPE_ROW ? cols - s24i_zeros(pattern->sparsity, cols) : cols;
 }
 
@@ -170,8 +172,18 @@ typedef struct {
     const float *w, *norm;
     int64_t cols;
     uint8_t *mask;
-    float *score; /* of the layer, or of one row a worker */
+    float *score;   /* of the layer, or of one row a worker */
+    double *square; /* both sides: of a tile a worker */
 } projection;
+
+static void project_strip(void *arg, int64_t strip, int32_t worker)
+{
+    const projection *p = arg;
+    int64_t at = strip * p->pattern->m * p->cols;
+    s24i_select_both(p->device->kernels, p->pattern, (s24i_strip){p->w + at, p->norm, p->cols},
+                     p->cols, p->mask + at,
+                     p->square + (size_t)worker * s24i_both_scratch(p->pattern));
+}
 
 static void project_row(void *arg, int64_t row, int32_t worker)
 {
@@ -209,12 +221,17 @@ s24_status s24i_cpu_project(const s24i_run *run, const s24i_pattern *pattern, co
     projection p = {.device = run->device, .pattern = pattern, .w = w, .norm = norm};
     p.cols = cols;
     p.mask = mask;
+    p.square = s24i_arena_take(run->arena, s24i_both_scratch(pattern) * workers, sizeof(double));
     if (!pattern->n)
         p.score = s24i_arena_take(run->arena, (size_t)cols * (layer ? (size_t)rows : workers),
                                   sizeof(float));
     s24_status status = S24_OK;
     if (!s24i_counting(run))
-        status = s24i_parallel(run->device->threads, layer ? score_row : project_row, &p, rows);
+        status = s24i_parallel(run->device->threads,
+                               layer           ? score_row
+                               : pattern->both ? project_strip
+                                               : project_row,
+                               &p, rows / s24i_tied_rows(pattern));
     if (layer && !status)
         status =
             s24i_select_largest(run, p.score, rows * cols,
@@ -277,6 +294,44 @@ static s24_status check_row(const s24i_pattern *pattern, const uint8_t *row, int
     return S24_OK;
 }
 
+/* Down the columns: which one and from which row on. */
+static s24_status check_columns(const s24i_pattern *pattern, const uint8_t *support, int64_t rows,
+                                int64_t cols, const char *name)
+{
+    int32_t m = pattern->m;
+    for (int64_t i = 0; i < rows; i += m)
+        for (int64_t j = 0; j < cols; j++) {
+            int64_t held = 0;
+            for (int32_t t = 0; t < m; t++)
+                held += support[(i + t) * cols + j] != 0;
+            if (held > pattern->n)
+                return s24i_fail(S24_E_STATE,
+                                 "%s: column %lld, rows %lld to %lld hold %lld nonzeros, %d:%dt "
+                                 "allows %d",
+                                 name, (long long)j, (long long)i, (long long)(i + m - 1),
+                                 (long long)held, pattern->n, m, pattern->n);
+        }
+    return S24_OK;
+}
+
+/* Units of which any row keeps a weight. */
+static s24_status check_units(const s24i_units *units, const uint8_t *support, int64_t rows,
+                              int64_t cols, const char *name)
+{
+    int64_t width = cols / units->count, kept = 0;
+    for (int64_t u = 0; u < units->count; u++) {
+        int64_t held = 0;
+        for (int64_t i = 0; i < rows && !held; i++)
+            held = count_kept(support + i * cols + u * width, width);
+        kept += held > 0;
+    }
+    if (kept <= units->keep)
+        return S24_OK;
+    return s24i_fail(S24_E_STATE, "%s: %lld %s of %lld hold nonzeros, the constraint allows %lld",
+                     name, (long long)kept, s24i_unit_name(units->kind), (long long)units->count,
+                     (long long)units->keep);
+}
+
 static s24_status check_mask(const uint8_t *mask, const uint8_t *support, int64_t rows,
                              int64_t cols, const char *name)
 {
@@ -300,5 +355,15 @@ s24_status s24i_obeys(const s24i_pattern *pattern, const uint8_t *support, int64
     if (pattern->scope == S24I_SCOPE_LAYER && rows * cols - kept < wanted)
         return s24i_fail(S24_E_STATE, "%s: %lld zeros in all, the constraint asks for %lld", name,
                          (long long)(rows * cols - kept), (long long)wanted);
+    if (pattern->units.kind) {
+        s24_status status = check_units(&pattern->units, support, rows, cols, name);
+        if (status)
+            return status;
+    }
+    if (pattern->both) {
+        s24_status status = check_columns(pattern, support, rows, cols, name);
+        if (status)
+            return status;
+    }
     return pattern->mask ? check_mask(pattern->mask, support, rows, cols, name) : S24_OK;
 }

@@ -16,6 +16,17 @@ void s24i_keep_largest(const float *score, int64_t count, int64_t keep, uint8_t 
 s24_status s24i_select_largest(const s24i_run *run, const float *score, int64_t count, int64_t keep,
                                uint8_t *mask);
 
+/* A strip of m rows of a matrix, `stride` apart, and what its columns weigh (NULL: ones). */
+typedef struct s24i_strip {
+    const float *w, *norm;
+    int64_t stride;
+} s24i_strip;
+/* mask (rows as far apart as those of w) = n of m along both sides of every tile of the strip, of
+ * the largest sum of (|w| norm)^2; cols a multiple of m. scratch: so many doubles. */
+size_t s24i_both_scratch(const s24i_pattern *pattern);
+void s24i_select_both(const s24i_kernels *kernels, const s24i_pattern *pattern, s24i_strip strip,
+                      int64_t cols, uint8_t *mask, double *scratch);
+
 /* S24_E_STATE and the first offending place when a support of the host breaks the constraints. */
 s24_status s24i_obeys(const s24i_pattern *pattern, const uint8_t *support, int64_t rows,
                       int64_t cols, const char *name);

@@ -9,9 +9,11 @@
  * D and U have disjoint supports, so Z and the mask are all the state there is.
  */
 
-static int64_t tile_rows(int64_t rows)
+/* Whole strips of rows that depend on each other. */
+static int64_t tile_rows(int64_t rows, int64_t tied)
 {
-    return rows >= 2048 ? 256 : rows >= 1024 ? 128 : rows >= 256 ? 64 : 32;
+    int64_t tile = rows >= 2048 ? 256 : rows >= 1024 ? 128 : rows >= 256 ? 64 : 32;
+    return tile > tied ? tile / tied * tied : tied;
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -42,11 +44,12 @@ s24_status s24i_cpu_admm_take(const s24i_run *run, s24i_admm *a)
 {
     size_t n = (size_t)a->target.prepared->dim,
            workers = (size_t)s24i_workers(run->device->threads);
-    a->tile = tile_rows(a->of_rows ? a->of_rows : a->target.rows);
+    a->tile =
+        tile_rows(a->of_rows ? a->of_rows : a->target.rows, s24i_tied_rows(a->target.constraints));
     a->z = s24i_arena_take(run->arena, s24i_mul((size_t)a->target.rows, n), sizeof(float));
     a->f = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
-    a->scratch =
-        s24i_arena_take(run->arena, s24i_mul(2 * (size_t)a->tile * n, workers), sizeof(float));
+    a->share = 2 * (size_t)a->tile * n + 2 * s24i_both_scratch(a->target.constraints);
+    a->scratch = s24i_arena_take(run->arena, s24i_mul(a->share, workers), sizeof(float));
     a->rho = a->dual = 1;
     return S24_OK;
 }
@@ -79,13 +82,25 @@ static void move_tile(const s24i_admm *a, int64_t first, int64_t rows, float *ga
                        a->z + place, a->b ? a->b + place : NULL, size);
 }
 
-static void project_rows(const s24i_admm *a, int64_t first, int64_t rows)
+static void project_strips(const s24i_admm *a, int64_t first, int64_t rows, double *scratch)
+{
+    const s24i_pattern *pattern = a->target.constraints;
+    int64_t n = a->target.prepared->dim;
+    for (int64_t i = first; i < first + rows; i += pattern->m)
+        s24i_select_both(a->run->device->kernels, pattern, (s24i_strip){a->z + i * n, NULL, n}, n,
+                         a->mask + i * n, scratch);
+}
+
+/* gap: the worker's scratch, of move_tile() and then of both sides. */
+static void project_rows(const s24i_admm *a, int64_t first, int64_t rows, float *gap)
 {
     const s24i_pattern *pattern = a->target.constraints;
     int64_t n = a->target.prepared->dim;
     if (pattern->mask)
         return;
-    if (pattern->n)
+    if (pattern->both)
+        project_strips(a, first, rows, (double *)(void *)(gap + 2 * a->tile * n));
+    else if (pattern->n)
         s24i_select_nm(a->run->device->kernels, a->z + first * n, NULL, a->mask + first * n,
                        rows * n, pattern->n, pattern->m);
     for (int64_t i = first; !pattern->n && i < first + rows; i++)
@@ -96,11 +111,11 @@ static void iterate_tile(void *arg, int64_t tile, int32_t worker)
 {
     const s24i_admm *a = arg;
     int64_t first = tile * a->tile, rows = least(a->tile, a->target.rows - first);
-    float *gap = a->scratch + (int64_t)worker * 2 * a->tile * a->target.prepared->dim;
+    float *gap = a->scratch + (size_t)worker * a->share;
     double dual = a->dual;
     for (int32_t step = 0; step < a->steps && !s24i_watch_stopped(a->run->watch); step++) {
         move_tile(a, first, rows, gap, dual);
-        project_rows(a, first, rows);
+        project_rows(a, first, rows, gap);
         dual = 1;
     }
 }
@@ -110,7 +125,7 @@ static void layer_tile(void *arg, int64_t tile, int32_t worker)
     const s24i_admm *a = arg;
     int64_t first = tile * a->tile;
     move_tile(a, first, least(a->tile, a->target.rows - first),
-              a->scratch + (int64_t)worker * 2 * a->tile * a->target.prepared->dim, a->dual);
+              a->scratch + (size_t)worker * a->share, a->dual);
 }
 
 static s24_status iterate_layer(const s24i_run *run, s24i_admm *a)

@@ -183,6 +183,14 @@ s24_status s24i_cpu_row_losses(const s24i_run *run, const s24i_target *target, c
     return status;
 }
 
+static double sum(const double *x, int64_t count)
+{
+    double total = 0;
+    for (int64_t i = 0; i < count; i++)
+        total += x[i];
+    return total;
+}
+
 s24_status s24i_cpu_keep_better(const s24i_run *run, const s24i_target *target, const float *first,
                                 const uint8_t *first_mask, float *v, uint8_t *mask)
 {
@@ -190,14 +198,15 @@ s24_status s24i_cpu_keep_better(const s24i_run *run, const s24i_target *target, 
     int64_t rows = target->rows, cols = target->prepared->dim;
     double *old = s24i_arena_take(run->arena, (size_t)rows, sizeof(double));
     double *now = s24i_arena_take(run->arena, (size_t)rows, sizeof(double)), sums[2];
-    bool whole = s24i_over_layer(target->constraints);
+    int64_t tied =
+        s24i_over_layer(target->constraints) ? rows : s24i_tied_rows(target->constraints);
     s24_status status = s24i_cpu_row_losses(run, target, first, old, &sums[0]);
     if (!status)
         status = s24i_cpu_row_losses(run, target, v, now, &sums[1]);
-    for (int64_t i = 0; !status && !s24i_counting(run) && i < rows; i++)
-        if (whole ? sums[0] <= sums[1] : old[i] <= now[i]) {
-            memcpy(v + i * cols, first + i * cols, (size_t)cols * sizeof(float));
-            memcpy(mask + i * cols, first_mask + i * cols, (size_t)cols);
+    for (int64_t i = 0; !status && !s24i_counting(run) && i < rows; i += tied)
+        if (sum(old + i, tied) <= sum(now + i, tied)) {
+            memcpy(v + i * cols, first + i * cols, (size_t)(tied * cols) * sizeof(float));
+            memcpy(mask + i * cols, first_mask + i * cols, (size_t)(tied * cols));
         }
     run->arena->used = before;
     return status;

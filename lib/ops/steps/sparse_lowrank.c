@@ -32,7 +32,8 @@ static int64_t tile_cols(const s24i_split *a)
 
 static bool by_columns(const s24i_split *a)
 {
-    return a->target.constraints->n || a->target.constraints->mask;
+    const s24i_pattern *pattern = a->target.constraints;
+    return pattern->mask || (pattern->n && !pattern->both);
 }
 
 s24_status s24i_cpu_split_take(const s24i_run *run, s24i_split *a)

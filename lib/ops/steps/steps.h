@@ -47,6 +47,15 @@ enum { S24I_REFIT_AUTO, S24I_REFIT_EXACT, S24I_REFIT_CG };
  * supports. */
 #define S24I_EXACT_COLS 256
 
+/* ---- Whole columns (units.c) ---- */
+
+typedef struct s24i_removal {
+    int64_t batch; /* units of a round, at least; up to twice as many when they do not divide */
+    bool all;      /* try every choice, where there are few */
+} s24i_removal;
+/* Flops that trying every choice may take; and there may be 20000 of them. */
+#define S24I_MOST_TRIED 2e12
+
 /* ---- ADMM on the pattern (admm.c) ---- */
 
 /* One run. The caller fills in the first block and takes the rest with s24i_admm_take(). */
@@ -57,9 +66,10 @@ typedef struct s24i_admm {
     uint8_t *mask;   /* in: where the start is not zero; then the projected iterate's support */
     float *b;        /* rows x dim for the unconstrained iterate, or NULL */
 
-    float *z;         /* rows x dim: the projected iterate on the mask, the scaled dual off it */
-    float *f;         /* (S + rho I)^-1 */
-    float *scratch;   /* 2 tiles a worker */
+    float *z;       /* rows x dim: the projected iterate on the mask, the scaled dual off it */
+    float *f;       /* (S + rho I)^-1 */
+    float *scratch; /* `share` floats a worker: 2 tiles, and what both sides take */
+    size_t share;
     int64_t tile;     /* rows of one */
     double rho, dual; /* dual: what the dual in z is still to be multiplied with */
     int32_t steps;

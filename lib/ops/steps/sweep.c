@@ -19,12 +19,14 @@ typedef struct {
     int64_t block_cols;
     float *v;
     uint8_t *mask;
-    float *inv_r;  /* 1 / R_jj */
-    float *store;  /* tiles of [w | d | a], per worker or per tile */
-    uint8_t *kept; /* cols x LANES, likewise */
-    bool resident; /* tiles keep their state from block to block */
-    int64_t first; /* column of the block in work, when resident */
-    float *score;  /* rows x B of that block, then LANES x B a worker */
+    float *inv_r;   /* 1 / R_jj */
+    float *store;   /* tiles of [w | d | a], per worker or per tile */
+    uint8_t *kept;  /* cols x LANES, likewise */
+    int64_t height; /* rows of a tile: LANES, or whole strips of m */
+    double *square; /* both sides: of a tile of m x m a worker */
+    bool resident;  /* tiles keep their state from block to block */
+    int64_t first;  /* column of the block in work, when resident */
+    float *score;   /* rows x B of that block, then LANES x B a worker */
     uint8_t *chosen;
     const s24i_grid *grid; /* NULL: any value, and then v is wanted, else codes */
     const int64_t *order;
@@ -42,7 +44,7 @@ typedef struct {
 
 static int64_t tiles(const sweep *s)
 {
-    return (s->target->rows + LANES - 1) / LANES;
+    return (s->target->rows + s->height - 1) / s->height;
 }
 
 static size_t floats_of(const sweep *s)
@@ -52,9 +54,9 @@ static size_t floats_of(const sweep *s)
 
 static tile_state state_of(const sweep *s, int64_t tile, int64_t slot)
 {
-    tile_state t = {.first = tile * LANES};
+    tile_state t = {.first = tile * s->height};
     int64_t n = s->p->dim;
-    t.rows = s->target->rows - t.first < LANES ? s->target->rows - t.first : LANES;
+    t.rows = s->target->rows - t.first < s->height ? s->target->rows - t.first : s->height;
     t.w = s->store + (size_t)slot * floats_of(s);
     t.d = t.w + n * LANES;
     t.a = t.d + n * LANES;
@@ -141,7 +143,8 @@ static void gather(const sweep *s, tile_state *t, int64_t first, int64_t cols)
                    s24i_f32(t->d, LANES), 0, s24i_f32_out(t->a, LANES));
 }
 
-static void step(const sweep *s, tile_state *t, int64_t first, int64_t cols, bool choose,
+/* The columns from `first` on, `a` being theirs. */
+static void step(const sweep *s, tile_state *t, int64_t first, int64_t cols, float *a, bool choose,
                  int32_t worker)
 {
     s24i_sweep_block block = {.lanes = LANES, .cols = cols};
@@ -151,7 +154,7 @@ static void step(const sweep *s, tile_state *t, int64_t first, int64_t cols, boo
         block.codes = t->codes + first * LANES;
     }
     block.w = t->w + first * LANES;
-    block.a = t->a;
+    block.a = a;
     block.d = t->d + first * LANES;
     block.mask = t->kept + first * LANES;
     block.r = s->p->r + first * s->p->dim + first;
@@ -185,6 +188,53 @@ static int64_t keep_of_block(int64_t zeros, int64_t rows, int64_t first, int64_t
     return rows * cols - (share(zeros, first + cols, size) - share(zeros, first, size));
 }
 
+/* ---- both sides: a group of m columns at a time ---- */
+
+static bool by_tiles(const sweep *s)
+{
+    const s24i_pattern *pattern = s->target->constraints;
+    return pattern->both && !pattern->mask;
+}
+
+/* c = what the group's columns would take next, by forward substitution with no further loss; its
+ * tile keeps the largest |c R_jj|. `a` is of the group. */
+static void choose_tile(const sweep *s, tile_state *t, int64_t first, const float *a,
+                        int32_t worker)
+{
+    int64_t n = s->p->dim, m = s->target->constraints->m;
+    const float *r = s->p->r + first * n + first, *w = t->w + first * LANES;
+    for (int64_t j = 0; j < m; j++)
+        for (int64_t lane = 0; lane < LANES; lane++) {
+            float b = a[j * LANES + lane];
+            for (int64_t i = 0; i < j; i++)
+                b += (w[i * LANES + lane] - t->c[i * LANES + lane]) * r[i * n + j];
+            t->c[j * LANES + lane] = w[j * LANES + lane] + b * s->inv_r[first + j];
+        }
+    for (int64_t j = 0; j < m; j++)
+        for (int64_t lane = 0; lane < LANES; lane++)
+            t->c[j * LANES + lane] /= s->inv_r[first + j];
+    s24i_select_both(s->run->device->kernels, s->target->constraints,
+                     (s24i_strip){t->c, NULL, LANES}, s->height, t->kept + first * LANES,
+                     s->square + (size_t)worker * s24i_both_scratch(s->target->constraints));
+}
+
+/* The groups of a block in order; what one loses goes to the block's later columns. */
+static void step_by_tiles(const sweep *s, tile_state *t, int64_t first, int64_t cols,
+                          int32_t worker)
+{
+    int64_t n = s->p->dim, m = s->target->constraints->m;
+    memset(t->kept + first * LANES, 0, (size_t)(cols * LANES));
+    for (int64_t j = 0; j < cols; j += m) {
+        float *a = t->a + j * LANES;
+        int64_t at = first + j, later = cols - j - m;
+        choose_tile(s, t, at, a, worker);
+        step(s, t, at, m, a, false, worker);
+        if (later > 0)
+            s24i_sgemm(later, LANES, m, 1, s24i_f32_turned(s->p->r + at * n + at + m, n),
+                       s24i_f32(t->d + at * LANES, LANES), 1, s24i_f32_out(a + m * LANES, LANES));
+    }
+}
+
 /* ---- rows independent: one task takes a tile through all blocks ---- */
 
 static void choose_by_row(const sweep *s, tile_state *t, int64_t first, int64_t cols, float *score)
@@ -213,7 +263,10 @@ static void sweep_tile(void *arg, int64_t tile, int32_t worker)
         gather(s, &t, first, cols);
         if (by_row)
             choose_by_row(s, &t, first, cols, s->score + (int64_t)worker * LANES * B);
-        step(s, &t, first, cols, !s->target->constraints->mask && !by_row, worker);
+        if (by_tiles(s))
+            step_by_tiles(s, &t, first, cols, worker);
+        else
+            step(s, &t, first, cols, t.a, !s->target->constraints->mask && !by_row, worker);
     }
     finish(s, &t);
     s24i_watch_step(s->run->watch, t.rows, NAN, NAN);
@@ -250,7 +303,7 @@ static void step_tile(void *arg, int64_t tile, int32_t worker)
     for (int64_t j = 0; j < cols; j++)
         for (int64_t r = 0; r < LANES; r++)
             t.kept[(s->first + j) * LANES + r] = r < t.rows && s->chosen[(t.first + r) * cols + j];
-    step(s, &t, s->first, cols, false, worker);
+    step(s, &t, s->first, cols, t.a, false, worker);
 }
 
 static void finish_tile(void *arg, int64_t tile, int32_t worker)
@@ -288,6 +341,8 @@ static void take_sweep(sweep *s)
 {
     s24i_arena *arena = s->run->arena;
     size_t slots = (size_t)(s->resident ? tiles(s) : s24i_workers(s->run->device->threads));
+    s->square =
+        s24i_arena_take(arena, slots * s24i_both_scratch(s->target->constraints), sizeof(double));
     s->inv_r = s24i_arena_take(arena, (size_t)s->p->dim, sizeof(float));
     s->store = s24i_arena_take(arena, s24i_mul(slots, floats_of(s)), sizeof(float));
     s->kept = s24i_arena_take(arena, slots, (size_t)(s->p->dim * LANES));
@@ -311,6 +366,7 @@ static s24_status run_sweep(sweep *s)
     int64_t n = s->p->dim;
     s->block_cols = pattern->n ? B / pattern->m * pattern->m : B;
     s->resident = s24i_over_layer(pattern);
+    s->height = LANES / s24i_tied_rows(pattern) * s24i_tied_rows(pattern);
     take_sweep(s);
     s24_status status = S24_OK;
     if (s24i_counting(run)) {
