@@ -16,7 +16,7 @@ typedef struct args_list {
 typedef struct args {
     const char *weights, *calib, *test, *mask, *importance;
     const char *constraints, *solver, *solvers, *options;
-    const char *out, *store, *layout, *tokens, *correct, *activations, *report;
+    const char *out, *store, *format, *layout, *tokens, *correct, *activations, *report;
     args_list eval, rules, skips;
     const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
     int64_t threads, memory_limit, rows, context, eval_rows, heldout;

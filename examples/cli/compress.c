@@ -41,7 +41,8 @@ static bool set_options(s24_compression *c, const args *a)
                                     {"solver", a->solver},
                                     {"options", a->options},
                                     {"activations", a->activations},
-                                    {"store", a->store}};
+                                    {"store", a->store},
+                                    {"format", a->format}};
     char correct[80];
     s24_status status = S24_OK;
     for (size_t i = 0; !status && i < sizeof texts / sizeof *texts; i++)

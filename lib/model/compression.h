@@ -24,7 +24,7 @@ struct s24_compression {
     /* Options: */
     char *constraints, *solver, *options; /* "": not set */
     double correct;
-    int64_t store, activations, heldout, memory_limit, resume; /* words by index */
+    int64_t store, format, activations, heldout, memory_limit, resume; /* words by index */
     char told[64];                                             /* of a number that was asked for */
     /* What else was given: */
     settings settings; /* its plan from the first rule, the rest from the options for each run */
@@ -52,18 +52,25 @@ typedef struct needs {
     uint64_t memory, written;
     uint64_t base, own, library, measuring; /* parts of the memory */
     double flops;
+    char first[S24M_NAME]; /* matrix that was looked at, and its grid */
+    terms grid;
+    int ranks; /* matrices with one */
 } needs;
 
 /* Nobody else is at work on the model; s24m_leave(c->handle) ends that. */
 s24_status s24m_compression_enter(s24_compression *c, const char *function);
 /* The defaults. */
 bool s24m_compression_reset(s24_compression *c);
+/* The words of two options. */
+void s24m_compression_words(const s24_compression *c, const char **store, const char **format);
+/* Whether the model is of the kind that a form wants. */
+bool s24m_job_check_holder(const s24m_model *model, const origin *o, const form *f);
 /* From the options and tokens to the settings of a run. */
 bool s24m_job_settle(s24_compression *c);
 /* The constraints of a matrix, NULL to leave it alone; and which it is of its block. */
 const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t which);
-/* The type of a matrix to be written. */
-int32_t s24m_job_stored(const s24_compression *c, const char *name);
+/* The type of a matrix to be written, and of its values when codes are written. */
+int32_t s24m_job_stored(const s24_compression *c, const char *name, const char *constraints);
 assembly s24m_job_assembly(s24_compression *c);
 /* Every matrix can be solved as asked; what that takes. */
 bool s24m_job_needs(s24_compression *c, needs *n);

@@ -14,21 +14,22 @@ enum {
 
 /* Those of codes first in the order in which a form of several layouts takes them. */
 static const form forms[] = {
-    {"--store q4_0", "q4_0", HOLDER_GGUF, .bits = UP_TO_4, .schemes = SYM, .usual = 4, .group = 32},
-    {"--store q4_1", "q4_1", HOLDER_GGUF, .bits = UP_TO_4, .schemes = REAL, .usual = 4, .group = 32,
+    {"--store q4_0", "q4_0", "Q4_0", HOLDER_GGUF, BESIDE_NOTHING, UP_TO_4, SYM, 4, .group = 32},
+    {"--store q4_1", "q4_1", "Q4_1", HOLDER_GGUF, BESIDE_NOTHING, UP_TO_4, REAL, 4, .group = 32,
      .no_zero = true},
-    {"--store q8_0", "q8_0", HOLDER_GGUF, .bits = UP_TO_8, .schemes = SYM, .usual = 8, .group = 32},
-    {"--format pack-quantized", "pack-quantized", HOLDER_FOLDER, .bits = UP_TO_8,
-     .schemes = ASYM | SYM, .usual = 4},
-    {"--format gptq-v2", "gptq-v2", HOLDER_FOLDER, .bits = UP_TO_8, .schemes = ASYM | SYM,
-     .usual = 4},
-    {"--format gptq", "gptq-v1", HOLDER_FOLDER, .bits = POWERS, .schemes = SYM, .usual = 4},
-    {"--format sparse-24-bitmask", "sparse-24-bitmask", HOLDER_FOLDER},
-    {"--format s24", NULL, HOLDER_S24},
-    {"--format dense", NULL, HOLDER_SOURCE},
-    {"--format adapter", NULL, HOLDER_FOLDER, BESIDE_FACTORS},
-    {"--format gguf", NULL, HOLDER_GGUF, BESIDE_PARTS},
-    {"", NULL, HOLDER_SOURCE, BESIDE_PARTS},
+    {"--store q8_0", "q8_0", "Q8_0", HOLDER_GGUF, BESIDE_NOTHING, UP_TO_8, SYM, 8, .group = 32},
+    {"--format pack-quantized", "pack-quantized", NULL, HOLDER_FOLDER, BESIDE_NOTHING, UP_TO_8,
+     ASYM | SYM, 4, .group = 0},
+    {"--format gptq-v2", "gptq-v2", NULL, HOLDER_FOLDER, BESIDE_NOTHING, UP_TO_8, ASYM | SYM, 4,
+     .one_grid = true},
+    {"--format gptq", "gptq-v1", NULL, HOLDER_FOLDER, BESIDE_NOTHING, POWERS, SYM, 4,
+     .one_grid = true},
+    {.option = "--format sparse-24-bitmask", .layout = "sparse-24-bitmask", .holder = HOLDER_FOLDER},
+    {.option = "--format s24", .holder = HOLDER_S24},
+    {.option = "--format dense", .holder = HOLDER_SOURCE},
+    {.option = "--format adapter", .holder = HOLDER_FOLDER, .beside = BESIDE_FACTORS},
+    {.option = "--format gguf", .holder = HOLDER_GGUF, .beside = BESIDE_PARTS},
+    {.option = "", .holder = HOLDER_SOURCE, .beside = BESIDE_PARTS},
 };
 enum { FORMS = sizeof forms / sizeof *forms, OWN_LAYOUTS = 5 };
 
@@ -50,7 +51,7 @@ const form *s24m_form_find(const char *store, const char *format)
     const form *f = *format ? find("--format ", format) : forms + FORMS - 1;
     if (stored && (!f->layout && f->holder != HOLDER_S24 && f->beside == BESIDE_PARTS))
         return stored;
-    if (stored || (*store && s24m_form_has_codes(f))) {
+    if (stored || (*store && f->bits)) {
         s24m_wrong(S24_E_OPTION,
                    "--store %s with --format %s: the format says how matrices are stored: leave "
                    "one of them out",
@@ -60,9 +61,16 @@ const form *s24m_form_find(const char *store, const char *format)
     return f;
 }
 
-bool s24m_form_has_codes(const form *f)
+bool s24m_form_has_codes(const form *f, const char *constraints)
 {
-    return f->bits != 0;
+    terms t = s24m_terms(constraints);
+    return f->bits || (f->holder == HOLDER_S24 && t.bits && !t.rank);
+}
+
+const char *s24m_form_stored(const form *f, const char *constraints)
+{
+    terms t = s24m_terms(constraints);
+    return f->type ? f->type : s24m_form_layout(f, &t);
 }
 
 /* ---- What it holds ---- */
@@ -222,6 +230,19 @@ bool s24m_form_check(const form *f, const char *tensor, const char *constraints,
     other_terms(constraints, before);
     return (t.kept == 2 && t.of == 4 && !t.bits) ||
            refuse(f, tensor, constraints, "it holds 2 of each 4 weights, as floats", "2:4");
+}
+
+bool s24m_form_check_type(const form *f, const char *tensor, const char *type)
+{
+    static const char *const blocks[] = {"Q4_0", "Q4_1", "Q8_0"};
+    bool held = f->holder != HOLDER_S24 || (*type != 'Q' && strncmp(type, "IQ", 2) &&
+                                            strncmp(type, "TQ", 2) && strcmp(type, "MXFP4"));
+    for (int i = 0; i < 3; i++)
+        held |= !strcmp(type, blocks[i]);
+    return held || s24m_wrong(S24_E_UNSUPPORTED,
+                              "%s: %s cannot hold type %s: take a model in which it is F32, F16, "
+                              "BF16, Q4_0, Q4_1 or Q8_0",
+                              tensor, f->option, type);
 }
 
 /* ---- Sizes ---- */

@@ -1,5 +1,6 @@
 /* What a run of a compression is: what it works on, where it goes, which job it is. */
 #include "parts.h"
+#include "beside.h"
 #include "clock.h"
 #include "compression.h"
 #include "paths.h"
@@ -28,7 +29,7 @@ static bool is_empty(const char *folder)
 /* The model and all beside it appeared in one rename, the records with it. */
 static bool is_complete(const char *out)
 {
-    char *path = s24m_path_join(out, "records.jsonl");
+    char *path = s24m_path_join(out, RECORDS_PLACE);
     bool complete = path && !access(path, F_OK);
     free(path);
     return complete;
@@ -63,10 +64,12 @@ const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t whic
     return s24m_plan_constraints(&c->settings.plan, (const char *const[]){name, common, NULL});
 }
 
-int32_t s24m_job_stored(const s24_compression *c, const char *name)
+int32_t s24m_job_stored(const s24_compression *c, const char *name, const char *constraints)
 {
     static const int32_t floats[] = {S24_F64, S24_F32, S24_F16, S24_BF16};
     const char *type = "";
+    if (s24m_form_has_codes(c->settings.form, constraints))
+        return S24_F32; /* what codes give */
     if (c->settings.store)
         return c->settings.store;
     s24_file_info(c->model->file, name, NULL, NULL, &type);
@@ -97,16 +100,43 @@ static bool gather_tokens(s24_compression *c)
     return c->settings.rows;
 }
 
+/* ---- The form ---- */
+
+bool s24m_job_check_holder(const s24m_model *model, const origin *o, const form *f)
+{
+    bool gguf = model->config.gguf, folder = o->folder && !gguf;
+    if (f->holder == HOLDER_GGUF && !gguf)
+        return s24m_wrong(S24_E_UNSUPPORTED,
+                          "%s: the model is no GGUF file: make one of it with llama.cpp's "
+                          "convert_hf_to_gguf.py, or write a folder: --format pack-quantized",
+                          f->option);
+    if (f->holder == HOLDER_FOLDER && !folder)
+        return s24m_wrong(S24_E_UNSUPPORTED,
+                          "%s: the model is no Hugging Face folder, which has the config.json and "
+                          "tokenizer that loaders want: take the folder that the file was made "
+                          "from%s",
+                          f->option, gguf ? ", or --store q4_0, q4_1 or q8_0" : "");
+    return true;
+}
+
+static bool choose_form(s24_compression *c)
+{
+    static const int32_t stores[] = {0, S24_F32, S24_F16, S24_BF16, 0, 0, 0};
+    const char *store, *format;
+    c->settings.store = stores[c->store];
+    s24m_compression_words(c, &store, &format);
+    c->settings.form = s24m_form_find(store, format);
+    return c->settings.form && s24m_job_check_holder(c->model, &c->origin, c->settings.form);
+}
+
 bool s24m_job_settle(s24_compression *c)
 {
-    static const int32_t stores[] = {0, S24_F32, S24_F16, S24_BF16};
     settings *s = &c->settings;
     s->ctx = c->model->ctx;
     s->watch = &c->watch;
     s->blocks = (int)c->model->config.layers;
     s->solver = *c->solver ? c->solver : NULL;
     s->options = *c->options ? c->options : NULL;
-    s->store = stores[c->store];
     s->correct = c->correct;
     s->keep = (int)c->activations; /* the words are in the order of KEEP_... */
     s->plan.constraints = c->constraints;
@@ -114,7 +144,7 @@ bool s24m_job_settle(s24_compression *c)
         return s24m_wrong(S24_E_STATE, "--constraints: there are none");
     if (!c->calibration.ids)
         return s24m_wrong(S24_E_STATE, "--calib: there are no tokens");
-    return gather_tokens(c);
+    return choose_form(c) && gather_tokens(c);
 }
 
 /* ---- Which job it is ---- */
@@ -161,6 +191,7 @@ assembly s24m_job_assembly(s24_compression *c)
     return (assembly){.model = c->model,
                       .origin = &c->origin,
                       .c = &c->checkpoint,
+                      .form = c->settings.form,
                       .watch = &c->watch,
                       .out = c->out,
                       .store = c->settings.store};

@@ -60,6 +60,18 @@ void s24m_name(const s24m_model *model, int64_t layer, int32_t which, char name[
     s24m_part_name(model, layer, which, false, name);
 }
 
+bool s24m_find_matrix(const s24m_model *model, const char *tensor, int64_t *layer, int32_t *which)
+{
+    char name[S24M_NAME];
+    for (*layer = 0; *layer < model->config.layers; ++*layer)
+        for (*which = 0; *which < S24M_LINEARS; ++*which) {
+            s24m_name(model, *layer, *which, name);
+            if (!strcmp(name, tensor))
+                return true;
+        }
+    return false;
+}
+
 void s24m_part_shape(const s24m_model *model, int32_t part, bool bias, int64_t *rows, int64_t *cols)
 {
     const s24m_config *c = &model->config;

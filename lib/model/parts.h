@@ -19,6 +19,8 @@ const char *s24m_kind(int32_t part);
 /* The whole name with the ending "weight" or "bias". */
 void s24m_part_name(const s24m_model *model, int64_t layer, int32_t part, bool bias,
                     char name[S24M_NAME]);
+/* Which matrix of which block a tensor is; false: none. */
+bool s24m_find_matrix(const s24m_model *model, const char *tensor, int64_t *layer, int32_t *which);
 /* cols is 0 for vectors. */
 void s24m_part_shape(const s24m_model *model, int32_t part, bool bias, int64_t *rows,
                      int64_t *cols);

@@ -17,5 +17,6 @@ typedef struct terms {
 
 /* Of "2:4+int4 sym g64". */
 terms s24m_terms(const char *constraints);
+bool s24m_terms_same_grid(const terms *a, const terms *b);
 
 #endif
