@@ -35,7 +35,8 @@ enum {
     IN_COMPRESS = 128,
     IN_PACK = 256,
     IN_UNPACK = 512,
-    IN_ALL = 1023
+    IN_EXPORT = 1024,
+    IN_ALL = 2047
 };
 
 typedef struct command {

@@ -63,6 +63,8 @@ s24_status s24m_compression_enter(s24_compression *c, const char *function);
 bool s24m_compression_reset(s24_compression *c);
 /* The words of two options. */
 void s24m_compression_words(const s24_compression *c, const char **store, const char **format);
+/* Whether an output may appear there, or with `resume` is there already, complete. */
+bool s24m_job_check_out(const char *out, bool resume, bool *complete);
 /* Whether the model is of the kind that a form wants. */
 bool s24m_job_check_holder(const s24m_model *model, const origin *o, const form *f);
 /* From the options and tokens to the settings of a run. */

@@ -2,6 +2,7 @@
 #include "parts.h"
 #include "beside.h"
 #include "clock.h"
+#include "packed.h"
 #include "compression.h"
 #include "paths.h"
 #include <dirent.h>
@@ -36,10 +37,10 @@ static bool is_complete(const char *out)
 }
 
 /* OUT is not there, or an empty folder, or, to be gone on with, what an earlier run has made. */
-static bool check_out(s24_compression *c)
+bool s24m_job_check_out(const char *out, bool resume, bool *complete)
 {
     struct stat s;
-    const char *out = c->out;
+    *complete = false;
     if (!*out)
         return s24m_wrong(S24_E_ARG, "--out: the name is empty");
     if (lstat(out, &s))
@@ -47,8 +48,8 @@ static bool check_out(s24_compression *c)
     if (S_ISLNK(s.st_mode))
         return s24m_wrong(S24_E_IO,
                           "--out %s: is a symbolic link: give the name of the folder itself", out);
-    c->complete = c->resume && is_complete(out);
-    return c->complete || (S_ISDIR(s.st_mode) && is_empty(out)) ||
+    *complete = resume && is_complete(out);
+    return *complete || (S_ISDIR(s.st_mode) && is_empty(out)) ||
            s24m_wrong(S24_E_IO, "--out %s exists already", out);
 }
 
@@ -105,6 +106,11 @@ static bool gather_tokens(s24_compression *c)
 bool s24m_job_check_holder(const s24m_model *model, const origin *o, const form *f)
 {
     bool gguf = model->config.gguf, folder = o->folder && !gguf;
+    if (s24m_packed_any(model))
+        return s24m_wrong(S24_E_UNSUPPORTED,
+                          "%s: its matrices are packed already: take the model that it was made "
+                          "from",
+                          s24m_path_name(o->files->path));
     if (f->holder == HOLDER_GGUF && !gguf)
         return s24m_wrong(S24_E_UNSUPPORTED,
                           "%s: the model is no GGUF file: make one of it with llama.cpp's "
@@ -204,7 +210,7 @@ bool s24m_job_open(s24_compression *c)
     c->limit_before = 0;
     return s24m_good(s24_ctx_get_int(c->model->ctx, "memory_limit", &c->limit_before),
                      "--memory-limit") &&
-           check_out(c) && s24m_job_settle(c) && s24m_job_limit_memory(c) &&
+           s24m_job_check_out(c->out, c->resume, &c->complete) && s24m_job_settle(c) && s24m_job_limit_memory(c) &&
            s24m_plan_check_used(&c->settings.plan) && begin(c);
 }
 

@@ -3,6 +3,7 @@
 #include "fail.h"
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 void s24m_module(const char *tensor, char module[S24M_NAME])
 {
@@ -23,10 +24,19 @@ static void packed_name(const form *f, const char *tensor, char name[S24M_NAME])
 
 /* ---- Packed ---- */
 
+/* It is a tensor of that type already. */
+static bool has_blocks(const s24_file *file, const char *tensor, const char *layout)
+{
+    const char *type;
+    return s24_file_info(file, tensor, NULL, NULL, &type) == S24_OK && !strcasecmp(type, layout);
+}
+
 static bool pack_codes(s24_ctx *ctx, const char *tensor, const solved *m, const char *layout,
                        s24_packed **packed)
 {
     codes c;
+    if (has_blocks(m->values, tensor, layout))
+        return s24m_good(s24_file_packed(m->values, tensor, packed), "%s", tensor);
     if (!m->parts || !s24m_codes_of_file(m->parts, tensor, &c))
         return s24m_wrong(S24_E_STATE,
                           "%s: there are no codes of it: the parts that compress wrote are missing",

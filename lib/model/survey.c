@@ -1,4 +1,5 @@
 /* All tensors of a file against the configuration, before anything is done with them. */
+#include "packed.h"
 #include "parts.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,7 +146,7 @@ static s24_status refuse_unknown(const s24m_model *model)
         place p = {.layer = INT64_MAX};
         bool inside = parse(model, name, &p);
         if ((inside ? presence(model, &p) != S24M_NEVER : is_known(model, name)) ||
-            is_harmless(name))
+            is_harmless(name) || s24m_packed_part(model, name))
             continue;
         if (!found || p.layer < first.layer || (p.layer == first.layer && p.part < first.part)) {
             found = name;

@@ -1,5 +1,6 @@
 /* One tensor of the file: looked at, read, or used where it lies. */
 #include "tensors.h"
+#include "packed.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,8 @@ bool s24m_has(const s24m_model *model, const char *name)
     int64_t shape[8];
     int32_t rank;
     const char *type;
-    return s24_file_info(model->file, name, shape, &rank, &type) == S24_OK;
+    return s24_file_info(model->file, name, shape, &rank, &type) == S24_OK ||
+           s24m_packed(model, name, shape, shape + 1);
 }
 
 /* ---- Type and shape ---- */
@@ -39,8 +41,12 @@ s24_status s24m_check_tensor(const s24m_model *model, const char *name, int64_t 
 {
     int64_t shape[8];
     int32_t rank = 0;
-    const char *type;
-    s24_status status = s24_file_info(model->file, name, shape, &rank, &type);
+    const char *type = "F32";
+    s24_status status = S24_OK;
+    if (s24m_packed(model, name, shape, shape + 1))
+        rank = 2;
+    else
+        status = s24_file_info(model->file, name, shape, &rank, &type);
     if (status)
         return s24m_fail(status, "%s", s24_last_error());
     if (!is_readable(type))
@@ -148,7 +154,10 @@ s24_status s24m_read(const s24m_model *model, const char *name, int64_t rows, in
     if (!values)
         return S24_E_MEMORY;
     s24_mat view = cols ? s24m_mat(values, rows, cols) : s24m_mat(values, 1, rows);
-    status = s24_file_read(model->file, name, &view);
+    int64_t packed[2];
+    status = s24m_packed(model, name, packed, packed + 1)
+                 ? s24m_packed_read(model, name, &view)
+                 : s24_file_read(model->file, name, &view);
     if (status)
         s24m_fail(status, "%s", s24_last_error());
     else
