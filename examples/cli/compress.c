@@ -37,12 +37,9 @@ const char *job_matrix_text(const job *j, int matrix, const char *name)
 
 static bool set_options(s24_compression *c, const args *a)
 {
-    const char *const texts[][2] = {{"constraints", a->constraints},
-                                    {"solver", a->solver},
-                                    {"options", a->options},
-                                    {"activations", a->activations},
-                                    {"store", a->store},
-                                    {"format", a->format}};
+    const char *const texts[][2] = {
+        {"constraints", a->constraints}, {"solver", a->solver}, {"options", a->options},
+        {"activations", a->activations}, {"store", a->store},   {"format", a->format}};
     char correct[80];
     s24_status status = S24_OK;
     for (size_t i = 0; !status && i < sizeof texts / sizeof *texts; i++)

@@ -23,8 +23,8 @@ static bool export(s24_model *model, const args *a)
 {
     char options[128];
     snprintf(options, sizeof options, "%s%.40s%s%s%.40s", a->format ? "format=" : "",
-             a->format ? a->format : "", a->format && a->store ? "," : "",
-             a->store ? "store=" : "", a->store ? a->store : "");
+             a->format ? a->format : "", a->format && a->store ? "," : "", a->store ? "store=" : "",
+             a->store ? a->store : "");
     s24_model_set_progress(model, on_progress, NULL);
     progress_on_signal(cancel, model);
     s24_status status = s24_model_export(model, options, a->out);

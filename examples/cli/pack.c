@@ -29,8 +29,8 @@ static bool find_mask(source *mask, s24_ctx *ctx, const source *weights, const a
 static bool put_number(s24_file *file, const char *key, int64_t value)
 {
     char text[32];
-    return snprintf(text, sizeof text, "%lld", (long long)value) > 0 &&
-           s24_file_set_meta(file, key, text) == S24_OK;
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    return s24_file_set_meta(file, key, text) == S24_OK;
 }
 
 /* What s24_packed_wrap() will want to know: parts are named in order. */
@@ -102,9 +102,8 @@ static bool open_parts(grid *g, s24_ctx *ctx, const source *weights)
     struct stat s;
     const char *slash = strrchr(weights->path, '/');
     size_t length = slash ? (size_t)(slash - weights->path) : 0;
-    bool done = false;
-    if (!stat(weights->path, &s) && S_ISDIR(s.st_mode))
-        length = strlen(weights->path);
+    bool done = false, folder = !stat(weights->path, &s) && S_ISDIR(s.st_mode);
+    length = folder ? strlen(weights->path) : length;
     for (int i = 0; i < 2 && !done; i++) {
         char path[PATH_MAX];
         snprintf(path, sizeof path, "%.*s%s%sparts.safetensors", (int)length, weights->path,
@@ -141,8 +140,8 @@ static bool refuse_codes(const source *weights, const char *reason)
     const char *tensor = weights->tensor, *end = strrchr(tensor, '.');
     end = end ? end + 1 : tensor;
     if (!strcmp(end, "codes") || !strcmp(end, "scales") || !strcmp(end, "zeros"))
-        return fail("pack %s:%s: codes, scales and zeros are packed together: name the weights that "
-                    "they belong to, of the model of `compress` or of `solve --out`",
+        return fail("pack %s:%s: codes, scales and zeros go together: name the weights that they "
+                    "belong to, of a model or of `solve --out`",
                     weights->path, tensor);
     const char *where =
         "; codes lie beside weights that `solve --out` or `compress` wrote under a grid";

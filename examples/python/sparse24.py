@@ -96,7 +96,8 @@ status s24_project_nm(ctx*, mat*, int32, int32, mat*); status s24_file_open(ctx*
 text s24_file_name(file*, int64); status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*);
 status s24_file_bytes(file*, text, void**, size*); status s24_file_read(file*, text, mat*); text s24_file_meta(file*, text);
 text s24_file_meta_key(file*, int64); status s24_file_check_source(file*); status s24_file_create(ctx*, text, text, file**);
-status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*);
+status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text);
+status s24_file_put_packed(file*, text, packed*); status s24_file_packed(file*, text, packed**); status s24_file_copy_meta(file*, file*);
 status s24_file_check_copy(file*, file*); status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 
@@ -104,17 +105,18 @@ MODEL_PROTOTYPES = """
 status s24_model_open(ctx*, text, model**); void s24_model_destroy(model*); status s24_model_int(model*, text, int64*);
 status s24_model_str(model*, text, text*); status s24_model_matrix(model*, int64, text*, text*, int64*, int64*, int64*);
 status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*);
-status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*); status s24_compression_create(model*, compression**);
-void s24_compression_destroy(compression*); status s24_compression_set_int(compression*, text, int64);
-status s24_compression_set_float(compression*, text, double); status s24_compression_set_str(compression*, text, text);
-status s24_compression_parse(compression*, text); status s24_compression_get(compression*, text, text*);
-status s24_compression_option_info(int32, text*, text*, text*, text*); status s24_compression_add_rule(compression*, text);
-status s24_compression_add_skip(compression*, text); status s24_compression_set_calibration(compression*, mat*, text);
-status s24_compression_add_evaluation(compression*, mat*, text); status s24_compression_set_progress(compression*, progress_fn, void*);
-status s24_compression_set_log(compression*, log_fn, void*); status s24_compression_plan(compression*, uint64*, double*, uint64*);
-status s24_compression_run(compression*, text); void s24_compression_cancel(compression*);
-status s24_compression_number(compression*, text, int32, double*); status s24_compression_matrix_float(compression*, int32, text, double*);
-status s24_compression_matrix_str(compression*, int32, text, text*); text s24_compression_source(compression*, int32)
+status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*); status s24_model_export(model*, text, text);
+status s24_compression_create(model*, compression**); void s24_compression_destroy(compression*);
+status s24_compression_set_int(compression*, text, int64); status s24_compression_set_float(compression*, text, double);
+status s24_compression_set_str(compression*, text, text); status s24_compression_parse(compression*, text);
+status s24_compression_get(compression*, text, text*); status s24_compression_option_info(int32, text*, text*, text*, text*);
+status s24_compression_add_rule(compression*, text); status s24_compression_add_skip(compression*, text);
+status s24_compression_set_calibration(compression*, mat*, text); status s24_compression_add_evaluation(compression*, mat*, text);
+status s24_compression_set_progress(compression*, progress_fn, void*); status s24_compression_set_log(compression*, log_fn, void*);
+status s24_compression_plan(compression*, uint64*, double*, uint64*); status s24_compression_run(compression*, text);
+void s24_compression_cancel(compression*); status s24_compression_number(compression*, text, int32, double*);
+status s24_compression_matrix_float(compression*, int32, text, double*); status s24_compression_matrix_str(compression*, int32, text, text*);
+text s24_compression_source(compression*, int32)
 """
 # end
 

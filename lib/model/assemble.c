@@ -44,9 +44,8 @@ static bool put_tensor(writing *w, const char *name)
     if (!s24m_supply_find(&w->from, name, &m))
         return false;
     s24m_module(name, told.module);
-    bool done = m.values
-                    ? s24m_store(w->model->ctx, w->a->form, w->out, name, &m, &told)
-                    : put_rest(w, name);
+    bool done = m.values ? s24m_store(w->model->ctx, w->a->form, w->out, name, &m, &told)
+                         : put_rest(w, name);
     if (m.matrix)
         w->matrices[w->count++] = told;
     return done;

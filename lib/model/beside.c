@@ -117,8 +117,8 @@ bool s24m_beside_factors(const supply *s, const char *folder)
         done = s24m_good(s24_file_set_meta(a.to.file, "format", "pt"), "%s", folder);
     done = close_file(&a.to, done);
     char *text = done && a.count ? s24m_describe_adapter(a.each, a.count) : NULL;
-    done = done && (!a.count ||
-                    (text && s24m_beside_text(folder, ADAPTER "/adapter_config.json", text)));
+    done = done &&
+           (!a.count || (text && s24m_beside_text(folder, ADAPTER "/adapter_config.json", text)));
     free(text);
     free(a.each);
     return done;

@@ -25,7 +25,7 @@ struct s24_compression {
     char *constraints, *solver, *options; /* "": not set */
     double correct;
     int64_t store, format, activations, heldout, memory_limit, resume; /* words by index */
-    char told[64];                                             /* of a number that was asked for */
+    char told[64]; /* of a number that was asked for */
     /* What else was given: */
     settings settings; /* its plan from the first rule, the rest from the options for each run */
     origin origin;

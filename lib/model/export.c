@@ -210,8 +210,8 @@ static bool export(exporting *e, const char *options, const char *out)
 {
     bool complete;
     return s24m_job_check_out(out, false, &complete) &&
-           s24m_origin_open(&e->origin, e->handle->path) && choose(e, options) &&
-           find_records(e) && check_matrices(e) && check_rest(e) && relabel(e) &&
+           s24m_origin_open(&e->origin, e->handle->path) && choose(e, options) && find_records(e) &&
+           check_matrices(e) && check_rest(e) && relabel(e) &&
            s24m_parts_open(e->model->ctx, e->handle->path, &e->parts) && write(e, out);
 }
 

@@ -24,7 +24,9 @@ static const form forms[] = {
      .one_grid = true},
     {"--format gptq", "gptq-v1", NULL, HOLDER_FOLDER, BESIDE_NOTHING, POWERS, SYM, 4,
      .one_grid = true},
-    {.option = "--format sparse-24-bitmask", .layout = "sparse-24-bitmask", .holder = HOLDER_FOLDER},
+    {.option = "--format sparse-24-bitmask",
+     .layout = "sparse-24-bitmask",
+     .holder = HOLDER_FOLDER},
     {.option = "--format s24", .holder = HOLDER_S24},
     {.option = "--format dense", .holder = HOLDER_SOURCE},
     {.option = "--format adapter", .holder = HOLDER_FOLDER, .beside = BESIDE_FACTORS},
@@ -36,6 +38,8 @@ enum { FORMS = sizeof forms / sizeof *forms, OWN_LAYOUTS = 5 };
 /* Where an execution layout of 2:4 is to be chosen. */
 #define HALVES "ri16x32"
 
+#define FORMAT "--format "
+
 static const form *find(const char *option, const char *word)
 {
     size_t length = strlen(option);
@@ -45,10 +49,25 @@ static const form *find(const char *option, const char *word)
     return NULL;
 }
 
+static const form *find_format(const char *word)
+{
+    char all[200] = "";
+    const form *f = *word ? find(FORMAT, word) : forms + FORMS - 1;
+    if (f)
+        return f;
+    for (f = forms; f < forms + FORMS; f++)
+        if (!strncmp(f->option, FORMAT, sizeof FORMAT - 1))
+            strcat(strcat(all, *all ? ", " : ""), f->option + sizeof FORMAT - 1);
+    s24m_wrong(S24_E_OPTION, FORMAT "%.40s: expected one of %s", word, all);
+    return NULL;
+}
+
 const form *s24m_form_find(const char *store, const char *format)
 {
     const form *stored = *store ? find("--store ", store) : NULL;
-    const form *f = *format ? find("--format ", format) : forms + FORMS - 1;
+    const form *f = find_format(format);
+    if (!f)
+        return NULL;
     if (stored && (!f->layout && f->holder != HOLDER_S24 && f->beside == BESIDE_PARTS))
         return stored;
     if (stored || (*store && f->bits)) {
@@ -79,8 +98,7 @@ static bool holds_grid(const form *f, const terms *t, int64_t cols)
 {
     int64_t group = t->group && t->group < cols ? t->group : cols;
     return f->bits >> t->bits & 1 && f->schemes >> t->scheme & 1 &&
-           (!f->group || f->group == group) &&
-           !(f->no_zero && (t->kept || t->sparsity));
+           (!f->group || f->group == group) && !(f->no_zero && (t->kept || t->sparsity));
 }
 
 /* The first form of codes that has the grid. */
@@ -164,8 +182,8 @@ static bool check_grid(const form *f, const char *tensor, const char *constraint
         return refuse(f, tensor, constraints, "it holds codes of a grid", instead);
     if (f->no_zero && (t->kept || t->sparsity)) {
         advise(forms, t, constraints, instead);
-        return refuse(f, tensor, constraints, "it has no code for a pruned weight; --store q4_0 has",
-                      instead);
+        return refuse(f, tensor, constraints,
+                      "it has no code for a pruned weight; --store q4_0 has", instead);
     }
     if (!(f->bits >> t->bits & 1))
         return refuse(f, tensor, constraints, "its codes have other bits", instead);

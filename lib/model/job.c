@@ -210,8 +210,8 @@ bool s24m_job_open(s24_compression *c)
     c->limit_before = 0;
     return s24m_good(s24_ctx_get_int(c->model->ctx, "memory_limit", &c->limit_before),
                      "--memory-limit") &&
-           s24m_job_check_out(c->out, c->resume, &c->complete) && s24m_job_settle(c) && s24m_job_limit_memory(c) &&
-           s24m_plan_check_used(&c->settings.plan) && begin(c);
+           s24m_job_check_out(c->out, c->resume, &c->complete) && s24m_job_settle(c) &&
+           s24m_job_limit_memory(c) && s24m_plan_check_used(&c->settings.plan) && begin(c);
 }
 
 /* What comes of closing hides no error. */

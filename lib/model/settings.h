@@ -10,11 +10,11 @@ typedef struct settings {
     s24m_watch *watch;
     const char *solver; /* NULL: of each matrix by its constraints */
     const char *options;
-    int32_t store;  /* type of the written matrices: S24_F32, S24_F16, S24_BF16; 0: each its own */
+    int32_t store; /* type of the written matrices: S24_F32, S24_F16, S24_BF16; 0: each its own */
     const form *form; /* in which it is written */
-    double correct; /* share of the dense model's outputs in what is aimed at; 0: none */
-    int keep;       /* KEEP_... of activations.h */
-    int blocks;     /* of the model */
+    double correct;   /* share of the dense model's outputs in what is aimed at; 0: none */
+    int keep;         /* KEEP_... of activations.h */
+    int blocks;       /* of the model */
     plan plan;
     int64_t rows; /* of the calibration, those that can differ from each other; 1: one token only */
 } settings;

@@ -55,8 +55,7 @@ void s24m_supply_close(supply *s)
 
 /* ---- Parts ---- */
 
-static bool visit_file(const supply *s, const s24_file *file,
-                       bool (*visit)(void *arg, const s24_file *file, const char *name), void *arg)
+static bool visit_file(const supply *s, const s24_file *file, part_fn visit, void *arg)
 {
     bool done = true;
     for (int64_t i = 0; done && i < s24_file_count(file); i++) {
@@ -67,8 +66,7 @@ static bool visit_file(const supply *s, const s24_file *file,
     return done;
 }
 
-bool s24m_supply_parts(const supply *s,
-                       bool (*visit)(void *arg, const s24_file *file, const char *name), void *arg)
+bool s24m_supply_parts(const supply *s, part_fn visit, void *arg)
 {
     bool done = true;
     if (!s->blocks)
@@ -101,8 +99,8 @@ bool s24m_parts_open(s24_ctx *ctx, const char *path, s24_file **parts)
         char *slash = strrchr(folder, '/');
         strcpy(slash ? slash + (slash == folder) : folder, slash ? "" : ".");
     }
-    bool done = try_open(ctx, folder, PARTS_PLACE, parts) &&
-                try_open(ctx, folder, PARTS_OLD_PLACE, parts);
+    bool done =
+        try_open(ctx, folder, PARTS_PLACE, parts) && try_open(ctx, folder, PARTS_OLD_PLACE, parts);
     free(folder);
     return done;
 }

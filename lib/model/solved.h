@@ -25,11 +25,11 @@ typedef struct supply {
 
 bool s24m_supply_find(supply *s, const char *tensor, solved *found);
 /* Call visit(arg, file, name) for every tensor of the parts, in the order of the blocks. */
-bool s24m_supply_parts(const supply *s,
-                       bool (*visit)(void *arg, const s24_file *file, const char *name), void *arg);
+typedef bool (*part_fn)(void *arg, const s24_file *file, const char *name);
+bool s24m_supply_parts(const supply *s, part_fn visit, void *arg);
 void s24m_supply_close(supply *s);
-/* Where parts lie in an output: below, since loaders take every safetensors file beside a model; and
- * where earlier versions put them. */
+/* Where parts lie in an output: below it, since loaders take every safetensors file beside a model;
+ * and where earlier versions put them. */
 #define PARTS_FOLDER "sparse24"
 #define PARTS_OLD_PLACE "parts.safetensors"
 #define PARTS_PLACE PARTS_FOLDER "/" PARTS_OLD_PLACE

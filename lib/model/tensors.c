@@ -155,9 +155,8 @@ s24_status s24m_read(const s24m_model *model, const char *name, int64_t rows, in
         return S24_E_MEMORY;
     s24_mat view = cols ? s24m_mat(values, rows, cols) : s24m_mat(values, 1, rows);
     int64_t packed[2];
-    status = s24m_packed(model, name, packed, packed + 1)
-                 ? s24m_packed_read(model, name, &view)
-                 : s24_file_read(model->file, name, &view);
+    status = s24m_packed(model, name, packed, packed + 1) ? s24m_packed_read(model, name, &view)
+                                                          : s24_file_read(model->file, name, &view);
     if (status)
         s24m_fail(status, "%s", s24_last_error());
     else

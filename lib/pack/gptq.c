@@ -84,11 +84,10 @@ static s24_status pack_row(void *arg, int64_t row, void *scratch)
         int64_t at = row * w->c.groups + g;
         int zero = w->c.zero[at] - (int)p->own[S24I_GPTQ_LESS];
         if (zero < 0 || zero >> bits)
-            return s24i_fail(S24_E_STATE,
-                             "zeros: row %lld, group %lld is %d, but layout %s holds %d .. %d",
-                             (long long)row, (long long)g, (int)w->c.zero[at], p->layout->name,
-                             (int)p->own[S24I_GPTQ_LESS],
-                             (1 << bits) - 1 + (int)p->own[S24I_GPTQ_LESS]);
+            return s24i_fail(
+                S24_E_STATE, "zeros: row %lld, group %lld is %d, but layout %s holds %d .. %d",
+                (long long)row, (long long)g, (int)w->c.zero[at], p->layout->name,
+                (int)p->own[S24I_GPTQ_LESS], (1 << bits) - 1 + (int)p->own[S24I_GPTQ_LESS]);
         s24i_put_field(zero_words(p, g), row, bits, (uint32_t)zero);
         memcpy((char *)p->part[SCALES].data + 2 * (g * p->rows + row), w->c.scale + at, 2);
     }
@@ -96,7 +95,7 @@ static s24_status pack_row(void *arg, int64_t row, void *scratch)
 }
 
 s24_status s24i_gptq_pack(const s24i_packing *p, const s24i_pack_source *source,
-                       const s24i_pack_tools *tools)
+                          const s24i_pack_tools *tools)
 {
     packing w = {.p = p};
     s24_status status = s24i_codes_read(p, source, MOST_BITS, false, &w.c);

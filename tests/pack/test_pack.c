@@ -69,5 +69,6 @@ int main(void)
     foreign_tests(suite);
     results_tests(suite);
     codes_tests(suite);
+    files_tests(suite);
     return unit_run(suite);
 }

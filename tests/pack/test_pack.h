@@ -42,5 +42,6 @@ void layouts_tests(Suite *suite);
 void foreign_tests(Suite *suite);
 void results_tests(Suite *suite);
 void codes_tests(Suite *suite);
+void files_tests(Suite *suite);
 
 #endif
