@@ -111,25 +111,34 @@ static void put_left(FILE *out, const char *module)
     fputs("$\":{}", out);
 }
 
+/* Modules that stay as they were: one list for GPTQModel and servers, by what is left, one for
+ * transformers, by what is not. */
+static void put_exceptions(FILE *out, const stored *m, int count)
+{
+    const char *comma = "";
+    fputs(",\"dynamic\":{", out);
+    for (int i = 0; i < count; i++)
+        if (!m[i].solved) {
+            fputs(comma, out);
+            put_left(out, m[i].module);
+            comma = ",";
+        }
+    fputs("},\"modules_in_block_to_quantize\":[[", out);
+    put_names(out, m, count, m + next_grid(m, count, 0));
+    fputs("]]", out);
+}
+
 static void put_gptq(FILE *out, const form *f, const stored *m, int count)
 {
     const stored *grid = m + next_grid(m, count, 0);
-    const char *comma = "";
     fprintf(out,
             "{\"quant_method\":\"gptq\",\"bits\":%d,\"group_size\":%lld,\"desc_act\":false,"
             "\"sym\":%s,\"lm_head\":false,\"checkpoint_format\":\"%s\",\"pack_dtype\":\"int32\"",
             (int)grid->bits, grid->group ? (long long)grid->group : -1LL,
-            grid->symmetric ? "true" : "false", strcmp(f->layout, "gptq-v1") ? "gptq_v2" : "gptq");
-    if (has_rest(m, count)) {
-        fputs(",\"dynamic\":{", out);
-        for (int i = 0; i < count; i++)
-            if (!m[i].solved) {
-                fputs(comma, out);
-                put_left(out, m[i].module);
-                comma = ",";
-            }
-        fputs("}", out);
-    }
+            grid->symmetric ? "true" : "false",
+            strcmp(f->layout, "gptq-v1") ? "gptq_v2" : "gptq");
+    if (has_rest(m, count))
+        put_exceptions(out, m, count);
     fputs("}", out);
 }
 

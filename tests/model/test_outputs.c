@@ -183,6 +183,11 @@ START_TEST(folders_describe_themselves)
     says(file, "group_size", "32");
     says(file, "sym", "true");
     says(file, "checkpoint_format", "gptq");
+    says(file, "dynamic.-:^model\\.layers\\.0\\.self_attn\\.k_proj$", "{}");
+    const char *rest =
+        s24_file_meta(file, "config.quantization_config.modules_in_block_to_quantize");
+    ck_assert(rest && strstr(rest, "\"model.layers.1.self_attn.k_proj\""));
+    ck_assert_ptr_null(strstr(rest, "layers.0.self_attn.k_proj"));
     s24_file_destroy(file);
     run("tiny", "int3 sym", "format=gptq-v2", "three");
     file = opened("three");
