@@ -22,6 +22,10 @@ check_loaders() {
     ordinary || return 1
     python3 tests/pack/loaders.py build/tests/examples/cli/sparse24 build/tests/lib/libsparse24.so
 }
+check_outputs() {
+    ordinary || return 1
+    python3 tests/model/loaders.py build/tests/examples/cli/sparse24
+}
 old_client() {
     ordinary || return 1
     sh tests/abi/old_client.sh build/tests/lib/libsparse24.so || [ $? = 77 ]
@@ -38,6 +42,7 @@ part coverage sh tests/coverage.sh
 part 'clang' with_clang
 part 'programs of the last release' old_client
 part loaders check_loaders
+part outputs check_outputs
 part 'kernels of other processors' every_core
 part fuzzing sh tests/fuzz/run.sh "${1:-600}"
 exit $failed

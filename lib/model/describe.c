@@ -135,8 +135,7 @@ static void put_gptq(FILE *out, const form *f, const stored *m, int count)
             "{\"quant_method\":\"gptq\",\"bits\":%d,\"group_size\":%lld,\"desc_act\":false,"
             "\"sym\":%s,\"lm_head\":false,\"checkpoint_format\":\"%s\",\"pack_dtype\":\"int32\"",
             (int)grid->bits, grid->group ? (long long)grid->group : -1LL,
-            grid->symmetric ? "true" : "false",
-            strcmp(f->layout, "gptq-v1") ? "gptq_v2" : "gptq");
+            grid->symmetric ? "true" : "false", strcmp(f->layout, "gptq-v1") ? "gptq_v2" : "gptq");
     if (has_rest(m, count))
         put_exceptions(out, m, count);
     fputs("}", out);

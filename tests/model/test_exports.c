@@ -1,4 +1,5 @@
-/* Tests lib/model/export.c, and what can stop the writing of a form: cancel, a full disk, no memory. */
+/* Tests lib/model/export.c, and what can stop the writing of a form: cancel, a full disk, no
+ * memory. */
 #include "outputs.h"
 
 static const struct {
