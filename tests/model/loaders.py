@@ -66,7 +66,7 @@ def make_folder(folder):
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() == 2:
-                parameter.normal_(0, .09 if "layers" in name else .7)
+                parameter.normal_(0, .7 if "embed" in name else .09)
     model.to(torch.bfloat16).save_pretrained(folder / "source")
     generator = numpy.random.default_rng(1)
     save_file({"calib": generator.integers(0, 256, (16, 64), "i4"), "test": generator.integers(0, 256, (4, 64), "i4")},
