@@ -1,6 +1,7 @@
 #!/bin/sh
 # The suites again, watched. sanitize.sh [asan] [tsan] [valgrind] [analyze]; without a word all four. Each has its own build folder.
-#   asan      AddressSanitizer and UndefinedBehaviorSanitizer (part of tests/run.sh)
+#   asan      AddressSanitizer and UndefinedBehaviorSanitizer
+#   brief     the same without tests that run lines of code which another test runs too (part of tests/run.sh)
 #   tsan      ThreadSanitizer
 #   valgrind  memcheck, with the reference kernels: it knows no AVX-512
 #   analyze   clang's static analyser on every source of the library
@@ -10,11 +11,14 @@ cd "$(dirname "$0")/.."
 . tests/common.sh
 export CK_FORK=no
 
-asan() {
+asan() { # meson test options
     build build/sanitize -Dbench=false --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
-    # What executes library code: golden's and determinism's is the same code again, and slow.
     ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-        run sanitize build/sanitize --no-suite style --no-suite headers --no-suite abi --no-suite golden --no-suite determinism
+        run sanitize build/sanitize --no-suite style --no-suite headers --no-suite abi "$@"
+}
+
+brief() {
+    asan --no-suite golden --no-suite determinism --no-suite repeats --no-suite examples --no-suite python
 }
 
 tsan() {

@@ -17,6 +17,7 @@ typedef struct args {
     const char *weights, *calib, *test, *mask, *importance;
     const char *constraints, *solver, *solvers, *options;
     const char *out, *store, *format, *layout, *tokens, *correct, *activations, *report;
+    const char *field, *bos, *tokenizer, *text;
     args_list eval, rules, skips;
     const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
     int64_t threads, memory_limit, rows, context, eval_rows, heldout;
@@ -35,8 +36,9 @@ enum {
     IN_COMPRESS = 128,
     IN_PACK = 256,
     IN_UNPACK = 512,
-    IN_EXPORT = 1024,
-    IN_ALL = 2047
+    IN_TOKENIZE = 1024,
+    IN_EXPORT = 2048,
+    IN_ALL = 4095
 };
 
 typedef struct command {

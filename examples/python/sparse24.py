@@ -37,7 +37,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 __all__ = ["Context", "Cross", "File", "Gram", "Loss", "Mat", "Option", "Problem", "Raw", "Result", "Solver", "Sparse24Error", "build_info",
@@ -94,11 +94,12 @@ status s24_packed_multiply(packed*, mat*, mat*); void s24_packed_destroy(packed*
 status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);
 status s24_project_nm(ctx*, mat*, int32, int32, mat*); status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*);
 text s24_file_name(file*, int64); status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*);
-status s24_file_bytes(file*, text, void**, size*); status s24_file_read(file*, text, mat*); text s24_file_meta(file*, text);
-text s24_file_meta_key(file*, int64); status s24_file_check_source(file*); status s24_file_create(ctx*, text, text, file**);
-status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text);
-status s24_file_put_packed(file*, text, packed*); status s24_file_packed(file*, text, packed**); status s24_file_copy_meta(file*, file*);
-status s24_file_check_copy(file*, file*); status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
+status s24_file_bytes(file*, text, void**, size*); status s24_file_read(file*, text, mat*); status s24_file_check_read(file*, text);
+text s24_file_meta(file*, text); text s24_file_meta_key(file*, int64); status s24_file_check_source(file*);
+status s24_file_create(ctx*, text, text, file**); status s24_file_put(file*, text, mat*, int64*, int32, text);
+status s24_file_put_stored(file*, file*, text); status s24_file_put_packed(file*, text, packed*); status s24_file_packed(file*, text, packed**);
+status s24_file_copy_meta(file*, file*); status s24_file_check_copy(file*, file*); status s24_file_set_meta(file*, text, text);
+status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 
 MODEL_PROTOTYPES = """
@@ -106,6 +107,11 @@ status s24_model_open(ctx*, text, model**); void s24_model_destroy(model*); stat
 status s24_model_str(model*, text, text*); status s24_model_matrix(model*, int64, text*, text*, int64*, int64*, int64*);
 status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*);
 status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*); status s24_model_export(model*, text, text);
+status s24_tokenizer_open(ctx*, text, tokenizer**); void s24_tokenizer_destroy(tokenizer*); status s24_tokenizer_int(tokenizer*, text, int64*);
+status s24_tokenizer_piece(tokenizer*, int32, text*, size*); status s24_tokenizer_find(tokenizer*, text, int64*);
+status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
+status s24_tokenizer_decode(tokenizer*, int32*, int64, text, text*, size*); status s24_model_tokenizer(model*, text, tokenizer**);
+status s24_tokens_open(model*, text, text, tokens**); void s24_tokens_destroy(tokens*); status s24_tokens_get(tokens*, mat*, text*);
 status s24_compression_create(model*, compression**); void s24_compression_destroy(compression*);
 status s24_compression_set_int(compression*, text, int64); status s24_compression_set_float(compression*, text, double);
 status s24_compression_set_str(compression*, text, text); status s24_compression_parse(compression*, text);
@@ -214,7 +220,8 @@ _LOG = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)
 
 # Words of the prototypes. A word that is not here is a handle ("gram*"), or the place for one ("gram**").
 _WORDS = {"status": _int32, "int32": _int32, "int64": _int64, "double": _Float, "text": _Text, "void*": ctypes.c_void_p,
-          "void**": ctypes.POINTER(ctypes.c_void_p), "size*": ctypes.POINTER(ctypes.c_size_t),
+          "void**": ctypes.POINTER(ctypes.c_void_p), "size": ctypes.c_size_t, "size*": ctypes.POINTER(ctypes.c_size_t),
+          "int32**": ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)),
           "mat*": ctypes.POINTER(Mat), "int32*": ctypes.POINTER(ctypes.c_int32), "int64*": ctypes.POINTER(ctypes.c_int64),
           "uint64*": ctypes.POINTER(ctypes.c_uint64), "double*": ctypes.POINTER(ctypes.c_double), "text*": ctypes.POINTER(ctypes.c_char_p),
           "task_fn": _TASK, "progress_fn": _PROGRESS, "log_fn": _LOG,
@@ -1159,6 +1166,10 @@ class File(_Named):
         _call("s24_file_read", self, name, _matrix(out, "out", write=True))
         return out
 
+    def check_read(self, name: str) -> None:
+        """Fail if a tensor is not of floats, nor decoded to them: the error says why."""
+        _call("s24_file_check_read", self, name)
+
     def stored(self, name: str) -> memoryview:
         """The bytes of a tensor as they are stored, whatever its type, read-only."""
         data, size, own = ctypes.c_void_p(), ctypes.c_size_t(), self.own()
@@ -1226,6 +1237,20 @@ class Compressed(NamedTuple):
     complete: bool  # an earlier run had done all but the evaluation
 
 
+class _Tokens(_Handle):
+    """Rows of ids that a file held."""
+
+    _kind = "tokens"
+
+    def __init__(self, model: Model, path: str | os.PathLike, options: str) -> None:
+        self._create("s24_tokens_open", model, path, options)
+
+    def ids(self) -> Any:
+        mat, own = Mat(), self.own()
+        _call("s24_tokens_get", self, ctypes.byref(mat), None)
+        return _view(mat, own, _kind(), readonly=True)
+
+
 class _Compression(_Handle):
     """What is to be done with a model, for one call."""
 
@@ -1239,7 +1264,8 @@ class _Compression(_Handle):
             kind = "str" if isinstance(value, str) else "int" if hasattr(type(value), "__index__") else "float"
             _call(f"s24_compression_set_{kind}", self, name, value)
 
-    def add(self, calibration: Any, test: dict[str, Any], rules: dict[str, str], skip: Any) -> None:
+    def add(self, model: Model, calibration: Any, test: dict[str, Any], rules: dict[str, str], skip: Any) -> None:
+        calibration, test = model.rows(calibration), {name: model.rows(ids) for name, ids in test.items()}
         for pattern, text in rules.items():
             _call("s24_compression_add_rule", self, f"{pattern}={text}")
         for pattern in [skip] if isinstance(skip, str) else skip:
@@ -1257,6 +1283,51 @@ class _Compression(_Handle):
         text = ctypes.c_char_p()
         _call("s24_compression_matrix_str", self, index, "json", ctypes.byref(text))
         return json.loads(text.value)
+
+
+class Tokenizer(_Handle):
+    """Text to ids and back (docs/text.md): Tokenizer("tokenizer.json").encode("A text"). A GGUF file, a tokenizer.json or .model, or a model's folder."""
+
+    _kind = "tokenizer"
+
+    def __init__(self, path: str | os.PathLike, context: Context | None = None) -> None:
+        model_library()
+        self._create("s24_tokenizer_open", context or default_context(), path)
+
+    def __getitem__(self, name: str) -> int:
+        """A fact: "vocab", "bos", "eos", "eot", "unk", "pad" (-1: there is none), "prefix", "suffix"."""
+        return _read("s24_tokenizer", self, name, int)
+
+    def __len__(self) -> int:
+        return self["vocab"]
+
+    def encode(self, text: str | bytes, bos: str = "auto", special: bool = False) -> list[int]:
+        """The ids of a text, with what the file wants around it (bos="auto"), a token for its begin ("yes") or nothing ("no"); special: special tokens in the
+        text are taken as such."""
+        text = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        ids, count = ctypes.POINTER(ctypes.c_int32)(), ctypes.c_int64()
+        _call("s24_tokenizer_encode", self, text, len(text), f"bos={bos},special={int(special)}", ctypes.byref(ids), ctypes.byref(count))
+        return ids[:count.value]
+
+    def decode(self, ids: Iterable[int], special: bool = False, first: bool = True) -> bytes:
+        """The bytes of ids, which need not end with a whole character; special: special tokens are shown; first=False: they go on from others."""
+        ids = list(ids)
+        text, size = ctypes.c_char_p(), ctypes.c_size_t()
+        array = (ctypes.c_int32 * len(ids))(*map(operator.index, ids))
+        _call("s24_tokenizer_decode", self, array, len(ids), f"special={int(special)},first={int(first)}", ctypes.byref(text), ctypes.byref(size))
+        return ctypes.string_at(text, size.value)
+
+    def piece(self, id: int) -> str:
+        """How the vocabulary spells an id."""
+        text = ctypes.c_char_p()
+        _call("s24_tokenizer_piece", self, id, ctypes.byref(text), None)
+        return text.value.decode()
+
+    def find(self, piece: str) -> int:
+        """The id of a piece as the vocabulary spells it, "<|im_end|>"; -1: it has none."""
+        value = ctypes.c_int64()
+        _call("s24_tokenizer_find", self, piece, ctypes.byref(value))
+        return value.value
 
 
 class Model(_Handle):
@@ -1280,9 +1351,23 @@ class Model(_Handle):
             names.append(name.value.decode())
         return names
 
+    def tokenizer(self, path: str | os.PathLike | None = None) -> Tokenizer:
+        """A tokenizer of one's own: that of the model's files, or of `path`, which tokens() takes from now on too."""
+        _call("s24_model_tokenizer", self, path, None)
+        return Tokenizer(self["path"] if path is None else path)
+
+    def tokens(self, path: str | os.PathLike, rows: int = 0, context: int = 0, field: str = "text", bos: str = "auto") -> Any:
+        """Rows of token ids of a text, a .jsonl (the member `field`), a .npy, or a safetensors FILE[:TENSOR]: the first `rows` (0: all) of `context` ids
+        (0: 512 for texts, else as the file has them). bos: each row begins with the token for the begin of a text, "auto", "yes" or "no"."""
+        return _Tokens(self, path, f"rows={rows},context={context},field=[{field}],bos={bos}").ids()
+
+    def rows(self, tokens: Any) -> Any:
+        """The ids that evaluate() and compress() take: an array as it is, of a path tokens(path)."""
+        return self.tokens(tokens) if isinstance(tokens, (str, os.PathLike)) else tokens
+
     def evaluate(self, tokens: Any, memory_limit: int = 0, progress: Callable[[str, int, int, float, float], Any] | None = None) -> float:
-        """The perplexity on rows of token ids, (rows, length)."""
-        value = ctypes.c_double()
+        """The perplexity on rows of token ids, (rows, length), or on a file that tokens() takes."""
+        value, tokens = ctypes.c_double(), self.rows(tokens)
         with _Watch(self.own(), progress):
             _call("s24_model_evaluate", self, _matrix(tokens, "tokens"), "tokens", f"memory_limit={memory_limit}", ctypes.byref(value))
         return math.exp(value.value)
@@ -1302,20 +1387,20 @@ class Model(_Handle):
         """What compress() with the same arguments will take: "memory" and "written" in bytes, "flops". What can be wrong is told now."""
         memory, flops, written = ctypes.c_uint64(), ctypes.c_double(), ctypes.c_uint64()
         with _Compression(self, {"constraints": constraints, **options}) as work:
-            work.add(calibration, _named(test), rules or {}, skip)
+            work.add(self, calibration, _named(test), rules or {}, skip)
             _call("s24_compression_plan", work, ctypes.byref(memory), ctypes.byref(flops), ctypes.byref(written))
         return {"memory": memory.value, "flops": flops.value, "written": written.value}
 
     def compress(self, out: str | os.PathLike, constraints: str, calibration: Any, test: Any = None, rules: dict[str, str] | None = None, skip: Any = (),
                  progress: Callable[[str, int, int, float, float], Any] | None = None, log: Callable[[int, str], Any] | None = None,
                  **options: Any) -> Compressed:
-        """Compress every matrix of the blocks into the new folder `out`. calibration: rows of token ids; test: rows whose perplexity is measured before and
+        """Compress every matrix of the blocks into the new folder `out`. calibration: rows of token ids, or a file that tokens() takes; test: rows whose perplexity is measured before and
         after, or several by name; rules: other constraints by pattern of name; skip: patterns of what is left alone; log(level, text) receives warnings (1)
         and a line a block (2). compress_options() lists the rest; resume=True goes on with a run that was stopped, by progress, Ctrl-C or the machine."""
         test = _named(test)
         callback = _LOG(_guarded(lambda _, level, text: log(level, text.decode("utf-8", "replace")), None)) if log else _LOG()
         with _Compression(self, {"constraints": constraints, **options}) as work:
-            work.add(calibration, test, rules or {}, skip)
+            work.add(self, calibration, test, rules or {}, skip)
             _call("s24_compression_set_log", work, callback, None)
             with _Watch(work.own(), progress):
                 _call("s24_compression_run", work, out)

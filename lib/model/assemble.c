@@ -2,6 +2,7 @@
 #include "beside.h"
 #include "fail.h"
 #include "label.h"
+#include "parts.h"
 #include "paths.h"
 #include "store.h"
 #include <dirent.h>
@@ -37,12 +38,52 @@ static bool put_rest(writing *w, const char *name)
     return done;
 }
 
+/* The compressed values of one matrix into its place in the tensor. */
+static bool put_slice(const writing *w, const solved *folded, int32_t which, float *tensor)
+{
+    const s24m_matrix *m = s24m_program_of(w->model, folded->layer)->matrices + which;
+    char name[S24M_NAME];
+    s24_mat to = s24m_mat(tensor, m->outputs, m->inputs);
+    s24m_name(w->model, folded->layer, which, name);
+    to.data = tensor + (m->slices ? m->expert * m->outputs * m->inputs : 0);
+    if (m->transposed) {
+        to.row_stride = 1;
+        to.col_stride = m->outputs;
+    }
+    return s24m_good(s24_file_read(folded->values, name, &to), "%s", name);
+}
+
+/* A tensor of which compressed matrices are slices, or which is transposed. */
+static bool put_folded(writing *w, const char *name, const solved *m)
+{
+    int64_t shape[8], rows = 1;
+    int32_t rank = 0;
+    const char *type;
+    char first[S24M_NAME];
+    float *values = NULL;
+    s24m_name(w->model, m->layer, m->which, first);
+    bool done = s24m_good(s24_file_info(w->model->file, name, shape, &rank, NULL), "%s", name) &&
+                s24m_good(s24_file_info(m->values, first, NULL, NULL, &type), "%s", first) &&
+                s24m_done(s24m_read_any(w->model, name, &values));
+    for (int32_t which = m->which; done && which >= 0;
+         which = s24m_supply_next(&w->from, m, name, which + 1))
+        done = put_slice(w, m, which, values);
+    for (int32_t i = 0; i < rank - 1; i++)
+        rows *= shape[i];
+    s24_mat view = s24m_mat(values, rows, rank ? shape[rank - 1] : 0);
+    done = done && s24m_good(s24_file_put(w->out, name, &view, shape, rank, type), "%s", name);
+    free(values);
+    return done;
+}
+
 static bool put_tensor(writing *w, const char *name)
 {
     solved m;
     stored told = {.solved = false};
     if (!s24m_supply_find(&w->from, name, &m))
         return false;
+    if (m.folded && m.values)
+        return put_folded(w, name, &m);
     s24m_module(name, told.module);
     bool done = m.values ? s24m_store(w->model->ctx, w->a->form, w->out, name, &m, &told)
                          : put_rest(w, name);
@@ -154,12 +195,16 @@ char *s24m_assemble_model_path(const assembly *a, const char *folder)
 static bool types_of(void *from, const char *name, const char **before, const char **after)
 {
     writing *w = from;
+    char first[S24M_NAME];
     solved m;
     if (!s24m_supply_find(&w->from, name, &m) ||
         !s24m_good(s24_file_info(w->model->file, name, NULL, NULL, before), "%s", name))
         return false;
     *after = m.values ? w->a->form->type : *before;
-    return *after || s24m_good(s24_file_info(m.values, name, NULL, NULL, after), "%s", name);
+    if (m.folded && m.values)
+        s24m_name(w->model, m.layer, m.which, first);
+    return *after || s24m_good(s24_file_info(m.values, m.folded ? first : name, NULL, NULL, after),
+                               "%s", name);
 }
 
 /* The name of a GGUF file and its general.file_type follow the type that most weights have. */
@@ -278,7 +323,7 @@ bool s24m_assemble(const assembly *a, const record *records, int count)
                           .records = records,
                           .count = count,
                           .layer = -1}};
-    size_t most = (size_t)a->model->config.layers * S24M_LINEARS;
+    size_t most = (size_t)a->model->matrix_count;
     char *folder = s24m_checkpoint_path(a->c, "model"), *description = NULL;
     char *lines = folder ? stable_records(records, count) : NULL;
     w.matrices = lines ? s24m_have(calloc(most + 1, sizeof *w.matrices)) : NULL;

@@ -109,7 +109,7 @@ static bool put_factor(void *arg, const s24_file *file, const char *name)
 
 bool s24m_beside_factors(const supply *s, const char *folder)
 {
-    size_t most = (size_t)s->model->config.layers * S24M_LINEARS;
+    size_t most = (size_t)s->model->matrix_count;
     adapter a = {.to = {s, folder, ADAPTER, ADAPTER_WEIGHTS, NULL},
                  .each = s24m_have(calloc(most + 1, sizeof *a.each))};
     bool done = a.each && s24m_supply_parts(s, put_factor, &a);

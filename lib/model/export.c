@@ -73,7 +73,7 @@ static bool take_records(exporting *e, const char *lines)
             !s24m_find_matrix(e->model, r->text[RECORD_TENSOR], &layer, &which))
             return s24m_wrong(S24_E_FORMAT, "sparse24.records: %.80s is of no matrix of the model",
                               r->json);
-        if (e->count == (int)e->model->config.layers * S24M_LINEARS)
+        if (e->count == (int)e->model->matrix_count)
             break;
         line += length + (line[length] == '\n');
     }
@@ -103,7 +103,7 @@ static bool make_records(exporting *e)
                              (double)layer / (double)e->model->config.layers) ||
             !s24m_done(s24m_block_load(e->model, layer, &block)))
             return false;
-        for (int32_t which = 0; done && which < S24M_LINEARS; which++)
+        for (int32_t which = 0; done && which < block.program->count; which++)
             done = look_at(e, block.linear + which);
         s24m_block_free(&block);
     }
@@ -115,7 +115,7 @@ static bool make_records(exporting *e)
 
 static bool find_records(exporting *e)
 {
-    size_t most = (size_t)e->model->config.layers * S24M_LINEARS;
+    size_t most = (size_t)e->model->matrix_count;
     const char *lines = s24_file_meta(e->model->file, "sparse24.records");
     e->records = s24m_have(calloc(most + 1, sizeof *e->records));
     return e->records && (lines && *lines ? take_records(e, lines) : make_records(e));
@@ -145,9 +145,10 @@ static bool check_matrices(const exporting *e)
         int64_t layer, rows, cols;
         int32_t which;
         s24m_find_matrix(e->model, name, &layer, &which);
-        s24m_shape(e->model, which, &rows, &cols);
+        s24m_shape(e->model, layer, which, &rows, &cols);
         ranks |= t.rank > 0;
-        if (!s24m_form_check(e->form, name, constraints, rows, cols) || !check_type(e, name))
+        if (!s24m_form_check(e->form, name, constraints, rows, cols) || !check_type(e, name) ||
+            !s24m_form_check_whole(e->form, e->model, layer, which))
             return false;
         if (e->form->one_grid && !s24m_terms_same_grid(&t, &first))
             return s24m_wrong(S24_E_UNSUPPORTED,

@@ -171,11 +171,15 @@ static bool take_warning(matrix *m, const settings *s)
 {
     char counted[160];
     const char *text = NULL;
+    int64_t rows = m->tokens >= 0 && m->tokens < s->rows ? m->tokens : s->rows;
     snprintf(counted, sizeof counted,
-             s->rows == 1 ? "calibrated with one token only, repeated"
-                          : "calibrated with %lld different rows for %lld inputs: take more text",
-             (long long)s->rows, (long long)m->w.cols);
-    if (s->rows < m->w.cols)
+             m->tokens == 0 ? "no token came to this expert: solved from the sums of all experts'"
+             : s->rows == 1 ? "calibrated with one token only, repeated"
+             : rows < s->rows
+                 ? "its expert saw %lld tokens for %lld inputs: take more text"
+                 : "calibrated with %lld different rows for %lld inputs: take more text",
+             (long long)rows, (long long)m->w.cols);
+    if (rows < m->w.cols)
         text = counted;
     else if (s24_result_str(m->result, "warning", &text) != S24_OK)
         return true;
@@ -191,12 +195,15 @@ static bool describe(matrix *m, const settings *s)
     number[RECORD_LAYER] = m->layer;
     number[RECORD_SIZE] = (double)(m->w.rows * m->w.cols);
     number[RECORD_ZEROS] = 0;
+    if (m->tokens >= 0)
+        number[RECORD_TOKENS] = (double)m->tokens;
     for (int64_t i = 0; i < m->w.rows * m->w.cols; i++)
         number[RECORD_ZEROS] += m->v[i] == 0;
     return s24m_record_set(&m->record, RECORD_TENSOR, m->tensor) &&
            s24m_record_set(&m->record, RECORD_MATRIX, m->kind) &&
            s24m_record_set(&m->record, RECORD_STORED,
                            m->stored ? m->stored : s24m_matrix_type(m->store)) &&
+           (!m->source || s24m_record_set(&m->record, RECORD_SOURCE, m->source)) &&
            take_warning(m, s);
 }
 

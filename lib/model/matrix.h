@@ -15,8 +15,10 @@ typedef struct matrix {
     const char *tensor; /* its name in the file */
     const char *kind;   /* which of a block's matrices, e.g. "down_proj" */
     int layer;
+    int64_t tokens;          /* calibration tokens of its expert; -1: all */
     const char *constraints; /* NULL: left alone */
     s24_mat w;               /* F32, as it was */
+    const char *source;      /* the type that w was decoded from; NULL: it was of floats */
     int32_t store;           /* type in the written file: S24_F64, S24_F32, S24_F16 or S24_BF16 */
     const char *stored;      /* as what it is written there if not as floats, or NULL */
     float *v;                /* as stored, on a grid what the codes give; NULL until solved */

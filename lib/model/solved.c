@@ -26,23 +26,57 @@ static const char *constraints_of(const supply *s, const char *tensor)
     return NULL;
 }
 
+/* The first matrix that lies in this tensor. */
+static bool find_place(const s24m_model *model, const char *tensor, solved *found)
+{
+    char name[S24M_NAME];
+    found->layer = s24m_layer_of(model, tensor);
+    int32_t count = found->layer < 0 ? 0 : s24m_matrices(model, found->layer);
+    for (found->which = 0; found->which < count; found->which++) {
+        const s24m_matrix *m = s24m_program_of(model, found->layer)->matrices + found->which;
+        s24m_tensor_name(model, found->layer, found->which, false, name);
+        found->folded = m->slices || m->transposed;
+        if (!strcmp(name, tensor))
+            return found->matrix = true;
+    }
+    return false;
+}
+
+int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, int32_t which)
+{
+    char lies[S24M_NAME], name[S24M_NAME];
+    int32_t count = s24m_matrices(s->model, m->layer);
+    for (; which < count; which++) {
+        s24m_tensor_name(s->model, m->layer, which, false, lies);
+        s24m_name(s->model, m->layer, which, name);
+        if (!strcmp(lies, tensor) && s24_file_info(s->block, name, NULL, NULL, NULL) == S24_OK)
+            return which;
+    }
+    return -1;
+}
+
 bool s24m_supply_find(supply *s, const char *tensor, solved *found)
 {
-    int64_t layer;
-    int32_t which;
-    *found = (solved){.matrix = s24m_find_matrix(s->model, tensor, &layer, &which)};
-    if (!found->matrix)
+    *found = (solved){.matrix = false};
+    if (!find_place(s->model, tensor, found))
         return true;
-    found->constraints = constraints_of(s, tensor);
-    if (s->blocks && !take_block(s, layer))
+    if (s->blocks && !take_block(s, found->layer))
         return false;
+    if (found->folded) {
+        int32_t first = s->blocks ? s24m_supply_next(s, found, tensor, found->which) : -1;
+        found->values = first >= 0 ? s->block : NULL;
+        found->which = first;
+        return true;
+    }
+    found->constraints = constraints_of(s, tensor);
     const s24_file *file = s->blocks ? s->block : s->model->file;
-    bool found_it = s->blocks ? s24_file_info(file, tensor, NULL, NULL, NULL) == S24_OK
-                              : found->constraints != NULL;
-    if (found_it)
+    bool there = s->blocks ? s24_file_info(file, tensor, NULL, NULL, NULL) == S24_OK
+                           : found->constraints != NULL;
+    if (there) {
         found->values = file;
-    found->parts = found_it && s->blocks ? file : found_it ? s->parts : NULL;
-    return !found_it || found->constraints ||
+        found->parts = s->blocks ? file : s->parts;
+    }
+    return !there || found->constraints ||
            s24m_wrong(S24_E_FORMAT, "%s: its record names no constraints", tensor);
 }
 
@@ -60,7 +94,8 @@ static bool visit_file(const supply *s, const s24_file *file, part_fn visit, voi
     bool done = true;
     for (int64_t i = 0; done && i < s24_file_count(file); i++) {
         const char *name = s24_file_name(file, i);
-        if (s24_file_info(s->model->file, name, NULL, NULL, NULL) != S24_OK)
+        bool slice = name[strlen(name) - 1] == ']';
+        if (!slice && s24_file_info(s->model->file, name, NULL, NULL, NULL) != S24_OK)
             done = visit(arg, file, name);
     }
     return done;

@@ -7,7 +7,10 @@
 
 /* Borrowed until the next one is looked for. */
 typedef struct solved {
-    bool matrix;             /* it is one of a block's */
+    bool matrix;   /* it is one of a block's, */
+    int64_t layer; /* or holds several, of which this is the first, or lies transposed: */
+    int32_t which;
+    bool folded;
     const s24_file *values;  /* has it, as floats; NULL: it is as in the source */
     const s24_file *parts;   /* has "<tensor>.codes" and so on, or NULL */
     const char *constraints; /* as s24_problem_constraints() spells them */
@@ -24,6 +27,8 @@ typedef struct supply {
 } supply;
 
 bool s24m_supply_find(supply *s, const char *tensor, solved *found);
+/* The next compressed matrix from `which` on that lies in the tensor of such a one; -1: none. */
+int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, int32_t which);
 /* Call visit(arg, file, name) for every tensor of the parts, in the order of the blocks. */
 typedef bool (*part_fn)(void *arg, const s24_file *file, const char *name);
 bool s24m_supply_parts(const supply *s, part_fn visit, void *arg);

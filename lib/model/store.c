@@ -1,6 +1,7 @@
 #include "store.h"
 #include "codes.h"
 #include "fail.h"
+#include "parts.h"
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -20,6 +21,20 @@ static void packed_name(const form *f, const char *tensor, char name[S24M_NAME])
         s24m_module(tensor, name);
     else
         snprintf(name, S24M_NAME, "%s", tensor);
+}
+
+bool s24m_form_check_whole(const form *f, const s24m_model *model, int64_t layer, int32_t which)
+{
+    const s24m_matrix *m = s24m_program_of(model, layer)->matrices + which;
+    char name[S24M_NAME];
+    bool whole = !m->slices && !m->transposed;
+    s24m_name(model, layer, which, name);
+    return whole || (!f->layout && f->holder != HOLDER_S24 && f->beside != BESIDE_FACTORS) ||
+           s24m_wrong(S24_E_UNSUPPORTED,
+                      "%s: %s holds whole matrices, and this is %s: leave such ones out with "
+                      "--skip, or write floats",
+                      name, f->option,
+                      m->slices ? "one of several in a tensor" : "stored as inputs x outputs");
 }
 
 /* ---- Packed ---- */

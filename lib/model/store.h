@@ -15,6 +15,8 @@ typedef struct stored {
 
 /* What goes before ".weight". */
 void s24m_module(const char *tensor, char module[S24M_NAME]);
+/* Some forms hold whole matrices only: no slices of a tensor, none that lies transposed. */
+bool s24m_form_check_whole(const form *f, const s24m_model *model, int64_t layer, int32_t which);
 /* Put it, and say what was stored. The matrix is never rounded to codes again: they are those of
  * its parts. */
 bool s24m_store(s24_ctx *ctx, const form *f, s24_file *out, const char *tensor, const solved *m,
