@@ -22,6 +22,10 @@ check_loaders() {
     ordinary || return 1
     python3 tests/pack/loaders.py build/tests/examples/cli/sparse24 build/tests/lib/libsparse24.so
 }
+check_outputs() {
+    ordinary || return 1
+    python3 tests/model/loaders.py build/tests/examples/cli/sparse24
+}
 check_decoders() {
     ordinary || return 1
     python3 tests/io/reference.py build/tests/lib/libsparse24.so
@@ -57,6 +61,7 @@ part coverage sh tests/coverage.sh
 part 'clang' with_clang
 part 'programs of the last release' old_client
 part loaders check_loaders
+part outputs check_outputs
 part decoders check_decoders
 part 'ids of the package tokenizers' same_ids
 part 'architectures against transformers' architectures

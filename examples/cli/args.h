@@ -16,7 +16,7 @@ typedef struct args_list {
 typedef struct args {
     const char *weights, *calib, *test, *mask, *importance;
     const char *constraints, *solver, *solvers, *options;
-    const char *out, *store, *layout, *tokens, *correct, *activations, *report;
+    const char *out, *store, *format, *layout, *tokens, *correct, *activations, *report;
     const char *field, *bos, *tokenizer, *text;
     const char *refine, *refine_rate;
     const char *start, *chat_start, *open_start, *temperature, *top_k, *top_p, *stop;
@@ -41,7 +41,8 @@ enum {
     IN_UNPACK = 512,
     IN_TOKENIZE = 1024,
     IN_GENERATE = 2048,
-    IN_ALL = 4095
+    IN_EXPORT = 4096,
+    IN_ALL = 8191
 };
 
 typedef struct command {

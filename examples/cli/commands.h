@@ -12,6 +12,7 @@ int run_tokenize(const args *a);
 int run_check(const args *a);
 int run_pack(const args *a);
 int run_unpack(const args *a);
+int run_export(const args *a);
 int run_info(const args *a);
 int run_options(const args *a);
 int run_version(const args *a);

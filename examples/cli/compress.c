@@ -52,6 +52,7 @@ static bool set_options(s24_compression *c, const args *a)
                                     {"chat_start", a->chat_start},
                                     {"open_start", a->open_start},
                                     {"store", a->store},
+                                    {"format", a->format},
                                     {"refine", a->refine}};
     const struct {
         const char *name;

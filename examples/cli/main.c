@@ -65,6 +65,12 @@ static const command commands[] = {
      "pack o.safetensors --layout cutlass-sm80:f16 --out o.packed.safetensors", run_pack},
     {"unpack", IN_UNPACK, "FILE", "Write the dense matrix of a packed file", "",
      "unpack o.packed.safetensors --out dense.safetensors", run_unpack},
+    {"export", IN_EXPORT, "MODEL", "Write a compressed model in another form",
+     "MODEL is what compress made, or any model whose matrices obey 2:4. Nothing is solved or "
+     "rounded\n"
+     "again: codes become those of GGUF, compressed-tensors or GPTQ. docs/outputs.md has a "
+     "table.\n",
+     "export compressed --format pack-quantized --out for-servers", run_export},
     {"info", IN_INFO, "[FILE|MODEL]",
      "Describe a safetensors or GGUF file, a Hugging Face folder, or this build", "",
      "info model.gguf", run_info},

@@ -4,6 +4,7 @@
 #include "outcome.h"
 #include "pack.h"
 #include "record.h"
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +29,8 @@ static bool find_mask(source *mask, s24_ctx *ctx, const source *weights, const a
 static bool put_number(s24_file *file, const char *key, int64_t value)
 {
     char text[32];
-    return snprintf(text, sizeof text, "%lld", (long long)value) > 0 &&
-           s24_file_set_meta(file, key, text) == S24_OK;
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    return s24_file_set_meta(file, key, text) == S24_OK;
 }
 
 /* What s24_packed_wrap() will want to know: parts are named in order. */
@@ -51,8 +52,8 @@ static bool put_facts(s24_file *file, const s24_packed *packed, const char *part
 
 static bool write_parts(s24_file *file, const s24_packed *packed, size_t *bytes)
 {
-    char parts[200] = "";
     const char *name;
+    char parts[200] = "";
     for (int32_t i = 0; s24_packed_part(packed, i, &name, NULL, NULL) == S24_OK && name; i++) {
         s24_mat view;
         size_t size;
@@ -88,7 +89,7 @@ static char *find_record(const source *weights)
     return NULL;
 }
 
-/* Where codes are: beside the weights in the file of `solve --out`, in parts.safetensors beside the model of `compress`. */
+/* Where codes are: beside the weights of `solve --out`; in sparse24/ (once: right there) beside the model of `compress`. */
 typedef struct grid {
     s24_file *parts; /* NULL: the file of the weights */
     char *constraints;
@@ -97,16 +98,18 @@ typedef struct grid {
 
 static bool open_parts(grid *g, s24_ctx *ctx, const source *weights)
 {
-    struct stat status;
+    static const char *const places[] = {"sparse24/", ""};
+    struct stat s;
     const char *slash = strrchr(weights->path, '/');
-    bool folder = !stat(weights->path, &status) && S_ISDIR(status.st_mode);
-    size_t length = folder ? strlen(weights->path) : slash ? (size_t)(slash - weights->path) : 0;
-    char *path = NULL;
-    if (asprintf(&path, "%.*s%sparts.safetensors", (int)length, weights->path, length ? "/" : "") <
-        0)
-        must(NULL);
-    bool done = !access(path, F_OK) && s24_file_open(ctx, path, &g->parts) == S24_OK;
-    free(path);
+    size_t length = slash ? (size_t)(slash - weights->path) : 0;
+    bool done = false, folder = !stat(weights->path, &s) && S_ISDIR(s.st_mode);
+    length = folder ? strlen(weights->path) : length;
+    for (int i = 0; i < 2 && !done; i++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%.*s%s%sparts.safetensors", (int)length, weights->path,
+                 length ? "/" : "", places[i]);
+        done = !access(path, F_OK) && s24_file_open(ctx, path, &g->parts) == S24_OK;
+    }
     return done;
 }
 
@@ -137,10 +140,9 @@ static bool refuse_codes(const source *weights, const char *reason)
     const char *tensor = weights->tensor, *end = strrchr(tensor, '.');
     end = end ? end + 1 : tensor;
     if (!strcmp(end, "codes") || !strcmp(end, "scales") || !strcmp(end, "zeros"))
-        return fail(
-            "pack %s:%s: codes, scales and zeros are packed together: name the weights that they "
-            "belong to, of the model beside parts.safetensors or of `solve --out`",
-            weights->path, tensor);
+        return fail("pack %s:%s: codes, scales and zeros go together: name the weights that they "
+                    "belong to, of a model or of `solve --out`",
+                    weights->path, tensor);
     const char *where =
         "; codes lie beside weights that `solve --out` or `compress` wrote under a grid";
     bool about_codes = strstr(reason, "needs codes") || strstr(reason, " holds ");

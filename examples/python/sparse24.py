@@ -1387,6 +1387,13 @@ class Model(_Handle):
                   _matrix(out, "out", write=True))
         return out
 
+    def export(self, out: str | os.PathLike, format: str | None = None, store: str | None = None,
+               progress: Callable[[str, int, int, float, float], Any] | None = None) -> None:
+        """Write a model that compress() made in another form into the new folder `out`: format="gptq", store="q4_0" ... (docs/outputs.md)."""
+        options = ",".join(f"{key}={value}" for key, value in (("format", format), ("store", store)) if value)
+        with _Watch(self.own(), progress):
+            _call("s24_model_export", self, options, out)
+
     def __call__(self, name: str) -> float:
         """A number of the last evaluation: "perplexity", "nll", "seconds", "flops", "rate"."""
         return _read("s24_model", self, name, float)

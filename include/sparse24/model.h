@@ -107,6 +107,19 @@ S24_API s24_status s24_model_set_progress(s24_model *model, s24_progress_fn fn, 
 /** Ask the evaluation at work, or the next one, to stop. Any thread; async-signal-safe. */
 S24_API void s24_model_cancel(s24_model *model);
 
+/**
+ * Write a model that s24_compression_run() has made in another form, without solving anything
+ * again. `out` is a new or empty folder, which appears when all is done. `options` is text:
+ * "format=gptq", "store=q4_0", as the options of a compression with these names; one of them must
+ * be there. Codes, scales and factors are those of the parts in the model's folder. Of a model from
+ * elsewhere the matrices that obey 2:4 are taken: for "s24", "sparse-24-bitmask" and "dense".
+ * - S24_E_UNSUPPORTED: the form cannot hold a matrix; the text has the nearest constraints that it
+ *   holds.
+ * - S24_E_STATE: the parts are missing.
+ * - S24_E_DTYPE: scales are not of 16 bits.
+ */
+S24_API s24_status s24_model_export(s24_model *model, const char *options, const char *out);
+
 /* ---- Text and tokens ---- */
 
 typedef struct s24_tokenizer s24_tokenizer; /**< text to ids and back */
@@ -216,17 +229,19 @@ S24_API void s24_compression_destroy(s24_compression *c);
  * Options, as those of solvers: "constraints" (text as for s24_problem_parse(); must be set),
  * "solver" (default "": of each matrix the best that honours its constraints), "options" (of the
  * solver, as for s24_solver_parse()), "correct" (share of the dense model's outputs in what is
- * aimed at, 0 .. 1, default 0.5), "store" ("f32", "f16", "bf16"; default "": as the source),
- * "activations" ("ram", "half", "disk"), "heldout" (rows of the first evaluation whose errors are
- * measured too, default 4), "memory_limit" (bytes for all, 0 = none), "resume" (1: go on with what
- * an earlier run left; default 0), "own" (rows that the model writes for its own calibration:
- * "auto", the default, 16 times the square root of those that are given, with the weight 0.25;
- * "128", "128*0.5", "0"), "own_length" (of these rows if no others are given), "chat_start" and
- * "open_start" (ids that the one and the other half begin with, "1,2,3"), "seed", "refine" ("none",
- * or "block": train the kept weights, norms and biases of each block once it is solved;
- * S24_E_UNSUPPORTED: a step of the model's blocks has no backward pass), "refine_rate" (of its
- * steps, relative to the root mean square of each parameter, default 0.002), "refine_epochs" (0: by
- * the number of rows).
+ * aimed at, 0 .. 1, default 0.5), "store" ("f32", "f16", "bf16"; default "": as the source;
+ * "q4_0", "q4_1", "q8_0": codes as types of a GGUF file), "format" ("gguf", "dense",
+ * "pack-quantized", "gptq", "gptq-v2", "sparse-24-bitmask", "s24", "adapter"; default "": as the
+ * source, with codes and factors beside it; docs/outputs.md), "activations" ("ram", "half",
+ * "disk"), "heldout" (rows of the first evaluation whose errors are measured too, default 4),
+ * "memory_limit" (bytes for all, 0 = none), "resume" (1: go on with what an earlier run left;
+ * default 0), "own" (rows that the model writes for its own calibration: "auto", the default, 16
+ * times the square root of those that are given, with the weight 0.25; "128", "128*0.5", "0"),
+ * "own_length" (of these rows if no others are given), "chat_start" and "open_start" (ids that the
+ * one and the other half begin with, "1,2,3"), "seed", "refine" ("none", or "block": train the kept
+ * weights, norms and biases of each block once it is solved; S24_E_UNSUPPORTED: a step of the
+ * model's blocks has no backward pass), "refine_rate" (of its steps, relative to the root mean
+ * square of each parameter, default 0.002), "refine_epochs" (0: by the number of rows).
  */
 S24_API s24_status s24_compression_set_int(s24_compression *c, const char *option, int64_t value);
 S24_API s24_status s24_compression_set_float(s24_compression *c, const char *option, double value);

@@ -34,8 +34,10 @@ S24_API s24_status s24_pack_result(s24_ctx *ctx, const s24_result *result, const
  * The same from codes, scales and zeros made elsewhere. `grid` says how to read them: "int4 sym
  * g128", spelt as for s24_problem_parse(); constraints other than the grid are ignored. codes
  * (S24_U8) is rows x cols. scales (S24_F16) and zeros (S24_U8, or S24_F16 with scheme "real") are
- * rows x groups. All three are contiguous. S24_E_UNSUPPORTED: the layout has no codes. S24_E_DTYPE:
- * the layout does not hold such a grid.
+ * rows x groups. All three are contiguous.
+ * - S24_E_UNSUPPORTED: the layout has no codes, or the grid is "real" beside a pattern or a
+ *   sparsity. No code of a real grid stands for a pruned weight.
+ * - S24_E_DTYPE: the layout does not hold such a grid.
  */
 S24_API s24_status s24_pack_codes(s24_ctx *ctx, const char *grid, const s24_mat *codes,
                                   const s24_mat *scales, const s24_mat *zeros, const char *layout,

@@ -113,6 +113,25 @@ S24_API s24_status s24_file_put(s24_file *file, const char *name, const s24_mat 
  */
 S24_API s24_status s24_file_put_stored(s24_file *file, const s24_file *from, const char *name);
 /**
+ * Write a packed matrix now; nothing is borrowed.
+ * - GGUF: layouts q4_0, q4_1 and q8_0 become a tensor of that type, whose blocks are the packed
+ *   bytes. S24_E_DTYPE: the format has no such type.
+ * - safetensors and folder: each part becomes a tensor "<name>.<part>" with the shape that loaders
+ *   of the layout want. The metadata "sparse24.packed.<name>" say how they belong together:
+ *   "pack-quantized 576 192 F32 weight_packed,weight_scale,weight_shape".
+ *
+ * S24_E_ARG: the name is empty, too long or in use.
+ */
+S24_API s24_status s24_file_put_packed(s24_file *file, const char *name, const s24_packed *packed);
+/**
+ * The packed matrix of that name, where it lies in the file: checked completely, then borrowed, so
+ * that s24_unpack() and s24_packed_multiply() work from the mapping. A tensor of type Q4_0, Q4_1 or
+ * Q8_0 of a GGUF file is one in the layout of that name. Destroy it before the file.
+ * - S24_E_ARG: the file has no such packed matrix.
+ * - S24_E_FORMAT, S24_E_SHAPE: its parts or the metadata are damaged.
+ */
+S24_API s24_status s24_file_packed(const s24_file *file, const char *name, s24_packed **out);
+/**
  * Take over all metadata of an open file of the same format. Typed values are copied byte for byte
  * and replace equal keys. Of a folder, the files beside its weights (configuration, tokenizer,
  * licence) are copied byte for byte, but without quantization_config if weights are decoded.
@@ -132,11 +151,11 @@ S24_API s24_status s24_file_check_copy(const s24_file *file, const s24_file *fro
 /**
  * Set one key; value NULL removes it.
  * - GGUF: an existing key keeps its type. S24_E_ARG: the key is an array, or its type cannot hold
- *   the value. A new key is a string, except "general.alignment" and "general.file_type", which are
- *   u32.
+ *   the value. A new key is a string, except "general.alignment", "general.file_type" and
+ *   "general.quantization_version", which are u32.
  * - Folder: "config.<key>" and "config.<key>.<key>" change the config.json that was carried over
- *   (S24_E_STATE before that). An existing value keeps its kind, a new value is a string, and an
- *   object can only be removed as a whole.
+ *   (S24_E_STATE before that). An existing value keeps its kind. A new value that begins with '{' or
+ *   '[' is JSON, any other a string. An object can only be removed as a whole.
  */
 S24_API s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value);
 S24_API s24_status s24_file_commit(s24_file *file);

@@ -106,6 +106,18 @@ s24_mat s24i_mat_rows(const s24_mat *mat, int64_t row, int64_t count);
 s24_status s24i_copy_mat(s24_ctx *ctx, const s24_mat *src, const s24_mat *dst);
 s24_mat s24i_mat_plain(void *data, int64_t rows, int64_t cols, int32_t dtype);
 
+/* ---- Files (file.c) ---- */
+
+/* Either a reader or a writer (lib/io). */
+struct s24_file {
+    s24i_object object;
+    struct s24i_reader *reader;
+    struct s24i_writer *writer;
+};
+
+s24_status s24i_check_reader(const s24_file *file, const char *name);
+s24_status s24i_check_writer(const s24_file *file);
+
 /* ---- Calibration sums (gram.c, cross.c) ---- */
 
 struct s24_gram {

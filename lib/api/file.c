@@ -3,13 +3,6 @@
 #include "io/writer.h"
 #include <string.h>
 
-/* Either a reader or a writer. */
-struct s24_file {
-    s24i_object object;
-    s24i_reader *reader;
-    s24i_writer *writer;
-};
-
 /* An empty file object, which then keeps what is opened: for writing if there is a format. */
 static s24_status make_file(s24_ctx *ctx, const char *path, const char *format, s24_file **out)
 {
@@ -72,7 +65,7 @@ static bool can_read(const s24_file *file)
     return s24i_is(file, S24I_FILE) && file->reader;
 }
 
-static s24_status check_reader(const s24_file *file, const char *name)
+s24_status s24i_check_reader(const s24_file *file, const char *name)
 {
     s24_status status = s24i_check_handle(file, S24I_FILE, "file");
 
@@ -97,7 +90,7 @@ s24_status s24_file_info(const s24_file *file, const char *name, int64_t *shape,
                          const char **type)
 {
     const s24i_tensor *tensor;
-    s24_status status = check_reader(file, name);
+    s24_status status = s24i_check_reader(file, name);
 
     if (!status)
         status = s24i_reader_find(file->reader, name, &tensor);
@@ -114,7 +107,7 @@ s24_status s24_file_info(const s24_file *file, const char *name, int64_t *shape,
 
 s24_status s24_file_get(const s24_file *file, const char *name, s24_mat *view)
 {
-    s24_status status = check_reader(file, name);
+    s24_status status = s24i_check_reader(file, name);
 
     if (!status)
         status = s24i_check_pointer(view, "view");
@@ -124,7 +117,7 @@ s24_status s24_file_get(const s24_file *file, const char *name, s24_mat *view)
 s24_status s24_file_bytes(const s24_file *file, const char *name, const void **data, size_t *size)
 {
     const s24i_tensor *tensor;
-    s24_status status = check_reader(file, name);
+    s24_status status = s24i_check_reader(file, name);
 
     if (!status)
         status = s24i_check_pointer(data, "data");
@@ -141,7 +134,7 @@ s24_status s24_file_bytes(const s24_file *file, const char *name, const void **d
 
 s24_status s24_file_check_source(const s24_file *file)
 {
-    s24_status status = check_reader(file, "");
+    s24_status status = s24i_check_reader(file, "");
 
     return s24i_done(__func__, status ? status : s24i_reader_check_sources(file->reader));
 }
@@ -221,14 +214,14 @@ static s24_status read_tensor(const s24_file *file, const char *name, const s24_
 
 s24_status s24_file_read(const s24_file *file, const char *name, const s24_mat *dst)
 {
-    s24_status status = check_reader(file, name);
+    s24_status status = s24i_check_reader(file, name);
 
     return s24i_done(__func__, status ? status : read_tensor(file, name, dst));
 }
 
 s24_status s24_file_check_read(const s24_file *file, const char *name)
 {
-    s24_status status = check_reader(file, name);
+    s24_status status = s24i_check_reader(file, name);
 
     return s24i_done(__func__, status ? status : s24i_reader_check_values(file->reader, name));
 }
@@ -249,7 +242,7 @@ const char *s24_file_meta_key(const s24_file *file, int64_t index)
 
 /* ---- Writing ---- */
 
-static s24_status check_writer(const s24_file *file)
+s24_status s24i_check_writer(const s24_file *file)
 {
     s24_status status = s24i_check_handle(file, S24I_FILE, "file");
 
@@ -261,7 +254,7 @@ static s24_status check_writer(const s24_file *file)
 s24_status s24_file_put(s24_file *file, const char *name, const s24_mat *mat, const int64_t *shape,
                         int32_t rank, const char *type)
 {
-    s24_status status = check_writer(file);
+    s24_status status = s24i_check_writer(file);
 
     if (!status)
         status = s24i_check_pointer(name, "name");
@@ -273,7 +266,7 @@ s24_status s24_file_put(s24_file *file, const char *name, const s24_mat *mat, co
 
 s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value)
 {
-    s24_status status = check_writer(file);
+    s24_status status = s24i_check_writer(file);
 
     if (!status)
         status = s24i_check_pointer(key, "key");
@@ -283,10 +276,10 @@ s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value)
 static s24_status put_stored(s24_file *file, const s24_file *from, const char *name)
 {
     const s24i_tensor *tensor;
-    s24_status status = check_writer(file);
+    s24_status status = s24i_check_writer(file);
 
     if (!status)
-        status = check_reader(from, name);
+        status = s24i_check_reader(from, name);
     if (!status)
         status = s24i_reader_find(from->reader, name, &tensor);
     return status ? status : s24i_writer_put_stored(file->writer, tensor);
@@ -299,26 +292,26 @@ s24_status s24_file_put_stored(s24_file *file, const s24_file *from, const char 
 
 s24_status s24_file_copy_meta(s24_file *file, const s24_file *from)
 {
-    s24_status status = check_writer(file);
+    s24_status status = s24i_check_writer(file);
 
     if (!status)
-        status = check_reader(from, "");
+        status = s24i_check_reader(from, "");
     return s24i_done(__func__, status ? status : s24i_writer_copy_meta(file->writer, from->reader));
 }
 
 s24_status s24_file_check_copy(const s24_file *file, const s24_file *from)
 {
-    s24_status status = check_writer(file);
+    s24_status status = s24i_check_writer(file);
 
     if (!status)
-        status = check_reader(from, "");
+        status = s24i_check_reader(from, "");
     return s24i_done(__func__,
                      status ? status : s24i_writer_check_copy(file->writer, from->reader));
 }
 
 s24_status s24_file_commit(s24_file *file)
 {
-    s24_status status = check_writer(file);
+    s24_status status = s24i_check_writer(file);
 
     return s24i_done(__func__, status ? status : s24i_writer_commit(file->writer));
 }

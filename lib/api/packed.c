@@ -224,6 +224,11 @@ s24_status s24_pack_codes(s24_ctx *ctx, const char *grid, const s24_mat *codes,
         status = check_codes(codes, scales, zeros);
     if (!status)
         status = s24i_constraints_parse(grid, codes->rows, codes->cols, &pattern);
+    if (!status && pattern.grid.scheme == S24I_GRID_REAL && s24i_has_support(&pattern))
+        status = s24i_fail(S24_E_UNSUPPORTED,
+                           "grid \"%.64s\": where zeros are real numbers pruned weights have no "
+                           "code: ask for sym, or pack the result",
+                           grid);
     if (status)
         return s24i_done(__func__, status);
     source from = {.grid = pattern.grid, .codes = codes, .scales = scales, .zeros = zeros};

@@ -29,8 +29,8 @@ bool s24i_folder_decoded(const s24i_reader *reader);
 /* The value as JSON without white space. */
 void s24i_config_value(s24i_text *text, const s24i_json *value);
 /* config.json with one key ("a", or "a.b" for b in the object a) set or, value NULL, removed,
- * indented as Hugging Face's library has it. A key that is there keeps its kind, a new one is a
- * string. S24_E_ARG, S24_E_FORMAT. */
+ * indented as Hugging Face's library has it. A key that is there keeps its kind; a new one is
+ * JSON if the value begins as an object or an array, else a string. S24_E_ARG, S24_E_FORMAT. */
 s24_status s24i_config_edit(s24i_memory *memory, const char *json, uint64_t size, const char *key,
                             const char *value, s24i_text *out);
 

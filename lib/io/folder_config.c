@@ -132,10 +132,46 @@ static s24_status change(s24i_memory *memory, s24i_json *root, const char *key, 
     return S24_OK;
 }
 
+/* A new value: an object or an array as JSON, anything else as a string. */
+static s24_status make_value(s24i_memory *memory, const char *key, const char *value,
+                             s24i_json *added, s24i_json_doc **doc)
+{
+    bool compound = value && (*value == '{' || *value == '[');
+    s24_status status =
+        compound ? s24i_json_parse(memory, value, strlen(value), MAX_DEPTH, MAX_VALUES, doc)
+                 : S24_OK;
+
+    if (status == S24_E_FORMAT)
+        return s24i_fail(S24_E_ARG, "key 'config.%.100s': the value begins as JSON: %s", key,
+                         s24i_error_text());
+    *added = (s24i_json){.kind = S24I_JSON_STRING, .string = value};
+    if (*doc)
+        *added = *s24i_json_root(*doc);
+    added->key = key;
+    return status;
+}
+
+static s24_status edit(s24i_memory *memory, s24i_json *root, const char *key, const char *value,
+                       s24i_text *out)
+{
+    s24i_json added;
+    s24i_json_doc *doc = NULL;
+    s24_status status = make_value(memory, key, value, &added, &doc);
+
+    if (!status)
+        status = change(memory, root, key, value, &added);
+    if (!status) {
+        append(out, root, 0);
+        s24i_text_append(out, "\n");
+        status = out->failed ? S24_E_MEMORY : S24_OK;
+    }
+    s24i_json_free(doc);
+    return status;
+}
+
 s24_status s24i_config_edit(s24i_memory *memory, const char *json, uint64_t size, const char *key,
                             const char *value, s24i_text *out)
 {
-    s24i_json added = {.kind = S24I_JSON_STRING, .key = key, .string = value};
     s24i_json_doc *doc;
     s24_status status = s24i_json_parse(memory, json, size, MAX_DEPTH, MAX_VALUES, &doc);
 
@@ -145,12 +181,7 @@ s24_status s24i_config_edit(s24i_memory *memory, const char *json, uint64_t size
     if (root->kind != S24I_JSON_OBJECT)
         status = s24i_fail(S24_E_FORMAT, S24I_FOLDER_CONFIG ": not an object");
     if (!status)
-        status = change(memory, root, key, value, &added);
-    if (!status) {
-        append(out, root, 0);
-        s24i_text_append(out, "\n");
-        status = out->failed ? S24_E_MEMORY : S24_OK;
-    }
+        status = edit(memory, root, key, value, out);
     s24i_json_free(doc);
     return status;
 }

@@ -130,8 +130,13 @@ static s24_status set_scalar(gguf *w, const char *key, const char *value, uint32
     return set_item(w, key, type, bytes, size);
 }
 
-/* A key that is there keeps its type, a new one is a string; but the alignment and the file type
- * are u32. */
+static bool is_u32(const char *key)
+{
+    return !strcmp(key, S24I_GGUF_ALIGNMENT_KEY) || !strcmp(key, "general.file_type") ||
+           !strcmp(key, "general.quantization_version");
+}
+
+/* A key that is there keeps its type, a new one is a string unless it is one of these. */
 static s24_status set_meta(s24i_writer *writer, const char *key, const char *value)
 {
     gguf *w = (gguf *)writer;
@@ -153,7 +158,7 @@ static s24_status set_meta(s24i_writer *writer, const char *key, const char *val
         return s24i_fail(S24_E_ARG, "key '%.100s' is an array: it can only be copied", key);
     if (there && there->type != S24I_GGUF_STRING)
         return set_scalar(w, key, value, there->type, (uint32_t)there->size);
-    if (!strcmp(key, S24I_GGUF_ALIGNMENT_KEY) || !strcmp(key, "general.file_type"))
+    if (is_u32(key))
         return set_scalar(w, key, value, S24I_GGUF_U32, 4);
     return set_string(w, key, value);
 }

@@ -1,8 +1,10 @@
 #include "assemble.h"
+#include "beside.h"
+#include "fail.h"
 #include "label.h"
 #include "parts.h"
-#include "fail.h"
 #include "paths.h"
+#include "store.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -10,96 +12,62 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define RECORDS "records.jsonl"
-#define PARTS "parts.safetensors"
+#define S24_NAME "model.s24"
 
 /* ---- The model ---- */
 
 typedef struct writing {
     const assembly *a;
     const s24m_model *model;
-    const checkpoint *c;
-    s24_file *out, *parts; /* parts: made when the first one is met */
-    s24_file *block;       /* of the layer at hand */
-    int layer;             /* -1: none */
+    s24_file *out;
+    supply from;
+    stored *matrices; /* of all blocks, in the order of the file */
+    int count;
 } writing;
 
-/* The next matrix from `which` on that lies in this tensor and was compressed; the layer's count if
- * there is none. */
-static int32_t next_inside(const writing *w, const char *name, int32_t which)
+/* A tensor as it is in the source; where the holder has no such type, its blocks as a packed
+ * matrix. */
+static bool put_rest(writing *w, const char *name)
 {
-    char tensor[S24M_NAME], whole[S24M_NAME];
-    int32_t count = s24m_matrices(w->model, w->layer);
-    for (; which < count; which++) {
-        s24m_tensor_name(w->model, w->layer, which, false, tensor);
-        s24m_name(w->model, w->layer, which, whole);
-        if (!strcmp(tensor, name) && s24_file_info(w->block, whole, NULL, NULL, NULL) == S24_OK)
-            break;
-    }
-    return which;
-}
-
-/* The layer whose name this is, -1 outside. */
-static int layer_of(const s24m_model *model, const char *name)
-{
-    char prefix[S24M_NAME], *end;
-    s24m_block_prefix(model, prefix);
-    size_t length = strlen(prefix);
-    if (strncmp(name, prefix, length) || name[length] < '0' || name[length] > '9')
-        return -1;
-    long layer = strtol(name + length, &end, 10);
-    return *end == '.' && layer < model->config.layers ? (int)layer : -1;
-}
-
-/* The first compressed matrix of a tensor, -1: it stays as it is. */
-static bool find_matrix(writing *w, const char *name, int32_t *which)
-{
-    int layer = layer_of(w->model, name);
-    *which = -1;
-    if (layer < 0)
-        return true;
-    if (w->layer != layer) {
-        s24_file_destroy(w->block);
-        w->block = s24m_checkpoint_file(w->c, layer);
-        w->layer = layer;
-    }
-    if (!w->block)
-        return false;
-    int32_t found = next_inside(w, name, 0);
-    *which = found < s24m_matrices(w->model, layer) ? found : -1;
-    return true;
+    s24_packed *packed = NULL;
+    if (w->a->form->holder != HOLDER_S24 ||
+        s24_file_packed(w->model->file, name, &packed) != S24_OK)
+        return s24m_good(s24_file_put_stored(w->out, w->model->file, name), "%s", name);
+    bool done = s24m_good(s24_file_put_packed(w->out, name, packed), "%s", name);
+    s24_packed_destroy(packed);
+    return done;
 }
 
 /* The compressed values of one matrix into its place in the tensor. */
-static bool put_slice(const writing *w, int32_t which, float *tensor)
+static bool put_slice(const writing *w, const solved *folded, int32_t which, float *tensor)
 {
-    const s24m_matrix *m = s24m_program_of(w->model, w->layer)->matrices + which;
+    const s24m_matrix *m = s24m_program_of(w->model, folded->layer)->matrices + which;
     char name[S24M_NAME];
     s24_mat to = s24m_mat(tensor, m->outputs, m->inputs);
-    s24m_name(w->model, w->layer, which, name);
+    s24m_name(w->model, folded->layer, which, name);
     to.data = tensor + (m->slices ? m->expert * m->outputs * m->inputs : 0);
     if (m->transposed) {
         to.row_stride = 1;
         to.col_stride = m->outputs;
     }
-    return s24m_good(s24_file_read(w->block, name, &to), "%s", name);
+    return s24m_good(s24_file_read(folded->values, name, &to), "%s", name);
 }
 
 /* A tensor of which compressed matrices are slices, or which is transposed. */
-static bool put_folded(writing *w, const char *name, int32_t which)
+static bool put_folded(writing *w, const char *name, const solved *m)
 {
     int64_t shape[8], rows = 1;
     int32_t rank = 0;
     const char *type;
-    char whole[S24M_NAME];
+    char first[S24M_NAME];
     float *values = NULL;
-    s24m_name(w->model, w->layer, which, whole);
+    s24m_name(w->model, m->layer, m->which, first);
     bool done = s24m_good(s24_file_info(w->model->file, name, shape, &rank, NULL), "%s", name) &&
-                s24m_good(s24_file_info(w->block, whole, NULL, NULL, &type), "%s", whole) &&
+                s24m_good(s24_file_info(m->values, first, NULL, NULL, &type), "%s", first) &&
                 s24m_done(s24m_read_any(w->model, name, &values));
-    for (; done && which < s24m_matrices(w->model, w->layer);
-         which = next_inside(w, name, which + 1))
-        done = put_slice(w, which, values);
+    for (int32_t which = m->which; done && which >= 0;
+         which = s24m_supply_next(&w->from, m, name, which + 1))
+        done = put_slice(w, m, which, values);
     for (int32_t i = 0; i < rank - 1; i++)
         rows *= shape[i];
     s24_mat view = s24m_mat(values, rows, rank ? shape[rank - 1] : 0);
@@ -108,43 +76,35 @@ static bool put_folded(writing *w, const char *name, int32_t which)
     return done;
 }
 
-/* A vector of the layer at hand that refinement changed. */
-static bool is_trained(const writing *w, const char *name)
-{
-    return layer_of(w->model, name) >= 0 &&
-           s24_file_info(w->block, name, NULL, NULL, NULL) == S24_OK;
-}
-
-static bool put_vector(writing *w, const char *name)
+/* A vector that refinement trained. */
+static bool put_vector(writing *w, const char *name, const s24_file *values)
 {
     int64_t shape[8];
     int32_t rank = 0;
     const char *type;
     s24_mat v;
     return s24m_good(s24_file_info(w->model->file, name, shape, &rank, NULL), "%s", name) &&
-           s24m_good(s24_file_info(w->block, name, NULL, NULL, &type), "%s", name) &&
-           s24m_good(s24_file_get(w->block, name, &v), "%s", name) &&
+           s24m_good(s24_file_info(values, name, NULL, NULL, &type), "%s", name) &&
+           s24m_good(s24_file_get(values, name, &v), "%s", name) &&
            s24m_good(s24_file_put(w->out, name, &v, shape, rank, type), "%s", name);
 }
 
-/* Compressed tensors are put with the shape that the source has. */
 static bool put_tensor(writing *w, const char *name)
 {
-    int32_t which;
-    const char *type;
-    s24_mat v;
-    if (!find_matrix(w, name, &which))
+    solved m;
+    stored told = {.solved = false};
+    if (!s24m_supply_find(&w->from, name, &m))
         return false;
-    if (which < 0 && is_trained(w, name))
-        return put_vector(w, name);
-    if (which < 0)
-        return s24m_good(s24_file_put_stored(w->out, w->model->file, name), "%s", name);
-    const s24m_matrix *m = s24m_program_of(w->model, w->layer)->matrices + which;
-    if (m->slices || m->transposed)
-        return put_folded(w, name, which);
-    return s24m_good(s24_file_info(w->block, name, NULL, NULL, &type), "%s", name) &&
-           s24m_good(s24_file_get(w->block, name, &v), "%s", name) &&
-           s24m_good(s24_file_put(w->out, name, &v, NULL, 2, type), "%s", name);
+    if (m.values && !m.matrix)
+        return put_vector(w, name, m.values);
+    if (m.folded && m.values)
+        return put_folded(w, name, &m);
+    s24m_module(name, told.module);
+    bool done = m.values ? s24m_store(w->model->ctx, w->a->form, w->out, name, &m, &told)
+                         : put_rest(w, name);
+    if (m.matrix)
+        w->matrices[w->count++] = told;
+    return done;
 }
 
 static bool put_tensors(writing *w)
@@ -182,19 +142,37 @@ static bool is_model_folder(const assembly *a)
     return a->origin->folder && !a->model->config.gguf;
 }
 
+/* All metadata as texts. */
+static bool copy_texts(s24_file *out, const s24_file *from)
+{
+    const char *key;
+    bool done = true;
+    for (int64_t i = 0; done && (key = s24_file_meta_key(from, i)); i++) {
+        const char *value = s24_file_meta(from, key);
+        done = (value || s24m_wrong(S24_E_MEMORY, "no memory for %s", key)) &&
+               s24m_good(s24_file_set_meta(out, key, value), "%s", key);
+    }
+    return done;
+}
+
 /* A new file or folder with all but tensors. */
 static bool begin_model(writing *w, const char *path)
 {
-    const char *format = is_model_folder(w->a)   ? "folder"
+    bool own = w->a->form->holder == HOLDER_S24;
+    const char *format = own                     ? "safetensors"
+                         : is_model_folder(w->a) ? "folder"
                          : w->model->config.gguf ? "gguf"
                                                  : "safetensors";
     return path && s24m_good(s24_file_create(w->model->ctx, path, format, &w->out), "%s", path) &&
-           s24m_good(s24_file_copy_meta(w->out, w->model->file), "%s", path);
+           (own ? copy_texts(w->out, w->model->file)
+                : s24m_good(s24_file_copy_meta(w->out, w->model->file), "%s", path));
 }
 
 bool s24m_assemble_check(const assembly *a)
 {
-    writing w = {.a = a, .model = a->model, .c = a->c};
+    writing w = {.a = a, .model = a->model};
+    if (a->form->holder == HOLDER_S24)
+        return true;
     char *path = s24m_checkpoint_path(a->c, ".sparse24-check");
     bool done =
         begin_model(&w, path) && s24m_good(s24_file_check_copy(w.out, a->model->file), "--out");
@@ -211,6 +189,8 @@ static int is_gguf(const struct dirent *entry)
 char *s24m_assemble_model_path(const assembly *a, const char *folder)
 {
     struct dirent **names;
+    if (a->form->holder == HOLDER_S24)
+        return s24m_path_join(folder, S24_NAME);
     if (is_model_folder(a))
         return s24m_have(strdup(folder));
     if (!a->model->config.gguf)
@@ -230,16 +210,16 @@ char *s24m_assemble_model_path(const assembly *a, const char *folder)
 static bool types_of(void *from, const char *name, const char **before, const char **after)
 {
     writing *w = from;
-    char whole[S24M_NAME];
-    int32_t which;
-    if (!find_matrix(w, name, &which))
+    char first[S24M_NAME];
+    solved m;
+    if (!s24m_supply_find(&w->from, name, &m) ||
+        !s24m_good(s24_file_info(w->model->file, name, NULL, NULL, before), "%s", name))
         return false;
-    if (which >= 0)
-        s24m_name(w->model, w->layer, which, whole);
-    return s24m_good(s24_file_info(w->model->file, name, NULL, NULL, before), "%s", name) &&
-           s24m_good(which < 0 ? s24_file_info(w->model->file, name, NULL, NULL, after)
-                               : s24_file_info(w->block, whole, NULL, NULL, after),
-                     "%s", name);
+    *after = m.values ? w->a->form->type : *before;
+    if (m.folded && m.values)
+        s24m_name(w->model, m.layer, m.which, first);
+    return *after || s24m_good(s24_file_info(m.values, m.folded ? first : name, NULL, NULL, after),
+                               "%s", name);
 }
 
 /* The name of a GGUF file and its general.file_type follow the type that most weights have. */
@@ -248,12 +228,13 @@ static bool name_model(writing *w, const char *folder, char **path, const char *
     const origin_file *source = w->a->origin->files;
     label l = {0};
     *file_type = NULL;
+    if (w->a->form->holder == HOLDER_S24)
+        return (*path = s24m_path_join(folder, S24_NAME));
     while (w->model->config.gguf && !s24m_path_ends_with(source->path, ".gguf") &&
            source < w->a->origin->files + w->a->origin->count - 1)
         source++;
-    if (is_model_folder(w->a)) {
+    if (is_model_folder(w->a))
         return (*path = s24m_have(strdup(folder)));
-    }
     if (w->model->config.gguf && !s24m_label_types(&l, w->model->file, types_of, w))
         return false;
     char *name = s24m_label_name(&l, s24m_path_name(source->path));
@@ -263,20 +244,23 @@ static bool name_model(writing *w, const char *folder, char **path, const char *
     return *path;
 }
 
+static bool set(writing *w, const char *key, const char *value)
+{
+    return s24m_good(s24_file_set_meta(w->out, key, value), "%s", w->a->out);
+}
+
 /* The types of the whole where they are told: both names of config.json, the older one if there is
  * neither. */
 static bool set_types(writing *w, const char *file_type)
 {
     static const char *const keys[] = {"config.dtype", "config.torch_dtype"};
-    const char *out = w->a->out;
-    bool done =
-        !file_type || s24m_good(s24_file_set_meta(w->out, LABEL_FILE_TYPE, file_type), "%s", out);
+    bool done = (!file_type || set(w, LABEL_FILE_TYPE, file_type)) &&
+                (!w->a->form->type || set(w, LABEL_BLOCKS, LABEL_BLOCKS_NOW));
     bool wanted = w->a->store && !w->model->config.gguf,
          none = !s24_file_meta(w->model->file, *keys);
     for (int i = 0; done && wanted && i < 2; i++)
         if (s24_file_meta(w->model->file, keys[i]) || (i && none))
-            done = s24m_good(s24_file_set_meta(w->out, keys[i], s24m_label_dtype(w->a->store)),
-                             "%s", out);
+            done = set(w, keys[i], s24m_label_dtype(w->a->store));
     return done;
 }
 
@@ -286,76 +270,45 @@ static bool drop_parts(writing *w)
     static const char *const keys[] = {"split.no", "split.count", "split.tensors.count"};
     bool done = true;
     for (int i = 0; done && i < 3; i++)
-        done = !s24_file_meta(w->model->file, keys[i]) ||
-               s24m_good(s24_file_set_meta(w->out, keys[i], NULL), "%s", w->a->out);
+        done = !s24_file_meta(w->model->file, keys[i]) || set(w, keys[i], NULL);
     return done;
 }
 
-static bool write_model(writing *w, const char *folder, const record *records, int count)
+/* What loaders read first of a folder of packed matrices: *text, to be freed. */
+static bool describe(writing *w, char **text)
+{
+    const form *f = w->a->form;
+    if (f->holder != HOLDER_FOLDER || !f->layout)
+        return true;
+    *text = s24m_describe(f, w->matrices, w->count);
+    return *text && set(w, "config.quantization_config", NULL) &&
+           set(w, "config.quantization_config", *text);
+}
+
+static bool write_model(writing *w, const char *folder, const char *records, char **description)
 {
     const char *file_type;
-    char *path, *lines;
+    char *path;
     if (!name_model(w, folder, &path, &file_type))
         return false;
-    lines = stable_records(records, count);
-    bool done =
-        lines && begin_model(w, path) && set_types(w, file_type) && drop_parts(w) &&
-        s24m_good(s24_file_set_meta(w->out, "sparse24.records", lines), "%s", path) &&
-        s24m_good(s24_file_set_meta(w->out, "sparse24.settings", w->c->settings), "%s", path) &&
-        put_tensors(w) && s24m_good(s24_file_commit(w->out), "%s", path);
+    bool done = begin_model(w, path) && set_types(w, file_type) && drop_parts(w) &&
+                set(w, "sparse24.records", records) &&
+                set(w, "sparse24.settings", w->a->c->settings) && put_tensors(w) &&
+                describe(w, description) && s24m_good(s24_file_commit(w->out), "%s", path);
     s24_file_destroy(w->out);
-    free(lines);
     free(path);
     return done;
 }
 
 /* ---- What lies beside it ---- */
 
-static bool put_part(writing *w, const char *folder, s24_file *block, const char *name)
+static bool write_beside(writing *w, const char *folder, const char *description)
 {
-    char *path = s24m_path_join(folder, PARTS);
-    bool done =
-        path &&
-        (w->parts ||
-         s24m_good(s24_file_create(w->model->ctx, path, "safetensors", &w->parts), "%s", path)) &&
-        s24m_good(s24_file_put_stored(w->parts, block, name), "%s", path);
-    free(path);
-    return done;
-}
-
-/* Tensors of the blocks that the model does not have: codes, scales, factors. */
-static bool write_parts(writing *w, const char *folder)
-{
-    bool done = true;
-    for (int layer = 0; done && layer < w->model->config.layers; layer++) {
-        s24_file *block = s24m_checkpoint_file(w->c, layer);
-        done = block != NULL;
-        for (int64_t i = 0; done && i < s24_file_count(block); i++) {
-            const char *name = s24_file_name(block, i);
-            bool slice = name[strlen(name) - 1] == ']';
-            if (!slice && s24_file_info(w->model->file, name, NULL, NULL, NULL) != S24_OK)
-                done = put_part(w, folder, block, name);
-        }
-        s24_file_destroy(block);
-    }
-    done = done && (!w->parts || s24m_good(s24_file_commit(w->parts), "%s/" PARTS, folder));
-    s24_file_destroy(w->parts);
-    return done;
-}
-
-static bool write_records(const char *folder, const record *records, int count)
-{
-    char *path = s24m_path_join(folder, RECORDS);
-    FILE *file = path ? fopen(path, "w") : NULL;
-    for (int i = 0; file && i < count; i++)
-        fprintf(file, "%s\n", records[i].json);
-    bool done = file && !ferror(file) && !fflush(file) && s24m_path_sync(fileno(file));
-    if (file)
-        done = !fclose(file) && done;
-    if (!done && path)
-        s24m_wrong(S24_E_IO, "%s: %s", path, strerror(errno));
-    free(path);
-    return done;
+    const form *f = w->a->form;
+    const char *file = s24m_description_file(f);
+    return (f->beside != BESIDE_PARTS || s24m_beside_parts(&w->from, folder)) &&
+           (f->beside != BESIDE_FACTORS || s24m_beside_factors(&w->from, folder)) &&
+           (!file || s24m_beside_text(folder, file, description));
 }
 
 /* In place of an empty folder, whose mode stays, or of nothing. */
@@ -368,18 +321,35 @@ static bool appear(const assembly *a, const char *folder)
            s24m_wrong(S24_E_IO, "--out %s: %s", a->out, strerror(errno));
 }
 
+static bool make_folder(const assembly *a, const char *folder)
+{
+    s24m_checkpoint_remove(folder); /* what a run that was killed here left */
+    return (is_model_folder(a) && a->form->holder != HOLDER_S24) || !mkdir(folder, 0777) ||
+           s24m_wrong(S24_E_IO, "%s: %s", folder, strerror(errno));
+}
+
 bool s24m_assemble(const assembly *a, const record *records, int count)
 {
-    writing w = {.a = a, .model = a->model, .c = a->c, .layer = -1};
-    char *folder = s24m_checkpoint_path(a->c, "model");
-    if (folder)
-        s24m_checkpoint_remove(folder); /* what a run that was killed here left */
-    bool done = folder &&
-                (is_model_folder(a) || !mkdir(folder, 0777) ||
-                 s24m_wrong(S24_E_IO, "%s: %s", folder, strerror(errno))) &&
-                write_model(&w, folder, records, count) && write_parts(&w, folder) &&
-                write_records(folder, records, count) && appear(a, folder);
-    s24_file_destroy(w.block);
+    writing w = {.a = a,
+                 .model = a->model,
+                 .from = {.model = a->model,
+                          .blocks = a->exporting ? NULL : a->c,
+                          .parts = a->parts,
+                          .records = records,
+                          .count = count,
+                          .layer = -1}};
+    size_t most = (size_t)a->model->matrix_count;
+    char *folder = s24m_checkpoint_path(a->c, "model"), *description = NULL;
+    char *lines = folder ? stable_records(records, count) : NULL;
+    w.matrices = lines ? s24m_have(calloc(most + 1, sizeof *w.matrices)) : NULL;
+    bool done = w.matrices && make_folder(a, folder) &&
+                write_model(&w, folder, lines, &description) &&
+                write_beside(&w, folder, description) &&
+                s24m_beside_records(folder, records, count) && appear(a, folder);
+    s24m_supply_close(&w.from);
+    free(w.matrices);
+    free(description);
+    free(lines);
     free(folder);
     return done;
 }

@@ -1,6 +1,6 @@
 #include "codes.h"
 #include "fail.h"
-#include <ctype.h>
+#include "terms.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,16 +41,6 @@ bool s24m_codes_of_file(const s24_file *file, const char *tensor, codes *c)
     return find(c, in_file, file, tensor);
 }
 
-/* The number behind the g of "int4 g128"; all columns if there is none. */
-static int64_t group_of(const char *constraints, int64_t cols)
-{
-    const char *s = strstr(constraints, "int");
-    for (; s && *s && *s != '+'; s++)
-        if (*s == 'g' && isdigit((unsigned char)s[1]))
-            return strtoll(s + 1, NULL, 10) < cols ? strtoll(s + 1, NULL, 10) : cols;
-    return cols;
-}
-
 /* A float copy, to be freed; NULL and a message on failure. */
 static float *floats(s24_ctx *ctx, const s24_mat *from)
 {
@@ -88,40 +78,49 @@ static void decode_row(const codes *c, int64_t i, int64_t group, const float *sc
 }
 
 /* values += u v, row by row. */
-static void add_product(const codes *c, const float *u, const float *v, float *values)
+static void add_product(const s24_mat *shape_u, const s24_mat *shape_v, const float *u,
+                        const float *v, float *values)
 {
-    int64_t cols = c->v.cols, rank = c->u.cols;
-    for (int64_t i = 0; i < c->u.rows; i++)
+    int64_t cols = shape_v->cols, rank = shape_u->cols;
+    for (int64_t i = 0; i < shape_u->rows; i++)
         for (int64_t r = 0; r < rank; r++)
             for (int64_t j = 0; j < cols; j++)
                 values[i * cols + j] += u[i * rank + r] * v[r * cols + j];
+}
+
+bool s24m_codes_add_product(s24_ctx *ctx, const s24_mat *u, const s24_mat *v, s24_mat *values)
+{
+    if (u->rows != values->rows || v->cols != values->cols || u->cols != v->rows)
+        return s24m_wrong(S24_E_FORMAT, "factors of %lld x %lld and %lld x %lld for %lld x %lld",
+                          (long long)u->rows, (long long)u->cols, (long long)v->rows,
+                          (long long)v->cols, (long long)values->rows, (long long)values->cols);
+    float *left = floats(ctx, u), *right = left ? floats(ctx, v) : NULL;
+    if (right)
+        add_product(u, v, left, right, values->data);
+    free(left);
+    free(right);
+    return right != NULL;
 }
 
 /* The sparse part is what its codes give. */
 static bool add_parts(const codes *c, s24_ctx *ctx, const char *constraints, float *values)
 {
     (void)constraints;
+    s24_mat sum = {0};
     int64_t rows = c->codes.rows, cols = c->codes.cols;
-    if (c->sparse.rows != rows || c->sparse.cols != cols || c->u.rows != rows ||
-        c->v.rows != c->u.cols || c->v.cols != cols)
+    if (c->sparse.rows != rows || c->sparse.cols != cols)
         return s24m_wrong(S24_E_FORMAT, "the parts of a rank do not fit each other");
-    float *sparse = floats(ctx, &c->sparse), *u = sparse ? floats(ctx, &c->u) : NULL;
-    float *v = u ? floats(ctx, &c->v) : NULL;
-    if (v) {
-        memcpy(values, sparse, (size_t)(rows * cols) * sizeof *values);
-        add_product(c, u, v, values);
-    }
-    free(sparse);
-    free(u);
-    free(v);
-    return v != NULL;
+    return s24m_good(s24_mat_rowmajor(&sum, values, rows, cols, S24_F32), "codes") &&
+           s24m_good(s24_mat_copy(ctx, &c->sparse, &sum), "codes") &&
+           s24m_codes_add_product(ctx, &c->u, &c->v, &sum);
 }
 
 static bool decode(const codes *c, s24_ctx *ctx, const char *constraints, float *values)
 {
     int64_t rows = c->codes.rows, cols = c->codes.cols, groups = c->scales.cols;
-    int64_t group = group_of(constraints, cols);
+    int64_t group = s24m_terms(constraints).group;
     bool real = c->zeros.dtype != S24_U8;
+    group = group && group < cols ? group : cols;
     if (c->scales.rows != rows || c->zeros.rows != rows || c->zeros.cols != groups ||
         groups != (cols + group - 1) / group)
         return s24m_wrong(S24_E_FORMAT, "codes: %lld x %lld scales for groups of %lld columns",

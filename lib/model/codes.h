@@ -17,5 +17,7 @@ bool s24m_codes_of_file(const s24_file *file, const char *tensor, codes *c);
  * become the codes'; under a rank the sum of the sparse part and the factors. `constraints` tell
  * the groups. */
 bool s24m_codes_decode(const codes *c, s24_ctx *ctx, const char *constraints, float *values);
+/* values += u v, of floats; values contiguous and of single precision. */
+bool s24m_codes_add_product(s24_ctx *ctx, const s24_mat *u, const s24_mat *v, s24_mat *values);
 
 #endif

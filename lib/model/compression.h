@@ -25,7 +25,7 @@ struct s24_compression {
     char *constraints, *solver, *options; /* "": not set */
     char *own, *chat_start, *open_start;
     double correct;
-    int64_t store, activations, heldout, memory_limit, resume; /* words by index */
+    int64_t store, format, activations, heldout, memory_limit, resume; /* words by index */
     int64_t own_length, seed, refine, refine_epochs;
     double refine_rate;
     char told[64]; /* of a number that was asked for */
@@ -55,18 +55,27 @@ typedef struct needs {
     uint64_t memory, written;
     uint64_t base, own, library, measuring, writing; /* parts of the memory */
     double flops;
+    char first[S24M_NAME]; /* matrix that was looked at, and its grid */
+    terms grid;
+    int ranks; /* matrices with one */
 } needs;
 
 /* Nobody else is at work on the model; s24m_leave(c->handle) ends that. */
 s24_status s24m_compression_enter(s24_compression *c, const char *function);
 /* The defaults. */
 bool s24m_compression_reset(s24_compression *c);
+/* The words of two options. */
+void s24m_compression_words(const s24_compression *c, const char **store, const char **format);
+/* Whether an output may appear there, or with `resume` is there already, complete. */
+bool s24m_job_check_out(const char *out, bool resume, bool *complete);
+/* Whether the model is of the kind that a form wants. */
+bool s24m_job_check_holder(const s24m_model *model, const origin *o, const form *f);
 /* From the options and tokens to the settings of a run. */
 bool s24m_job_settle(s24_compression *c);
 /* The constraints of a matrix, NULL to leave it alone; and which it is of its block. */
 const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t which);
-/* The type of a matrix to be written. */
-int32_t s24m_job_stored(const s24_compression *c, const char *name);
+/* The type of a matrix to be written, and of its values when codes are written. */
+int32_t s24m_job_stored(const s24_compression *c, const char *name, const char *constraints);
 /* The type that a matrix is decoded from; NULL: it lies in the file as floats. */
 const char *s24m_job_source(const s24_compression *c, const char *name);
 assembly s24m_job_assembly(s24_compression *c);

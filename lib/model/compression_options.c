@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT, WORD, COUNT, SHARE };
+enum { TEXT, WORD, COUNT, SHARE, WORDS = 10 };
 
 typedef struct option {
     const char *name;
     size_t offset;
     int32_t kind;
     const char *fallback, *range, *help;
-    const char *words[5]; /* the value is the index of one */
+    const char *words[WORDS]; /* the value is the index of one */
 } option;
 
 #define FIELD(name) #name, offsetof(struct s24_compression, name)
@@ -41,9 +41,17 @@ static const option options[] = {
     {FIELD(store),
      WORD,
      "",
-     "f32, f16 or bf16",
-     "type of the written matrices; without one each its own",
-     {"", "f32", "f16", "bf16"}},
+     "f32, f16, bf16, q4_0, q4_1 or q8_0",
+     "type of the written matrices; without one each its own; q4_0, q4_1, q8_0: the codes of a "
+     "grid as types of GGUF",
+     {"", "f32", "f16", "bf16", "q4_0", "q4_1", "q8_0"}},
+    {FIELD(format),
+     WORD,
+     "",
+     "gguf, dense, pack-quantized, gptq, gptq-v2, sparse-24-bitmask, s24 or adapter",
+     "what is written; without one the source's format, codes and factors beside it",
+     {"", "gguf", "dense", "pack-quantized", "gptq", "gptq-v2", "sparse-24-bitmask", "s24",
+      "adapter"}},
     {FIELD(activations),
      WORD,
      "ram",
@@ -145,7 +153,7 @@ static bool set_text(s24_compression *c, const option *o, const char *value)
 
 static bool set_word(s24_compression *c, const option *o, const char *value)
 {
-    for (int64_t i = 0; i < 5 && o->words[i]; i++)
+    for (int64_t i = 0; i < WORDS && o->words[i]; i++)
         if (!strcmp(o->words[i], value)) {
             *(int64_t *)field(c, o) = i;
             return true;
@@ -183,6 +191,12 @@ bool s24m_compression_reset(s24_compression *c)
     for (const option *o = options; done && o < options + OPTIONS; o++)
         done = set(c, o, o->fallback);
     return done;
+}
+
+void s24m_compression_words(const s24_compression *c, const char **store, const char **format)
+{
+    *store = find("store")->words[c->store];
+    *format = find("format")->words[c->format];
 }
 
 /* ---- For hosts ---- */

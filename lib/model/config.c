@@ -1,4 +1,5 @@
 #include "config.h"
+#include "packed.h"
 #include "parts.h"
 #include <limits.h>
 #include <math.h>
@@ -89,10 +90,11 @@ static s24_status read_vocabulary(const s24m_reader *r)
     s24m_config *c = &r->model->config;
     char table[S24M_NAME];
     int64_t shape[8];
-    int32_t rank;
-    const char *type;
+    int32_t rank = 2;
+    s24_status status = S24_OK;
     s24m_global(r->model, S24M_EMBEDDING, table);
-    s24_status status = s24_file_info(r->model->file, table, shape, &rank, &type);
+    if (!s24m_packed(r->model, table, shape, shape + 1))
+        status = s24_file_info(r->model->file, table, shape, &rank, NULL);
     if (status)
         return s24m_library(status, "the embedding");
     if (rank != 2 || shape[0] < 1 || shape[0] > INT32_MAX)

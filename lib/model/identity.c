@@ -54,6 +54,8 @@ char *s24m_identity_text(const settings *s, const origin *o, const sequences *t)
             s->options ? s->options : "", s->correct);
     fprintf(out, "store %s\nactivations %s\n", s->store ? s24m_matrix_type(s->store) : "as it was",
             s->keep == KEEP_HALF ? "half" : "full");
+    if (*s->form->option)
+        fprintf(out, "form %s\n", s->form->option);
     put_tokens(out, HELD_OUT, t, t->count[0], t->count[1]);
     bool good = !ferror(out) && own;
     free(own);

@@ -1,6 +1,8 @@
 /* What a run of a compression is: what it works on, where it goes, which job it is. */
 #include "parts.h"
+#include "beside.h"
 #include "clock.h"
+#include "packed.h"
 #include "compression.h"
 #include "generate.h"
 #include "paths.h"
@@ -31,17 +33,17 @@ static bool is_empty(const char *folder)
 /* The model and all beside it appeared in one rename, the records with it. */
 static bool is_complete(const char *out)
 {
-    char *path = s24m_path_join(out, "records.jsonl");
+    char *path = s24m_path_join(out, RECORDS_PLACE);
     bool complete = path && !access(path, F_OK);
     free(path);
     return complete;
 }
 
 /* OUT is not there, or an empty folder, or, to be gone on with, what an earlier run has made. */
-static bool check_out(s24_compression *c)
+bool s24m_job_check_out(const char *out, bool resume, bool *complete)
 {
     struct stat s;
-    const char *out = c->out;
+    *complete = false;
     if (!*out)
         return s24m_wrong(S24_E_ARG, "--out: the name is empty");
     if (lstat(out, &s))
@@ -49,8 +51,8 @@ static bool check_out(s24_compression *c)
     if (S_ISLNK(s.st_mode))
         return s24m_wrong(S24_E_IO,
                           "--out %s: is a symbolic link: give the name of the folder itself", out);
-    c->complete = c->resume && is_complete(out);
-    return c->complete || (S_ISDIR(s.st_mode) && is_empty(out)) ||
+    *complete = resume && is_complete(out);
+    return *complete || (S_ISDIR(s.st_mode) && is_empty(out)) ||
            s24m_wrong(S24_E_IO, "--out %s exists already", out);
 }
 
@@ -85,11 +87,13 @@ static void tensor_of(const char *name, char tensor[S24M_NAME])
     snprintf(tensor, S24M_NAME, "%.*s", (int)strcspn(name, "["), name);
 }
 
-int32_t s24m_job_stored(const s24_compression *c, const char *name)
+int32_t s24m_job_stored(const s24_compression *c, const char *name, const char *constraints)
 {
     static const int32_t floats[] = {S24_F64, S24_F32, S24_F16, S24_BF16};
     const char *type = "";
     char tensor[S24M_NAME];
+    if (s24m_form_has_codes(c->settings.form, constraints))
+        return S24_F32; /* what codes give */
     if (c->settings.store)
         return c->settings.store;
     tensor_of(name, tensor);
@@ -170,16 +174,48 @@ static bool gather_tokens(s24_compression *c)
     return c->settings.rows;
 }
 
+/* ---- The form ---- */
+
+bool s24m_job_check_holder(const s24m_model *model, const origin *o, const form *f)
+{
+    bool gguf = model->config.gguf, folder = o->folder && !gguf;
+    if (s24m_packed_any(model))
+        return s24m_wrong(S24_E_UNSUPPORTED,
+                          "%s: its matrices are packed already: take the model that it was made "
+                          "from",
+                          s24m_path_name(o->files->path));
+    if (f->holder == HOLDER_GGUF && !gguf)
+        return s24m_wrong(S24_E_UNSUPPORTED,
+                          "%s: the model is no GGUF file: make one of it with llama.cpp's "
+                          "convert_hf_to_gguf.py, or write a folder: --format pack-quantized",
+                          f->option);
+    if (f->holder == HOLDER_FOLDER && !folder)
+        return s24m_wrong(S24_E_UNSUPPORTED,
+                          "%s: the model is no Hugging Face folder, which has the config.json and "
+                          "tokenizer that loaders want: take the folder that the file was made "
+                          "from%s",
+                          f->option, gguf ? ", or --store q4_0, q4_1 or q8_0" : "");
+    return true;
+}
+
+static bool choose_form(s24_compression *c)
+{
+    static const int32_t stores[] = {0, S24_F32, S24_F16, S24_BF16, 0, 0, 0};
+    const char *store, *format;
+    c->settings.store = stores[c->store];
+    s24m_compression_words(c, &store, &format);
+    c->settings.form = s24m_form_find(store, format);
+    return c->settings.form && s24m_job_check_holder(c->model, &c->origin, c->settings.form);
+}
+
 bool s24m_job_settle(s24_compression *c)
 {
-    static const int32_t stores[] = {0, S24_F32, S24_F16, S24_BF16};
     settings *s = &c->settings;
     s->ctx = c->model->ctx;
     s->watch = &c->watch;
     s->blocks = (int)c->model->config.layers;
     s->solver = *c->solver ? c->solver : NULL;
     s->options = *c->options ? c->options : NULL;
-    s->store = stores[c->store];
     s->correct = c->correct;
     s->keep = (int)c->activations; /* the words are in the order of KEEP_... */
     s->plan.constraints = c->constraints;
@@ -188,7 +224,8 @@ bool s24m_job_settle(s24_compression *c)
     s->refine_epochs = c->refine_epochs;
     if (!*c->constraints)
         return s24m_wrong(S24_E_STATE, "--constraints: there are none");
-    return (!s->refine || s24m_tape_check(c->model)) && settle_self(c) && gather_tokens(c);
+    return (!s->refine || s24m_tape_check(c->model)) && choose_form(c) && settle_self(c) &&
+           gather_tokens(c);
 }
 
 /* ---- Which job it is ---- */
@@ -235,6 +272,7 @@ assembly s24m_job_assembly(s24_compression *c)
     return (assembly){.model = c->model,
                       .origin = &c->origin,
                       .c = &c->checkpoint,
+                      .form = c->settings.form,
                       .watch = &c->watch,
                       .out = c->out,
                       .store = c->settings.store};
@@ -247,8 +285,8 @@ bool s24m_job_open(s24_compression *c)
     c->limit_before = 0;
     return s24m_good(s24_ctx_get_int(c->model->ctx, "memory_limit", &c->limit_before),
                      "--memory-limit") &&
-           check_out(c) && s24m_job_settle(c) && s24m_job_limit_memory(c) &&
-           s24m_plan_check_used(&c->settings.plan) && begin(c);
+           s24m_job_check_out(c->out, c->resume, &c->complete) && s24m_job_settle(c) &&
+           s24m_job_limit_memory(c) && s24m_plan_check_used(&c->settings.plan) && begin(c);
 }
 
 /* What comes of closing hides no error. */

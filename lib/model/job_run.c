@@ -1,5 +1,6 @@
 /* A run of a compression: block by block, then the model, then what it is worth. */
 #include "parts.h"
+#include "beside.h"
 #include "clock.h"
 #include "codes.h"
 #include "compression.h"
@@ -17,15 +18,19 @@
 
 static void open_matrices(s24_compression *c, const s24m_block *block, matrix *m)
 {
-    for (int32_t which = 0; which < block->program->count; which++)
-        m[which] = (matrix){.tensor = block->linear[which].name,
+    for (int32_t which = 0; which < block->program->count; which++) {
+        const char *constraints = s24m_job_constraints(c, block->layer, which);
+        const char *name = block->linear[which].name, *all = constraints ? constraints : "";
+        m[which] = (matrix){.tensor = name,
                             .kind = s24m_kind(c->model, block->layer, which),
                             .layer = (int)block->layer,
                             .tokens = -1,
-                            .constraints = s24m_job_constraints(c, block->layer, which),
+                            .constraints = constraints,
                             .w = block->linear[which].weights,
-                            .source = s24m_job_source(c, block->linear[which].name),
-                            .store = s24m_job_stored(c, block->linear[which].name)};
+                            .source = s24m_job_source(c, name),
+                            .store = s24m_job_stored(c, name, all),
+                            .stored = s24m_form_stored(c->settings.form, all)};
+    }
 }
 
 /* Keep the records; the matrices go. */
@@ -107,22 +112,34 @@ static bool compress_blocks(s24_compression *c)
 
 /* ---- What it is worth ---- */
 
-/* On a grid it is the codes that somebody loads, not the file's rounded floats. */
+/* What a loader of the output computes where the model file alone does not say it: codes and
+ * factors that lie beside it, packed matrices in place of the source's. */
 typedef struct overlay {
     s24_compression *c;
-    s24_file *parts; /* NULL: there are none */
+    s24_file *file; /* that has them; NULL: there are none */
 } overlay;
 
-static bool take_codes(void *arg, s24m_block *block)
+static bool take_matrix(const overlay *o, s24m_linear *linear, const char *constraints)
+{
+    const form *f = o->c->settings.form;
+    s24_ctx *ctx = o->c->settings.ctx;
+    codes found;
+    if (f->beside == BESIDE_FACTORS)
+        return s24m_beside_add_factors(o->file, ctx, linear->name, &linear->weights);
+    if (f->beside == BESIDE_NOTHING)
+        return s24m_store_read(f, o->file, linear->name, &linear->weights);
+    return !s24m_codes_of_file(o->file, linear->name, &found) ||
+           s24m_codes_decode(&found, ctx, constraints, linear->weights.data);
+}
+
+static bool take_matrices(void *arg, s24m_block *block)
 {
     overlay *o = arg;
-    codes found;
     bool done = true;
-    for (int32_t which = 0; done && o->parts && which < block->program->count; which++)
-        if (s24m_codes_of_file(o->parts, block->linear[which].name, &found))
-            done = s24m_codes_decode(&found, o->c->settings.ctx,
-                                     s24m_job_constraints(o->c, block->layer, which),
-                                     block->linear[which].weights.data);
+    for (int32_t which = 0; done && o->file && which < block->program->count; which++) {
+        const char *constraints = s24m_job_constraints(o->c, block->layer, which);
+        done = !constraints || take_matrix(o, block->linear + which, constraints);
+    }
     return done;
 }
 
@@ -132,7 +149,7 @@ static bool measure(s24_compression *c, s24m_model *model, overlay *o)
     evaluating how = {.watch = &c->watch,
                       .title = o ? "perplexity after" : "perplexity before",
                       .memory = c->eval_memory,
-                      .adjust = o ? take_codes : NULL,
+                      .adjust = o ? take_matrices : NULL,
                       .arg = o};
     bool done = true;
     for (evaluated *e = c->evaluations; done && e < c->evaluations + c->evaluated; e++) {
@@ -143,13 +160,24 @@ static bool measure(s24_compression *c, s24m_model *model, overlay *o)
     return done;
 }
 
-static bool open_parts(const s24_compression *c, s24_file **parts)
+/* Packed matrices lie in a file that is no plain model: the source takes the part of the rest. */
+static bool is_packed(const form *f)
 {
-    char *path = s24m_path_join(c->out, "parts.safetensors");
-    bool done = path && (access(path, F_OK) ||
-                         s24m_good(s24_file_open(c->settings.ctx, path, parts), "%s", path));
-    free(path);
-    return done;
+    return f->holder == HOLDER_S24 || (f->holder == HOLDER_FOLDER && f->layout);
+}
+
+static bool open_written(s24_compression *c, const char *path, s24m_model **model, overlay *o)
+{
+    const form *f = c->settings.form;
+    s24_ctx *ctx = c->settings.ctx;
+    const char *source = is_packed(f) ? c->handle->path : path;
+    if (!s24m_good(s24m_open(ctx, source, model), "%s", source))
+        return false;
+    if (is_packed(f))
+        return s24m_good(s24_file_open(ctx, path, &o->file), "%s", path);
+    return f->beside == BESIDE_PARTS     ? s24m_parts_open(ctx, c->out, &o->file)
+           : f->beside == BESIDE_FACTORS ? s24m_beside_open_adapter(ctx, c->out, &o->file)
+                                         : true;
 }
 
 /* The file that was written is what is measured. */
@@ -161,9 +189,8 @@ static bool measure_written(s24_compression *c)
     if (!c->evaluated)
         return true;
     char *path = s24m_assemble_model_path(&made, c->out);
-    bool done = path && s24m_good(s24m_open(c->settings.ctx, path, &model), "%s", path) &&
-                open_parts(c, &o.parts) && measure(c, model, &o);
-    s24_file_destroy(o.parts);
+    bool done = path && open_written(c, path, &model, &o) && measure(c, model, &o);
+    s24_file_destroy(o.file);
     s24m_close(model);
     free(path);
     return done;
@@ -202,7 +229,7 @@ static bool work(s24_compression *c)
 /* The records that an earlier run wrote. */
 static bool read_records(s24_compression *c)
 {
-    char *path = s24m_path_join(c->out, "records.jsonl"), *line = NULL;
+    char *path = s24m_path_join(c->out, RECORDS_PLACE), *line = NULL;
     size_t room = 0, most = (size_t)c->model->matrix_count;
     FILE *file = path ? fopen(path, "r") : NULL;
     bool done = (file || (path && s24m_wrong(S24_E_IO, "%s: %s", path, strerror(errno)))) &&

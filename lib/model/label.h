@@ -6,6 +6,9 @@
 #include <stdbool.h>
 
 #define LABEL_FILE_TYPE "general.file_type"
+/* Which version of its block types a GGUF file has, and the one that we write. */
+#define LABEL_BLOCKS "general.quantization_version"
+#define LABEL_BLOCKS_NOW "2"
 
 /* The types that most weights have: of the source and of what is written. "": none counted. */
 typedef struct label {

@@ -39,12 +39,30 @@ bool s24m_matrix_has_parts(const matrix *m)
     return s24m_plan_has_parts(m->constraints);
 }
 
+bool s24m_matrix_prepare(const settings *s, const char *constraints, s24_solver *solver)
+{
+    const char *scales = "f16";
+    double outliers = 0;
+    int32_t set = 0;
+    if (!s24m_form_has_codes(s->form, constraints) ||
+        s24_solver_is_set(solver, "scales", &set) != S24_OK)
+        return true;
+    if (set && s24_solver_get_str(solver, "scales", &scales) == S24_OK && strcmp(scales, "f16"))
+        return s24m_wrong(S24_E_UNSUPPORTED, "--options scales=%s: %s holds scales of type f16",
+                          scales, s->form->option);
+    if (s24_solver_get_float(solver, "outliers", &outliers) == S24_OK && outliers > 0)
+        return s24m_wrong(S24_E_UNSUPPORTED, "--options outliers=%g: %s has no place for outliers",
+                          outliers, s->form->option);
+    return s24m_good(s24_solver_set_str(solver, "scales", "f16"), "%s", s->form->option);
+}
+
 static bool create_solver(s24_solver **solver, const settings *s, const s24_problem *problem)
 {
     const char *name = s->solver ? s->solver : s24m_default_solver(s->ctx, problem);
     if (!s24m_good(s24_solver_create(s->ctx, name, solver), "--solver %s", name) ||
         !s24m_good(s24_solver_parse(*solver, s->options), "--options %s",
-                   s->options ? s->options : ""))
+                   s->options ? s->options : "") ||
+        !s24m_matrix_prepare(s, s24_problem_constraints(problem), *solver))
         return false;
     return !may_transfer(*solver) ||
            s24m_good(s24_solver_set_str(*solver, "damp_rule", "transfer"), "%s", name);
@@ -188,7 +206,8 @@ static bool describe(matrix *m, const settings *s)
         number[RECORD_ZEROS] += m->v[i] == 0;
     return s24m_record_set(&m->record, RECORD_TENSOR, m->tensor) &&
            s24m_record_set(&m->record, RECORD_MATRIX, m->kind) &&
-           s24m_record_set(&m->record, RECORD_STORED, s24m_matrix_type(m->store)) &&
+           s24m_record_set(&m->record, RECORD_STORED,
+                           m->stored ? m->stored : s24m_matrix_type(m->store)) &&
            (!m->source || s24m_record_set(&m->record, RECORD_SOURCE, m->source)) &&
            take_warning(m, s);
 }

@@ -20,6 +20,7 @@ typedef struct matrix {
     s24_mat w;               /* F32, as it was */
     const char *source;      /* the type that w was decoded from; NULL: it was of floats */
     int32_t store;           /* type in the written file: S24_F64, S24_F32, S24_F16 or S24_BF16 */
+    const char *stored;      /* as what it is written there if not as floats, or NULL */
     float *v;                /* as stored, on a grid what the codes give; NULL until solved */
     s24_result *result;      /* for its further parts; NULL when read back from a file */
     record record;           /* no JSON until solved */
@@ -30,6 +31,9 @@ typedef struct matrix {
 bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *heldout);
 /* The solver to take when none was named: the best that honours the problem's constraints. */
 const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem);
+/* For codes that are written scales are of 16 bits, and there are no outliers: set what was left
+ * open, refuse what was not. */
+bool s24m_matrix_prepare(const settings *s, const char *constraints, s24_solver *solver);
 /* v as a view. */
 s24_mat s24m_matrix_values(const matrix *m);
 /* v in the stored type; its data are to be freed. False and a message if a value does not fit. */

@@ -2,8 +2,10 @@
 #include "compression.h"
 #include "memory.h"
 #include "own_rows.h"
+#include "parts.h"
 #include "program.h"
 #include "refine.h"
+#include "store.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -56,6 +58,9 @@ static bool ask(const s24_compression *c, const char *name, const s24_mat *w,
         s24m_good(s24_problem_parse(problem, constraints), "%s", name) &&
         open_solver(c, c->settings.solver ? c->settings.solver : s24m_default_solver(ctx, problem),
                     &solver) &&
+        s24m_form_check(c->settings.form, name, s24_problem_constraints(problem), w->rows,
+                        w->cols) &&
+        s24m_matrix_prepare(&c->settings, s24_problem_constraints(problem), solver) &&
         s24m_good(s24_solver_memory(solver, problem, bytes), "%s", name);
     s24_solver_destroy(solver);
     s24_problem_destroy(problem);
@@ -78,6 +83,36 @@ static uint64_t stored_share(const s24_compression *c, int64_t index, int32_t wh
     return stored_bytes(c, name) / (uint64_t)(slices ? slices : 1);
 }
 
+/* In the form that is asked for, with what lies beside it. */
+static uint64_t written_bytes(const s24_compression *c, const char *name, const char *constraints,
+                              int64_t rows, int64_t cols)
+{
+    const form *f = c->settings.form;
+    terms t = s24m_terms(constraints);
+    uint64_t size = (uint64_t)(rows * cols), packed = s24m_form_bytes(f, &t, rows, cols);
+    if (packed)
+        return packed;
+    return size * (uint64_t)(s24m_job_stored(c, name, constraints) & 0xff) / 8 +
+           (f->beside == BESIDE_PARTS && s24m_plan_has_parts(constraints) ? size : 0) +
+           (f->beside == BESIDE_FACTORS ? (uint64_t)(4 * t.rank * (rows + cols)) : 0);
+}
+
+/* Some forms describe one grid for all matrices. */
+static bool check_grid(const s24_compression *c, const char *name, const char *constraints,
+                       needs *n)
+{
+    terms t = s24m_terms(constraints);
+    if (!*n->first) {
+        n->grid = t;
+        memcpy(n->first, name, strlen(name) + 1);
+    }
+    return !c->settings.form->one_grid || s24m_terms_same_grid(&t, &n->grid) ||
+           s24m_wrong(S24_E_UNSUPPORTED,
+                      "%s: %s describes one grid for all matrices, and %s has another: take "
+                      "--format pack-quantized",
+                      name, c->settings.form->option, n->first);
+}
+
 /* The operations of a solve: about forty products, before anything is measured. */
 static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage_needs *to,
                          bool routed, needs *n)
@@ -95,16 +130,33 @@ static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage
     if (!ask(c, name, &w, constraints, &bytes))
         return false;
     int times = c->sequences.count[1] ? 2 : 1;
-    bool parts = s24m_plan_has_parts(constraints);
     to->sums = to->sums ? to->sums : (uint64_t)times * gram_bytes(inputs);
     if (c->settings.correct > 0 && !routed)
         to->sums += (uint64_t)times * cross_bytes(outputs, inputs);
     to->solve = larger(to->solve, larger(bytes, s24m_memory_adding(c->settings.ctx)));
-    to->parts += parts ? (uint64_t)(10 * outputs * inputs) : 0;
+    to->parts += s24m_plan_has_parts(constraints) ? (uint64_t)(10 * outputs * inputs) : 0;
     n->flops += 40.0 * (double)outputs * (double)inputs * (double)inputs;
-    n->written += (uint64_t)(outputs * inputs) * (uint64_t)(s24m_job_stored(c, name) & 0xff) / 8 +
-                  (parts ? (uint64_t)(outputs * inputs) : 0);
-    n->written -= stored_share(c, index, which);
+    n->written +=
+        written_bytes(c, name, constraints, outputs, inputs) - stored_share(c, index, which);
+    n->ranks += s24m_terms(constraints).rank > 0;
+    return check_grid(c, name, constraints, n) &&
+           s24m_form_check_whole(c->settings.form, c->model, index, which);
+}
+
+/* Tensors that stay as they are, those of blocks that are skipped among them. */
+static bool check_rest(s24_compression *c)
+{
+    int64_t layer;
+    int32_t which;
+    for (int64_t i = 0; i < s24_file_count(c->model->file); i++) {
+        const char *name = s24_file_name(c->model->file, i), *type;
+        if (s24m_find_matrix(c->model, name, &layer, &which) &&
+            s24m_job_constraints(c, layer, which))
+            continue;
+        if (!s24m_good(s24_file_info(c->model->file, name, NULL, NULL, &type), "%s", name) ||
+            !s24m_form_check_type(c->settings.form, name, type))
+            return false;
+    }
     return true;
 }
 
@@ -146,9 +198,9 @@ static bool check_matrices(s24_compression *c, needs *n)
 static uint64_t walk_needs(const s24_compression *c)
 {
     uint64_t block = s24m_memory_block(c->model), table = s24m_memory_table(c->model);
-    uint64_t solved = block + s24m_memory_matrix(c->model) * sizeof(double) +
-                      s24m_memory_attention(c->model, c->sequences.length);
-    block += larger(solved, s24m_memory_block_source(c->model));
+    uint64_t most = block + s24m_memory_matrix(c->model) * sizeof(double) +
+                    s24m_memory_attention(c->model, c->sequences.length);
+    block += larger(most, s24m_memory_block_source(c->model));
     return s24m_walk_bytes(c->model, &c->settings, c->sequences.count, c->sequences.length) +
            larger(block, table);
 }
@@ -195,8 +247,11 @@ bool s24m_job_needs(s24_compression *c, needs *n)
     *n = (needs){0};
     for (int64_t i = 0; i < s24_file_count(c->model->file); i++)
         n->written += stored_bytes(c, s24_file_name(c->model->file, i));
-    if (!check_matrices(c, n))
+    if (!check_rest(c) || !check_matrices(c, n))
         return false;
+    if (c->settings.form->beside == BESIDE_FACTORS && !n->ranks)
+        return s24m_wrong(S24_E_UNSUPPORTED,
+                          "--format adapter: no matrix has a rank: ask for \"2:4+rank 16\"");
     predict_flops(c, n);
     n->base = s24m_memory_base(c->settings.ctx);
     n->own = n->base + walk_needs(c);

@@ -1,6 +1,7 @@
 #include "parts.h"
 #include "family.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Names ---- */
@@ -98,6 +99,29 @@ void s24m_block_prefix(const s24m_model *model, char name[S24M_NAME])
         snprintf(name, S24M_NAME, "blk.");
     else
         rooted(model, blocks ? blocks : "model.layers.", name);
+}
+
+int64_t s24m_layer_of(const s24m_model *model, const char *tensor)
+{
+    char prefix[S24M_NAME], *end;
+    s24m_block_prefix(model, prefix);
+    size_t length = strlen(prefix);
+    if (strncmp(tensor, prefix, length) || tensor[length] < '0' || tensor[length] > '9')
+        return -1;
+    long layer = strtol(tensor + length, &end, 10);
+    return *end == '.' && layer < model->config.layers ? layer : -1;
+}
+
+bool s24m_find_matrix(const s24m_model *model, const char *name, int64_t *layer, int32_t *which)
+{
+    char own[S24M_NAME];
+    *layer = s24m_layer_of(model, name);
+    for (*which = 0; *layer >= 0 && *which < s24m_matrices(model, *layer); ++*which) {
+        s24m_name(model, *layer, *which, own);
+        if (!strcmp(own, name))
+            return true;
+    }
+    return false;
 }
 
 static void block_head(const s24m_model *model, int64_t layer, char head[S24M_NAME])

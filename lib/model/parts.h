@@ -25,6 +25,10 @@ s24m_presence s24m_global_presence(const s24m_model *model, int32_t which);
 
 /* What stands before the number of a block: "model.layers." or "blk.". */
 void s24m_block_prefix(const s24m_model *model, char name[S24M_NAME]);
+/* The number of the block that a tensor belongs to; -1: outside. */
+int64_t s24m_layer_of(const s24m_model *model, const char *tensor);
+/* Which matrix of which block has this name, as s24m_name() gives it; false: none. */
+bool s24m_find_matrix(const s24m_model *model, const char *name, int64_t *layer, int32_t *which);
 /* The whole name of a vector, or of its shift. */
 void s24m_vector_name(const s24m_model *model, int64_t layer, int32_t part, bool shift,
                       char name[S24M_NAME]);

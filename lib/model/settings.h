@@ -1,6 +1,7 @@
 /* What a compression was asked to do, the same for every matrix. */
 #ifndef SETTINGS_H
 #define SETTINGS_H
+#include "forms.h"
 #include "plan.h"
 #include "self.h"
 #include "watch.h"
@@ -10,10 +11,11 @@ typedef struct settings {
     s24m_watch *watch;
     const char *solver; /* NULL: of each matrix by its constraints */
     const char *options;
-    int32_t store;  /* type of the written matrices: S24_F32, S24_F16, S24_BF16; 0: each its own */
-    double correct; /* share of the dense model's outputs in what is aimed at; 0: none */
-    int keep;       /* KEEP_... of activations.h */
-    int blocks;     /* of the model */
+    int32_t store; /* type of the written matrices: S24_F32, S24_F16, S24_BF16; 0: each its own */
+    const form *form; /* in which it is written */
+    double correct;   /* share of the dense model's outputs in what is aimed at; 0: none */
+    int keep;         /* KEEP_... of activations.h */
+    int blocks;       /* of the model */
     plan plan;
     int64_t rows; /* of the calibration, those that can differ from each other; 1: one token only */
     bool refine;  /* blocks, once they are solved */

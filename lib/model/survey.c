@@ -1,4 +1,5 @@
 /* All tensors of a file against the configuration, before anything is done with them. */
+#include "packed.h"
 #include "parts.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,7 +247,8 @@ static s24_status refuse_unknown(const list *sorted)
         const char *name = s24_file_name(model->file, i);
         int64_t layer;
         bool inside = layer_of(model, name, &layer);
-        if (find(sorted, name) || is_harmless(name) || (!inside && is_allowed(model, name)))
+        if (find(sorted, name) || is_harmless(name) || s24m_packed_part(model, name) ||
+            (!inside && is_allowed(model, name)))
             continue;
         if (!found || layer < first) {
             found = name;

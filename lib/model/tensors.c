@@ -1,5 +1,6 @@
 /* One tensor of the file: looked at, read, or used where it lies. */
 #include "tensors.h"
+#include "packed.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,8 @@ bool s24m_has(const s24m_model *model, const char *name)
     int64_t shape[8];
     int32_t rank;
     const char *type;
-    return s24_file_info(model->file, name, shape, &rank, &type) == S24_OK;
+    return s24_file_info(model->file, name, shape, &rank, &type) == S24_OK ||
+           s24m_packed(model, name, shape, shape + 1);
 }
 
 /* ---- Type and shape ---- */
@@ -27,13 +29,13 @@ s24_status s24m_check_shape(const s24m_model *model, const char *name, const int
                             int32_t rank)
 {
     int64_t found[8];
-    int32_t dims = 0;
-    const char *type;
+    int32_t dims = 2;
     char is[200], wanted[200];
-    s24_status status = s24_file_info(model->file, name, found, &dims, &type);
+    bool packed = s24m_packed(model, name, found, found + 1);
+    s24_status status = packed ? S24_OK : s24_file_info(model->file, name, found, &dims, NULL);
     if (status)
         return s24m_fail(status, "%s", s24_last_error());
-    if ((status = s24_file_check_read(model->file, name)))
+    if (!packed && (status = s24_file_check_read(model->file, name)))
         return s24m_fail(status, "%s", s24_last_error());
     if (dims == rank && !memcmp(found, shape, (size_t)rank * sizeof *shape))
         return S24_OK;
@@ -136,8 +138,11 @@ static s24_status read_rows(const s24m_model *model, const char *name, int64_t r
     float *values = s24m_floats(rows * cols);
     if (!values)
         return S24_E_MEMORY;
+    int64_t extents[2];
     s24_mat view = s24m_mat(values, rows, cols);
-    s24_status status = s24_file_read(model->file, name, &view);
+    s24_status status = s24m_packed(model, name, extents, extents + 1)
+                            ? s24m_packed_read(model, name, &view)
+                            : s24_file_read(model->file, name, &view);
     if (status)
         s24m_fail(status, "%s", s24_last_error());
     else

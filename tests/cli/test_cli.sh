@@ -399,7 +399,7 @@ test_pack_codes()
     refused 'pack: f32 scales' 1 'solve with scales=f16' pack "$tmp/f32.safetensors:weights" --layout gptq-v2 --out "$tmp/none.safetensors"
 }
 
-# The codes of a model lie in parts.safetensors beside it.
+# The codes of a model lie in sparse24/parts.safetensors beside it; earlier versions put them right there.
 test_pack_model()
 {
     tiny llama
@@ -415,7 +415,7 @@ test_pack_model()
         check "pack MODEL:NAME $layout: what comes back obeys" succeeded
     done
     refused 'pack: codes of a model alone' 1 'name the weights that they belong to' \
-        pack "$tmp/coded/parts.safetensors:$tensor.codes" --layout gptq-v2 --out "$tmp/refused.safetensors"
+        pack "$tmp/coded/sparse24/parts.safetensors:$tensor.codes" --layout gptq-v2 --out "$tmp/refused.safetensors"
 }
 
 test_pack_refuses()
@@ -427,7 +427,7 @@ test_pack_refuses()
         refused 'pack: unknown layout' 1 'nearest: ri16x32$' pack "$layers:w.k" --layout ri16x23 $o
         refused 'pack: unknown layout, none near' 1 'there are: nibble, .*q8_0$' pack "$layers:w.k" --layout foo $o
         refused 'pack: a layout of codes without codes' 1 'codes lie beside weights' pack "$layers:w.k" --layout gptq-v2 $o
-        refused 'pack: codes alone' 1 'packed together' pack "$tmp/q.safetensors:codes" --layout gptq-v2 $o
+        refused 'pack: codes alone' 1 'go together' pack "$tmp/q.safetensors:codes" --layout gptq-v2 $o
         refused 'pack: a shape that does not fit' 1 'multiples of 32 x 32' pack "$tmp/bad.safetensors" --layout cutlass-sm80 $o
         refused 'pack: no layout' 2 '--layout .* is required' pack "$layers:w.k" $o
         refused 'pack: no output' 2 '--out .* is required' pack "$layers:w.k" --layout nibble

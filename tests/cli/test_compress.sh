@@ -109,6 +109,35 @@ test_rules()
 }
 
 # Killed at any moment, the run goes on and ends with the same file.
+# Other outputs, and the same ones made later.
+test_outputs()
+{
+    compress tiny.gguf q4 --constraints '2:4+int4 sym g32' --store q4_0 --eval "$rows" --heldout 0
+    check 'q4_0' succeeded
+    after=$(sed -n 's/^perplexity .* before, \([0-9.]*\) after.*/\1/p' "$tmp/out")
+    run eval "$tmp/q4/tiny.gguf" --tokens "$rows" --json
+    check 'q4_0: eval gives what was printed' is "$(number perplexity)" "- $after < 1e-3"
+    check 'q4_0: eval gives what was printed, from above' is "$(number perplexity)" "- $after > -1e-3"
+    compress tiny.gguf coded --constraints '2:4+int4 sym g32' --options scales=f16
+    check 'codes lie below' [ -e "$tmp/coded/sparse24/parts.safetensors" ]
+    run export "$tmp/coded" --store q4_0 --out "$tmp/later"
+    check 'export' succeeded
+    "$cli" info "$tmp/later/tiny.gguf" | grep ' Q4_0 ' >"$tmp/a"
+    "$cli" info "$tmp/q4/tiny.gguf" | grep ' Q4_0 ' >"$tmp/b"
+    check 'export: 14 matrices of that type' lines a 14
+    check 'export: as compress writes them' cmp "$tmp/a" "$tmp/b"
+    run check "$tmp/later/tiny.gguf" --constraints 2:4
+    check 'export: they obey' succeeded
+    run export "$tmp/coded" --store q8_0 --out "$tmp/later"
+    check 'export: OUT is there' grep -q 'exists already' "$tmp/err"
+    run export "$tmp/coded" --format zip --out "$tmp/zip"
+    check 'export: an unknown format' grep -q 'expected one of pack-quantized, ' "$tmp/err"
+    run export "$tmp/coded" --out "$tmp/zip"
+    check 'export: no format' grep -q 'expected --format FORMAT' "$tmp/err"
+    refused_compress 'a grid that q4_0 cannot hold' 'ask for "2:4+int4 sym g32"' tiny.gguf --store q4_0
+    refused_compress 'q4_0 of a folder' 'convert_hf_to_gguf.py' tiny --store q4_0
+}
+
 test_kill()
 {
     for delay in 0.01 0.03 0.05 0.07 0.09 0.12 0.15 0.18 0.22 0.27 0.33 0.4; do
@@ -218,6 +247,7 @@ test_json
 test_same_bytes
 test_correction
 test_rules
+test_outputs
 test_kill
 test_resume
 test_interrupt

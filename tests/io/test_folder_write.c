@@ -140,7 +140,10 @@ START_TEST(configuration_changed)
                  {"config.a.b", "x", S24_OK}, /* a key with a dot */
                  {"config.new", "\"quoted\"", S24_OK},
                  {"config.quantization_config", NULL, S24_OK},
+                 {"config.quantization_config", "{\"bits\": 8, \"skip\": [\"a\"]}", S24_OK},
                  {"config.nowhere", NULL, S24_OK},
+                 {"config.broken", "{\"bits\": 8", S24_E_ARG},
+                 {"config.words", "[1,", S24_E_ARG},
                  {"config.layers", "many", S24_E_ARG},
                  {"config.layers", "true", S24_E_ARG},
                  {"config.tie", "1", S24_E_ARG},
@@ -165,7 +168,9 @@ START_TEST(configuration_changed)
                "{\n  \"dtype\": \"bfloat16\",\n  \"layers\": 12,\n  \"list\": [\n    1,\n    {\n"
                "      \"a\": []\n    }\n  ],\n  \"rope\": {\n    \"theta\": 1e6\n  },\n"
                "  \"tie\": false,\n  \"a.b\": \"x\",\n  \"o\": {},\n"
-               "  \"torch_dtype\": \"float16\",\n  \"new\": \"\\\"quoted\\\"\"\n}\n");
+               "  \"torch_dtype\": \"float16\",\n  \"new\": \"\\\"quoted\\\"\",\n"
+               "  \"quantization_config\": {\n    \"bits\": 8,\n    \"skip\": [\n      \"a\"\n"
+               "    ]\n  }\n}\n");
 }
 END_TEST
 

@@ -263,7 +263,7 @@ static const struct {
     {"correct=half", S24_E_OPTION, "--correct half: expected a number from 0 to 1"},
     {"correct=2", S24_E_OPTION, "--correct 2: expected a number from 0 to 1"},
     {"activations=tape", S24_E_OPTION, "--activations tape: expected ram, half or disk"},
-    {"store=f8", S24_E_OPTION, "--store f8: expected f32, f16 or bf16"},
+    {"store=f8", S24_E_OPTION, "--store f8: expected f32, f16, bf16, q4_0"},
     {"heldout=-1", S24_E_OPTION, "--heldout -1: expected"},
     {"resume=2", S24_E_OPTION, "--resume 2: expected 0 or 1"},
     {"colour=red", S24_E_OPTION, "no option colour"},

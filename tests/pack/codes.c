@@ -48,6 +48,9 @@ static const struct {
     {"gptq-v2", "int2 sym g8", 16, 32},
     {"gptq-v2", "int8 sym g32", 68, 64},
     {"gptq-v2", "2:4+int4 g32", 64, 96},
+    {"gptq-v1", "int4 sym g32", 64, 96},
+    {"gptq-v1", "int8 sym", 8, 64},
+    {"gptq-v1", "2:4+int2 sym g8", 16, 32},
     {"pack-quantized", "int4", 5, 33},
     {"pack-quantized", "int4 sym g16", 70, 64},
     {"pack-quantized", "int8 g8", 9, 24},
@@ -265,6 +268,44 @@ START_TEST(misfits_are_refused)
 }
 END_TEST
 
+/* The zeros of version 1 are less by one. */
+START_TEST(gptq_versions_differ_in_their_zeros)
+{
+    make_codes();
+    s24_packed *two = packed_codes("int4", "gptq-v2"), *one = packed_codes("int4", "gptq-v1");
+    parts p = pack_parts(two), q = pack_parts(one);
+    const uint32_t *zeros = p.data[1], *less = q.data[1];
+
+    for (int32_t i = 0; i < 4; i++)
+        ck_assert(p.size[i] == q.size[i] && (i == 1 || !memcmp(p.data[i], q.data[i], p.size[i])));
+    for (size_t i = 0; i < p.size[1] / 4; i++)
+        ck_assert_uint_eq(zeros[i], less[i] + 0x11111111);
+    s24_packed_destroy(one);
+    s24_packed_destroy(two);
+    zero[5] = 0;
+    s24_mat codes = api_view(code, R, C, S24_U8), scales = api_view(scale, R, 1, S24_F16);
+    s24_mat zeroes = api_view(zero, R, 1, S24_U8);
+    fails(s24_pack_codes(ctx, "int4", &codes, &scales, &zeroes, "gptq-v1", &one), S24_E_STATE,
+          "zeros: row 5, group 0 is 0, but layout gptq-v1 holds 1 .. 16");
+}
+END_TEST
+
+/* No code of a real grid stands for a pruned weight. */
+START_TEST(real_grids_beside_patterns_are_refused)
+{
+    make_codes();
+    s24_mat codes = api_view(code, R, C, S24_U8), scales = api_view(scale, R, 1, S24_F16);
+    s24_packed *packed = NULL;
+
+    fails(s24_pack_codes(ctx, "2:4+int4 real g32", &codes, &scales, &scales, "q4_1", &packed),
+          S24_E_UNSUPPORTED, "pruned weights have no code");
+    fails(s24_pack_codes(ctx, "50%+int4 real g32", &codes, &scales, &scales, "q4_1", &packed),
+          S24_E_UNSUPPORTED, "ask for sym");
+    ok(s24_pack_codes(ctx, "int4 real g32", &codes, &scales, &scales, "q4_1", &packed));
+    s24_packed_destroy(packed);
+}
+END_TEST
+
 START_TEST(given_codes_are_checked)
 {
     make_codes();
@@ -340,7 +381,8 @@ END_TEST
 /* Any bytes of any size: refused, or a matrix. */
 START_TEST(any_bytes_unpack)
 {
-    static const char *const layouts[] = {"gptq-v2", "pack-quantized", "q4_0", "q4_1", "q8_0"};
+    static const char *const layouts[] = {"gptq-v1", "gptq-v2", "pack-quantized",
+                                          "q4_0",    "q4_1",    "q8_0"};
     static char bytes[4][600];
     uint64_t seed = 11;
     int accepted = 0;
@@ -363,7 +405,7 @@ START_TEST(any_bytes_unpack)
         }
         bytes[2][0] = trial % 7 ? R : bytes[2][0];
         bytes[2][8] = trial % 7 ? C : bytes[2][8];
-        if (s24_packed_wrap(ctx, layouts[trial % 5], R, C, S24_F32, data, sizes,
+        if (s24_packed_wrap(ctx, layouts[trial % 6], R, C, S24_F32, data, sizes,
                             count > 4 ? 4 : count, &packed) == S24_OK) {
             accepted++;
             ok(s24_unpack(packed, &back));
@@ -385,6 +427,8 @@ void codes_tests(Suite *suite)
     tcase_add_test(tcase, compressed_tensors_places);
     tcase_add_test(tcase, gguf_s_places);
     tcase_add_loop_test(tcase, misfits_are_refused, 0, sizeof misfits / sizeof *misfits);
+    tcase_add_test(tcase, gptq_versions_differ_in_their_zeros);
+    tcase_add_test(tcase, real_grids_beside_patterns_are_refused);
     tcase_add_test(tcase, given_codes_are_checked);
     tcase_add_test(tcase, foreign_parts_are_checked);
     tcase_add_test(tcase, any_bytes_unpack);

@@ -72,5 +72,6 @@ int main(void)
     products_tests(suite);
     tiles_tests(suite);
     conversions_tests(suite);
+    files_tests(suite);
     return unit_run(suite);
 }

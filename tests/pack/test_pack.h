@@ -45,5 +45,6 @@ void codes_tests(Suite *suite);
 void products_tests(Suite *suite);
 void tiles_tests(Suite *suite);
 void conversions_tests(Suite *suite);
+void files_tests(Suite *suite);
 
 #endif

@@ -90,6 +90,16 @@ class Models(Case):
         with self.assertRaises(KeyError):
             self.model.compress(self.out + "2", "2:4", self.rows, log=fail)
 
+    def test_export(self):
+        done = self.model.compress(self.out, "int4 sym g32", self.rows, {"rows": self.rows}, options={"scales": "f16"}, solver="rtn", heldout=0)
+        with sparse24.Model(os.path.join(self.out, "tiny.gguf")) as made:
+            made.export(self.out + "2", store="q4_0")
+            self.fails(sparse24.E_UNSUPPORTED, "no Hugging Face folder", made.export, self.out + "3", "gptq")
+        with sparse24.Model(os.path.join(self.out + "2", "tiny.gguf")) as small:
+            self.assertEqual(small.evaluate(self.rows), done.after["rows"])
+        with sparse24.File(os.path.join(self.out + "2", "tiny.gguf")) as file:
+            self.assertEqual(file.info("blk.0.attn_q.weight")[1], "Q4_0")
+
     def test_errors(self):
         for text, arguments in {"from 0 to 1": {"correct": 2}, "ram, half or disk": {"activations": "tape"}, "alpz": {"solver": "alpz"}, "colour": {"colour": 1},
                                 "matches no matrix": {"skip": ["*.x"]}, "memory-limit": {"memory_limit": 1000}}.items():

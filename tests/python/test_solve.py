@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import tempfile
 import threading
 import time
 import unittest
@@ -198,6 +199,16 @@ class Solves(Case):
         self.assertEqual(list(y), [dense[row * cols] for row in range(rows)])
         lib.s24_product_destroy(product)
         lib.s24_packed_destroy(again)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "packed.safetensors")
+            with sparse24.File.create(path, context=context) as file:
+                self.assertEqual(lib.s24_file_put_packed(file, "w", packed), 0)
+            with sparse24.File(path, context) as file:
+                self.assertEqual(sorted(file), ["w.meta", "w.values"])
+                self.assertEqual(lib.s24_file_packed(file, "w", ctypes.byref(again)), 0)
+                self.assertEqual(lib.s24_unpack(again, ctypes.byref(v)), 0)
+                self.assertEqual(bytes(dense), ctypes.string_at(weights.data, rows * cols * 4))
+                lib.s24_packed_destroy(again)
         lib.s24_packed_destroy(packed)
 
     def test_functions_without_a_class(self):

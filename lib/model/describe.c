@@ -1,0 +1,215 @@
+#include "describe.h"
+#include "fail.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool same(const stored *a, const stored *b)
+{
+    return a->bits == b->bits && a->symmetric == b->symmetric && a->group == b->group;
+}
+
+/* The first matrix of another grid than those before it, from `at` on; count: none is left. */
+static int next_grid(const stored *m, int count, int at)
+{
+    for (; at < count; at++) {
+        int before = 0;
+        while (before < at && !(m[before].solved && same(m + before, m + at)))
+            before++;
+        if (m[at].solved && before == at)
+            break;
+    }
+    return at;
+}
+
+static bool has_rest(const stored *m, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!m[i].solved)
+            return true;
+    return false;
+}
+
+/* A list of the names of modules: those as they were, or those of a grid. */
+static void put_names(FILE *out, const stored *m, int count, const stored *grid)
+{
+    const char *comma = "";
+    for (int i = 0; i < count; i++)
+        if (grid ? m[i].solved && same(m + i, grid) : !m[i].solved) {
+            fprintf(out, "%s\"%s\"", comma, m[i].module);
+            comma = ",";
+        }
+}
+
+/* ---- compressed-tensors ---- */
+
+static void put_group(FILE *out, const stored *m, int count, const stored *grid, bool only)
+{
+    char group[32] = "null";
+    if (grid->group)
+        snprintf(group, sizeof group, "%lld", (long long)grid->group);
+    fputs("{\"targets\":[", out);
+    if (only)
+        fputs("\"Linear\"", out);
+    else
+        put_names(out, m, count, grid);
+    fprintf(out,
+            "],\"weights\":{\"num_bits\":%d,\"type\":\"int\",\"symmetric\":%s,\"strategy\":\"%s\","
+            "\"group_size\":%s,\"dynamic\":false,\"observer\":\"minmax\",\"actorder\":null,"
+            "\"block_structure\":null},\"input_activations\":null,\"output_activations\":null,"
+            "\"format\":\"pack-quantized\"}",
+            (int)grid->bits, grid->symmetric ? "true" : "false", grid->group ? "group" : "channel",
+            group);
+}
+
+static void put_ignored(FILE *out, const stored *m, int count)
+{
+    fputs("\"ignore\":[\"lm_head\"", out);
+    if (has_rest(m, count))
+        fputs(",", out);
+    put_names(out, m, count, NULL);
+    fputs("]", out);
+}
+
+static void put_pack_quantized(FILE *out, const stored *m, int count)
+{
+    int first = next_grid(m, count, 0), groups = 0;
+    bool only = first < count && next_grid(m, count, first + 1) == count;
+    fputs("{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\","
+          "\"quantization_status\":\"compressed\",\"global_compression_ratio\":null,"
+          "\"kv_cache_scheme\":null,",
+          out);
+    put_ignored(out, m, count);
+    fputs(",\"config_groups\":{", out);
+    for (int at = first; at < count; at = next_grid(m, count, at + 1)) {
+        fprintf(out, "%s\"group_%d\":", groups ? "," : "", groups);
+        put_group(out, m, count, m + at, only);
+        groups++;
+    }
+    fputs("}}", out);
+}
+
+static void put_bitmask(FILE *out, const stored *m, int count)
+{
+    fputs("{\"quant_method\":\"compressed-tensors\",\"format\":\"dense\","
+          "\"quantization_status\":\"compressed\",\"config_groups\":{},\"kv_cache_scheme\":null,"
+          "\"ignore\":[],\"sparsity_config\":{\"format\":\"sparse-24-bitmask\","
+          "\"sparsity_structure\":\"2:4\",\"targets\":[\"Linear\"],",
+          out);
+    put_ignored(out, m, count);
+    fputs("}}", out);
+}
+
+/* ---- GPTQ ---- */
+
+/* Exactly this module, as a regular expression inside JSON. */
+static void put_left(FILE *out, const char *module)
+{
+    fputs("\"-:^", out);
+    for (; *module; module++)
+        fprintf(out, *module == '.' ? "\\\\%c" : "%c", *module);
+    fputs("$\":{}", out);
+}
+
+/* Modules that stay as they were: one list for GPTQModel and servers, by what is left, one for
+ * transformers, by what is not. */
+static void put_exceptions(FILE *out, const stored *m, int count)
+{
+    const char *comma = "";
+    fputs(",\"dynamic\":{", out);
+    for (int i = 0; i < count; i++)
+        if (!m[i].solved) {
+            fputs(comma, out);
+            put_left(out, m[i].module);
+            comma = ",";
+        }
+    fputs("},\"modules_in_block_to_quantize\":[[", out);
+    put_names(out, m, count, m + next_grid(m, count, 0));
+    fputs("]]", out);
+}
+
+static void put_gptq(FILE *out, const form *f, const stored *m, int count)
+{
+    const stored *grid = m + next_grid(m, count, 0);
+    fprintf(out,
+            "{\"quant_method\":\"gptq\",\"bits\":%d,\"group_size\":%lld,\"desc_act\":false,"
+            "\"sym\":%s,\"lm_head\":false,\"checkpoint_format\":\"%s\",\"pack_dtype\":\"int32\"",
+            (int)grid->bits, grid->group ? (long long)grid->group : -1LL,
+            grid->symmetric ? "true" : "false", strcmp(f->layout, "gptq-v1") ? "gptq_v2" : "gptq");
+    if (has_rest(m, count))
+        put_exceptions(out, m, count);
+    fputs("}", out);
+}
+
+/* ---- Any ---- */
+
+static bool is_gptq(const form *f)
+{
+    return f->layout && !strncmp(f->layout, "gptq", 4);
+}
+
+/* The text of a stream, which has it when it is closed. */
+static char *finish(FILE *out, char **text)
+{
+    bool good = !ferror(out);
+    if (!fclose(out) && good)
+        return *text;
+    free(*text);
+    return s24m_have(NULL);
+}
+
+char *s24m_describe(const form *f, const stored *matrices, int count)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return s24m_have(NULL);
+    if (is_gptq(f))
+        put_gptq(out, f, matrices, count);
+    else if (f->bits)
+        put_pack_quantized(out, matrices, count);
+    else
+        put_bitmask(out, matrices, count);
+    return finish(out, &text);
+}
+
+const char *s24m_description_file(const form *f)
+{
+    return is_gptq(f) ? "quantize_config.json" : NULL;
+}
+
+/* ---- PEFT ---- */
+
+static void put_ranks(FILE *out, const char *key, const factors *each, int count)
+{
+    const char *comma = "";
+    fprintf(out, "\"%s\":{", key);
+    for (int i = 0; i < count; i++)
+        if (each[i].rank != each->rank) {
+            fprintf(out, "%s\"%s\":%lld", comma, each[i].module, (long long)each[i].rank);
+            comma = ",";
+        }
+    fputs("},", out);
+}
+
+char *s24m_describe_adapter(const factors *each, int count)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return s24m_have(NULL);
+    fprintf(out,
+            "{\"peft_type\":\"LORA\",\"task_type\":\"CAUSAL_LM\",\"inference_mode\":true,"
+            "\"base_model_name_or_path\":null,\"r\":%lld,\"lora_alpha\":%lld,\"lora_dropout\":0.0,"
+            "\"bias\":\"none\",\"fan_in_fan_out\":false,\"use_rslora\":false,",
+            (long long)each->rank, (long long)each->rank);
+    put_ranks(out, "rank_pattern", each, count);
+    put_ranks(out, "alpha_pattern", each, count);
+    fputs("\"target_modules\":[", out);
+    for (int i = 0; i < count; i++)
+        fprintf(out, "%s\"%s\"", i ? "," : "", each[i].module);
+    fputs("]}\n", out);
+    return finish(out, &text);
+}

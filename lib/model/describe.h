@@ -1,0 +1,19 @@
+/* What config.json and its neighbours say of packed matrices, as JSON: what loaders of Hugging Face
+ * folders read before the weights. docs/outputs.md names their formats. */
+#ifndef DESCRIBE_H
+#define DESCRIBE_H
+#include "store.h"
+
+/* quantization_config of a folder in this form; NULL without memory. To be freed. GPTQ's
+ * has one grid for all. */
+char *s24m_describe(const form *f, const stored *matrices, int count);
+/* adapter_config.json of PEFT for factors of these modules and ranks; W = base + B A. */
+typedef struct factors {
+    char module[S24M_NAME];
+    int64_t rank;
+} factors;
+char *s24m_describe_adapter(const factors *each, int count);
+/* A folder in this form has its description in this file too; NULL: none. */
+const char *s24m_description_file(const form *f);
+
+#endif

@@ -1,0 +1,15 @@
+/* Matrices of a .s24 file, which holds them packed: as tensors of the names that they had. */
+#ifndef S24M_PACKED_H
+#define S24M_PACKED_H
+#include "model.h"
+
+/* A matrix of that name is packed in the file. */
+bool s24m_packed(const s24m_model *model, const char *name, int64_t *rows, int64_t *cols);
+/* The tensor is a part of one. */
+bool s24m_packed_part(const s24m_model *model, const char *name);
+/* Any is. */
+bool s24m_packed_any(const s24m_model *model);
+/* Its values as f32, rows x cols. */
+s24_status s24m_packed_read(const s24m_model *model, const char *name, const s24_mat *values);
+
+#endif

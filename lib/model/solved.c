@@ -1,0 +1,146 @@
+#include "solved.h"
+#include "parts.h"
+#include "paths.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- One matrix ---- */
+
+static bool take_block(supply *s, int64_t layer)
+{
+    if (s->layer == layer)
+        return s->block;
+    s24_file_destroy(s->block);
+    s->block = s24m_checkpoint_file(s->blocks, (int)layer);
+    s->layer = layer;
+    return s->block;
+}
+
+static const char *constraints_of(const supply *s, const char *tensor)
+{
+    for (int i = 0; i < s->count; i++)
+        if (s->records[i].text[RECORD_TENSOR] && !strcmp(s->records[i].text[RECORD_TENSOR], tensor))
+            return s->records[i].text[RECORD_CONSTRAINTS];
+    return NULL;
+}
+
+/* The first matrix that lies in this tensor. */
+static bool find_place(const s24m_model *model, const char *tensor, solved *found)
+{
+    char name[S24M_NAME];
+    found->layer = s24m_layer_of(model, tensor);
+    int32_t count = found->layer < 0 ? 0 : s24m_matrices(model, found->layer);
+    for (found->which = 0; found->which < count; found->which++) {
+        const s24m_matrix *m = s24m_program_of(model, found->layer)->matrices + found->which;
+        s24m_tensor_name(model, found->layer, found->which, false, name);
+        found->folded = m->slices || m->transposed;
+        if (!strcmp(name, tensor))
+            return found->matrix = true;
+    }
+    return found->folded = false;
+}
+
+int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, int32_t which)
+{
+    char lies[S24M_NAME], name[S24M_NAME];
+    int32_t count = s24m_matrices(s->model, m->layer);
+    for (; which < count; which++) {
+        s24m_tensor_name(s->model, m->layer, which, false, lies);
+        s24m_name(s->model, m->layer, which, name);
+        if (!strcmp(lies, tensor) && s24_file_info(s->block, name, NULL, NULL, NULL) == S24_OK)
+            return which;
+    }
+    return -1;
+}
+
+bool s24m_supply_find(supply *s, const char *tensor, solved *found)
+{
+    *found = (solved){.matrix = false};
+    bool matrix = find_place(s->model, tensor, found);
+    if (found->layer >= 0 && s->blocks && !take_block(s, found->layer))
+        return false;
+    if (!matrix) {
+        bool trained = s->block && found->layer >= 0 &&
+                       s24_file_info(s->block, tensor, NULL, NULL, NULL) == S24_OK;
+        found->values = trained ? s->block : NULL;
+        return true;
+    }
+    if (found->folded) {
+        int32_t first = s->blocks ? s24m_supply_next(s, found, tensor, found->which) : -1;
+        found->values = first >= 0 ? s->block : NULL;
+        found->which = first;
+        return true;
+    }
+    found->constraints = constraints_of(s, tensor);
+    const s24_file *file = s->blocks ? s->block : s->model->file;
+    bool there = s->blocks ? s24_file_info(file, tensor, NULL, NULL, NULL) == S24_OK
+                           : found->constraints != NULL;
+    if (there) {
+        found->values = file;
+        found->parts = s->blocks ? file : s->parts;
+    }
+    return !there || found->constraints ||
+           s24m_wrong(S24_E_FORMAT, "%s: its record names no constraints", tensor);
+}
+
+void s24m_supply_close(supply *s)
+{
+    s24_file_destroy(s->block);
+    s->block = NULL;
+    s->layer = -1;
+}
+
+/* ---- Parts ---- */
+
+static bool visit_file(const supply *s, const s24_file *file, part_fn visit, void *arg)
+{
+    bool done = true;
+    for (int64_t i = 0; done && i < s24_file_count(file); i++) {
+        const char *name = s24_file_name(file, i);
+        bool slice = name[strlen(name) - 1] == ']';
+        if (!slice && s24_file_info(s->model->file, name, NULL, NULL, NULL) != S24_OK)
+            done = visit(arg, file, name);
+    }
+    return done;
+}
+
+bool s24m_supply_parts(const supply *s, part_fn visit, void *arg)
+{
+    bool done = true;
+    if (!s->blocks)
+        return !s->parts || visit_file(s, s->parts, visit, arg);
+    for (int layer = 0; done && layer < s->model->config.layers; layer++) {
+        s24_file *block = s24m_checkpoint_file(s->blocks, layer);
+        done = block && visit_file(s, block, visit, arg);
+        s24_file_destroy(block);
+    }
+    return done;
+}
+
+static bool try_open(s24_ctx *ctx, const char *folder, const char *name, s24_file **parts)
+{
+    char *path = s24m_path_join(folder, name);
+    bool done = path && (*parts || access(path, F_OK) ||
+                         s24m_good(s24_file_open(ctx, path, parts), "%s", path));
+    free(path);
+    return done;
+}
+
+bool s24m_parts_open(s24_ctx *ctx, const char *path, s24_file **parts)
+{
+    struct stat s;
+    char *folder = s24m_have(strdup(path));
+    *parts = NULL;
+    if (!folder)
+        return false;
+    if (stat(path, &s) || !S_ISDIR(s.st_mode)) {
+        char *slash = strrchr(folder, '/');
+        strcpy(slash ? slash + (slash == folder) : folder, slash ? "" : ".");
+    }
+    bool done =
+        try_open(ctx, folder, PARTS_PLACE, parts) && try_open(ctx, folder, PARTS_OLD_PLACE, parts);
+    free(folder);
+    return done;
+}
