@@ -62,7 +62,7 @@ static s24_compression *begin(bool evaluate)
     s24_compression *c = NULL;
     s24_mat all = rows(ROWS);
     ck_assert_int_eq(s24_compression_create(model, &c), S24_OK);
-    ck_assert_int_eq(s24_compression_parse(c, "constraints=2:4,options=[swaps=0],heldout=0"),
+    ck_assert_int_eq(s24_compression_parse(c, "constraints=2:4,options=[swaps=0],heldout=0,own=0"),
                      S24_OK);
     ck_assert_int_eq(s24_compression_set_calibration(c, &all, "calib"), S24_OK);
     if (evaluate)

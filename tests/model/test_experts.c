@@ -56,7 +56,7 @@ static s24_compression *begin(s24_model *model, const char *options)
     s24_mat rows;
     ok(s24_mat_rowmajor(&rows, ids, ROWS, LENGTH, S24_I32));
     ok(s24_compression_create(model, &c));
-    ok(s24_compression_parse(c, "constraints=2:4,solver=sparsegpt,heldout=1"));
+    ok(s24_compression_parse(c, "constraints=2:4,solver=sparsegpt,heldout=1,own=0"));
     ok(s24_compression_parse(c, options));
     ok(s24_compression_set_calibration(c, &rows, "calib"));
     ok(s24_compression_add_evaluation(c, &rows, "test"));

@@ -73,7 +73,7 @@ class Models(Case):
 
     def test_own_text(self):
         lines = []
-        self.model.compress(self.out, "2:4", None, own="8", own_length=24, open_start="[3]", log=lambda level, text: lines.append(text))
+        self.model.compress(self.out, "2:4", None, own="8", own_length=24, open_start="3", log=lambda level, text: lines.append(text))
         self.assertTrue(any("model's own text" in text for text in lines))
         self.fails(sparse24.E_STATE, "no tokens", self.model.compress, self.out + "2", "2:4", None)
 
