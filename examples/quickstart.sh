@@ -89,12 +89,22 @@ compress_model()
     }
     quietly "$sparse24" check "$out/${model##*/}" --constraints 2:4
     tail -n 1 "$build.log"
+    echo
+    echo "The same beginning, gone on with by the dense and by the compressed model:"
+    say_something "$model"
+    say_something "$out/${model##*/}"
     cat <<END
 
 The compressed model is a file any GGUF reader takes; the page shows every matrix:
   $out/${model##*/}
   $report
 END
+}
+
+# The likeliest words; a model that cannot speak is no reason to fail here.
+say_something() # MODEL
+{
+    "$sparse24" generate "$1" "The river Danube flows through" --temperature 0 --length 30 || :
 }
 
 compress_to() # FOLDER [--resume]

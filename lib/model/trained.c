@@ -9,12 +9,11 @@ static void describe(trained_vector *v, const s24m_block *block, float *values, 
     s24_mat_rowmajor(&v->m.w, values, 1, size, S24_F32);
 }
 
-/* The norms that are read as they are stored. */
-static bool is_gain(const s24m_model *model, const s24m_block *block, int32_t i)
+/* Those of norms. */
+static bool is_gain(const s24m_block *block, int32_t i)
 {
     const s24m_vector *v = &block->program->vector[i];
-    return i + S24M_ROLES < S24M_SINKS && block->gain[i] && model->file &&
-           v->rows * (v->cols ? v->cols : 1) > 0;
+    return i + S24M_ROLES < S24M_SINKS && block->gain[i] && v->rows > 0;
 }
 
 bool s24m_trained_open(trained *t, const s24m_model *model, const s24m_block *block,
@@ -25,7 +24,7 @@ bool s24m_trained_open(trained *t, const s24m_model *model, const s24m_block *bl
     for (int32_t i = 0; t->vectors && i < S24M_VECTORS; i++) {
         const s24m_vector *shape = &block->program->vector[i];
         trained_vector *v = t->vectors + t->count;
-        if (!is_gain(model, block, i))
+        if (!is_gain(block, i))
             continue;
         s24m_vector_name(model, block->layer, S24M_ROLES + i, false, v->name);
         describe(v, block, block->gain[i], shape->rows * (shape->cols ? shape->cols : 1));
