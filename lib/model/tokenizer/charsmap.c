@@ -1,6 +1,7 @@
 /* SentencePiece's precompiled_charsmap: four bytes with the size of a double array, the array, and
  * texts that end with NUL. The trie is that of Darts-clone: Yata 2008. */
 #include "normalize.h"
+#include "unicode.h"
 #include "utf8.h"
 #include <string.h>
 
@@ -71,6 +72,20 @@ static bool add_cluster(buffer *out, const buffer *table, const char *text, size
     return done;
 }
 
+/* PCRE2 10.42 ends a cluster behind a regional indicator, though marks follow. */
+static size_t with_marks(const char *text, size_t size, size_t end)
+{
+    bool indicator = end >= 4 && !memcmp(text + end - 4, "\xf0\x9f\x87", 3) &&
+                     (unsigned char)text[end - 1] >= 0xa6;
+    while (indicator && end < size) {
+        uint32_t c = s24m_utf8_at(text + end);
+        if (!s24m_is_mark(c) && c != 0x200d)
+            break;
+        end += s24m_utf8_step(text + end);
+    }
+    return end;
+}
+
 bool s24m_charsmap(buffer *out, const buffer *table, regex *clusters, const char *text, size_t size)
 {
     bool found = true, done = true;
@@ -88,6 +103,7 @@ bool s24m_charsmap(buffer *out, const buffer *table, regex *clusters, const char
         done = s24m_regex_find(clusters, text, size, at, &found, &begin, &end);
         if (done && !found)
             begin = at, end = size;
+        end = with_marks(text, size, end);
         done = done && add_cluster(out, table, text + at, end - at);
         at = end;
     }
