@@ -135,13 +135,14 @@ def charsmap(changes):
     for key, text in sorted(changes.items()):
         starts[key.encode()] = len(texts)
         texts += text.encode() + b"\0"
-    units, taken = {0: 0}, {0}
+    units, taken, bases = {0: 0}, {0}, set()
 
     def place(prefix, node):
         after = sorted({key[len(prefix)] for key in starts if key.startswith(prefix) and len(key) > len(prefix)})
         leaf = prefix in starts
         codes = ([0] if leaf else []) + after
-        base = next(base for base in range(1, 1 << 20) if all((base ^ code) not in taken for code in codes))
+        base = next(base for base in range(1, 1 << 20) if base not in bases and all((base ^ code) not in taken for code in codes))
+        bases.add(base)
         units[node] = units.get(node, 0) | (base ^ node) << 10 | (256 if leaf else 0)
         taken.update(base ^ code for code in codes)
         if leaf:
