@@ -11,15 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- numbers for one kind of trial ---- */
-
 enum { LONGEST = 1 << 16 };
-/* The sanitizer sees addresses, which do not depend on the kind of number. */
-#ifdef __SANITIZE_ADDRESS__
-enum { WATCHED_KINDS = 1 };
-#else
-enum { WATCHED_KINDS = KINDS };
-#endif
 static float x[LONGEST], y[LONGEST], z[LONGEST], norm[LONGEST];
 static double dx[LONGEST], dy[LONGEST];
 static uint8_t mask[LONGEST];

@@ -1,5 +1,5 @@
-/* All constraints that the tests of solvers pose, the mask of the largest magnitudes under each, and
- * whether a support obeys. Public interface alone. */
+/* All constraints that the tests of solvers pose, the mask of the largest magnitudes under each,
+ * and whether a support obeys. Public interface alone. */
 #ifndef S24_TESTS_CONSTRAINTS_H
 #define S24_TESTS_CONSTRAINTS_H
 #include "../both.h"
