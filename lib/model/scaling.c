@@ -207,7 +207,8 @@ static s24_status know_keys(const place *p)
     static const char known[] =
         " rope_type type rope_theta factor original_max_position_embeddings attention_factor "
         "beta_fast beta_slow mscale mscale_all_dim truncate short_factor long_factor "
-        "low_freq_factor high_freq_factor partial_rotary_factor finetuned ";
+        "low_freq_factor high_freq_factor partial_rotary_factor finetuned "
+        "mrope_section mrope_interleaved "; /* three positions of a picture, equal in text */
     static const char beta[] = "llama_4_scaling_beta";
     const s24_file *file = p->r->model->file;
     char word[S24M_KEY];

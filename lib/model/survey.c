@@ -237,16 +237,30 @@ static s24_status refuse(const list *sorted, const char *name)
                      name, model->config.architecture);
 }
 
+/* Layers behind the last guess further tokens; they are carried over, as transformers does. */
+static int64_t count_guessing(const s24m_model *model)
+{
+    static const char *const keys[] = {"config.num_nextn_predict_layers",
+                                       "config.text_config.num_nextn_predict_layers"};
+    const char *text = s24_file_meta(model->file, keys[0]);
+    text = text ? text : s24_file_meta(model->file, keys[1]);
+    long long count = text && !model->config.gguf ? strtoll(text, NULL, 10) : 0;
+    return count > 0 && count < 64 ? count : 0;
+}
+
 /* The first one in the order of the forward pass. */
 static s24_status refuse_unknown(const list *sorted)
 {
     const s24m_model *model = sorted->model;
     int64_t count = s24_file_count(model->file), first = INT64_MAX;
+    int64_t guessing = model->config.layers + count_guessing(model);
     const char *found = NULL;
     for (int64_t i = 0; i < count; i++) {
         const char *name = s24_file_name(model->file, i);
         int64_t layer;
         bool inside = layer_of(model, name, &layer);
+        if (inside && layer >= model->config.layers && layer < guessing)
+            continue;
         if (find(sorted, name) || is_harmless(name) || s24m_packed_part(model, name) ||
             (!inside && is_allowed(model, name)))
             continue;

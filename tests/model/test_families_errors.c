@@ -139,6 +139,23 @@ START_TEST(refused_by_name)
 END_TEST
 enum { CASES = 21 };
 
+/* Layers that guess further tokens lie behind the model's, and are no part of it. */
+START_TEST(guessing_layers)
+{
+    int index = family_find(&list, _i ? "glm4_moe" : "mixtral");
+    const char *config = family_note(&list, index, "config"), *at = config;
+    char folder[64];
+    place p;
+    family_write(ctx, &list, index, NULL, folder);
+    while (next_value(&at, &p) && strncmp(p.key, "num_hidden_layers", p.key_length))
+        continue;
+    ck_assert(!_i == !strstr(config, "\"num_nextn_predict_layers\":1"));
+    write_config(folder, config, &p, "1");
+    ck_assert_int_eq(run(folder), _i ? S24_OK : S24_E_UNSUPPORTED);
+    family_remove(folder);
+}
+END_TEST
+
 /* Rows longer than the learned positions. */
 START_TEST(too_long)
 {
@@ -166,6 +183,7 @@ int main(int argc, char **argv)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, any_value_anywhere, 0, list.count);
     tcase_add_loop_test(tests, refused_by_name, 0, CASES);
+    tcase_add_loop_test(tests, guessing_layers, 0, 2);
     tcase_add_test(tests, too_long);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
