@@ -104,6 +104,30 @@ static void weigh(const route_job *j, float *weights)
         weights[k] = (float)(weights[k] / (shares ? sum : 1) * j->e->factor);
 }
 
+/* The weight of the best of what is left: its softmax among those that are near it. */
+static float weigh_near(const route_job *j, const float *logits, const float *left, int64_t best)
+{
+    double top = logits[best], sum = 0;
+    for (int64_t i = 0; i < j->e->count; i++) {
+        double size = fabs((double)logits[i]) > top ? fabs((double)logits[i]) : top;
+        if ((left[i] > -INFINITY || i == best) && !((top - logits[i]) / size > 2 * j->e->near))
+            sum += exp(logits[i] - top);
+    }
+    return (float)(1 / sum);
+}
+
+/* One after the other; `left` becomes what nobody took. */
+static void take_near(const route_job *j, const float *logits, float *left, float *taken)
+{
+    int64_t used = j->e->used;
+    memcpy(left, logits, (size_t)j->e->count * sizeof *left);
+    for (int64_t k = 0; k < used; k++) {
+        int64_t best = take_best(left, j->e->count);
+        taken[k] = (float)best;
+        taken[used + k] = weigh_near(j, logits, left, best);
+    }
+}
+
 static void route_rows(void *arg, int64_t first, int64_t last)
 {
     route_job *j = arg;
@@ -114,6 +138,10 @@ static void route_rows(void *arg, int64_t first, int64_t last)
         atomic_store(&j->status, S24_E_MEMORY);
     for (int64_t r = first; room && r < last; r++) {
         float *taken = j->route + 2 * used * r, *weights = taken + used;
+        if (j->how->score == S24M_NEAR_BEST) {
+            take_near(j, j->logits + r * count, chosen, taken);
+            continue;
+        }
         memcpy(p, j->logits + r * count, (size_t)count * sizeof *p);
         score(j, p);
         choose_by(j, p, chosen, room + 2 * count);

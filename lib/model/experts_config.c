@@ -76,6 +76,7 @@ static s24_status read_weights(const s24m_reader *r)
     e->factor = 1;
     e->limit = 7;
     e->alpha = 1.702;
+    e->near = 0.01;
     s24_status status = S24_OK;
     if (!e->renormalise)
         status =
@@ -90,6 +91,8 @@ static s24_status read_weights(const s24m_reader *r)
                                   &best);
     if (!status)
         status = s24m_key_number(r, "swiglu_limit", &e->limit);
+    if (!status && how->score == S24M_NEAR_BEST)
+        status = s24m_key_number(r, "router_jitter_noise", &e->near);
     e->groups = groups;
     e->best = best;
     return status || (e->count % groups == 0 && best <= groups)

@@ -73,7 +73,12 @@ typedef struct s24m_biases {
     const char *key;
 } s24m_biases;
 
-typedef enum { S24M_SOFTMAX, S24M_SIGMOID, S24M_SOFTMAX_OF_USED } s24m_score;
+typedef enum {
+    S24M_SOFTMAX,
+    S24M_SIGMOID,
+    S24M_SOFTMAX_OF_USED,
+    S24M_NEAR_BEST /* one after the other: the best's softmax among those near it */
+} s24m_score;
 /* Experts as tensors: each its own ones; or all in one of three dimensions. */
 typedef enum {
     S24M_EACH,

@@ -60,6 +60,7 @@ typedef struct s24m_experts {
     bool renormalise;                 /* weights of the used ones add up to 1 */
     double factor;                    /* of the weights */
     double limit, alpha;              /* of gpt-oss's gate */
+    double near;                      /* how far below the best, relatively, a rival may be */
 } s24m_experts;
 
 typedef struct s24m_delta {

@@ -96,6 +96,8 @@ MODELS = {
     "qwen2_moe": ("qwen2_moe", dict(EXPERTS, shared_expert_intermediate_size=24, norm_topk_prob=False)),
     "qwen3_moe": ("qwen3_moe", dict(EXPERTS, mlp_only_layers=[1])),
     "olmoe": ("olmoe", dict(EXPERTS, intermediate_size=16, norm_topk_prob=True)),
+    "phimoe": ("phimoe", dict(EXPERTS, intermediate_size=16, lm_head_bias=True, attention_bias=True)),
+    "phimoe-plain": ("phimoe", dict(EXPERTS, intermediate_size=16, lm_head_bias=False, attention_bias=False)),
     "granitemoe": ("granitemoe", dict(EXPERTS, intermediate_size=16, attention_multiplier=0.2)),
     "gpt_oss": ("gpt_oss", dict(EXPERTS, intermediate_size=16, sliding_window=5,
                                 rope_parameters=rope("yarn", **LONG, beta_fast=32.0, beta_slow=1.0, truncate=False))),

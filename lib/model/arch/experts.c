@@ -19,6 +19,7 @@ static const s24m_routing ernie = {.score = S24M_SOFTMAX,
                                    .correction = true,
                                    .correction_row = true,
                                    .shared = true};
+static const s24m_routing near_best = {.score = S24M_NEAR_BEST};
 static const s24m_routing hunyuan = {.score = S24M_SOFTMAX, .renormalised = true, .shared = true};
 static const s24m_routing corrected = {.score = S24M_SIGMOID, .correction = true, .shared = true};
 
@@ -28,15 +29,27 @@ static const s24m_routing corrected = {.score = S24M_SIGMOID, .correction = true
     [S24M_SHARED_DOWN] = "mlp.shared_experts.down_proj"
 #define GLM_PARTS .part = {SHARED_EXPERTS}
 
+#define MIXTRAL_PARTS                                          \
+    {                                                          \
+        [S24M_ROUTER] = "block_sparse_moe.gate",               \
+        [S24M_EXPERT_GATE] = "block_sparse_moe.experts.%d.w1", \
+        [S24M_EXPERT_UP] = "block_sparse_moe.experts.%d.w3",   \
+        [S24M_EXPERT_DOWN] = "block_sparse_moe.experts.%d.w2"  \
+    }
+#define PHIMOE                                                                                     \
+    .only_json = true, .experts = &near_best, .norm = S24M_LAYER, .shifts = true,                  \
+    .part = MIXTRAL_PARTS, .windows = S24M_ALL_WINDOWS, .applies = EXPERT_KEYS,                    \
+    .biases = {{QKVO, "attention_bias"}}, .keys = WORDS({"moe_intermediate_size", "-"}),           \
+    .defaults =                                                                                    \
+        WORDS({"rms_norm_eps", "1e-5"}, {"num_local_experts", "16"}, {"num_experts_per_tok", "2"}, \
+              {"lm_head_bias", "false"}, {"rope_theta", "1000000"})
+
 const s24m_family s24m_expert_families[] = {
     {.name = "mixtral",
      .gguf = "llama",
      .permuted = true,
      .experts = &all_weights,
-     .part = {[S24M_ROUTER] = "block_sparse_moe.gate",
-              [S24M_EXPERT_GATE] = "block_sparse_moe.experts.%d.w1",
-              [S24M_EXPERT_UP] = "block_sparse_moe.experts.%d.w3",
-              [S24M_EXPERT_DOWN] = "block_sparse_moe.experts.%d.w2"},
+     .part = MIXTRAL_PARTS,
      .windows = S24M_ALL_WINDOWS,
      .applies = EXPERT_KEYS,
      .defaults =
@@ -156,5 +169,7 @@ const s24m_family s24m_expert_families[] = {
      .keys = WORDS({"num_experts_per_tok", "moe_topk"}, {"n_shared_experts", "-"},
                    {"moe_intermediate_size", "-"}),
      .defaults = WORDS({"rms_norm_eps", "1e-5"}, {"n_shared_experts", "1"})},
+    {.name = "phimoe", .when = {{"lm_head_bias", "false"}}, PHIMOE},
+    {.name = "phimoe", .when = {{"lm_head_bias", "true"}}, .head_bias = true, PHIMOE},
     {.name = NULL},
 };
