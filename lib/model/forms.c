@@ -200,15 +200,18 @@ static bool check_grid(const form *f, const char *tensor, const char *constraint
 static bool check_shape(const form *f, const char *tensor, const terms *t, int64_t rows,
                         int64_t cols)
 {
-    int64_t group = t->group && t->group < cols ? t->group : cols, each = 0;
+    int64_t group = t->group && t->group < cols ? t->group : cols, each = 0, fits = group;
     if (f->group)
         each = f->group;
     else if (!strncmp(f->layout, "gptq", 4))
         each = 32 / (t->bits <= 2 ? 2 : t->bits <= 4 ? 4 : 8);
-    else if (cols % group)
+    while (!each && cols % fits)
+        fits--;
+    if (fits < group)
         return s24m_wrong(S24_E_SHAPE,
-                          "%s: %s has groups of one size, and %lld columns are no multiple of %lld",
-                          tensor, f->option, (long long)cols, (long long)group);
+                          "%s: %s has groups of one size, and %lld columns are no multiple of "
+                          "%lld: ask for g%lld",
+                          tensor, f->option, (long long)cols, (long long)group, (long long)fits);
     if (!each || (cols % each == 0 && (f->group || rows % each == 0)))
         return true;
     return s24m_wrong(S24_E_SHAPE,
