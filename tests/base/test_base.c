@@ -443,6 +443,10 @@ START_TEST(cpu_and_clock)
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     ck_assert_int_eq((flags & S24I_CPU_AVX2) != 0, avx2);
     ck_assert_int_eq((flags & S24I_CPU_AVX512) != 0, avx512);
+    bool vnni = avx512 && __builtin_cpu_supports("avx512vnni") &&
+                __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("gfni");
+    ck_assert_int_eq((flags & S24I_CPU_AVX512VNNI) != 0, vnni);
+    ck_assert((flags & S24I_CPU_AMD) || !avx2 || !__builtin_cpu_is("amd"));
 #endif
     ck_assert(s24i_seconds() >= before);
     ck_assert(before > 0);
