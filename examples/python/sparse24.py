@@ -100,7 +100,8 @@ status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*); text s24_
 status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*); status s24_file_bytes(file*, text, void**, size*);
 status s24_file_read(file*, text, mat*); status s24_file_check_read(file*, text); text s24_file_meta(file*, text);
 text s24_file_meta_key(file*, int64); status s24_file_check_source(file*); status s24_file_create(ctx*, text, text, file**);
-status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*);
+status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text);
+status s24_file_put_packed(file*, text, packed*); status s24_file_packed(file*, text, packed**); status s24_file_copy_meta(file*, file*);
 status s24_file_check_copy(file*, file*); status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 
@@ -109,9 +110,9 @@ status s24_model_open(ctx*, text, model**); void s24_model_destroy(model*); stat
 status s24_model_str(model*, text, text*); status s24_model_matrix(model*, int64, text*, text*, int64*, int64*, int64*);
 status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*);
 status s24_model_generate(model*, mat*, text, text, mat*); status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*);
-status s24_tokenizer_open(ctx*, text, tokenizer**); void s24_tokenizer_destroy(tokenizer*); status s24_tokenizer_int(tokenizer*, text, int64*);
-status s24_tokenizer_piece(tokenizer*, int32, text*, size*); status s24_tokenizer_find(tokenizer*, text, int64*);
-status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
+status s24_model_export(model*, text, text); status s24_tokenizer_open(ctx*, text, tokenizer**); void s24_tokenizer_destroy(tokenizer*);
+status s24_tokenizer_int(tokenizer*, text, int64*); status s24_tokenizer_piece(tokenizer*, int32, text*, size*);
+status s24_tokenizer_find(tokenizer*, text, int64*); status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
 status s24_tokenizer_decode(tokenizer*, int32*, int64, text, text*, size*); status s24_model_tokenizer(model*, text, tokenizer**);
 status s24_tokens_open(model*, text, text, tokens**); void s24_tokens_destroy(tokens*); status s24_tokens_get(tokens*, mat*, text*);
 status s24_compression_create(model*, compression**); void s24_compression_destroy(compression*);

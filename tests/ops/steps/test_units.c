@@ -293,7 +293,7 @@ START_TEST(the_same_for_any_threads)
 }
 END_TEST
 
-/* Relabelled inputs are removed under their new names; in other units an input stays the same. */
+/* Relabelled inputs are removed under their new names; one in other units is the same input. */
 START_TEST(names_and_units_do_not_matter)
 {
     uint64_t seed = 17;
