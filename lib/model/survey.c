@@ -248,6 +248,23 @@ static int64_t count_guessing(const s24m_model *model)
     return count > 0 && count < 64 ? count : 0;
 }
 
+/* The matrix of its layer that a leftover is of; behind all of them: none. */
+static int32_t matrix_of(const s24m_model *model, int64_t layer, const char *name)
+{
+    char weight[S24M_NAME], tensor[S24M_NAME];
+    int stem = 0;
+    bool inside = layer >= 0 && layer < model->config.layers;
+    int32_t which = 0, count = inside ? s24m_matrices(model, layer) : 0;
+    leftover(name, &stem);
+    snprintf(weight, sizeof weight, "%.*sweight", stem, name);
+    for (; which < count; which++) {
+        s24m_tensor_name(model, layer, which, false, tensor);
+        if (!strcmp(tensor, weight))
+            break;
+    }
+    return which;
+}
+
 /* The first one in the order of the forward pass. */
 static s24_status refuse_unknown(const list *sorted)
 {
@@ -255,6 +272,7 @@ static s24_status refuse_unknown(const list *sorted)
     int64_t count = s24_file_count(model->file), first = INT64_MAX;
     int64_t guessing = model->config.layers + count_guessing(model);
     const char *found = NULL;
+    int32_t matrix = 0;
     for (int64_t i = 0; i < count; i++) {
         const char *name = s24_file_name(model->file, i);
         int64_t layer;
@@ -264,9 +282,11 @@ static s24_status refuse_unknown(const list *sorted)
         if (find(sorted, name) || is_harmless(name) || s24m_packed_part(model, name) ||
             (!inside && is_allowed(model, name)))
             continue;
-        if (!found || layer < first) {
+        int32_t which = matrix_of(model, layer, name);
+        if (!found || layer < first || (layer == first && which < matrix)) {
             found = name;
             first = layer;
+            matrix = which;
         }
     }
     return found ? refuse(sorted, found) : S24_OK;
