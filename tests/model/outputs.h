@@ -77,7 +77,7 @@ static inline job begin(const char *source, const char *constraints, const char 
     ok(s24_model_open(ctx, in_folder(source), &j.model));
     ok(s24_compression_create(j.model, &j.c));
     ok(s24_compression_set_str(j.c, "constraints", constraints));
-    ok(s24_compression_parse(j.c, "heldout=0"));
+    ok(s24_compression_parse(j.c, "heldout=0,own=0"));
     ok(s24_compression_parse(j.c, form));
     ok(s24_mat_rowmajor(&rows, ids, ROWS, LENGTH, S24_I32));
     ok(s24_compression_set_calibration(j.c, &rows, "calib"));

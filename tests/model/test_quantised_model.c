@@ -158,8 +158,8 @@ START_TEST(compressed)
     write_codes(FP8 ", \"torch_dtype\": \"bfloat16\"", "_scale_inv");
     ck_assert_int_eq(s24_model_open(ctx, in_folder("codes"), &model), S24_OK);
     ck_assert_int_eq(s24_compression_create(model, &c), S24_OK);
-    ck_assert_int_eq(s24_compression_parse(c, "constraints=2:4,solver=wanda,correct=0,heldout=0"),
-                     S24_OK);
+    ck_assert_int_eq(
+        s24_compression_parse(c, "constraints=2:4,solver=wanda,correct=0,heldout=0,own=0"), S24_OK);
     ck_assert_int_eq(s24_compression_add_skip(c, "*.v_proj.weight"), S24_OK);
     ck_assert_int_eq(s24_compression_set_calibration(c, &view, "calib"), S24_OK);
     ck_assert_msg(s24_compression_run(c, in_folder("out")) == S24_OK, "%s", s24_last_error());
@@ -193,8 +193,8 @@ START_TEST(blocks_compressed)
     tiny_write(ctx, in_folder("tiny.gguf"), &m);
     ck_assert_int_eq(s24_model_open(ctx, in_folder("tiny.gguf"), &model), S24_OK);
     ck_assert_int_eq(s24_compression_create(model, &c), S24_OK);
-    ck_assert_int_eq(s24_compression_parse(c, "constraints=2:4,solver=wanda,correct=0,heldout=0"),
-                     S24_OK);
+    ck_assert_int_eq(
+        s24_compression_parse(c, "constraints=2:4,solver=wanda,correct=0,heldout=0,own=0"), S24_OK);
     ck_assert_int_eq(s24_compression_set_calibration(c, &view, "calib"), S24_OK);
     ck_assert_msg(s24_compression_run(c, in_folder("out")) == S24_OK, "%s", s24_last_error());
     ck_assert_int_eq(s24_compression_matrix_str(c, 0, "source", &text), S24_OK);
