@@ -78,8 +78,9 @@ compress_model()
     [ ! -d "$out.part" ] || resume=--resume
     rm -rf "$out"
     echo
-    echo "Compressing all 210 matrices to 2:4 with alps: 32 rows of 512 tokens for calibration,"
-    echo "20 rows of another text for the perplexity before and after"
+    echo "Compressing all 210 matrices to 2:4 with alps: 20 rows of 512 tokens and 24 rows that the"
+    echo "model writes itself for calibration, 20 rows of another text for the perplexity before and"
+    echo "after"
     echo
     # A run that was stopped goes on; one with other settings starts anew.
     compress_to "$out" $resume || {
@@ -109,8 +110,8 @@ say_something() # MODEL
 
 compress_to() # FOLDER [--resume]
 {
-    "$sparse24" compress "$model" --calib "$tokens:calib" --rows 32 --eval "$tokens:test" \
-        --eval-rows 20 --constraints 2:4 --solver alps --out "$@" --report "$report" --progress
+    "$sparse24" compress "$model" --calib "$tokens:calib" --rows 20 --calib 'self:24*0.25' \
+        --eval "$tokens:test" --eval-rows 20 --constraints 2:4 --solver alps --out "$@" --report "$report" --progress
 }
 
 missing=$(missing_packages)
