@@ -73,7 +73,7 @@ status s24_problem_set_gram(problem*, gram*); status s24_problem_set_target(prob
 status s24_problem_set_pattern(problem*, int32, int32); status s24_problem_set_sparsity(problem*, double, text);
 status s24_problem_set_grid(problem*, int32, int64, text); status s24_problem_set_rank(problem*, int64);
 status s24_problem_set_importance(problem*, mat*); status s24_problem_set_mask(problem*, mat*); status s24_problem_parse(problem*, text);
-text s24_problem_constraints(problem*); status s24_problem_loss(problem*, mat*, double*, double*);
+text s24_problem_constraints(problem*); text s24_problem_solver(problem*); status s24_problem_loss(problem*, mat*, double*, double*);
 status s24_problem_target_loss(problem*, mat*, double*, double*); status s24_problem_check(problem*, mat*);
 status s24_problem_check_result(problem*, result*); void s24_problem_destroy(problem*); int32 s24_solver_count(); text s24_solver_name(int32);
 text s24_solver_fact(text, text); status s24_solver_create(ctx*, text, solver**); void s24_solver_destroy(solver*);
@@ -1373,14 +1373,7 @@ def multiply(x: Any, w: Any, out: Any, context: Context | None = None) -> Any:
 
 def default_solver(problem: Problem, context: Context | None = None) -> str:
     """The solver to take when nobody chose one, the program's choice too: alps, for grids quantease, for ranks hassle."""
-    for name in ("alps", "quantease", "hassle"):
-        try:
-            Solver(name, context).memory(problem)
-            return name
-        except Sparse24Error as error:
-            if error.status != E_UNSUPPORTED:
-                return name
-    return "alps"  # which says what it cannot do
+    return _get("s24_problem_solver", problem)
 
 
 def compress(w: Any, constraints: str, x: Any = None, solver: str | None = None, progress: Callable | None = None, context: Context | None = None,

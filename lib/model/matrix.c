@@ -18,22 +18,6 @@ static bool may_transfer(const s24_solver *solver)
            (s24_solver_get_str(solver, "preset", &preset) != S24_OK || strcmp(preset, "paper"));
 }
 
-/* The solvers know what they honour: the prediction of memory asks them. */
-const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem)
-{
-    static const char *const best[] = {"alps", "quantease", "hassle"};
-    for (size_t i = 0; i < sizeof best / sizeof *best; i++) {
-        s24_solver *solver = NULL;
-        uint64_t bytes;
-        s24_status status = s24_solver_create(ctx, best[i], &solver);
-        status = status ? status : s24_solver_memory(solver, problem, &bytes);
-        s24_solver_destroy(solver);
-        if (status != S24_E_UNSUPPORTED)
-            return best[i];
-    }
-    return best[0]; /* it says itself what it cannot do */
-}
-
 bool s24m_matrix_has_parts(const matrix *m)
 {
     return s24m_plan_has_parts(m->constraints);
@@ -41,7 +25,7 @@ bool s24m_matrix_has_parts(const matrix *m)
 
 static bool create_solver(s24_solver **solver, const settings *s, const s24_problem *problem)
 {
-    const char *name = s->solver ? s->solver : s24m_default_solver(s->ctx, problem);
+    const char *name = s->solver ? s->solver : s24_problem_solver(problem);
     if (!s24m_good(s24_solver_create(s->ctx, name, solver), "--solver %s", name) ||
         !s24m_good(s24_solver_parse(*solver, s->options), "--options %s",
                    s->options ? s->options : ""))

@@ -26,8 +26,6 @@ typedef struct matrix {
 /* Solve, round to the stored type, measure. `heldout` has a NULL gram when no tokens were held out.
  * False with S24_E_CANCELLED when the host wants to stop. */
 bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *heldout);
-/* The solver to take when none was named: the best that honours the problem's constraints. */
-const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem);
 /* v as a view. */
 s24_mat s24m_matrix_values(const matrix *m);
 /* v in the stored type; its data are to be freed. False and a message if a value does not fit. */

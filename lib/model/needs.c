@@ -52,7 +52,7 @@ static bool ask(const s24_compression *c, const char *name, const s24_mat *w,
     bool done =
         s24m_good(s24_problem_create(ctx, w, &problem), "%s", name) &&
         s24m_good(s24_problem_parse(problem, constraints), "%s", name) &&
-        open_solver(c, c->settings.solver ? c->settings.solver : s24m_default_solver(ctx, problem),
+        open_solver(c, c->settings.solver ? c->settings.solver : s24_problem_solver(problem),
                     &solver) &&
         s24m_good(s24_solver_memory(solver, problem, bytes), "%s", name);
     s24_solver_destroy(solver);

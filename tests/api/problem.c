@@ -1,5 +1,6 @@
 /* lib/api/{problem,constraints,loss,check}.c: what is asked, and whether it is obeyed. */
 #include "api_test.h"
+#include <stdio.h>
 
 enum { ROWS = 9, COLS = 40, TOKENS = 300 };
 
@@ -251,13 +252,13 @@ static const struct {
     {"2.5:4", S24_E_OPTION, "two integers"},
     {"2:99999999999999999999", S24_E_OPTION, "two integers"},
     {"2 4", S24_E_OPTION, "expected \":\" or \"%\" at \"4\""},
-    {"70", S24_E_OPTION, "\"70\" is not a term: did you mean \"70%\"? terms are \"2:4\""},
-    {"0.5", S24_E_OPTION, "\"0.5\" is not a term: did you mean \"50%\"?"},
-    {"0.29+int4", S24_E_OPTION, "did you mean \"29%\"?"},
+    {"70", S24_E_OPTION, "(did you mean \"70%\"?): expected \":\" or \"%\" at \"\"; terms"},
+    {"0.5", S24_E_OPTION, "(did you mean \"50%\"?)"},
+    {"0.29+int4", S24_E_OPTION, "did you mean \"29%+int4\"?"},
     {"0", S24_E_OPTION, "expected \":\" or \"%\" at \"\""},
     {"170", S24_E_OPTION, "expected \":\" or \"%\" at \"\""},
     {"2/4", S24_E_OPTION, "expected \":\" or \"%\" at \"/4\"; terms are"},
-    {"row 70", S24_E_OPTION, "\"row 70\" is not a term: did you mean \"row 70%\"?"},
+    {"row 70", S24_E_OPTION, "did you mean \"row 70%\"?): expected \"%\" at"},
     {"row 2:4", S24_E_OPTION, "expected \"%\" at \":4\""},
     {"-5%", S24_E_OPTION, "expected a number at \"-5%\""},
     {"100%", S24_E_OPTION, "sparsity is 1"},
@@ -267,16 +268,16 @@ static const struct {
     {"2:4 1:4", S24_E_OPTION, "expected \"+\" at \"1:4\""},
     {"2:4+4:8", S24_E_OPTION, "a second pattern, 4:8"},
     {"70%+row 10%", S24_E_OPTION, "a second sparsity, 10%"},
-    {"rwo 70%", S24_E_OPTION, "unknown word \"rwo\": did you mean \"row\"?"},
+    {"rwo 70%", S24_E_OPTION, "did you mean \"row 70%\"?): unknown word \"rwo\";"},
     {"zebra", S24_E_OPTION, "unknown word \"zebra\"; terms are \"2:4\""},
     {"w4a16", S24_E_OPTION, "unknown word \"w4a16\"; terms are"},
-    {"INT4", S24_E_OPTION, "unknown word \"INT4\": did you mean \"int4\"? terms are"},
+    {"INT4", S24_E_OPTION, "did you mean \"int4\"?): unknown word \"INT4\"; terms"},
     {"unstructured", S24_E_OPTION, "unknown word \"unstructured\"; terms are"},
     {"int4+g128", S24_E_OPTION,
      "\"g\" is not a term of its own: it follows a grid without \"+\"; terms"},
     {"int4+sym", S24_E_OPTION, "\"sym\" is not a term of its own"},
-    {"int4 group=128", S24_E_OPTION, "\"group\": groups of 128 inputs are \"g128\""},
-    {"int4 groupsize 128", S24_E_OPTION, "groups of 128 inputs are \"g128\""},
+    {"int4 group=128", S24_E_OPTION, "(did you mean \"int4 g128\"?): unknown word \"group\""},
+    {"int4 groupsize 128", S24_E_OPTION, "did you mean \"int4 g128\"?"},
     {"int4 g=128", S24_E_OPTION, "expected a group size at \"=128\"; terms are"},
     {"mask", S24_E_OPTION, "s24_problem_set_mask()"},
     {"int4", S24_OK, "int4"},
@@ -296,12 +297,102 @@ static const struct {
     {"int4 g99999999999", S24_E_OPTION, "group of 99999999999 inputs"},
     {"int4 g8 g8", S24_E_OPTION, "a second group size"},
     {"int4 sym real", S24_E_OPTION, "a second scheme, real"},
-    {"int4 smy", S24_E_OPTION, "unknown word \"smy\": did you mean \"sym\"?"},
+    {"int4 smy", S24_E_OPTION, "did you mean \"int4 sym\"?): unknown word \"smy\""},
     {"int4+int3", S24_E_OPTION, "a second grid, int3"},
     {"rank 0", S24_E_OPTION, "rank is 0, but must be 1"},
     {"rank", S24_E_OPTION, "expected a rank"},
     {"rank 4+rank 4", S24_E_OPTION, "a second rank, 4"},
 };
+
+/* As other tools and people write it, and what is answered; "": nothing is. */
+static const struct {
+    const char *text, *meant;
+} meant_table[] = {
+    {"2/4", "2:4"},
+    {"2;4", "2:4"},
+    {"2of4", "2:4"},
+    {"2 OF 4", "2:4"},
+    {"4:2", "2:4"},
+    {"50", "50%"},
+    {".5", "50%"},
+    {"33.3", "33.3%"},
+    {"50 percent", "50%"},
+    {"sparsity=0.5", "50%"},
+    {"50% sparse", "50%"},
+    {"rows 50", "row 50%"},
+    {"4bit", "int4"},
+    {"4-bit", "int4"},
+    {"W4A16", "int4"},
+    {"int4-g128", "int4 g128"},
+    {"int4_g128", "int4 g128"},
+    {"int4+g128", "int4 g128"},
+    {"int4 group_size=64", "int4 g64"},
+    {"int4 symmetric, group size 64", "int4 sym g64"},
+    {"2:4,int4", "2:4+int4"},
+    {"2:4 int4", "2:4+int4"},
+    {"2:4 & 4-bit (sym)", "2:4+int4 sym"},
+    {"rank=64", "rank 64"},
+    {"lowrank 8+2:4", "2:4+rank 8"},
+    /* Nobody knows: */
+    {"w4a8", ""},
+    {"nf4", ""},
+    {"sparse", ""},
+    {"dense", ""},
+    {"2/", ""},
+    {"2/4/8", ""},
+    {"50 60", ""},
+    {"4bit int3", ""},
+    {"3/7", ""}, /* 40 columns are no multiple of 7 */
+    {"int44", ""},
+    {"2:4+2/4", ""},
+    {"11111111111111111111111111111111111111111111111111", ""},
+    {"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz 4", ""},
+};
+
+START_TEST(constraints_that_were_meant)
+{
+    const char *meant = meant_table[_i].meant;
+    char answer[200];
+    bench b;
+
+    set_up(&b);
+    snprintf(answer, sizeof answer, "\" (did you mean \"%s\"?): ", meant);
+    ck_assert_int_lt(s24_problem_parse(b.problem, meant_table[_i].text), 0);
+    if (*meant) {
+        ck_assert_msg(strstr(s24_last_error(), answer), "%s", s24_last_error());
+        ok(s24_problem_parse(b.problem, meant));
+        ck_assert_str_eq(s24_problem_constraints(b.problem), meant);
+    } else {
+        ck_assert_msg(!strstr(s24_last_error(), "did you mean"), "%s", s24_last_error());
+    }
+    tear_down(&b);
+}
+END_TEST
+
+static const struct {
+    const char *constraints, *solver;
+} default_table[] = {
+    {"", "alps"},
+    {"2:4", "alps"},
+    {"row 50%", "alps"},
+    {"int4", "quantease"},
+    {"2:4+int4", "quantease"},
+    {"rank 2", "hassle"},
+    {"2:4+rank 2", "hassle"},
+    {"2:4+50%", "alps"}, /* nobody does both: alps says so */
+};
+
+START_TEST(the_solver_by_default)
+{
+    bench b;
+
+    set_up(&b);
+    ok(s24_problem_parse(b.problem, default_table[_i].constraints));
+    ck_assert_str_eq(s24_problem_solver(b.problem), default_table[_i].solver);
+    tear_down(&b);
+    ck_assert_ptr_null(s24_problem_solver(NULL));
+}
+END_TEST
 
 /* Constraints that the canonical text shows through a refusal: nobody honours all of them. */
 static bool refused(const char *text)
@@ -477,6 +568,10 @@ void api_problem_tests(Suite *suite)
     tcase_add_test(all, setters_refuse);
     tcase_add_loop_test(all, constraints_are_parsed, 0,
                         sizeof constraint_table / sizeof *constraint_table);
+    tcase_add_loop_test(all, constraints_that_were_meant, 0,
+                        sizeof meant_table / sizeof *meant_table);
+    tcase_add_loop_test(all, the_solver_by_default, 0,
+                        sizeof default_table / sizeof *default_table);
     tcase_add_test(all, empty_text_clears);
     tcase_add_test(all, check_names_the_place);
     tcase_add_loop_test(all, values_on_a_grid, 0, 3);
