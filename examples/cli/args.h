@@ -18,9 +18,11 @@ typedef struct args {
     const char *constraints, *solver, *solvers, *options;
     const char *out, *store, *layout, *tokens, *correct, *activations, *report;
     args_list eval, rules, skips;
+    const char *recipe;
     const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
     int64_t threads, memory_limit, rows, context, eval_rows, heldout;
-    bool resume, json, progress, markdown, verbose, all, help;
+    bool resume, plan, json, progress, markdown, verbose, all, help;
+    struct recipe *read; /* what --recipe names; its words are pointed to */
 } args;
 
 /* One bit a command, for the table of options. */
@@ -35,8 +37,10 @@ enum {
     IN_COMPRESS = 128,
     IN_PACK = 256,
     IN_UNPACK = 512,
-    IN_ALL = 1023
+    IN_COMPLETION = 1 << 29,
+    IN_ALL = (1 << 30) - 1
 };
+enum { ARGS_COMMANDS = 30 }; /* at most */
 
 typedef struct command {
     const char *name;
@@ -48,9 +52,10 @@ typedef struct command {
     int (*run)(const args *a);
 } command;
 
-/* Fill `a` from argv[0 .. argc). Returns 0, or WRONG_USAGE having said why. With --help nothing
- * else is looked at. */
+/* Fill `a` from argv[0 .. argc) and the recipe that it names, over which it wins. Returns 0, or
+ * WRONG_USAGE or FAILED having said why. With --help nothing else is looked at. */
 int args_parse(const command *c, int argc, char **argv, args *a);
+void args_close(args *a);
 /* The help of one command, made from the same table, on stdout. */
 void args_usage(const command *c);
 

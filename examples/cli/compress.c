@@ -5,10 +5,12 @@
 #include "layer.h"
 #include "message.h"
 #include "progress.h"
+#include "recipe.h"
 #include "report.h"
 #include "tokens.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -63,6 +65,25 @@ static bool add_patterns(s24_compression *c, const args *a)
         status = s24_compression_add_rule(c, a->rules.text[i]);
     for (int i = 0; !status && i < a->skips.count; i++)
         status = s24_compression_add_skip(c, a->skips.text[i]);
+    return status == S24_OK || fail("%s", s24_last_error());
+}
+
+/* What is in force where nothing was given; NULL: the library has no such option, or no value. */
+static const char *in_force(void *arg, const char *name)
+{
+    char own[32];
+    const char *value = NULL;
+    snprintf(own, sizeof own, "%s", name);
+    for (char *s = own; *s; s++)
+        *s = *s == '-' ? '_' : *s;
+    return s24_compression_get(arg, own, &value) == S24_OK && *value ? value : NULL;
+}
+
+static bool set_recipe(job *j)
+{
+    char *text = recipe_text(command_find("compress"), j->a, in_force, j->work);
+    s24_status status = s24_compression_set_str(j->work, "recipe", text);
+    free(text);
     return status == S24_OK || fail("%s", s24_last_error());
 }
 
@@ -126,7 +147,7 @@ static bool open_job(job *j)
         s24_compression_set_log(j->work, on_line, NULL) != S24_OK)
         return fail("%s", s24_last_error());
     return set_options(j->work, a) && job_check_report(j) && add_patterns(j->work, a) &&
-           add_all_tokens(j);
+           add_all_tokens(j) && set_recipe(j);
 }
 
 static bool run(const job *j)
@@ -138,11 +159,23 @@ static bool run(const job *j)
     return status == S24_OK || fail("%s", s24_last_error());
 }
 
+static bool plan(const job *j)
+{
+    progress_on_signal(cancel, j->work);
+    s24_status status = s24_compression_estimate(j->work, j->a->out);
+    progress_on_signal(NULL, NULL);
+    progress_clear();
+    if (status != S24_OK)
+        return fail("%s", s24_last_error());
+    job_tell_plan(j);
+    return true;
+}
+
 int run_compress(const args *a)
 {
     job j = {.a = a, .began = now()};
     progress_start(a->progress);
-    bool done = open_job(&j) && run(&j) && job_tell(&j);
+    bool done = open_job(&j) && (a->plan ? plan(&j) : run(&j) && job_tell(&j));
     s24_compression_destroy(j.work);
     s24_model_destroy(j.model);
     s24_ctx_destroy(j.ctx);

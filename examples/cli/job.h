@@ -22,5 +22,7 @@ const char *job_matrix_text(const job *j, int matrix, const char *name);
 bool job_check_report(const job *j);
 /* Print what came out and write the page: also what was measured before something failed. */
 bool job_tell(const job *j);
+/* Print what s24_compression_estimate() found. */
+void job_tell_plan(const job *j);
 
 #endif

@@ -112,7 +112,7 @@ status s24_compression_option_info(int32, text*, text*, text*, text*); status s2
 status s24_compression_add_skip(compression*, text); status s24_compression_set_calibration(compression*, mat*, text);
 status s24_compression_add_evaluation(compression*, mat*, text); status s24_compression_set_progress(compression*, progress_fn, void*);
 status s24_compression_set_log(compression*, log_fn, void*); status s24_compression_plan(compression*, uint64*, double*, uint64*);
-status s24_compression_run(compression*, text); void s24_compression_cancel(compression*);
+status s24_compression_estimate(compression*, text); status s24_compression_run(compression*, text); void s24_compression_cancel(compression*);
 status s24_compression_number(compression*, text, int32, double*); status s24_compression_matrix_float(compression*, int32, text, double*);
 status s24_compression_matrix_str(compression*, int32, text, text*); text s24_compression_source(compression*, int32)
 """

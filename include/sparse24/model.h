@@ -102,8 +102,9 @@ S24_API void s24_compression_destroy(s24_compression *c);
  * solver, as for s24_solver_parse()), "correct" (share of the dense model's outputs in what is
  * aimed at, 0 .. 1, default 0.5), "store" ("f32", "f16", "bf16"; default "": as the source),
  * "activations" ("ram", "half", "disk"), "heldout" (rows of the first evaluation whose errors are
- * measured too, default 4), "memory_limit" (bytes for all, 0 = none), "resume" (1: go on with what
- * an earlier run left; default 0).
+ * measured too, default 4), "memory_limit" (bytes for all, 0 = none), "recipe" (what was asked, as
+ * lines: written beside the model as recipe.txt), "resume" (1: go on with what an earlier run left;
+ * default 0).
  */
 S24_API s24_status s24_compression_set_int(s24_compression *c, const char *option, int64_t value);
 S24_API s24_status s24_compression_set_float(s24_compression *c, const char *option, double value);
@@ -150,6 +151,18 @@ S24_API s24_status s24_compression_set_log(s24_compression *c, s24_log_fn fn, vo
  */
 S24_API s24_status s24_compression_plan(s24_compression *c, uint64_t *memory, double *flops,
                                         uint64_t *written);
+/**
+ * The same for a run into `out` (NULL: nowhere yet), and how long that would take: a few rows of
+ * each shape of matrix are solved, on sums of the first calibration rows. Takes some seconds, or
+ * minutes for large models. Progress is that of a run; warnings that can be told now go to the log.
+ * Afterwards s24_compression_number() knows "memory", "flops", "written", "disk" (bytes at most
+ * while it works), "disk_free" (NaN: not known), "expected_seconds", of which
+ * "expected_solve_seconds" and "expected_eval_seconds"; and each matrix its names, constraints,
+ * solver, stored type, warning, size and "seconds" expected.
+ * - S24_E_MEMORY, S24_E_IO: memory_limit or the disk of `out` is too small.
+ * - S24_E_NUMERIC: all inputs were 0.
+ */
+S24_API s24_status s24_compression_estimate(s24_compression *c, const char *out);
 /**
  * Do it. `out`, a new or empty folder, appears when all is done; OUT.part holds what is unfinished.
  * S24_E_CANCELLED and every other error leave a folder that a run with resume = 1 goes on with; the

@@ -289,7 +289,8 @@ bool s24m_assemble(const assembly *a, const record *records, int count)
                 (is_model_folder(a) || !mkdir(folder, 0777) ||
                  s24m_wrong(S24_E_IO, "%s: %s", folder, strerror(errno))) &&
                 write_model(&w, folder, records, count) && write_parts(&w, folder) &&
-                write_records(folder, records, count) && appear(a, folder);
+                write_records(folder, records, count) &&
+                (!a->beside || a->beside(a->arg, folder)) && appear(a, folder);
     s24_file_destroy(w.block);
     free(folder);
     return done;

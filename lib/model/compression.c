@@ -52,6 +52,7 @@ void s24_compression_destroy(s24_compression *c)
     free(c->constraints);
     free(c->solver);
     free(c->options);
+    free(c->recipe);
     free(c);
 }
 
@@ -197,6 +198,7 @@ static double sum(const s24_compression *c, int number)
 static bool find_number(const s24_compression *c, const char *name, int32_t index, double *value)
 {
     const evaluated *e = c->evaluations + index;
+    const forecast *x = &c->forecast;
     const struct {
         const char *name;
         double value;
@@ -210,6 +212,14 @@ static bool find_number(const s24_compression *c, const char *name, int32_t inde
         {"block_seconds", c->walked},
         {"efficiency", c->efficiency},
         {"complete", c->complete},
+        {"memory", (double)c->needs.memory},
+        {"flops", c->needs.flops},
+        {"written", (double)c->needs.written},
+        {"disk", (double)c->needs.disk},
+        {"disk_free", c->disk_free == UINT64_MAX ? NAN : (double)c->disk_free},
+        {"expected_seconds", x->passes + x->solves + x->evaluations},
+        {"expected_solve_seconds", x->solves},
+        {"expected_eval_seconds", x->evaluations},
         {"perplexity_before", e->before},
         {"perplexity_after", e->after},
     };

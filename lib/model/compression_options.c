@@ -62,6 +62,12 @@ static const option options[] = {
      "a number of bytes",
      "memory that all of it may take; 0: no limit",
      {NULL}},
+    {FIELD(recipe),
+     TEXT,
+     "",
+     "lines",
+     "what was asked, to be written beside the model as recipe.txt",
+     {NULL}},
     {FIELD(resume), COUNT, "0", "0 or 1", "go on with a run that was stopped", {NULL}},
 };
 enum { OPTIONS = sizeof options / sizeof *options };

@@ -35,7 +35,7 @@ static bool is_complete(const char *out)
 }
 
 /* OUT is not there, or an empty folder, or, to be gone on with, what an earlier run has made. */
-static bool check_out(s24_compression *c)
+bool s24m_job_check_out(s24_compression *c)
 {
     struct stat s;
     const char *out = c->out;
@@ -173,8 +173,8 @@ bool s24m_job_open(s24_compression *c)
     c->limit_before = 0;
     return s24m_good(s24_ctx_get_int(c->model->ctx, "memory_limit", &c->limit_before),
                      "--memory-limit") &&
-           check_out(c) && s24m_job_settle(c) && s24m_job_limit_memory(c) &&
-           s24m_plan_check_used(&c->settings.plan) && begin(c);
+           s24m_job_check_out(c) && s24m_job_settle(c) && s24m_job_limit_memory(c) &&
+           s24m_job_check_disk(c, &c->needs) && s24m_plan_check_used(&c->settings.plan) && begin(c);
 }
 
 /* What comes of closing hides no error. */
@@ -205,6 +205,9 @@ void s24m_job_forget(s24_compression *c)
     c->count = 0;
     c->complete = false;
     c->walked = c->efficiency = c->seconds = NAN;
+    c->needs = (needs){0};
+    c->disk_free = UINT64_MAX;
+    c->forecast = (forecast){NAN, NAN, NAN};
     for (evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
         e->before = e->after = NAN;
 }

@@ -1,5 +1,7 @@
 /* A run of a compression: block by block, then the model, then what it is worth. */
 #include "parts.h"
+#include "beside.h"
+#include "card.h"
 #include "clock.h"
 #include "codes.h"
 #include "compression.h"
@@ -148,14 +150,27 @@ static bool measure_written(s24_compression *c)
 
 /* ---- All of it ---- */
 
+/* What was asked, and the card. */
+static bool write_beside(void *arg, const char *folder)
+{
+    const s24_compression *c = arg;
+    char *card = s24m_card_text(c, folder, false);
+    bool done = card && s24m_beside_add(folder, CARD, card) &&
+                (!*c->recipe || s24m_beside_add(folder, "recipe.txt", c->recipe));
+    free(card);
+    return done;
+}
+
 static bool work(s24_compression *c)
 {
     assembly made = s24m_job_assembly(c);
+    made.beside = write_beside;
+    made.arg = c;
     if (!s24m_product_rate(c->settings.ctx, &c->rate) || !measure(c, c->model, NULL) ||
         !compress_blocks(c) || !s24m_assemble(&made, c->records, c->count))
         return false;
     s24m_checkpoint_close(&c->checkpoint, &c->watch, true);
-    return measure_written(c);
+    return measure_written(c) && s24m_card_measured(c);
 }
 
 /* The records that an earlier run wrote. */
@@ -181,6 +196,7 @@ bool s24m_job_run(s24_compression *c)
 {
     /* What an earlier run did not come to: the evaluation, and all that is told. */
     if (c->complete)
-        return read_records(c) && measure(c, c->model, NULL) && measure_written(c);
+        return read_records(c) && measure(c, c->model, NULL) && measure_written(c) &&
+               s24m_card_measured(c);
     return work(c);
 }

@@ -23,7 +23,7 @@ bool s24m_matrix_has_parts(const matrix *m)
     return s24m_plan_has_parts(m->constraints);
 }
 
-static bool create_solver(s24_solver **solver, const settings *s, const s24_problem *problem)
+bool s24m_matrix_solver(s24_solver **solver, const settings *s, const s24_problem *problem)
 {
     const char *name = s->solver ? s->solver : s24_problem_solver(problem);
     if (!s24m_good(s24_solver_create(s->ctx, name, solver), "--solver %s", name) ||
@@ -131,19 +131,22 @@ static bool take_heldout(matrix *m, const settings *s, const sums *heldout)
     return done;
 }
 
-/* Inputs that cannot tell all of the weights from each other; the library counts rows, not how many
- * of them are equal. */
+bool s24m_matrix_few_rows(int64_t rows, int64_t cols, char *text, size_t size)
+{
+    if (rows == 1)
+        snprintf(text, size, "calibrated with one token only, repeated");
+    else
+        snprintf(text, size, "calibrated with %lld different rows for %lld inputs: take more text",
+                 (long long)rows, (long long)cols);
+    return rows < cols;
+}
+
 static bool take_warning(matrix *m, const settings *s)
 {
     char counted[160];
-    const char *text = NULL;
-    snprintf(counted, sizeof counted,
-             s->rows == 1 ? "calibrated with one token only, repeated"
-                          : "calibrated with %lld different rows for %lld inputs: take more text",
-             (long long)s->rows, (long long)m->w.cols);
-    if (s->rows < m->w.cols)
-        text = counted;
-    else if (s24_result_str(m->result, "warning", &text) != S24_OK)
+    const char *text = counted;
+    if (!s24m_matrix_few_rows(s->rows, m->w.cols, counted, sizeof counted) &&
+        s24_result_str(m->result, "warning", &text) != S24_OK)
         return true;
     s24m_watch_log(s->watch, 1, "%s: %s", m->tensor, text);
     return s24m_record_set(&m->record, RECORD_WARNING, text);
@@ -170,7 +173,7 @@ bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const su
     s24_problem *problem = NULL;
     s24_solver *solver = NULL;
     const char *told = "{}";
-    bool done = create_problem(&problem, m, s, calib) && create_solver(&solver, s, problem) &&
+    bool done = create_problem(&problem, m, s, calib) && s24m_matrix_solver(&solver, s, problem) &&
                 run(m, s, solver, problem) && take_weights(m, s) && describe(m, s) &&
                 take_losses(m, problem, calib, m->record.number + RECORD_LOSS) &&
                 (!heldout->gram || take_heldout(m, s, heldout));

@@ -26,6 +26,11 @@ typedef struct matrix {
 /* Solve, round to the stored type, measure. `heldout` has a NULL gram when no tokens were held out.
  * False with S24_E_CANCELLED when the host wants to stop. */
 bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *heldout);
+/* The solver that settings ask for, or the problem by default, with their options. */
+bool s24m_matrix_solver(s24_solver **solver, const settings *s, const s24_problem *problem);
+/* Whether so many different rows cannot tell all of the weights from each other, and the warning of
+ * that; the library counts rows, not how many of them are equal. */
+bool s24m_matrix_few_rows(int64_t rows, int64_t cols, char *text, size_t size);
 /* v as a view. */
 s24_mat s24m_matrix_values(const matrix *m);
 /* v in the stored type; its data are to be freed. False and a message if a value does not fit. */

@@ -1,8 +1,10 @@
 /* What a compression will take. */
 #include "compression.h"
+#include "disk.h"
 #include "memory.h"
 #include "stages.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What a stage of a block takes in the library. */
@@ -91,8 +93,10 @@ static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage
     to->solve = larger(to->solve, larger(bytes, s24m_memory_adding(c->settings.ctx)));
     to->parts += parts ? (uint64_t)(10 * outputs * inputs) : 0;
     n->flops += 40.0 * (double)outputs * (double)inputs * (double)inputs;
-    n->written += (uint64_t)(outputs * inputs) * (uint64_t)(s24m_job_stored(c, name) & 0xff) / 8 +
-                  (parts ? (uint64_t)(outputs * inputs) : 0);
+    uint64_t made = (uint64_t)(outputs * inputs) * (uint64_t)(s24m_job_stored(c, name) & 0xff) / 8 +
+                    (parts ? (uint64_t)(outputs * inputs) : 0);
+    n->disk += made;
+    n->written += made;
     n->written -= stored_bytes(c, name);
     return true;
 }
@@ -162,6 +166,15 @@ static uint64_t product_needs(const s24_compression *c)
     return larger(16 << 20, s24m_memory_product(c->model));
 }
 
+/* Blocks wait on disk for the model, and with --activations disk activations for their block. */
+static void predict_disk(const s24_compression *c, needs *n)
+{
+    const sequences *t = &c->sequences;
+    n->disk += n->written;
+    if (c->settings.keep == KEEP_DISK)
+        n->disk += s24m_walk_store_bytes(c->model, &c->settings, t->count, t->length);
+}
+
 bool s24m_job_needs(s24_compression *c, needs *n)
 {
     *n = (needs){0};
@@ -170,6 +183,7 @@ bool s24m_job_needs(s24_compression *c, needs *n)
     if (!check_matrices(c, n))
         return false;
     predict_flops(c, n);
+    predict_disk(c, n);
     n->base = s24m_memory_base(c->settings.ctx);
     n->own = n->base + walk_needs(c);
     n->measuring =
@@ -184,26 +198,40 @@ static double mebibytes(uint64_t bytes)
     return (double)bytes / 1048576;
 }
 
+bool s24m_job_check_memory(const s24_compression *c, const needs *n)
+{
+    return !c->memory_limit || n->memory <= (uint64_t)c->memory_limit ||
+           s24m_wrong(S24_E_MEMORY,
+                      "--memory-limit: %.0f MiB are needed: the program %.0f, activations and a "
+                      "block %.0f, library %.0f, evaluation %.0f in all%s",
+                      mebibytes(n->memory) + 1, mebibytes(n->base), mebibytes(n->own - n->base),
+                      mebibytes(n->library), mebibytes(n->measuring),
+                      c->settings.keep == KEEP_DISK
+                          ? ": calibrate with fewer or shorter sequences"
+                          : ": try --activations disk, or fewer or shorter sequences");
+}
+
+/* What an earlier run left need not be written again. */
+bool s24m_job_check_disk(const s24_compression *c, const needs *n)
+{
+    char *part = s24m_checkpoint_folder(c->out);
+    uint64_t there = part && c->resume ? s24m_disk_used(part) : 0;
+    bool done =
+        part && (c->complete || s24m_disk_check(c->out, n->disk > there ? n->disk - there : 0));
+    free(part);
+    return done;
+}
+
 bool s24m_job_limit_memory(s24_compression *c)
 {
-    needs n;
-    uint64_t limit = (uint64_t)c->memory_limit;
+    needs *n = &c->needs;
     c->eval_memory = 0;
-    if (!s24m_job_needs(c, &n))
+    if (!s24m_job_needs(c, n) || !s24m_job_check_memory(c, n))
         return false;
-    if (!limit)
+    if (!c->memory_limit)
         return true;
-    if (n.memory > limit)
-        return s24m_wrong(
-            S24_E_MEMORY,
-            "--memory-limit: %.0f MiB are needed: the program %.0f, activations and a "
-            "block %.0f, library %.0f, evaluation %.0f in all%s",
-            mebibytes(n.memory) + 1, mebibytes(n.base), mebibytes(n.own - n.base),
-            mebibytes(n.library), mebibytes(n.measuring),
-            c->settings.keep == KEEP_DISK
-                ? ": calibrate with fewer or shorter sequences"
-                : ": try --activations disk, or fewer or shorter sequences");
-    c->eval_memory = limit - n.base - product_needs(c);
-    return s24m_good(s24_ctx_set_int(c->settings.ctx, "memory_limit", (int64_t)(limit - n.own)),
-                     "--memory-limit");
+    c->eval_memory = (uint64_t)c->memory_limit - n->base - product_needs(c);
+    return s24m_good(
+        s24_ctx_set_int(c->settings.ctx, "memory_limit", c->memory_limit - (int64_t)n->own),
+        "--memory-limit");
 }

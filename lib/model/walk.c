@@ -266,7 +266,7 @@ static bool solve(step *s, int i)
     bool done = true;
     begin_part(s);
     if (wants(s, which)) {
-        done = show(s, m->kind, 0) && s24m_matrix_solve(m, w->settings, &calib, &held);
+        done = show(s, m->kind, 0) && w->solve(m, w->settings, &calib, &held);
         if (done && s24_result_float(m->result, "flops", &flops) == S24_OK && !isnan(flops))
             w->flops += flops;
     }
@@ -331,21 +331,32 @@ static void arrays(walk *w, float **to[ARRAYS], int64_t width[ARRAYS])
     memcpy(width, each, sizeof each);
 }
 
+static uint64_t store_bytes(const s24m_model *model, const settings *s, int64_t tokens, int kind)
+{
+    int64_t kept, outputs;
+    int streams = s->correct > 0 ? 2 : 1;
+    widths(model, &kept, &outputs);
+    return (uint64_t)streams * s24m_activations_bytes(kind, tokens, model->config.hidden) +
+           s24m_activations_bytes(kind, tokens, kept);
+}
+
+uint64_t s24m_walk_store_bytes(const s24m_model *model, const settings *s,
+                               const int64_t sequences[2], int64_t length)
+{
+    return store_bytes(model, s, (sequences[0] + sequences[1]) * length, KEEP_RAM);
+}
+
 uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64_t sequences[2],
                          int64_t length)
 {
     walk w = {.model = (s24m_model *)(uintptr_t)model};
     float **to[ARRAYS];
-    int64_t width[ARRAYS], tokens = (sequences[0] + sequences[1]) * length, chunk = 0, kept,
-                           outputs;
+    int64_t width[ARRAYS], tokens = (sequences[0] + sequences[1]) * length, chunk = 0;
     arrays(&w, to, width);
-    widths(model, &kept, &outputs);
     for (int i = 0; i < ARRAYS; i++)
         chunk += width[i];
-    int streams = s->correct > 0 ? 2 : 1;
     return (uint64_t)(chunk * chunk_tokens(sequences, length)) * sizeof(float) +
-           (uint64_t)streams * s24m_activations_bytes(s->keep, tokens, model->config.hidden) +
-           s24m_activations_bytes(s->keep, tokens, kept);
+           store_bytes(model, s, tokens, s->keep);
 }
 
 /* Both streams begin with the embedding. */
@@ -393,7 +404,8 @@ bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t
                 .model = model,
                 .length = length,
                 .stream = {.model = model, .length = length},
-                .blocks = (int)c->layers};
+                .blocks = (int)c->layers,
+                .solve = s24m_matrix_solve};
     memcpy(w->sequences, sequences, sizeof w->sequences);
     bool done = s24m_activations_open(&w->compressed, s->ctx, s->keep, folder, count, c->hidden) &&
                 (!corrects(w) ||

@@ -1,0 +1,250 @@
+/* How long a compression will take on this machine: one block is walked with the first calibration
+ * rows, and of each kind of matrix a few rows are solved twice, so that what a row costs is told
+ * from what a matrix costs. */
+#include "clock.h"
+#include "compression.h"
+#include "disk.h"
+#include "stages.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What solves on so many inputs under these constraints take: seconds and more a row. */
+typedef struct cost {
+    int64_t inputs;
+    const char *constraints;
+    double once, row;
+} cost;
+
+enum { COSTS = 64 };
+
+/* The walk has no argument for us: it stands behind the settings. */
+typedef struct estimate {
+    settings settings; /* first: what the walk hands on */
+    s24_compression *c;
+    cost costs[COSTS];
+    int count;
+    double solving; /* seconds of all solves here */
+} estimate;
+
+static const cost *find(const estimate *e, int64_t inputs, const char *constraints)
+{
+    for (const cost *k = e->costs; k < e->costs + e->count; k++)
+        if (k->inputs == inputs && !strcmp(k->constraints, constraints))
+            return k;
+    return NULL;
+}
+
+/* Its first rows, and the losses that a run measures too. */
+static bool time_rows(estimate *e, const matrix *m, const char *constraints, const sums *calib,
+                      int64_t rows, double *seconds)
+{
+    s24_mat w = m->w, v;
+    s24_problem *problem = NULL;
+    s24_solver *solver = NULL;
+    s24_result *result = NULL;
+    const settings *s = &e->settings;
+    int losses = (s->correct > 0 ? 3 : 1) * (e->c->sequences.count[1] ? 2 : 1);
+    w.rows = rows;
+    double began = now(), loss, solved = began;
+    s24_status status = s24_problem_create(s->ctx, &w, &problem);
+    status = status ? status : s24_problem_parse(problem, constraints);
+    status = status ? status : s24_problem_set_gram(problem, calib->gram);
+    bool done = s24m_good(status, "%s", m->tensor) && s24m_matrix_solver(&solver, s, problem);
+    if (done)
+        s24m_watch_solver(s->watch, solver, m->kind);
+    done = done && s24m_good(s24_solve(solver, problem, &result), "%s", m->tensor);
+    s24m_watch_solver(s->watch, NULL, NULL);
+    solved = now();
+    done = s24m_watch_go_on(s->watch) && done &&
+           s24m_good(s24_result_matrix(result, "weights", &v), "%s", m->tensor) &&
+           s24m_good(s24_problem_loss(problem, &v, &loss, NULL), "%s", m->tensor);
+    *seconds = solved - began + losses * (now() - solved);
+    e->solving += now() - began;
+    s24_result_destroy(result);
+    s24_solver_destroy(solver);
+    s24_problem_destroy(problem);
+    return done;
+}
+
+/* Two numbers of rows, so few that it does not take long. */
+static bool measure(estimate *e, const matrix *m, const char *constraints, const sums *calib)
+{
+    enum { FEW = 64, RANKED = 512 };
+    int64_t few = strstr(constraints, "rank") ? RANKED : FEW, many = 3 * few;
+    cost k = {.inputs = m->w.cols, .constraints = constraints};
+    double first = 0, second = 0;
+    few = few < m->w.rows / 2 ? few : m->w.rows / 2 + 1;
+    many = many < m->w.rows ? many : m->w.rows;
+    if (e->count == COSTS)
+        return s24m_wrong(S24_E_ARG, "more than %d constraints cannot be estimated", (int)COSTS);
+    bool done = time_rows(e, m, constraints, calib, few, &first) &&
+                time_rows(e, m, constraints, calib, many, &second);
+    k.row = many > few ? fmax(0, (second - first) / (double)(many - few)) : 0;
+    k.once = fmax(0, second - k.row * (double)many);
+    e->costs[e->count++] = k;
+    return done;
+}
+
+/* In place of s24m_matrix_solve(): all constraints that this matrix has in any block. */
+static bool solve(matrix *m, const settings *s, const sums *calib, const sums *heldout)
+{
+    estimate *e = (estimate *)(uintptr_t)s;
+    bool done = true;
+    (void)heldout;
+    for (int32_t which = 0; which < S24M_LINEARS; which++)
+        for (int64_t i = 0; !strcmp(s24m_kind(which), m->kind) && i < e->c->model->config.layers;
+             i++) {
+            const char *constraints = s24m_job_constraints(e->c, i, which);
+            if (done && constraints && !find(e, m->w.cols, constraints))
+                done = measure(e, m, constraints, calib);
+        }
+    return done;
+}
+
+/* ---- One block ---- */
+
+/* As in a run, but what is left alone in this block only is taken too. */
+static void open_matrices(s24_compression *c, const s24m_block *block, matrix m[S24M_LINEARS])
+{
+    for (int32_t which = 0; which < S24M_LINEARS; which++) {
+        m[which] = (matrix){.tensor = block->linear[which].name,
+                            .kind = s24m_kind(which),
+                            .w = block->linear[which].weights};
+        for (int64_t i = 0; !m[which].constraints && i < c->model->config.layers; i++)
+            m[which].constraints = s24m_job_constraints(c, i, which);
+    }
+}
+
+/* Seconds of the passes over one block, for all rows of a run. */
+static bool walk_block(estimate *e, double *passes)
+{
+    s24_compression *c = e->c;
+    const sequences *t = &c->sequences;
+    s24m_block block;
+    matrix m[S24M_LINEARS];
+    int64_t chunk = s24m_chunk(t->length), all = t->count[0] + t->count[1];
+    int64_t few[2] = {chunk < t->count[0] ? chunk : t->count[0], 0};
+    walk w = {0};
+    double began = now();
+    if (!s24m_done(s24m_block_load(c->model, 0, &block)))
+        return false;
+    double loaded = now();
+    open_matrices(c, &block, m);
+    bool done = s24m_walk_open(&w, &e->settings, c->model, t->ids, few, t->length, NULL);
+    double walked = now();
+    w.blocks = 1;
+    w.solve = solve;
+    done = done && s24m_walk_block(&w, &block, m);
+    double each = (now() - walked - e->solving) / (double)few[0];
+    *passes = loaded - began + each * (double)all;
+    c->rate = fmax(c->rate, (w.flops / (double)few[0]) / fmax(each, 1e-9));
+    s24m_walk_close(&w);
+    s24m_block_free(&block);
+    s24m_watch_span(&c->watch, 0, 0);
+    return done;
+}
+
+/* ---- Records of what will be done ---- */
+
+static bool describe(const estimate *e, int64_t index, int32_t which, const char *constraints,
+                     record *r)
+{
+    const s24_compression *c = e->c;
+    char name[S24M_NAME], text[160];
+    int64_t outputs, inputs;
+    s24_problem *problem = NULL;
+    s24_mat w;
+    s24m_name(c->model, index, which, name);
+    s24m_shape(c->model, which, &outputs, &inputs);
+    const cost *k = find(e, inputs, constraints);
+    s24m_record_open(r);
+    r->number[RECORD_LAYER] = (double)index;
+    r->number[RECORD_SIZE] = (double)(outputs * inputs);
+    r->number[RECORD_SECONDS] = k ? k->once + k->row * (double)outputs : 0;
+    s24_mat_rowmajor(&w, (void *)(uintptr_t)c, outputs, inputs, S24_F32); /* no values needed */
+    bool done =
+        s24m_good(s24_problem_create(c->model->ctx, &w, &problem), "%s", name) &&
+        s24m_good(s24_problem_parse(problem, constraints), "%s", name) &&
+        s24m_record_set(r, RECORD_TENSOR, name) &&
+        s24m_record_set(r, RECORD_MATRIX, s24m_kind(which)) &&
+        s24m_record_set(r, RECORD_STORED, s24m_matrix_type(s24m_job_stored(c, name))) &&
+        s24m_record_set(r, RECORD_CONSTRAINTS, s24_problem_constraints(problem)) &&
+        s24m_record_set(r, RECORD_SOLVER,
+                        c->settings.solver ? c->settings.solver : s24_problem_solver(problem));
+    s24_problem_destroy(problem);
+    if (done && s24m_matrix_few_rows(c->settings.rows, inputs, text, sizeof text)) {
+        s24m_watch_log(&c->watch, 1, "%s: %s", name, text);
+        done = s24m_record_set(r, RECORD_WARNING, text);
+    }
+    return done;
+}
+
+static bool describe_all(estimate *e)
+{
+    s24_compression *c = e->c;
+    bool done = true;
+    c->records =
+        s24m_have(calloc((size_t)c->model->config.layers * S24M_LINEARS + 1, sizeof *c->records));
+    c->forecast.solves = 0;
+    for (int64_t i = 0; c->records && done && i < c->model->config.layers; i++)
+        for (int32_t which = 0; done && which < S24M_LINEARS; which++) {
+            const char *constraints = s24m_job_constraints(c, i, which);
+            if (!constraints)
+                continue;
+            done = describe(e, i, which, constraints, c->records + c->count++);
+            c->forecast.solves += c->records[c->count - 1].number[RECORD_SECONDS];
+        }
+    return c->records && done;
+}
+
+/* ---- All of it ---- */
+
+static double evaluation_flops(const s24_compression *c)
+{
+    double sum = 0;
+    for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++) {
+        double block, head;
+        s24m_flops(c->model, e->tokens.rows, e->tokens.length, &block, &head);
+        sum += 2 * (block * (double)c->model->config.layers + head); /* before and after */
+    }
+    return sum;
+}
+
+static bool work(s24_compression *c)
+{
+    estimate e = {.settings = c->settings, .c = c};
+    double passes = 0;
+    e.settings.keep = KEEP_RAM;
+    c->rate = 0;
+    bool done = walk_block(&e, &passes) && describe_all(&e);
+    c->forecast.passes = passes * (double)c->model->config.layers;
+    c->forecast.evaluations = c->rate > 0 ? evaluation_flops(c) / c->rate : 0;
+    return done;
+}
+
+static bool check(s24_compression *c)
+{
+    return s24m_job_settle(c) && s24m_job_needs(c, &c->needs) &&
+           s24m_job_check_memory(c, &c->needs) && (!c->out || s24m_job_check_disk(c, &c->needs)) &&
+           s24m_plan_check_used(&c->settings.plan);
+}
+
+s24_status s24_compression_estimate(s24_compression *c, const char *out)
+{
+    s24_status status = s24m_compression_enter(c, __func__);
+    if (status)
+        return status;
+    s24m_job_forget(c);
+    c->out = out;
+    bool done = (!out || s24m_job_check_out(c)) && check(c) && work(c);
+    c->disk_free = out ? s24m_disk_free(out) : UINT64_MAX;
+    if (!done)
+        s24m_job_forget(c);
+    s24m_watch_begin(&c->watch);
+    c->out = NULL;
+    free(c->ids);
+    c->ids = NULL;
+    s24m_leave(c->handle);
+    return s24m_status(done);
+}
