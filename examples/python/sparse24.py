@@ -9,8 +9,8 @@
     print(result.relative_loss)
     w[:] = result.weights                            # a view into the result
 
-Data flows one way: activations -> Gram (and Cross) -> Problem -> Solver -> Result -> File; each class is one handle of the C interface, each
-method one function of it. A matrix is a NumPy array, a torch tensor, or anything with the buffer protocol or `__dlpack__`, of 1 dimension
+Data flows one way: activations -> Gram (and Cross) -> Problem -> Solver -> Result -> Packed or File; Model does whole language models. Each class is one
+handle of the C interface, each method one function of it. A matrix is a NumPy array, a torch tensor, or anything with the buffer protocol or `__dlpack__`, of 1 dimension
 (one row), 2, or more (all but the last are rows), with positive strides. What the library borrows is kept alive.
 
 Every failure is a Sparse24Error: `status` (a number E_...), `name` ("S24_E_SHAPE") and a text that says what was wrong where. Handles close
@@ -24,10 +24,14 @@ has it.
 """
 from __future__ import annotations
 
+import array
+import ast
 import ctypes
 import ctypes.util
+import importlib
 import json
 import math
+import mmap
 import operator
 import os
 import pathlib
@@ -37,11 +41,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
-__all__ = ["Context", "Cross", "File", "Gram", "Loss", "Mat", "Option", "Problem", "Raw", "Result", "Solver", "Sparse24Error", "build_info",
-           "compress", "copy", "default_solver", "library", "load", "multiply", "project_nm", "prox24", "prox_firm", "prox_nm", "solvers", "version"]
+__all__ = ["Compressed", "Context", "Cross", "File", "Gram", "Loss", "Mat", "Model", "Option", "Packed", "Problem", "Raw", "Result", "Solver", "Sparse24Error",
+           "build_info", "compress", "compress_options", "copy", "default_solver", "library", "load", "multiply", "project_nm", "prox24", "prox_firm", "prox_nm",
+           "solvers", "tokens", "version"]
 
 API_MAJOR, API_MINOR = 0, 2
 _INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `meson install`
@@ -122,6 +128,7 @@ status s24_compression_matrix_str(compression*, int32, text, text*); text s24_co
 _TYPES = {I8: ("int8", "b"), I16: ("int16", "h"), I32: ("int32", "i"), I64: ("int64", "q"), U8: ("uint8", "B"), U16: ("uint16", "H"),
           U32: ("uint32", "I"), F16: ("float16", "e"), F32: ("float32", "f"), F64: ("float64", "d"), BOOL: ("bool", "?"),
           BF16: ("bfloat16", ""), E4M3FN: ("float8_e4m3fn", ""), E5M2: ("float8_e5m2", "")}
+Progress = Union[Callable[[str, int, int, float, float], Any], bool, None]
 _BY_NAME = {name: code for code, (name, _) in _TYPES.items()}
 
 
@@ -397,6 +404,17 @@ class _Handle:
         """Has close() been called?"""
         return self._own is None
 
+    def _say(self) -> str:
+        """What a print shows beside the name."""
+        return ""
+
+    def __repr__(self) -> str:
+        try:
+            text = "closed" if self.closed else self._say()
+        except Sparse24Error as error:
+            text = str(error)
+        return f"<sparse24.{type(self).__name__.lstrip('_')}{' ' if text else ''}{text}>"
+
     def close(self) -> None:
         """Give the handle back. It lives on for as long as running calls, arrays and other handles need it. Closing twice is nothing."""
         self._own = None
@@ -598,7 +616,7 @@ def _matrix(value: Any, what: str, write: bool = False, column: bool = False) ->
 
 def _module(name: str) -> Any:
     try:
-        return __import__(name)
+        return importlib.import_module(name)
     except ImportError:
         return None
 
@@ -607,7 +625,7 @@ def _kind(value: Any = None) -> str:
     """Whose arrays to answer with: those of the value, else the first that there is."""
     if _torch_of(value):
         return "torch"
-    return "numpy" if _module("numpy") else "torch" if "torch" in sys.modules else "memoryview"
+    return "numpy" if _module("numpy") else "torch" if sys.modules.get("torch") else "memoryview"
 
 
 def _numpy_type(dtype: int) -> Any:
@@ -776,6 +794,9 @@ class Gram(_Handle):
         """Replace one half by what export_half() gave, perhaps in another process."""
         _call("s24_gram_import", self, half, _matrix(h, "h"), rows)
 
+    def _say(self) -> str:
+        return f"of {self.dim} inputs, {self.rows:g} rows"
+
     @property
     def dim(self) -> int:
         """Number of inputs."""
@@ -842,6 +863,10 @@ class Problem(_Handle):
         self.own().keep["weights"] = mat
         self.set_gram(gram)
         self.parse(constraints)
+
+    def _say(self) -> str:
+        mat = self.own().keep["weights"]
+        return f"{mat.rows} x {mat.cols}, {self.constraints or 'no constraints'}"
 
     def set_gram(self, gram: Gram | None) -> None:
         """Use this gram, None for none (H = identity)."""
@@ -926,6 +951,9 @@ class Solver(_Handle):
         self._running = threading.Lock()
         self.set(**options)
 
+    def _say(self) -> str:
+        return self.name
+
     def set(self, **options: int | float | str) -> None:
         """Set options; they persist."""
         for name, value in options.items():
@@ -972,9 +1000,9 @@ class Solver(_Handle):
         """Ask a running solve to stop. Any thread."""
         _get("s24_solver_cancel", self)
 
-    def solve(self, problem: Problem, progress: Callable[[str, int, int, float, float], Any] | None = None) -> Result:
-        """Solve. progress(phase, step, total, objective, residual) is called now and then (total -1 and NaN: unknown); anything true that it returns stops the
-        solve, an exception too, which comes out here. Result.stop says whether it was stopped; E_CANCELLED if nothing feasible existed yet."""
+    def solve(self, problem: Problem, progress: Progress = None) -> Result:
+        """Solve. progress=True shows a bar. progress(phase, step, total, objective, residual) is called now and then (total -1 and NaN: unknown); anything true
+        that it returns stops the solve, an exception too, which comes out here. Result.stop says whether it was stopped; E_CANCELLED if nothing feasible existed yet."""
         if not self._running.acquire(blocking=False):
             raise Sparse24Error(E_STATE, "s24_solve: a solve is running on this solver: use another one beside it")
         try:
@@ -991,13 +1019,39 @@ def _read(function: str, handle: _Handle, name: str, kind: type) -> Any:
     return value.value.decode("utf-8", "replace") if word == "str" else value.value
 
 
+class _Bar:
+    """progress=True: the bar of tqdm, in a notebook its widget, if tqdm is installed; else a line that is drawn again, on a terminal only."""
+
+    def __init__(self) -> None:
+        self.tqdm = getattr(_module("tqdm.auto"), "tqdm", None)
+        self.bar, self.drawn = None, 0.0
+
+    def __call__(self, phase: str, step: int, total: int, *_: float) -> None:
+        percent = min(100.0, 100 * step / total) if total > 0 else 0.0
+        if self.tqdm:
+            self.bar = self.bar or self.tqdm(total=100, bar_format="{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}")
+            if percent < self.bar.n:
+                self.bar.reset()
+            self.bar.set_description_str(phase, refresh=False)
+            self.bar.update(percent - self.bar.n)
+        elif sys.stderr and sys.stderr.isatty() and time.monotonic() - self.drawn > 0.2:
+            self.drawn = time.monotonic()
+            print(f"\r{phase} {percent:3.0f} %\033[K", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self.bar:
+            self.bar.close()
+        elif self.drawn:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
 class _Watch:
     """Progress and Ctrl-C of one solve. Python runs no handler before C code returns or calls back, and what a handler raises then may be dropped by ctypes. So
     while the solve runs, a thread waits for the signal's number (signal.set_wakeup_fd) and cancels, our handler only notes, and the former one has its turn
     when the solve has stopped, or at once while the caller's own function runs."""
 
     def __init__(self, solver: _Owned, progress: Callable | None) -> None:
-        self.solver, self.progress = solver, progress  # or a model, or a compression
+        self.solver, self.progress = solver, _Bar() if progress is True else progress  # or a model, or a compression
         self.kind = solver.kind.rstrip("*")
         self.inside, self.other = False, -1
         self.former: Any = None
@@ -1016,6 +1070,8 @@ class _Watch:
 
     def __exit__(self, *_: Any) -> None:
         _get(f"s24_{self.kind}_set_progress", self.solver, _PROGRESS(), None)
+        if isinstance(self.progress, _Bar):
+            self.progress.close()
         if self.former:
             signal.set_wakeup_fd(self.other)
             os.close(self.wakeup)
@@ -1084,6 +1140,9 @@ class Result(_Named):
     def __init__(self, solver: Solver, problem: Problem) -> None:
         self._create("s24_solve", solver, problem, arrays=getattr(problem, "_arrays", ""))
 
+    def _say(self) -> str:
+        return f"{self['solver']}, {self['constraints']}, relative loss {self['relative_loss']:.4g}"
+
     def _parts(self) -> Iterator[tuple[str, int]]:
         kind, index = ctypes.c_int32(), 0
         while (name := _get("s24_result_name", self, index, ctypes.byref(kind))) is not None:
@@ -1115,6 +1174,145 @@ class Result(_Named):
         return [*super().__dir__(), *([] if self.closed else self)]
 
 
+# ---- Packed ----
+
+
+class Packed(_Named):
+    """A matrix in the bytes of a layout (docs/formats.md, build_info("layouts")): Packed(result, "nibble:f16"), or of weights that obey a pattern already,
+    Packed(w, "ri16x32"), perhaps with the mask of what is kept. Of a result on a grid its own codes and scales are taken. Parts by name, as items: read-only
+    views that keep the handle alive."""
+
+    _kind = "packed"
+
+    def __init__(self, matrix: Any, layout: str, mask: Any = None, context: Context | None = None) -> None:
+        context = context or default_context()
+        if not isinstance(matrix, Result):
+            self._create("s24_pack", context, _matrix(matrix, "matrix"), _matrix(mask, "mask"), layout, arrays=_kind(matrix))
+        elif mask is not None:
+            raise Sparse24Error(E_ARG, "a result has a mask of its own: leave mask out")
+        else:
+            self._create("s24_pack_result", context, matrix, layout, arrays=matrix._arrays)
+
+    @classmethod
+    def of_codes(cls, grid: str, codes: Any, scales: Any, zeros: Any, layout: str, context: Context | None = None) -> Packed:
+        """From codes (bytes), scales (float16) and zeros made elsewhere; `grid` says how to read them: "int4 sym g128"."""
+        packed = cls.__new__(cls)
+        parts = [_matrix(value, what) for value, what in ((codes, "codes"), (scales, "scales"), (zeros, "zeros"))]
+        packed._create("s24_pack_codes", context or default_context(), grid, *parts, layout, arrays=_kind(codes))
+        return packed
+
+    @classmethod
+    def wrap(cls, layout: str, shape: tuple[int, int], dtype: str, parts: Any, context: Context | None = None) -> Packed:
+        """Borrow parts that were made elsewhere, in the layout's order, of a dense matrix of this shape and type ("float16"). All bytes are checked."""
+        if dtype not in _BY_NAME:
+            raise Sparse24Error(E_DTYPE, f"dtype is {dtype}, but must be one of {', '.join(_BY_NAME)}")
+        packed, found = cls.__new__(cls), [_find(part, "parts") for part in parts]
+        if any(one.strides != _contiguous(one.shape) for one in found if math.prod(one.shape) > 1):
+            raise Sparse24Error(E_SHAPE, "parts must be contiguous")
+        sizes = [math.prod(one.shape) * (one.dtype & 255) // 8 for one in found]
+        places, count = (ctypes.c_void_p * len(found))(*(one.address for one in found)), len(found)
+        packed._create("s24_packed_wrap", context or default_context(), layout, *shape, _BY_NAME[dtype], places, (ctypes.c_size_t * count)(*sizes), count,
+                       arrays=_kind())
+        packed.own().keep["parts"] = found
+        return packed
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, context: Context | None = None) -> Packed:
+        """What `sparse24 pack` or save() has written; its bytes stay in the file."""
+        file = File(path, context)
+        meta = {key[9:]: value for key, value in file.meta.items() if key.startswith("sparse24.")}
+        try:
+            shape, code, names = (int(meta["rows"]), int(meta["cols"])), _STORED[meta["dtype"]], meta["parts"].split(",")
+            return cls.wrap(meta["layout"], shape, _TYPES[code][0], [file.stored(name) for name in names], context)
+        except (KeyError, ValueError) as error:
+            raise Sparse24Error(E_FORMAT, f"{os.fspath(path)} holds no packed matrix: its metadata lack sparse24.layout, rows, cols, dtype or parts "
+                                f"({error})") from None
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the parts as tensors, as `sparse24 pack` does."""
+        with File.create(path) as file:
+            facts = {"layout": self.layout, "rows": self.shape[0], "cols": self.shape[1], "dtype": _stored_name(_BY_NAME[self.dtype]), "parts": ",".join(self)}
+            for key, value in facts.items():
+                file.set_meta(f"sparse24.{key}", str(value))
+            for name in self:
+                mat, shape, rank = self._part(name)
+                _call("s24_file_put", file, name, mat, shape, rank, None)
+
+    def _part(self, name: str) -> tuple[Mat, Any, int]:
+        mat, shape, rank = Mat(), (ctypes.c_int64 * 8)(), ctypes.c_int32()
+        _call("s24_packed_matrix", self, name, ctypes.byref(mat))
+        _call("s24_packed_shape", self, name, shape, ctypes.byref(rank))
+        return mat, shape, rank.value
+
+    def __iter__(self) -> Iterator[str]:
+        name, index = ctypes.c_char_p(), 0
+        while True:
+            _call("s24_packed_part", self, index, ctypes.byref(name), None, None)
+            if name.value is None:
+                return
+            yield name.value.decode()
+            index += 1
+
+    def __getitem__(self, name: str) -> Any:
+        own = self.own()
+        mat, shape, rank = self._part(name)
+        return _view(mat, own, self._arrays, tuple(shape[:rank]), readonly=True)
+
+    def _info(self) -> tuple[str, int, int, int]:
+        layout, rows, cols, dtype = ctypes.c_char_p(), ctypes.c_int64(), ctypes.c_int64(), ctypes.c_int32()
+        _call("s24_packed_info", self, *map(ctypes.byref, (layout, rows, cols, dtype)))
+        return layout.value.decode(), rows.value, cols.value, dtype.value
+
+    def _say(self) -> str:
+        return f"{self.layout}, {self.shape[0]} x {self.shape[1]} {self.dtype} in {self.nbytes} bytes"
+
+    @property
+    def layout(self) -> str:
+        """The name of the layout."""
+        return self._info()[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The extents of the dense matrix."""
+        return self._info()[1:3]
+
+    @property
+    def dtype(self) -> str:
+        """The type of its elements: "float16"."""
+        return _TYPES[self._info()[3]][0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all parts."""
+        size, sizes = ctypes.c_size_t(), []
+        for index in range(len(self)):
+            _call("s24_packed_part", self, index, ctypes.byref(ctypes.c_char_p()), None, ctypes.byref(size))
+            sizes.append(size.value)
+        return sum(sizes)
+
+    def unpack(self, out: Any = None) -> Any:
+        """The dense matrix, into `out` or a new array."""
+        _, rows, cols, dtype = self._info()
+        out = _new((rows, cols), dtype, self._arrays) if out is None else out
+        _call("s24_unpack", self, _matrix(out, "out", write=True))
+        return out
+
+    def multiply(self, x: Any, out: Any = None) -> Any:
+        """x W^T, of any float types, into `out` or a new float32 array. Equal bits for every layout and number of threads."""
+        shape = _find(x, "x").shape
+        out = _new((*shape[:-1], self.shape[0]), F32, _kind(x)) if out is None else out
+        _call("s24_packed_multiply", self, _matrix(x, "x"), _matrix(out, "out", write=True))
+        return out
+
+
+# Element types as safetensors files call them.
+_STORED = {"I8": I8, "I16": I16, "I32": I32, "I64": I64, "U8": U8, "U16": U16, "U32": U32, "F16": F16, "F32": F32, "F64": F64, "BF16": BF16}
+
+
+def _stored_name(code: int) -> str:
+    return next(name for name, value in _STORED.items() if value == code)
+
+
 # ---- Files ----
 
 
@@ -1135,6 +1333,9 @@ class File(_Named):
         file._create("s24_file_create", context or default_context(), path, format)
         file._writing = True
         return file
+
+    def _say(self) -> str:
+        return "being written" if self._writing else f"of {len(self)} tensors"
 
     def __iter__(self) -> Iterator[str]:
         return (_get("s24_file_name", self, index) for index in range(_get("s24_file_count", self)))
@@ -1211,6 +1412,77 @@ class File(_Named):
             self.close()
 
 
+# ---- Tokens ----
+
+
+def tokens(source: Any, context: int = 0, rows: int = 0) -> Mat:
+    """Token ids for Model, one row a sequence: an array of integers; a list of ids or of lists of equal length; the path of a .npy file, or of a safetensors or
+    GGUF file, "FILE:TENSOR" if it has several. context: all ids are joined and cut into rows of that length, what is left over is dropped; rows: take the
+    first so many; 0: all. As --context and --rows of the program."""
+    mat = _matrix(_ids(source), "tokens")
+    if context and not (mat.cols > 0 and mat.col_stride == 1 and (mat.rows <= 1 or mat.row_stride == mat.cols)):
+        raise Sparse24Error(E_SHAPE, "tokens must be contiguous to be cut into other rows: copy them")
+    length = context or mat.cols
+    found = mat.rows * mat.cols // length if length > 0 else 0
+    if context < 0 or rows < 0 or not found or rows > found:
+        raise Sparse24Error(E_SHAPE, f"tokens are {mat.rows} x {mat.cols} ids, so there are {found} rows of {length}, but {rows or 'some'} are wanted")
+    cut = Mat(mat.data, rows or found, length, length if context else mat.row_stride, mat.col_stride, mat.dtype, CPU)
+    cut.keep = mat
+    return cut
+
+
+def _ids(source: Any) -> Any:
+    """Token ids that are no array yet as one."""
+    if isinstance(source, (str, os.PathLike)):
+        return _read_npy(os.fspath(source)) if os.fspath(source).endswith(".npy") else _read_tokens(os.fspath(source))
+    if not isinstance(source, (list, tuple)):
+        return source
+    lists = source if source and not hasattr(type(source[0]), "__index__") else [source]
+    try:
+        lists = [[*one] for one in lists]
+        ids = array.array("i", [operator.index(number) for one in lists for number in one])
+    except (TypeError, OverflowError) as error:
+        raise Sparse24Error(E_DTYPE, f"tokens must be whole numbers of 32 bits, in a list or in lists of lists: {error}") from None
+    if not ids or any(len(one) != len(lists[0]) for one in lists):
+        raise Sparse24Error(E_SHAPE, f"tokens: rows must be of one length, but have {sorted({len(one) for one in lists})} ids: cut or join them")
+    return memoryview(ids).cast("B").cast("i", (len(lists), len(lists[0])))
+
+
+def _read_tokens(text: str) -> Any:
+    """FILE or FILE:TENSOR; a path that exists wins over a split."""
+    path, _, name = (text, "", "") if os.path.exists(text) else text.rpartition(":")
+    file = File(path or text)
+    names = [name] if name else [one for one in file if len(file.info(one)[0]) in (1, 2)]
+    if len(names) != 1:
+        raise Sparse24Error(E_ARG, f"{text} holds {len(names)} tensors of 1 or 2 dimensions, name one as FILE:TENSOR: {', '.join(names[:20])}")
+    return file[names[0]]
+
+
+def _read_npy(path: str) -> memoryview:
+    """A .npy file without NumPy, mapped: integers in C order."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(12)
+            wide = 4 if head[6:7] >= b"\2" else 2
+            size = int.from_bytes(head[8 : 8 + wide], "little")
+            file.seek(8 + wide)
+            facts = ast.literal_eval(file.read(size).decode("latin-1")) if head[:6] == b"\x93NUMPY" and size < 1 << 20 else {}
+            kind, shape = {"i": "hilq", "u": "HILQ"}.get(facts["descr"][1:2], ""), tuple(facts["shape"])
+            letter = next((one for one in kind if array.array(one).itemsize == int(facts["descr"][2:])), "")
+            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))[8 + wide + size :]
+    except OSError as error:
+        raise Sparse24Error(E_IO, f"{path}: {error.strerror}") from None
+    except (KeyError, ValueError, SyntaxError, TypeError):
+        raise Sparse24Error(E_FORMAT, f"{path} is no NumPy array (.npy)") from None
+    if not letter or facts["descr"][0] not in "<|" or facts.get("fortran_order") or len(shape) not in (1, 2) or 0 in shape:
+        raise Sparse24Error(E_DTYPE, f"{path} holds {facts['descr']} of shape {shape}, but must hold integers of 16 to 64 bits in 1 or 2 dimensions, row by "
+                            "row, in this machine's byte order")
+    count = math.prod(shape) * array.array(letter).itemsize
+    if len(data) < count:
+        raise Sparse24Error(E_FORMAT, f"{path} is cut off: {len(data)} bytes of {count} are there")
+    return data[:count].cast(letter, shape)
+
+
 # ---- Whole models ----
 
 
@@ -1242,19 +1514,24 @@ class _Compression(_Handle):
             _call("s24_compression_add_rule", self, f"{pattern}={text}")
         for pattern in [skip] if isinstance(skip, str) else skip:
             _call("s24_compression_add_skip", self, pattern)
-        _call("s24_compression_set_calibration", self, _matrix(calibration, "calibration"), "calibration")
+        _call("s24_compression_set_calibration", self, _matrix(_ids(calibration), "calibration"), "calibration")
         for name, ids in test.items():
-            _call("s24_compression_add_evaluation", self, _matrix(ids, name), name)
+            _call("s24_compression_add_evaluation", self, _matrix(_ids(ids), name), name)
 
     def number(self, name: str, index: int = 0) -> float:
         value = ctypes.c_double()
         _call("s24_compression_number", self, name, index, ctypes.byref(value))
         return value.value
 
-    def matrix(self, index: int) -> dict[str, Any]:
+    def text(self, index: int, name: str) -> str | None:
         text = ctypes.c_char_p()
-        _call("s24_compression_matrix_str", self, index, "json", ctypes.byref(text))
-        return json.loads(text.value)
+        _call("s24_compression_matrix_str", self, index, name, ctypes.byref(text))
+        return text.value.decode("utf-8", "surrogateescape") if text.value is not None else None
+
+    def expected(self, index: int) -> dict[str, Any]:
+        seconds = ctypes.c_double()
+        _call("s24_compression_matrix_float", self, index, "seconds", ctypes.byref(seconds))
+        return {**{name: self.text(index, name) for name in ("tensor", "constraints", "solver", "stored", "warning")}, "seconds": seconds.value}
 
 
 class Model(_Handle):
@@ -1270,6 +1547,9 @@ class Model(_Handle):
         """A fact: "layers", "hidden", "vocab", "context", "parameters", "architecture", ... (model.h lists them)."""
         return _read("s24_model", self, name, str if name in ("architecture", "format", "path") else int)
 
+    def _say(self) -> str:
+        return f"{self['architecture']}, {self['layers']} blocks, {1e-6 * self['parameters']:.4g} million parameters"
+
     def matrices(self) -> list[str]:
         """The names of the linear layers' weights, in the order of the forward pass."""
         name, names = ctypes.c_char_p(), []
@@ -1278,11 +1558,11 @@ class Model(_Handle):
             names.append(name.value.decode())
         return names
 
-    def evaluate(self, tokens: Any, memory_limit: int = 0, progress: Callable[[str, int, int, float, float], Any] | None = None) -> float:
-        """The perplexity on rows of token ids, (rows, length)."""
+    def evaluate(self, tokens: Any, memory_limit: int = 0, progress: Progress = None) -> float:
+        """The perplexity on rows of token ids, (rows, length): whatever tokens() takes. progress: as of Solver.solve()."""
         value = ctypes.c_double()
         with _Watch(self.own(), progress):
-            _call("s24_model_evaluate", self, _matrix(tokens, "tokens"), "tokens", f"memory_limit={memory_limit}", ctypes.byref(value))
+            _call("s24_model_evaluate", self, _matrix(_ids(tokens), "tokens"), "tokens", f"memory_limit={memory_limit}", ctypes.byref(value))
         return math.exp(value.value)
 
     def __call__(self, name: str) -> float:
@@ -1297,12 +1577,25 @@ class Model(_Handle):
             _call("s24_compression_plan", work, ctypes.byref(memory), ctypes.byref(flops), ctypes.byref(written))
         return {"memory": memory.value, "flops": flops.value, "written": written.value}
 
+    def estimate(self, constraints: str, calibration: Any, test: Any = None, rules: dict[str, str] | None = None, skip: Any = (),
+                 out: str | os.PathLike | None = None, progress: Progress = None, **options: Any) -> dict[str, Any]:
+        """As plan(), and how long compress() will take on this machine, measured on a few rows of each shape of matrix: "seconds", of which "solve_seconds" and
+        "eval_seconds"; "disk" (bytes at most while it works), "disk_free" where `out` goes; "matrices": a dict for each, with warnings that can be told now."""
+        with _Compression(self, {"constraints": constraints, **options}) as work:
+            work.add(calibration, _named(test), rules or {}, skip)
+            with _Watch(work.own(), progress):
+                _call("s24_compression_estimate", work, out)
+            names = {"seconds": "expected_seconds", "solve_seconds": "expected_solve_seconds", "eval_seconds": "expected_eval_seconds",
+                     **{name: name for name in ("memory", "flops", "written", "disk", "disk_free")}}
+            return {**{name: work.number(key) for name, key in names.items()}, "matrices": [work.expected(i) for i in range(int(work.number("matrices")))]}
+
     def compress(self, out: str | os.PathLike, constraints: str, calibration: Any, test: Any = None, rules: dict[str, str] | None = None, skip: Any = (),
-                 progress: Callable[[str, int, int, float, float], Any] | None = None, log: Callable[[int, str], Any] | None = None,
+                 progress: Progress = None, log: Callable[[int, str], Any] | None = None,
                  **options: Any) -> Compressed:
-        """Compress every matrix of the blocks into the new folder `out`. calibration: rows of token ids; test: rows whose perplexity is measured before and
-        after, or several by name; rules: other constraints by pattern of name; skip: patterns of what is left alone; log(level, text) receives warnings (1)
-        and a line a block (2). compress_options() lists the rest; resume=True goes on with a run that was stopped, by progress, Ctrl-C or the machine."""
+        """Compress every matrix of the blocks into the new folder `out`. calibration: rows of token ids, whatever tokens() takes; test: rows whose perplexity
+        is measured before and after, or several by name; rules: other constraints by pattern of name; skip: patterns of what is left alone; progress: True for
+        a bar, or a function as of Solver.solve(); log(level, text) receives warnings (1) and a line a block (2). compress_options() lists the rest;
+        resume=True goes on with a run that was stopped, by progress, Ctrl-C or the machine."""
         test = _named(test)
         callback = _LOG(_guarded(lambda _, level, text: log(level, text.decode("utf-8", "replace")), None)) if log else _LOG()
         with _Compression(self, {"constraints": constraints, **options}) as work:
@@ -1311,10 +1604,14 @@ class Model(_Handle):
             with _Watch(work.own(), progress):
                 _call("s24_compression_run", work, out)
             both = ({name: work.number(f"perplexity_{when}", i) for i, name in enumerate(test)} for when in ("before", "after"))
-            return Compressed(*both, [work.matrix(i) for i in range(int(work.number("matrices")))], work.number("seconds"), work.number("complete") > 0)
+            records = [json.loads(work.text(i, "json")) for i in range(int(work.number("matrices")))]
+            return Compressed(*both, records, work.number("seconds"), work.number("complete") > 0)
 
 
 def _named(test: Any) -> dict[str, Any]:
+    paths = [test] if isinstance(test, (str, os.PathLike)) else test
+    if isinstance(paths, (list, tuple)) and paths and isinstance(paths[0], (str, os.PathLike)):
+        return {os.path.basename(os.fspath(path)): path for path in paths}
     return {} if test is None else test if isinstance(test, dict) else {"test": test}
 
 
