@@ -1,5 +1,4 @@
 /* sparse24 compress: a whole model, block by block. */
-#include "clock.h"
 #include "commands.h"
 #include "job.h"
 #include "layer.h"
@@ -173,7 +172,7 @@ static bool plan(const job *j)
 
 int run_compress(const args *a)
 {
-    job j = {.a = a, .began = now()};
+    job j = {.a = a, .began = s24_seconds()};
     progress_start(a->progress);
     bool done = open_job(&j) && (a->plan ? plan(&j) : run(&j) && job_tell(&j));
     s24_compression_destroy(j.work);

@@ -64,7 +64,7 @@ _INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `mes
 
 PROTOTYPES = """
 uint32 s24_api_version(); text s24_version(); text s24_build_info(text); text s24_status_name(status); text s24_last_error();
-status s24_last_status(); status s24_fail(status, text); status s24_mat_rowmajor(mat*, void*, int64, int64, int32);
+status s24_last_status(); status s24_fail(status, text); double s24_seconds(); status s24_mat_rowmajor(mat*, void*, int64, int64, int32);
 status s24_mat_copy(ctx*, mat*, mat*); status s24_mat_multiply(ctx*, mat*, mat*, mat*); status s24_ctx_create(ctx**);
 status s24_ctx_create_with(alloc_fn, free_fn, void*, ctx**); void s24_ctx_destroy(ctx*); status s24_ctx_set_int(ctx*, text, int64);
 status s24_ctx_set_str(ctx*, text, text); status s24_ctx_get_int(ctx*, text, int64*); status s24_ctx_get_str(ctx*, text, text*);
@@ -91,6 +91,8 @@ status s24_solver_set_progress(solver*, progress_fn, void*); void s24_solver_can
 status s24_solve(solver*, problem*, result**); status s24_compress(ctx*, text, text, text, mat*, mat*, double*);
 status s24_result_matrix(result*, text, mat*); status s24_result_int(result*, text, int64*); status s24_result_float(result*, text, double*);
 status s24_result_str(result*, text, text*); text s24_result_name(result*, int32, int32*); void s24_result_destroy(result*);
+size s24_record_set_float(text, text, double, void*, size); size s24_record_set_str(text, text, text, void*, size);
+status s24_record_float(text, text, double*); size s24_record_str(text, text, void*, size); size s24_utf8_length(text, size);
 status s24_pack(ctx*, mat*, mat*, text, packed**); status s24_pack_result(ctx*, result*, text, packed**);
 status s24_pack_codes(ctx*, text, mat*, mat*, mat*, text, packed**); status s24_packed_part(packed*, int32, text*, void**, size*);
 status s24_packed_matrix(packed*, text, mat*); status s24_packed_shape(packed*, text, int64*, int32*);
@@ -219,7 +221,7 @@ _LOG = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)
 
 # Words of the prototypes. A word that is not here is a handle ("gram*"), or the place for one ("gram**").
 _WORDS = {"status": _int32, "int32": _int32, "int64": _int64, "double": _Float, "text": _Text, "void*": ctypes.c_void_p,
-          "void**": ctypes.POINTER(ctypes.c_void_p), "size*": ctypes.POINTER(ctypes.c_size_t),
+          "void**": ctypes.POINTER(ctypes.c_void_p), "size": ctypes.c_size_t, "size*": ctypes.POINTER(ctypes.c_size_t),
           "mat*": ctypes.POINTER(Mat), "int32*": ctypes.POINTER(ctypes.c_int32), "int64*": ctypes.POINTER(ctypes.c_int64),
           "uint64*": ctypes.POINTER(ctypes.c_uint64), "double*": ctypes.POINTER(ctypes.c_double), "text*": ctypes.POINTER(ctypes.c_char_p),
           "task_fn": _TASK, "progress_fn": _PROGRESS, "log_fn": _LOG,
@@ -227,7 +229,7 @@ _WORDS = {"status": _int32, "int32": _int32, "int64": _int64, "double": _Float, 
           "free_fn": ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t),
           "parallel_fn": ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, _TASK, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)}
 _RESULTS = {"void": None, "status": ctypes.c_int32, "int32": ctypes.c_int32, "int64": ctypes.c_int64, "uint32": ctypes.c_uint32,
-            "text": ctypes.c_char_p}
+            "text": ctypes.c_char_p, "double": ctypes.c_double, "size": ctypes.c_size_t}
 
 
 def _word(word: str) -> Any:

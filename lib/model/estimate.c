@@ -1,7 +1,6 @@
 /* How long a compression will take on this machine: one block is walked with the first calibration
  * rows, and of each kind of matrix a few rows are solved twice, so that what a row costs is told
  * from what a matrix costs. */
-#include "clock.h"
 #include "compression.h"
 #include "disk.h"
 #include "stages.h"
@@ -46,7 +45,7 @@ static bool time_rows(estimate *e, const matrix *m, const char *constraints, con
     const settings *s = &e->settings;
     int losses = (s->correct > 0 ? 3 : 1) * (e->c->sequences.count[1] ? 2 : 1);
     w.rows = rows;
-    double began = now(), loss, solved = began;
+    double began = s24_seconds(), loss, solved = began;
     s24_status status = s24_problem_create(s->ctx, &w, &problem);
     status = status ? status : s24_problem_parse(problem, constraints);
     status = status ? status : s24_problem_set_gram(problem, calib->gram);
@@ -55,12 +54,12 @@ static bool time_rows(estimate *e, const matrix *m, const char *constraints, con
         s24m_watch_solver(s->watch, solver, m->kind);
     done = done && s24m_good(s24_solve(solver, problem, &result), "%s", m->tensor);
     s24m_watch_solver(s->watch, NULL, NULL);
-    solved = now();
+    solved = s24_seconds();
     done = s24m_watch_go_on(s->watch) && done &&
            s24m_good(s24_result_matrix(result, "weights", &v), "%s", m->tensor) &&
            s24m_good(s24_problem_loss(problem, &v, &loss, NULL), "%s", m->tensor);
-    *seconds = solved - began + losses * (now() - solved);
-    e->solving += now() - began;
+    *seconds = solved - began + losses * (s24_seconds() - solved);
+    e->solving += s24_seconds() - began;
     s24_result_destroy(result);
     s24_solver_destroy(solver);
     s24_problem_destroy(problem);
@@ -126,17 +125,17 @@ static bool walk_block(estimate *e, double *passes)
     int64_t chunk = s24m_chunk(t->length), all = t->count[0] + t->count[1];
     int64_t few[2] = {chunk < t->count[0] ? chunk : t->count[0], 0};
     walk w = {0};
-    double began = now();
+    double began = s24_seconds();
     if (!s24m_done(s24m_block_load(c->model, 0, &block)))
         return false;
-    double loaded = now();
+    double loaded = s24_seconds();
     open_matrices(c, &block, m);
     bool done = s24m_walk_open(&w, &e->settings, c->model, t->ids, few, t->length, NULL);
-    double walked = now();
+    double walked = s24_seconds();
     w.blocks = 1;
     w.solve = solve;
     done = done && s24m_walk_block(&w, &block, m);
-    double each = (now() - walked - e->solving) / (double)few[0];
+    double each = (s24_seconds() - walked - e->solving) / (double)few[0];
     *passes = loaded - began + each * (double)all;
     c->rate = fmax(c->rate, (w.flops / (double)few[0]) / fmax(each, 1e-9));
     s24m_walk_close(&w);

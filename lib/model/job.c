@@ -1,6 +1,5 @@
 /* What a run of a compression is: what it works on, where it goes, which job it is. */
 #include "parts.h"
-#include "clock.h"
 #include "compression.h"
 #include "paths.h"
 #include <dirent.h>
@@ -169,7 +168,7 @@ assembly s24m_job_assembly(s24_compression *c)
 bool s24m_job_open(s24_compression *c)
 {
     s24m_job_forget(c);
-    c->began = now();
+    c->began = s24_seconds();
     c->limit_before = 0;
     return s24m_good(s24_ctx_get_int(c->model->ctx, "memory_limit", &c->limit_before),
                      "--memory-limit") &&
@@ -189,7 +188,7 @@ void s24m_job_close(s24_compression *c, bool done)
     s24m_watch_begin(&c->watch);
     free(c->ids);
     c->ids = NULL;
-    c->seconds = now() - c->began;
+    c->seconds = s24_seconds() - c->began;
     if (!done)
         s24_fail(status, text);
 }

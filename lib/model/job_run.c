@@ -2,7 +2,6 @@
 #include "parts.h"
 #include "beside.h"
 #include "card.h"
-#include "clock.h"
 #include "codes.h"
 #include "compression.h"
 #include "memory.h"
@@ -44,7 +43,7 @@ static bool compress_block(s24_compression *c, int index)
     s24m_block block;
     matrix m[S24M_LINEARS];
     bool found = false;
-    double began = now();
+    double began = s24_seconds();
     if (!s24m_done(s24m_block_load(c->model, index, &block)))
         return false;
     s24m_memory_let_go(c->model->file);
@@ -56,7 +55,8 @@ static bool compress_block(s24_compression *c, int index)
     s24m_block_free(&block);
     if (done)
         s24m_watch_log(&c->watch, 2, "block %d of %lld: %s, %.1f seconds", index + 1,
-                       (long long)c->model->config.layers, found ? "read" : "done", now() - began);
+                       (long long)c->model->config.layers, found ? "read" : "done",
+                       s24_seconds() - began);
     return done;
 }
 
@@ -68,14 +68,14 @@ static bool open_records(s24_compression *c)
 
 static bool compress_blocks(s24_compression *c)
 {
-    double began = now();
+    double began = s24_seconds();
     bool done = open_records(c) &&
                 s24m_walk_open(&c->walk, &c->settings, c->model, c->ids, c->sequences.count,
                                c->sequences.length, c->checkpoint.folder);
     for (int index = 0; done && index < c->model->config.layers; index++)
         done = compress_block(c, index);
     s24m_watch_span(&c->watch, 0, 0);
-    c->walked = now() - began;
+    c->walked = s24_seconds() - began;
     double rate = 0, flops = c->walk.flops;
     s24m_walk_close(&c->walk);
     done = done && s24m_product_rate(c->settings.ctx, &rate);

@@ -1,5 +1,4 @@
 #include "walk.h"
-#include "clock.h"
 #include "fail.h"
 #include "stages.h"
 #include <math.h>
@@ -238,7 +237,7 @@ static void aim_store(const step *s)
 static bool pass(step *s, const char *phase)
 {
     walk *w = s->w;
-    double began = now();
+    double began = s24_seconds();
     int64_t tokens = (w->sequences[0] + w->sequences[1]) * w->length;
     int64_t most = chunk_tokens(w->sequences, w->length);
     bool done = true;
@@ -252,7 +251,7 @@ static bool pass(step *s, const char *phase)
             done = show(s, phase, (double)s->first / (double)tokens) && run_chunk(s);
         }
     }
-    w->seconds[s->part++] = now() - began;
+    w->seconds[s->part++] = s24_seconds() - began;
     return done;
 }
 
@@ -262,7 +261,7 @@ static bool solve(step *s, int i)
     int32_t which = s->stage->matrices[i];
     matrix *m = s->matrices + which;
     sums calib = {s->gram[0], s->cross[0][i]}, held = {s->gram[1], s->cross[1][i]};
-    double began = now(), flops = NAN;
+    double began = s24_seconds(), flops = NAN;
     bool done = true;
     begin_part(s);
     if (wants(s, which)) {
@@ -273,7 +272,7 @@ static bool solve(step *s, int i)
     s24m_matrix_let_go(m);
     if (m->v)
         s->compressed->linear[which].weights.data = m->v;
-    w->seconds[s->part++] = now() - began;
+    w->seconds[s->part++] = s24_seconds() - began;
     return done;
 }
 

@@ -252,6 +252,13 @@ static int32_t count_down(void *user, const char *phase, int64_t step, int64_t t
     return s->left-- == 0;
 }
 
+/* How often a host is called goes by time too: a run that ended before the count did is none. */
+static bool was_stopped(s24_status status, const stopping *s)
+{
+    ck_assert_int_eq(status, s->left < 0 ? S24_E_CANCELLED : S24_OK);
+    return status != S24_OK;
+}
+
 START_TEST(estimates_refuse)
 {
     static stopping all = {.left = -1};
@@ -269,7 +276,7 @@ START_TEST(estimates_refuse)
     for (int at = 0, calls = all.calls; at < calls; at += 3) {
         stopping s = {.left = at};
         ck_assert_int_eq(s24_compression_set_progress(c, count_down, &s), S24_OK);
-        ck_assert_int_eq(s24_compression_estimate(c, NULL), S24_E_CANCELLED);
+        was_stopped(s24_compression_estimate(c, NULL), &s);
     }
     ck_assert_int_eq(s24_compression_estimate(NULL, NULL), S24_E_ARG);
     s24_compression_destroy(c);
@@ -324,10 +331,11 @@ START_TEST(goes_on_after_any_call)
         snprintf(out, sizeof out, "stopped%d", at);
         c = begin(false);
         ck_assert_int_eq(s24_compression_set_progress(c, count_down, &s), S24_OK);
-        ck_assert_int_eq(s24_compression_run(c, in_folder(out)), S24_E_CANCELLED);
-        ck_assert_str_eq(s24_last_error(), "interrupted: go on with --resume");
-        ck_assert_int_ne(access(in_folder(out), F_OK), 0);
-        resumes(c, in_folder(out));
+        if (was_stopped(s24_compression_run(c, in_folder(out)), &s)) {
+            ck_assert_str_eq(s24_last_error(), "interrupted: go on with --resume");
+            ck_assert_int_ne(access(in_folder(out), F_OK), 0);
+            resumes(c, in_folder(out));
+        }
         s24_compression_destroy(c);
     }
 }
