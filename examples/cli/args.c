@@ -2,6 +2,7 @@
 #include "message.h"
 #include "recipe.h"
 #include "text.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -101,15 +102,31 @@ static int parse(parser *p, int argc, char **argv)
     return p->a->help ? 0 : status;
 }
 
+/* What lacks, joined by commas; returns how many that are. */
+static int list_missing(const parser *p, char *list, size_t size)
+{
+    const command *c = p->c;
+    size_t used = 0;
+    int count = 0;
+    *list = 0;
+    if (c->operand && *c->operand != '[' && !p->a->operand) {
+        used += (size_t)snprintf(list, size, "%s", c->operand);
+        count++;
+    }
+    for (int i = 0; i < args_count && used < size; i++)
+        if (args_options[i].required & c->bit && !(p->seen & UINT64_C(1) << i))
+            used += (size_t)snprintf(list + used, size - used, "%s--%s %s", count++ ? ", " : "",
+                                     args_options[i].name, args_options[i].value);
+    return count;
+}
+
 static int check_required(const parser *p)
 {
     const command *c = p->c;
-    for (int i = 0; i < args_count; i++)
-        if (args_options[i].required & c->bit && !(p->seen & UINT64_C(1) << i))
-            return wrong_usage(c->name, "%s: --%s %s is required", c->name, args_options[i].name,
-                               args_options[i].value);
-    if (c->operand && *c->operand != '[' && !p->a->operand)
-        return wrong_usage(c->name, "%s: %s is required", c->name, c->operand);
+    char list[300];
+    int count = list_missing(p, list, sizeof list);
+    if (count)
+        return wrong_usage(c->name, "%s: %s %s required", c->name, list, count > 1 ? "are" : "is");
     if (c->bit & IN_BOTH && !p->a->constraints && !p->a->mask)
         return wrong_usage(c->name, "%s: --constraints or --mask is required", c->name);
     return 0;

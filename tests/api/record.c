@@ -1,4 +1,5 @@
-/* lib/api/record.c: members of a JSON object as text, and UTF-8. tests/python/test_records.py compares with another reader. */
+/* lib/api/record.c: members of a JSON object as text, and UTF-8. tests/python/test_records.py
+ * compares with another reader. */
 #include "api_test.h"
 #include <stdio.h>
 

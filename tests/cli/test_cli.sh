@@ -558,6 +558,7 @@ test_wrong_usage()
     refused 'flag with a value' 2 '--json takes no value' solve --json=1
     refused 'option given twice' 2 'given twice' solve --solver wanda --solver wanda
     refused 'missing --weights' 2 '--weights .* is required' solve --calib x --solver wanda
+    refused 'all that lacks is told' 2 'compress: MODEL, --calib .*, --constraints TEXT, --out FOLDER are required$' compress
     refused 'missing constraints' 2 '--constraints or --mask' solve --weights x --calib x --solver wanda
     refused 'missing constraints of check' 2 '--constraints .* is required' check x
     refused 'missing file of check' 2 'FILE.* is required' check --constraints 2:4

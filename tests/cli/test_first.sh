@@ -131,7 +131,7 @@ test_recipe()
         check "recipe: ${wrong%%:line*}" was_refused 2 "r.txt, line${wrong#*:line}"
     done
     recipe "model $tmp/tiny\n" --out "$tmp/none"
-    check 'recipe: what lacks is told' was_refused 2 'calib FILE\[:TENSOR\] is required'
+    check 'recipe: what lacks is told' was_refused 2 '--calib FILE\[:TENSOR\], --constraints TEXT are required'
     refused 'recipe: none' 1 'recipe .*nothing.txt: No such file' compress --recipe "$tmp/nothing.txt"
     head -c 100000 /dev/zero >"$tmp/zero"
     refused 'recipe: no text' 1 'line 1 is no line of a text' compress --recipe "$tmp/zero"
