@@ -19,7 +19,7 @@ missing_packages()
     done
     # pkg-config name:package; without pkg-config all count as missing, and apt-get knows better
     python3 -m pip --version >/dev/null 2>&1 || printf '%s ' python3-pip
-    for pair in openblas:libopenblas-dev lapacke:liblapacke-dev check:check; do
+    for pair in openblas:libopenblas-dev lapacke:liblapacke-dev libpcre2-8:libpcre2-dev check:check; do
         pkg-config --exists "${pair%%:*}" 2>/dev/null || printf '%s ' "${pair#*:}"
     done
 }

@@ -22,6 +22,15 @@ check_loaders() {
     ordinary || return 1
     python3 tests/pack/loaders.py build/tests/examples/cli/sparse24 build/tests/lib/libsparse24.so
 }
+check_decoders() {
+    ordinary || return 1
+    python3 tests/io/reference.py build/tests/lib/libsparse24.so
+}
+same_ids() { # skipped where the package tokenizers is not installed
+    ordinary || return 1
+    SPARSE24_LIBRARY=build/tests/lib/libsparse24.so SPARSE24_MODEL_LIBRARY=build/tests/lib/model/libsparse24-model.so \
+        python3 tests/model/tokenizer/compare.py || [ $? = 77 ]
+}
 old_client() {
     ordinary || return 1
     sh tests/abi/old_client.sh build/tests/lib/libsparse24.so || [ $? = 77 ]
@@ -38,6 +47,8 @@ part coverage sh tests/coverage.sh
 part 'clang' with_clang
 part 'programs of the last release' old_client
 part loaders check_loaders
+part decoders check_decoders
+part 'ids of the package tokenizers' same_ids
 part 'kernels of other processors' every_core
 part fuzzing sh tests/fuzz/run.sh "${1:-600}"
 exit $failed

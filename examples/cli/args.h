@@ -17,6 +17,7 @@ typedef struct args {
     const char *weights, *calib, *test, *mask, *importance;
     const char *constraints, *solver, *solvers, *options;
     const char *out, *store, *layout, *tokens, *correct, *activations, *report;
+    const char *field, *bos, *tokenizer, *text;
     args_list eval, rules, skips;
     const char *recipe;
     const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
@@ -37,6 +38,7 @@ enum {
     IN_COMPRESS = 128,
     IN_PACK = 256,
     IN_UNPACK = 512,
+    IN_TOKENIZE = 1024,
     IN_COMPLETION = 1 << 29,
     IN_ALL = (1 << 30) - 1
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define IN_MODEL (IN_EVAL | IN_COMPRESS)
+#define IN_ROWS (IN_MODEL | IN_TOKENIZE)
 #define IN_FILES (IN_PACK | IN_UNPACK)
 #define FIELD(name) offsetof(args, name)
 
@@ -12,9 +13,9 @@ const option args_options[] = {
     {"calib", "FILE[:TENSOR]", TEXT, FIELD(calib), IN_BOTH, IN_BOTH,
      "calibration activations, (rows, inputs)"},
     {"calib", "FILE[:TENSOR]", TEXT, FIELD(calib), IN_COMPRESS, IN_COMPRESS,
-     "calibration token ids, (rows, tokens of a row), or one list with --context"},
+     "calibration: a text, .jsonl, or token ids (.npy, safetensors); see docs/text.md"},
     {"eval", "FILE[:TENSOR]", LIST, FIELD(eval), IN_COMPRESS, 0,
-     "token ids to measure the perplexity on, before and after; may be given again"},
+     "text or token ids to measure the perplexity on, before and after; may be given again"},
     {"test", "FILE[:TENSOR]", TEXT, FIELD(test), IN_BOTH, 0,
      "held-out activations: their error is reported as well"},
     {"constraints", "TEXT", TEXT, FIELD(constraints), IN_BOTH | IN_CHECK | IN_COMPRESS,
@@ -36,17 +37,28 @@ const option args_options[] = {
     {"solvers", "A,B[K=V,...],...", TEXT, FIELD(solvers), IN_COMPARE, 0,
      "methods, options in brackets (default: all that can honour the constraints)"},
     {"tokens", "FILE[:TENSOR]", TEXT, FIELD(tokens), IN_EVAL, IN_EVAL,
-     "token ids, (rows, tokens of a row), or one list with --context"},
+     "a text, .jsonl, or token ids (.npy, safetensors); see docs/text.md"},
     {"rows", "N", COUNT, FIELD(rows), IN_EVAL, 0,
      "take the first N rows of --tokens; 0, the default, all"},
+    {"rows", "N", COUNT, FIELD(rows), IN_TOKENIZE, 0,
+     "write the first N rows; 0, the default, all"},
     {"rows", "N", COUNT, FIELD(rows), IN_COMPRESS, 0,
      "take the first N rows of --calib; 0, the default, all"},
     {"eval-rows", "N", COUNT, FIELD(eval_rows), IN_COMPRESS, 0,
      "take the first N rows of each --eval; 0, the default, all"},
     {"heldout", "N", COUNT, FIELD(heldout), IN_COMPRESS, 0,
      "report errors on the first N rows of --eval too, if as long as --calib's; default 4"},
-    {"context", "L", COUNT, FIELD(context), IN_MODEL, 0,
-     "join all ids and cut them into rows of L; 0, the default, leaves the tensor's rows"},
+    {"context", "L", COUNT, FIELD(context), IN_ROWS, 0,
+     "join all ids and cut them into rows of L; by default 512 for texts, else the file's rows"},
+    {"field", "NAME", TEXT, FIELD(field), IN_ROWS, 0,
+     "the text of each object of a .jsonl; default: text"},
+    {"bos", "auto|yes|no", TEXT, FIELD(bos), IN_ROWS, 0,
+     "begin each row with the token for the begin of a text; auto, the default: texts, if the "
+     "model's "
+     "files say so"},
+    {"tokenizer", "PATH", TEXT, FIELD(tokenizer), IN_ROWS, 0,
+     "another tokenizer than the model's own: tokenizer.json, .model, GGUF or folder"},
+    {"text", "FILE", TEXT, FIELD(text), IN_TOKENIZE, IN_TOKENIZE, "the text, or .jsonl"},
     {"threads", "N", COUNT, FIELD(threads), IN_BOTH | IN_MODEL | IN_FILES, 0,
      "threads; 0, the default, uses every core this process may use"},
     {"memory-limit", "BYTES", BYTES, FIELD(memory_limit), IN_BOTH | IN_COMPRESS | IN_FILES, 0,
@@ -55,6 +67,8 @@ const option args_options[] = {
     {"out", "FILE", TEXT, FIELD(out), IN_BOTH, 0, "write the result to this safetensors file"},
     {"out", "FILE", TEXT, FIELD(out), IN_FILES, IN_FILES,
      "write the result to this safetensors file"},
+    {"out", "FILE", TEXT, FIELD(out), IN_TOKENIZE, IN_TOKENIZE,
+     "write the ids to this safetensors file, as \"tokens\""},
     {"layout", "LAYOUT", TEXT, FIELD(layout), IN_PACK, IN_PACK,
      "where the bytes lie, e.g. ri16x32 (see: sparse24 info)"},
     {"out", "FOLDER", TEXT, FIELD(out), IN_COMPRESS, IN_COMPRESS,

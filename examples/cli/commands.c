@@ -18,16 +18,20 @@ const command commands[] = {
      "compare --weights layer.safetensors:w.o --calib layer.safetensors:x.o --constraints 2:4",
      run_compare},
     {"compress", IN_COMPRESS, "MODEL", "Compress a language model block by block",
-     "MODEL is a GGUF file or a Hugging Face folder of the Llama family. Each matrix is aimed at "
+     "MODEL is a GGUF file or a Hugging Face folder. Each matrix is aimed at "
      "what\n"
      "the dense model produced. A run that was stopped, even killed, goes on with --resume.\n",
-     "compress model.gguf --calib tokens.safetensors --constraints 2:4 --out compressed",
+     "compress model.gguf --calib wiki.txt --rows 64 --constraints 2:4 --out compressed",
      run_compress},
-    {"eval", IN_EVAL, "MODEL", "Perplexity of a language model on rows of token ids",
-     "MODEL is a safetensors or GGUF file, or a folder with config.json, of the architectures\n"
-     "llama, mistral, qwen2 and qwen3. Each row is one window, nothing is put before it;\n"
+    {"eval", IN_EVAL, "MODEL", "Perplexity of a language model on a text",
+     "MODEL is a safetensors or GGUF file, or a folder with config.json, of one of fifty\n"
+     "architectures (docs/families.md). Each row is one window, with a token for the begin of a\n"
+     "text if the model wants one (--bos);\n"
      "perplexity = exp(mean of -log p over the predicted tokens).\n",
-     "eval model.gguf --tokens tokens.safetensors:test", run_eval},
+     "eval model.gguf --tokens wiki.txt --context 512", run_eval},
+    {"tokenize", IN_TOKENIZE, "MODEL", "Write a text as rows of token ids",
+     "The ids are those that `eval` and `compress` make of the same text with the same options.\n",
+     "tokenize model.gguf --text wiki.txt --context 512 --out tokens.safetensors", run_tokenize},
     {"check", IN_CHECK, "FILE[:TENSOR]|MODEL", "Check that weights obey constraints",
      "FILE is a safetensors or GGUF file, MODEL such a file or a Hugging Face folder.\n"
      "Without TENSOR: the tensor \"weights\", or every matrix in the blocks of a model, or every\n"

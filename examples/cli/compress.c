@@ -91,7 +91,7 @@ static bool add_tokens(job *j, const char *what, const char *text, int64_t rows,
                        s24_status (*add)(s24_compression *, const s24_mat *, const char *))
 {
     tokens t = {0};
-    bool done = tokens_open(&t, j->ctx, what, text, rows, j->a->context) &&
+    bool done = tokens_open(&t, j->model, j->a, what, text, rows) &&
                 (add(j->work, &t.ids, t.name) == S24_OK || fail("%s", s24_last_error()));
     tokens_close(&t);
     return done;
@@ -100,7 +100,8 @@ static bool add_tokens(job *j, const char *what, const char *text, int64_t rows,
 static bool add_all_tokens(job *j)
 {
     const args *a = j->a;
-    bool done = add_tokens(j, "--calib", a->calib, a->rows, s24_compression_set_calibration);
+    bool done = tokens_choose(j->model, a) &&
+                add_tokens(j, "--calib", a->calib, a->rows, s24_compression_set_calibration);
     for (int i = 0; done && i < a->eval.count; i++)
         done =
             add_tokens(j, "--eval", a->eval.text[i], a->eval_rows, s24_compression_add_evaluation);

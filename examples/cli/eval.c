@@ -45,7 +45,7 @@ static bool open_inputs(const args *a, s24_ctx **ctx, s24_model **model, tokens 
     return context_open(ctx, a) &&
            (s24_model_open(*ctx, a->operand, model) == S24_OK ||
             fail_library("eval %s", a->operand)) &&
-           tokens_open(t, *ctx, "--tokens", a->tokens, a->rows, a->context);
+           tokens_choose(*model, a) && tokens_open(t, *model, a, "--tokens", a->tokens, a->rows);
 }
 
 static int32_t on_progress(void *user, const char *phase, int64_t step, int64_t total,

@@ -2,7 +2,6 @@
 #include "commands.h"
 #include "layer.h"
 #include "message.h"
-#include "source.h"
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,23 +27,6 @@ static void print_build(void)
         printf("%-12s%d usable\n", "cores", CPU_COUNT(&cores));
 }
 
-/* Bits of one weight. Blocks: their bytes over their weights; else the type's name holds its width,
- * "F16", "F8_E4M3", but for BOOL. 0: not known here. */
-static double bits_of(const char *type)
-{
-    static const struct {
-        const char *name;
-        double bits;
-    } blocks[] = {{"Q4_0", 4.5}, {"Q4_1", 5},   {"Q5_0", 5.5},    {"Q5_1", 6},
-                  {"Q8_0", 8.5}, {"Q8_1", 9},   {"Q2_K", 2.625},  {"Q3_K", 3.4375},
-                  {"Q4_K", 4.5}, {"Q5_K", 5.5}, {"Q6_K", 6.5625}, {"MXFP4", 4.25}};
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
-        if (!strcmp(type, blocks[i].name))
-            return blocks[i].bits;
-    const char *digits = strpbrk(type, "0123456789");
-    return is_block_type(type) ? 0 : digits ? atoi(digits) : 8;
-}
-
 static void print_tensor(const s24_file *file, const char *name, int width)
 {
     int64_t shape[8];
@@ -53,15 +35,14 @@ static void print_tensor(const s24_file *file, const char *name, int width)
     if (s24_file_info(file, name, shape, &rank, &type) != S24_OK)
         return;
     char text[200] = "scalar";
-    double bytes = bits_of(type) / 8;
-    for (int32_t i = 0, used = 0; i < rank; i++) {
+    const void *data;
+    size_t bytes = 0;
+    for (int32_t i = 0, used = 0; i < rank; i++)
         used += snprintf(text + used, sizeof text - (size_t)used, "%s%lld", i ? " x " : "",
                          (long long)shape[i]);
-        bytes *= (double)shape[i];
-    }
     char size[40] = "";
-    if (bits_of(type) > 0)
-        snprintf(size, sizeof size, "  %9.2f MiB", bytes / (1 << 20));
+    if (s24_file_bytes(file, name, &data, &bytes) == S24_OK)
+        snprintf(size, sizeof size, "  %9.2f MiB", (double)bytes / (1 << 20));
     say("%-*s  %-8s  %-20s%s", width, name, type, text, size);
 }
 

@@ -5,6 +5,8 @@
 #include <sparse24/model.h>
 #include <sparse24/sparse24.h>
 
+enum { JOB_SOURCES = 120 };
+
 typedef struct job {
     const args *a;
     s24_ctx *ctx;
@@ -18,6 +20,8 @@ double job_number(const job *j, const char *name, int index);
 double job_matrix_number(const job *j, int matrix, const char *name);
 /* "" if there is none. */
 const char *job_matrix_text(const job *j, int matrix, const char *name);
+/* The types that matrices were decoded from, in their order; "" if all were of floats. */
+void job_sources(const job *j, char out[JOB_SOURCES]);
 /* The page that --report names is no input of this run, and can be written. */
 bool job_check_report(const job *j);
 /* Print what came out and write the page: also what was measured before something failed. */

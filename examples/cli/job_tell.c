@@ -16,6 +16,21 @@ static int64_t peak_memory(void)
     return getrusage(RUSAGE_SELF, &usage) ? 0 : (int64_t)usage.ru_maxrss * 1024;
 }
 
+void job_sources(const job *j, char out[JOB_SOURCES])
+{
+    size_t used = 0;
+    *out = 0;
+    for (int i = 0; i < (int)job_number(j, "matrices", 0); i++) {
+        const char *type = job_matrix_text(j, i, "source"), *at = strstr(out, type);
+        size_t length = strlen(type);
+        while (at && at[length] && at[length] != ',')
+            at = strstr(at + 1, type);
+        if (length && !at && used + length + 3 < JOB_SOURCES)
+            used +=
+                (size_t)snprintf(out + used, JOB_SOURCES - used, "%s%s", used ? ", " : "", type);
+    }
+}
+
 static void print_json(const job *j)
 {
     char key[32], *record = must(strdup("{}"));
@@ -46,6 +61,10 @@ static void print_summary(const job *j, bool reported)
         printf("%s is complete already\n", j->a->out);
     printf("%-13s%.0f, %.2f %% of their weights zero\n", "matrices", job_number(j, "matrices", 0),
            size > 0 ? 100 * job_number(j, "zeros", 0) / size : 0);
+    char sources[JOB_SOURCES];
+    job_sources(j, sources);
+    if (*sources)
+        printf("%-13s%s, decoded\n", "source", sources);
     printf("%-13s%.4g mean relative error of their outputs\n", "calibration",
            job_number(j, "relative_loss", 0));
     if (!isnan(job_number(j, "dense_relative_loss", 0)))

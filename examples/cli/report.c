@@ -22,6 +22,9 @@ static void put_summary(FILE *out, const report *r, const table *t)
              table_sum(t, ZEROS), table_sum(t, SIZE),
              table_sum(t, SIZE) > 0 ? 100 * table_sum(t, ZEROS) / table_sum(t, SIZE) : 0);
     put_pair(out, "Matrices", text);
+    job_sources(r->job, text);
+    if (*text)
+        put_pair(out, "Decoded from", text);
     snprintf(text, sizeof text, "%.0f s in all, %.0f s of them solving", r->seconds,
              table_sum(t, SECONDS));
     put_pair(out, "Time", text);

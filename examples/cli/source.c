@@ -18,16 +18,12 @@ bool source_open_file(source *s, s24_ctx *ctx, const char *what, const char *tex
     return s24_file_open(ctx, s->path, &s->file) == S24_OK || fail_library("%s", what);
 }
 
-bool is_block_type(const char *type)
-{
-    return strchr(type, 'Q') || strstr(type, "FP4");
-}
-
 static bool decode(const s24_file *file, const char *name, s24_mat *view, void **decoded)
 {
     int64_t shape[8], rows = 1;
     int32_t rank = 0;
-    if (s24_file_info(file, name, shape, &rank, NULL) != S24_OK)
+    if (s24_file_check_read(file, name) != S24_OK ||
+        s24_file_info(file, name, shape, &rank, NULL) != S24_OK)
         return false;
     for (int32_t i = 0; i < rank - 1; i++)
         rows *= shape[i];
@@ -46,11 +42,8 @@ static bool decode(const s24_file *file, const char *name, s24_mat *view, void *
 
 bool tensor_view(const s24_file *file, const char *name, s24_mat *view, void **decoded)
 {
-    const char *type = "";
     *decoded = NULL;
-    if (s24_file_info(file, name, NULL, NULL, &type) == S24_OK && is_block_type(type))
-        return decode(file, name, view, decoded);
-    return s24_file_get(file, name, view) == S24_OK;
+    return s24_file_get(file, name, view) == S24_OK || decode(file, name, view, decoded);
 }
 
 /* Its rank, -1 if there is no such tensor. */

@@ -14,8 +14,6 @@ typedef struct source {
 /* The tensor as a matrix: where it lies in the file, or, if it is stored in blocks, decoded to F32 in
  * *decoded (to be freed). On failure the library's text is there. */
 bool tensor_view(const s24_file *file, const char *name, s24_mat *view, void **decoded);
-/* Whether the type, as s24_file_info() names it, holds weights in blocks that share scales. */
-bool is_block_type(const char *type);
 
 /* Split the text and map the file; `what` names the argument in messages. A path that exists wins
  * over a split. */

@@ -4,43 +4,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool is_integer(int32_t dtype)
+bool tokens_choose(s24_model *model, const args *a)
 {
-    return dtype == S24_I16 || dtype == S24_I32 || dtype == S24_I64 || dtype == S24_U16 ||
-           dtype == S24_U32;
+    return !a->tokenizer || s24_model_tokenizer(model, a->tokenizer, NULL) == S24_OK ||
+           fail_library("--tokenizer %s", a->tokenizer);
 }
 
-static bool cut(tokens *t, int32_t rank, int64_t rows, int64_t context)
+bool tokens_open(tokens *t, s24_model *model, const args *a, const char *what, const char *path,
+                 int64_t rows)
 {
-    const source *s = &t->source;
-    int64_t size = s->view.rows * s->view.cols, length = context ? context : s->view.cols;
-    int64_t found = length ? size / length : 0;
-    if (!is_integer(s->view.dtype) || rank > 2)
-        return fail("%s: expected integers of 16, 32 or 64 bits, of rank 1 or 2", t->name);
-    if (rank < 2 && !context)
-        return fail("%s: is one list of ids, --context tells how long its rows are", t->name);
-    if (!found)
-        return fail("%s: holds %" PRId64 " ids, no row of %" PRId64, t->name, size, length);
-    if (rows > found)
-        return fail("--rows %" PRId64 ": %s:%s has %" PRId64, rows, s->path, s->tensor, found);
-    return s24_mat_rowmajor(&t->ids, s->view.data, rows ? rows : found, length, s->view.dtype) ==
-               S24_OK ||
-           fail_library("%s", t->name);
-}
-
-bool tokens_open(tokens *t, s24_ctx *ctx, const char *what, const char *text, int64_t rows,
-                 int64_t context)
-{
-    int32_t rank;
-    if (!source_open_ranks(&t->source, ctx, what, text, 1, &rank))
-        return false;
-    if (asprintf(&t->name, "%s %s:%s", what, t->source.path, t->source.tensor) < 0)
+    char *options = NULL;
+    const char *name = "";
+    if (asprintf(&options, "rows=%" PRId64 ",context=%" PRId64 ",field=[%s],bos=[%s]", rows,
+                 a->context, a->field ? a->field : "text", a->bos ? a->bos : "auto") < 0)
+        options = NULL;
+    bool done = s24_tokens_open(model, path, must(options), &t->rows) == S24_OK &&
+                s24_tokens_get(t->rows, &t->ids, &name) == S24_OK;
+    free(options);
+    if (done && asprintf(&t->name, "%s %s", what, name) < 0)
         t->name = NULL;
-    return must(t->name) && cut(t, rank, rows, context);
+    return done ? must(t->name) != NULL : fail_library("%s", what);
 }
 
 void tokens_close(tokens *t)
 {
-    source_close(&t->source);
+    s24_tokens_destroy(t->rows);
     free(t->name);
 }

@@ -1,19 +1,21 @@
-/* Token ids from the command line, cut into rows of equal length. Knows no model. */
+/* Rows of token ids from the command line, read by the library from a text or from ids. */
 #ifndef TOKENS_H
 #define TOKENS_H
-#include "source.h"
+#include "args.h"
+#include <sparse24/model.h>
 
 typedef struct tokens {
-    source source;
-    s24_mat ids; /* one row a sequence, where they lie */
+    s24_tokens *rows;
+    s24_mat ids; /* one row a sequence */
     char *name;  /* for errors: which argument, file and tensor */
 } tokens;
 
-/* Read FILE[:TENSOR], an integer tensor of rank 2, one row a sequence, or of rank 1. With `context` all its ids are joined and cut anew
- * into rows of that length, an incomplete last one left out; a tensor of rank 1 needs it. The first `rows` are taken, 0 = all. `what` names the
- * argument in messages. */
-bool tokens_open(tokens *t, s24_ctx *ctx, const char *what, const char *text, int64_t rows,
-                 int64_t context);
+/* Take another tokenizer than the model's own, if --tokenizer names one. */
+bool tokens_choose(s24_model *model, const args *a);
+/* Read a file for this model, with --context, --field and --bos; the first `rows` are taken, 0 = all.
+ * `what` names the argument in messages. */
+bool tokens_open(tokens *t, s24_model *model, const args *a, const char *what, const char *path,
+                 int64_t rows);
 void tokens_close(tokens *t);
 
 #endif

@@ -7,12 +7,15 @@ typedef struct facts {
     int64_t shape[8];
     int32_t rank;
     const char *type;
+    bool read; /* as floats; others: weights in a way that is not known, or in a file that is no
+                * model anything: token ids, masks */
 } facts;
 
 static facts facts_of(const s24_file *file, const char *name)
 {
     facts f = {.type = ""};
     s24_file_info(file, name, f.shape, &f.rank, &f.type);
+    f.read = s24_file_check_read(file, name) == S24_OK;
     return f;
 }
 
@@ -103,6 +106,14 @@ static bool is_router(const char *name, const char *part)
     return (is_one_of(part, parts) || strstr(name, ".router.")) && !strstr(name, "experts.");
 }
 
+/* What makes a number a head of the delta rule's: too small to be worth it. */
+static bool is_delta_gate(const char *part)
+{
+    static const char *const parts[] = {"in_proj_a", "in_proj_b", "in_proj_ba",
+                                        "ssm_alpha", "ssm_beta",  NULL};
+    return is_one_of(part, parts);
+}
+
 /* ---- The file ---- */
 
 static bool is_model_type(const s24_file *file, const char *const *types)
@@ -148,14 +159,6 @@ survey weights_survey(const s24_file *file)
 
 /* ---- One tensor ---- */
 
-/* Types that are read; others hold weights in a way that is not known here (F8 and packed integers), or in a file that is no model
- * anything: token ids, masks. */
-static bool is_read(const char *type)
-{
-    static const char *const types[] = {"F64", "F32", "F16", "BF16", NULL};
-    return is_one_of(type, types) || is_block_type(type);
-}
-
 static bool is_empty(const facts *f)
 {
     bool empty = false;
@@ -173,11 +176,12 @@ static int kind_of(const survey *s, const char *name, const facts *f, const char
     if (s->model && !is_in_block(name) && !is_expert_name(name))
         return WEIGHTS_OUTSIDE;
     *why = f->type;
-    if (!is_read(f->type))
+    if (!f->read)
         return s->model || *f->type == 'F' || strstr(part, "weight") ? WEIGHTS_CLOSED
                                                                      : WEIGHTS_NONE;
     *why = f->rank > 3                           ? "no matrix"
            : strstr(part, "conv")                ? "a convolution"
+           : is_delta_gate(part)                 ? "gates of the delta rule"
            : s->experts && is_router(name, part) ? "a router, which chooses experts"
                                                  : NULL;
     return *why ? WEIGHTS_LEFT : WEIGHTS;

@@ -25,13 +25,11 @@ has it.
 from __future__ import annotations
 
 import array
-import ast
 import ctypes
 import ctypes.util
 import importlib
 import json
 import math
-import mmap
 import operator
 import os
 import pathlib
@@ -42,12 +40,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Union
 
 __all__ = ["Compressed", "Context", "Cross", "File", "Gram", "Loss", "Mat", "Model", "Option", "Packed", "Problem", "Raw", "Result", "Solver", "Sparse24Error",
-           "build_info", "compress", "compress_options", "copy", "default_solver", "library", "load", "multiply", "project_nm", "prox24", "prox_firm", "prox_nm",
-           "solvers", "tokens", "version"]
+           "Tokenizer", "build_info", "compress", "compress_options", "copy", "default_solver", "library", "load", "multiply", "project_nm", "prox24", "prox_firm", "prox_nm",
+           "solvers", "version"]
 
 API_MAJOR, API_MINOR = 0, 2
 _INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `meson install`
@@ -102,25 +100,32 @@ status s24_packed_multiply(packed*, mat*, mat*); void s24_packed_destroy(packed*
 status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);
 status s24_project_nm(ctx*, mat*, int32, int32, mat*); status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*);
 text s24_file_name(file*, int64); status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*);
-status s24_file_bytes(file*, text, void**, size*); status s24_file_read(file*, text, mat*); text s24_file_meta(file*, text);
-text s24_file_meta_key(file*, int64); status s24_file_check_source(file*); status s24_file_create(ctx*, text, text, file**);
-status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*);
-status s24_file_check_copy(file*, file*); status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
+status s24_file_bytes(file*, text, void**, size*); status s24_file_read(file*, text, mat*); status s24_file_check_read(file*, text);
+text s24_file_meta(file*, text); text s24_file_meta_key(file*, int64); status s24_file_check_source(file*);
+status s24_file_create(ctx*, text, text, file**); status s24_file_put(file*, text, mat*, int64*, int32, text);
+status s24_file_put_stored(file*, file*, text); status s24_file_copy_meta(file*, file*); status s24_file_check_copy(file*, file*);
+status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 
 MODEL_PROTOTYPES = """
 status s24_model_open(ctx*, text, model**); void s24_model_destroy(model*); status s24_model_int(model*, text, int64*);
 status s24_model_str(model*, text, text*); status s24_model_matrix(model*, int64, text*, text*, int64*, int64*, int64*);
 status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*);
-status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*); status s24_compression_create(model*, compression**);
-void s24_compression_destroy(compression*); status s24_compression_set_int(compression*, text, int64);
-status s24_compression_set_float(compression*, text, double); status s24_compression_set_str(compression*, text, text);
-status s24_compression_parse(compression*, text); status s24_compression_get(compression*, text, text*);
-status s24_compression_option_info(int32, text*, text*, text*, text*); status s24_compression_add_rule(compression*, text);
-status s24_compression_add_skip(compression*, text); status s24_compression_set_calibration(compression*, mat*, text);
-status s24_compression_add_evaluation(compression*, mat*, text); status s24_compression_set_progress(compression*, progress_fn, void*);
-status s24_compression_set_log(compression*, log_fn, void*); status s24_compression_plan(compression*, uint64*, double*, uint64*);
-status s24_compression_estimate(compression*, text); status s24_compression_run(compression*, text); void s24_compression_cancel(compression*);
+status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*); status s24_tokenizer_open(ctx*, text, tokenizer**);
+void s24_tokenizer_destroy(tokenizer*); status s24_tokenizer_int(tokenizer*, text, int64*);
+status s24_tokenizer_piece(tokenizer*, int32, text*, size*); status s24_tokenizer_find(tokenizer*, text, int64*);
+status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
+status s24_tokenizer_decode(tokenizer*, int32*, int64, text, text*, size*); status s24_model_tokenizer(model*, text, tokenizer**);
+status s24_tokens_open(model*, text, text, tokens**); void s24_tokens_destroy(tokens*); status s24_tokens_get(tokens*, mat*, text*);
+status s24_compression_create(model*, compression**); void s24_compression_destroy(compression*);
+status s24_compression_set_int(compression*, text, int64); status s24_compression_set_float(compression*, text, double);
+status s24_compression_set_str(compression*, text, text); status s24_compression_parse(compression*, text);
+status s24_compression_get(compression*, text, text*); status s24_compression_option_info(int32, text*, text*, text*, text*);
+status s24_compression_add_rule(compression*, text); status s24_compression_add_skip(compression*, text);
+status s24_compression_set_calibration(compression*, mat*, text); status s24_compression_add_evaluation(compression*, mat*, text);
+status s24_compression_set_progress(compression*, progress_fn, void*); status s24_compression_set_log(compression*, log_fn, void*);
+status s24_compression_plan(compression*, uint64*, double*, uint64*); status s24_compression_estimate(compression*, text);
+status s24_compression_run(compression*, text); void s24_compression_cancel(compression*);
 status s24_compression_number(compression*, text, int32, double*); status s24_compression_matrix_float(compression*, int32, text, double*);
 status s24_compression_matrix_str(compression*, int32, text, text*); text s24_compression_source(compression*, int32)
 """
@@ -222,6 +227,7 @@ _LOG = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)
 # Words of the prototypes. A word that is not here is a handle ("gram*"), or the place for one ("gram**").
 _WORDS = {"status": _int32, "int32": _int32, "int64": _int64, "double": _Float, "text": _Text, "void*": ctypes.c_void_p,
           "void**": ctypes.POINTER(ctypes.c_void_p), "size": ctypes.c_size_t, "size*": ctypes.POINTER(ctypes.c_size_t),
+          "int32**": ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)),
           "mat*": ctypes.POINTER(Mat), "int32*": ctypes.POINTER(ctypes.c_int32), "int64*": ctypes.POINTER(ctypes.c_int64),
           "uint64*": ctypes.POINTER(ctypes.c_uint64), "double*": ctypes.POINTER(ctypes.c_double), "text*": ctypes.POINTER(ctypes.c_char_p),
           "task_fn": _TASK, "progress_fn": _PROGRESS, "log_fn": _LOG,
@@ -1360,6 +1366,10 @@ class File(_Named):
         _call("s24_file_read", self, name, _matrix(out, "out", write=True))
         return out
 
+    def check_read(self, name: str) -> None:
+        """Fail if a tensor is not of floats, nor decoded to them: the error says why."""
+        _call("s24_file_check_read", self, name)
+
     def stored(self, name: str) -> memoryview:
         """The bytes of a tensor as they are stored, whatever its type, read-only."""
         data, size, own = ctypes.c_void_p(), ctypes.c_size_t(), self.own()
@@ -1414,77 +1424,6 @@ class File(_Named):
             self.close()
 
 
-# ---- Tokens ----
-
-
-def tokens(source: Any, context: int = 0, rows: int = 0) -> Mat:
-    """Token ids for Model, one row a sequence: an array of integers; a list of ids or of lists of equal length; the path of a .npy file, or of a safetensors or
-    GGUF file, "FILE:TENSOR" if it has several. context: all ids are joined and cut into rows of that length, what is left over is dropped; rows: take the
-    first so many; 0: all. As --context and --rows of the program."""
-    mat = _matrix(_ids(source), "tokens")
-    if context and not (mat.cols > 0 and mat.col_stride == 1 and (mat.rows <= 1 or mat.row_stride == mat.cols)):
-        raise Sparse24Error(E_SHAPE, "tokens must be contiguous to be cut into other rows: copy them")
-    length = context or mat.cols
-    found = mat.rows * mat.cols // length if length > 0 else 0
-    if context < 0 or rows < 0 or not found or rows > found:
-        raise Sparse24Error(E_SHAPE, f"tokens are {mat.rows} x {mat.cols} ids, so there are {found} rows of {length}, but {rows or 'some'} are wanted")
-    cut = Mat(mat.data, rows or found, length, length if context else mat.row_stride, mat.col_stride, mat.dtype, CPU)
-    cut.keep = mat
-    return cut
-
-
-def _ids(source: Any) -> Any:
-    """Token ids that are no array yet as one."""
-    if isinstance(source, (str, os.PathLike)):
-        return _read_npy(os.fspath(source)) if os.fspath(source).endswith(".npy") else _read_tokens(os.fspath(source))
-    if not isinstance(source, (list, tuple)):
-        return source
-    lists = source if source and not hasattr(type(source[0]), "__index__") else [source]
-    try:
-        lists = [[*one] for one in lists]
-        ids = array.array("i", [operator.index(number) for one in lists for number in one])
-    except (TypeError, OverflowError) as error:
-        raise Sparse24Error(E_DTYPE, f"tokens must be whole numbers of 32 bits, in a list or in lists of lists: {error}") from None
-    if not ids or any(len(one) != len(lists[0]) for one in lists):
-        raise Sparse24Error(E_SHAPE, f"tokens: rows must be of one length, but have {sorted({len(one) for one in lists})} ids: cut or join them")
-    return memoryview(ids).cast("B").cast("i", (len(lists), len(lists[0])))
-
-
-def _read_tokens(text: str) -> Any:
-    """FILE or FILE:TENSOR; a path that exists wins over a split."""
-    path, _, name = (text, "", "") if os.path.exists(text) else text.rpartition(":")
-    file = File(path or text)
-    names = [name] if name else [one for one in file if len(file.info(one)[0]) in (1, 2)]
-    if len(names) != 1:
-        raise Sparse24Error(E_ARG, f"{text} holds {len(names)} tensors of 1 or 2 dimensions, name one as FILE:TENSOR: {', '.join(names[:20])}")
-    return file[names[0]]
-
-
-def _read_npy(path: str) -> memoryview:
-    """A .npy file without NumPy, mapped: integers in C order."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(12)
-            wide = 4 if head[6:7] >= b"\2" else 2
-            size = int.from_bytes(head[8 : 8 + wide], "little")
-            file.seek(8 + wide)
-            facts = ast.literal_eval(file.read(size).decode("latin-1")) if head[:6] == b"\x93NUMPY" and size < 1 << 20 else {}
-            kind, shape = {"i": "hilq", "u": "HILQ"}.get(facts["descr"][1:2], ""), tuple(facts["shape"])
-            letter = next((one for one in kind if array.array(one).itemsize == int(facts["descr"][2:])), "")
-            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))[8 + wide + size :]
-    except OSError as error:
-        raise Sparse24Error(E_IO, f"{path}: {error.strerror}") from None
-    except (KeyError, ValueError, SyntaxError, TypeError):
-        raise Sparse24Error(E_FORMAT, f"{path} is no NumPy array (.npy)") from None
-    if not letter or facts["descr"][0] not in "<|" or facts.get("fortran_order") or len(shape) not in (1, 2) or 0 in shape:
-        raise Sparse24Error(E_DTYPE, f"{path} holds {facts['descr']} of shape {shape}, but must hold integers of 16 to 64 bits in 1 or 2 dimensions, row by "
-                            "row, in this machine's byte order")
-    count = math.prod(shape) * array.array(letter).itemsize
-    if len(data) < count:
-        raise Sparse24Error(E_FORMAT, f"{path} is cut off: {len(data)} bytes of {count} are there")
-    return data[:count].cast(letter, shape)
-
-
 # ---- Whole models ----
 
 
@@ -1496,6 +1435,20 @@ class Compressed(NamedTuple):
     matrices: list[dict[str, Any]]
     seconds: float
     complete: bool  # an earlier run had done all but the evaluation
+
+
+class _Tokens(_Handle):
+    """Rows of ids that a file held."""
+
+    _kind = "tokens"
+
+    def __init__(self, model: Model, path: str | os.PathLike, options: str) -> None:
+        self._create("s24_tokens_open", model, path, options)
+
+    def ids(self) -> Any:
+        mat, own = Mat(), self.own()
+        _call("s24_tokens_get", self, ctypes.byref(mat), None)
+        return _view(mat, own, _kind(), readonly=True)
 
 
 class _Compression(_Handle):
@@ -1511,14 +1464,15 @@ class _Compression(_Handle):
             kind = "str" if isinstance(value, str) else "int" if hasattr(type(value), "__index__") else "float"
             _call(f"s24_compression_set_{kind}", self, name, value)
 
-    def add(self, calibration: Any, test: dict[str, Any], rules: dict[str, str], skip: Any) -> None:
+    def add(self, model: Model, calibration: Any, test: dict[str, Any], rules: dict[str, str], skip: Any) -> None:
+        calibration, test = model.rows(calibration), {name: model.rows(ids) for name, ids in test.items()}
         for pattern, text in rules.items():
             _call("s24_compression_add_rule", self, f"{pattern}={text}")
         for pattern in [skip] if isinstance(skip, str) else skip:
             _call("s24_compression_add_skip", self, pattern)
-        _call("s24_compression_set_calibration", self, _matrix(_ids(calibration), "calibration"), "calibration")
+        _call("s24_compression_set_calibration", self, _matrix(calibration, "calibration"), "calibration")
         for name, ids in test.items():
-            _call("s24_compression_add_evaluation", self, _matrix(_ids(ids), name), name)
+            _call("s24_compression_add_evaluation", self, _matrix(ids, name), name)
 
     def number(self, name: str, index: int = 0) -> float:
         value = ctypes.c_double()
@@ -1534,6 +1488,66 @@ class _Compression(_Handle):
         seconds = ctypes.c_double()
         _call("s24_compression_matrix_float", self, index, "seconds", ctypes.byref(seconds))
         return {**{name: self.text(index, name) for name in ("tensor", "constraints", "solver", "stored", "warning")}, "seconds": seconds.value}
+
+
+class Tokenizer(_Handle):
+    """Text to ids and back (docs/text.md): Tokenizer("tokenizer.json").encode("A text"). A GGUF file, a tokenizer.json or .model, or a model's folder."""
+
+    _kind = "tokenizer"
+
+    def __init__(self, path: str | os.PathLike, context: Context | None = None) -> None:
+        model_library()
+        self._create("s24_tokenizer_open", context or default_context(), path)
+
+    def __getitem__(self, name: str) -> int:
+        """A fact: "vocab", "bos", "eos", "eot", "unk", "pad" (-1: there is none), "prefix", "suffix"."""
+        return _read("s24_tokenizer", self, name, int)
+
+    def __len__(self) -> int:
+        return self["vocab"]
+
+    def encode(self, text: str | bytes, bos: str = "auto", special: bool = False) -> list[int]:
+        """The ids of a text, with what the file wants around it (bos="auto"), a token for its begin ("yes") or nothing ("no"); special: special tokens in the
+        text are taken as such."""
+        text = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        ids, count = ctypes.POINTER(ctypes.c_int32)(), ctypes.c_int64()
+        _call("s24_tokenizer_encode", self, text, len(text), f"bos={bos},special={int(special)}", ctypes.byref(ids), ctypes.byref(count))
+        return ids[:count.value]
+
+    def decode(self, ids: Iterable[int], special: bool = False, first: bool = True) -> bytes:
+        """The bytes of ids, which need not end with a whole character; special: special tokens are shown; first=False: they go on from others."""
+        ids = list(ids)
+        text, size = ctypes.c_char_p(), ctypes.c_size_t()
+        array = (ctypes.c_int32 * len(ids))(*map(operator.index, ids))
+        _call("s24_tokenizer_decode", self, array, len(ids), f"special={int(special)},first={int(first)}", ctypes.byref(text), ctypes.byref(size))
+        return ctypes.string_at(text, size.value)
+
+    def piece(self, id: int) -> str:
+        """How the vocabulary spells an id."""
+        text = ctypes.c_char_p()
+        _call("s24_tokenizer_piece", self, id, ctypes.byref(text), None)
+        return text.value.decode()
+
+    def find(self, piece: str) -> int:
+        """The id of a piece as the vocabulary spells it, "<|im_end|>"; -1: it has none."""
+        value = ctypes.c_int64()
+        _call("s24_tokenizer_find", self, piece, ctypes.byref(value))
+        return value.value
+
+
+def _listed(ids: Any) -> Any:
+    """Token ids in a list, or in lists of equal length, as an array."""
+    if not isinstance(ids, (list, tuple)):
+        return ids
+    lists = ids if ids and not hasattr(type(ids[0]), "__index__") else [ids]
+    try:
+        lists = [[*one] for one in lists]
+        numbers = array.array("i", [operator.index(number) for one in lists for number in one])
+    except (TypeError, OverflowError) as error:
+        raise Sparse24Error(E_DTYPE, f"tokens must be whole numbers of 32 bits, in a list or in lists of lists: {error}") from None
+    if not numbers or any(len(one) != len(lists[0]) for one in lists):
+        raise Sparse24Error(E_SHAPE, f"tokens: rows must be of one length, but have {sorted({len(one) for one in lists})} ids: cut or join them")
+    return memoryview(numbers).cast("B").cast("i", (len(lists), len(lists[0])))
 
 
 class Model(_Handle):
@@ -1560,11 +1574,25 @@ class Model(_Handle):
             names.append(name.value.decode())
         return names
 
+    def tokenizer(self, path: str | os.PathLike | None = None) -> Tokenizer:
+        """A tokenizer of one's own: that of the model's files, or of `path`, which tokens() takes from now on too."""
+        _call("s24_model_tokenizer", self, path, None)
+        return Tokenizer(self["path"] if path is None else path)
+
+    def tokens(self, path: str | os.PathLike, rows: int = 0, context: int = 0, field: str = "text", bos: str = "auto") -> Any:
+        """Rows of token ids of a text, a .jsonl (the member `field`), a .npy, or a safetensors FILE[:TENSOR]: the first `rows` (0: all) of `context` ids
+        (0: 512 for texts, else as the file has them). bos: each row begins with the token for the begin of a text, "auto", "yes" or "no"."""
+        return _Tokens(self, path, f"rows={rows},context={context},field=[{field}],bos={bos}").ids()
+
+    def rows(self, tokens: Any) -> Any:
+        """The ids that evaluate() and compress() take: an array as it is; a list of ids, or of lists of equal length; of a path tokens(path)."""
+        return self.tokens(tokens) if isinstance(tokens, (str, os.PathLike)) else _listed(tokens)
+
     def evaluate(self, tokens: Any, memory_limit: int = 0, progress: Progress = None) -> float:
-        """The perplexity on rows of token ids, (rows, length): whatever tokens() takes. progress: as of Solver.solve()."""
-        value = ctypes.c_double()
+        """The perplexity on rows of token ids, (rows, length), or whatever rows() takes. progress: as of Solver.solve()."""
+        value, tokens = ctypes.c_double(), self.rows(tokens)
         with _Watch(self.own(), progress):
-            _call("s24_model_evaluate", self, _matrix(_ids(tokens), "tokens"), "tokens", f"memory_limit={memory_limit}", ctypes.byref(value))
+            _call("s24_model_evaluate", self, _matrix(tokens, "tokens"), "tokens", f"memory_limit={memory_limit}", ctypes.byref(value))
         return math.exp(value.value)
 
     def __call__(self, name: str) -> float:
@@ -1575,7 +1603,7 @@ class Model(_Handle):
         """What compress() with the same arguments will take: "memory" and "written" in bytes, "flops". What can be wrong is told now."""
         memory, flops, written = ctypes.c_uint64(), ctypes.c_double(), ctypes.c_uint64()
         with _Compression(self, {"constraints": constraints, **options}) as work:
-            work.add(calibration, _named(test), rules or {}, skip)
+            work.add(self, calibration, _named(test), rules or {}, skip)
             _call("s24_compression_plan", work, ctypes.byref(memory), ctypes.byref(flops), ctypes.byref(written))
         return {"memory": memory.value, "flops": flops.value, "written": written.value}
 
@@ -1584,7 +1612,7 @@ class Model(_Handle):
         """As plan(), and how long compress() will take on this machine, measured on a few rows of each shape of matrix: "seconds", of which "solve_seconds" and
         "eval_seconds"; "disk" (bytes at most while it works), "disk_free" where `out` goes; "matrices": a dict for each, with warnings that can be told now."""
         with _Compression(self, {"constraints": constraints, **options}) as work:
-            work.add(calibration, _named(test), rules or {}, skip)
+            work.add(self, calibration, _named(test), rules or {}, skip)
             with _Watch(work.own(), progress):
                 _call("s24_compression_estimate", work, out)
             names = {"seconds": "expected_seconds", "solve_seconds": "expected_solve_seconds", "eval_seconds": "expected_eval_seconds",
@@ -1594,14 +1622,14 @@ class Model(_Handle):
     def compress(self, out: str | os.PathLike, constraints: str, calibration: Any, test: Any = None, rules: dict[str, str] | None = None, skip: Any = (),
                  progress: Progress = None, log: Callable[[int, str], Any] | None = None,
                  **options: Any) -> Compressed:
-        """Compress every matrix of the blocks into the new folder `out`. calibration: rows of token ids, whatever tokens() takes; test: rows whose perplexity
+        """Compress every matrix of the blocks into the new folder `out`. calibration: rows of token ids, whatever rows() takes; test: rows whose perplexity
         is measured before and after, or several by name; rules: other constraints by pattern of name; skip: patterns of what is left alone; progress: True for
         a bar, or a function as of Solver.solve(); log(level, text) receives warnings (1) and a line a block (2). compress_options() lists the rest;
         resume=True goes on with a run that was stopped, by progress, Ctrl-C or the machine."""
         test = _named(test)
         callback = _LOG(_guarded(lambda _, level, text: log(level, text.decode("utf-8", "replace")), None)) if log else _LOG()
         with _Compression(self, {"constraints": constraints, **options}) as work:
-            work.add(calibration, test, rules or {}, skip)
+            work.add(self, calibration, test, rules or {}, skip)
             _call("s24_compression_set_log", work, callback, None)
             with _Watch(work.own(), progress):
                 _call("s24_compression_run", work, out)

@@ -83,6 +83,98 @@ S24_API s24_status s24_model_set_progress(s24_model *model, s24_progress_fn fn, 
 /** Ask the evaluation at work, or the next one, to stop. Any thread; async-signal-safe. */
 S24_API void s24_model_cancel(s24_model *model);
 
+/* ---- Text and tokens ---- */
+
+typedef struct s24_tokenizer s24_tokenizer; /**< text to ids and back */
+
+/**
+ * Open the tokenizer of a GGUF file, a tokenizer.json, a tokenizer.model of SentencePiece, or of a
+ * folder or safetensors file that has one of these, or vocab.json and merges.txt, beside it.
+ * docs/text.md lists what is understood; ids equal those of the package `tokenizers`.
+ * S24_E_UNSUPPORTED names what a file says and this library does not do, S24_E_FORMAT what is wrong
+ * in it. On failure *out is NULL. The files are read whole; the context is not kept.
+ */
+S24_API s24_status s24_tokenizer_open(s24_ctx *ctx, const char *path, s24_tokenizer **out);
+/** NULL is allowed. Not while another call is at work on the tokenizer. */
+S24_API void s24_tokenizer_destroy(s24_tokenizer *tokenizer);
+
+/**
+ * Facts, any thread, at any time: "vocab" (ids are 0 .. vocab - 1); "bos", "eos", "eot", "unk" and
+ * "pad", ids of special tokens, -1: the file names none; "prefix" and "suffix", the number of ids
+ * that the file wants around a text. S24_E_ARG for any other key.
+ */
+S24_API s24_status s24_tokenizer_int(const s24_tokenizer *tokenizer, const char *key,
+                                     int64_t *value);
+/**
+ * The piece of an id as the vocabulary spells it, NUL-terminated and of *size bytes; it lives as
+ * long as the tokenizer. Either pointer may be NULL. S24_E_ARG: no piece has this id.
+ */
+S24_API s24_status s24_tokenizer_piece(const s24_tokenizer *tokenizer, int32_t id,
+                                       const char **text, size_t *size);
+/** The id of a piece as the vocabulary spells it, "<|im_end|>"; -1: it has none. */
+S24_API s24_status s24_tokenizer_find(const s24_tokenizer *tokenizer, const char *piece,
+                                      int64_t *id);
+/**
+ * The ids of text[0 .. size), borrowed until the next call of this function for the tokenizer. The
+ * text is UTF-8; bytes that are not stand for themselves and come back from s24_tokenizer_decode().
+ * `options` is text, NULL for the defaults:
+ * - "bos=auto" (the default) puts around the text what the file wants, "bos=yes" a token for its
+ *   begin in any case, "bos=no" nothing;
+ * - "special=1" takes special tokens in the text, "<|im_start|>", as such; else they are text.
+ *
+ * Time grows as n log n with the text's size. S24_E_UNSUPPORTED: a word of 2 GiB, or one that the
+ * tokenizer's pattern takes too long for. One call at a time works on a tokenizer (S24_E_STATE).
+ */
+S24_API s24_status s24_tokenizer_encode(s24_tokenizer *tokenizer, const void *text, size_t size,
+                                        const char *options, const int32_t **ids, int64_t *count);
+/**
+ * The text of ids, NUL-terminated and of *size bytes (NULL is allowed), borrowed until the next
+ * call of this function for the tokenizer. It need not be UTF-8: a character may be cut between
+ * ids. Options: "special=1" shows special tokens, which are left out by default; "first=0": the ids
+ * go on from others, so that the blank which some tokenizers put before a text stays. S24_E_ARG
+ * names an id that no piece has.
+ */
+S24_API s24_status s24_tokenizer_decode(s24_tokenizer *tokenizer, const int32_t *ids, int64_t count,
+                                        const char *options, const char **text, size_t *size);
+
+/**
+ * The tokenizer of a model, borrowed: that of its own files, or of `path` if this is not NULL. It is
+ * opened when first asked for and lives as long as the model, or until another path is given.
+ * S24_E_SHAPE: vocabulary and embedding do not belong together, since there are more pieces than
+ * rows, or so few that a tenth of the rows has none.
+ */
+S24_API s24_status s24_model_tokenizer(s24_model *model, const char *path, s24_tokenizer **out);
+
+typedef struct s24_tokens s24_tokens; /**< rows of token ids, from a file */
+
+/**
+ * Read what a calibration or an evaluation takes. The file's content decides what it is
+ * (docs/text.md):
+ * - a text; or with a name that ends in .jsonl, one object a line, whose texts are joined by an
+ *   empty line. It goes through the model's tokenizer as one string;
+ * - a .npy of integers of 16, 32 or 64 bits, of one or two dimensions;
+ * - an integer tensor of rank 1 or 2 of a safetensors file, FILE or FILE:TENSOR.
+ *
+ * `options` is text, NULL for the defaults:
+ * - "context=L": all ids are joined and cut into rows of L, what is left at the end is dropped. By
+ *   default texts have rows of 512, or of the model's context if that is shorter, and ids those of
+ *   their file;
+ * - "rows=N": the first N rows; 0, the default, all;
+ * - "field=NAME" of the objects; by default "text";
+ * - "bos=auto|yes|no": each row begins with the token for the begin of a text, and has L - 1 others.
+ *   auto, the default: rows of a text if the model's files say so, rows of ids never.
+ *
+ * S24_E_FORMAT, S24_E_DTYPE: the file is none of these, and the text says what it is. S24_E_SHAPE:
+ * too few ids. S24_E_ARG: an id is not in the model's vocabulary. On failure *out is NULL.
+ */
+S24_API s24_status s24_tokens_open(s24_model *model, const char *path, const char *options,
+                                   s24_tokens **out);
+/** NULL is allowed. */
+S24_API void s24_tokens_destroy(s24_tokens *tokens);
+/** The ids, (rows, context) of S24_I32, and a name for errors, "FILE" or "FILE:TENSOR"; both are
+ *  borrowed, and each pointer may be NULL. */
+S24_API s24_status s24_tokens_get(const s24_tokens *tokens, s24_mat *ids, const char **name);
+
 /* ---- Compression of a whole model ---- */
 
 typedef struct s24_compression s24_compression; /**< what to do with a model, and what came of it */
@@ -188,8 +280,9 @@ S24_API s24_status s24_compression_number(const s24_compression *c, const char *
 S24_API s24_status s24_compression_matrix_float(const s24_compression *c, int32_t index,
                                                 const char *name, double *value);
 /**
- * "tensor", "matrix", "constraints", "solver", "stored", "warning", or "json", all of it in one
- * line; NULL: there is none. Borrowed until the next run.
+ * "tensor", "matrix", "constraints", "solver", "stored", "source" (the type that the weights were
+ * decoded from, if they were no floats), "warning", or "json", all of it in one line; NULL: there
+ * is none. Borrowed until the next run.
  */
 S24_API s24_status s24_compression_matrix_str(const s24_compression *c, int32_t index,
                                               const char *name, const char **value);

@@ -10,8 +10,8 @@ extern "C" {
 /**
  * Map a model or a set of tensors, read-only. The path's content decides which of these it is:
  * - a safetensors file;
- * - a GGUF file, version 2 or 3, little-endian. Any part of a split model stands for all of its
- *   parts, which must lie beside it;
+ * - a GGUF file, version 2 or 3, of either byte order. Any part of a split model stands for all of
+ *   its parts, which must lie beside it;
  * - a Hugging Face folder: model.safetensors, or model.safetensors.index.json and the shards it
  *   names;
  * - a folder that holds one GGUF model.
@@ -22,7 +22,7 @@ extern "C" {
  * - S24_E_IO: the system refused.
  * - S24_E_FORMAT: the file is malformed, and the text says where. A file of another kind is named
  *   by its first bytes (a Git LFS pointer, a pickle, a page, ...), with the way out.
- * - S24_E_UNSUPPORTED: another version or byte order of GGUF.
+ * - S24_E_UNSUPPORTED: another version of GGUF, or a block type that is not known in that order.
  */
 S24_API s24_status s24_file_open(s24_ctx *ctx, const char *path, s24_file **out);
 /**
@@ -52,12 +52,18 @@ S24_API s24_status s24_file_get(const s24_file *file, const char *name, s24_mat 
 S24_API s24_status s24_file_bytes(const s24_file *file, const char *name, const void **data,
                                   size_t *size);
 /**
- * Copy a tensor out and convert it to dst->dtype as s24_mat_copy() does. Q4_0, Q4_1, Q5_0, Q5_1 and
- * Q8_0 are decoded to floats as their definitions say, and converted from there. S24_E_DTYPE: other
- * block types and unknown types; also integers and 8-bit floats where dst is of floats, since the
- * codes of a quantised model have no value without their scales.
+ * Copy a tensor out and convert it to dst->dtype as s24_mat_copy() does. Block types of GGUF
+ * (docs/formats.md lists them) are decoded to floats as their definitions say, and converted from
+ * there. S24_E_DTYPE: a block type that is not decoded, an unknown type; also integers and 8-bit
+ * floats where dst is of floats, since the codes of a quantised model have no value without their
+ * scales.
  */
 S24_API s24_status s24_file_read(const s24_file *file, const char *name, const s24_mat *dst);
+/**
+ * Whether s24_file_read() gives the tensor's values as floats: it holds floats, or is decoded to
+ * them. S24_E_DTYPE: it does not, and the text says why and what can be done. Reads no values.
+ */
+S24_API s24_status s24_file_check_read(const s24_file *file, const char *name);
 /**
  * Metadata as text, by key; s24_file_meta_key() enumerates the keys. NULL: there is no such key, or
  * no memory for the text, in which case s24_last_error() says so. The text is made when first asked

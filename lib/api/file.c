@@ -134,7 +134,7 @@ s24_status s24_file_bytes(const s24_file *file, const char *name, const void **d
         status = s24i_reader_find(file->reader, name, &tensor);
     if (status)
         return s24i_done(__func__, status);
-    *data = tensor->data;
+    *data = tensor->stored ? tensor->stored : tensor->data;
     *size = tensor->size;
     return S24_OK;
 }
@@ -146,52 +146,59 @@ s24_status s24_file_check_source(const s24_file *file)
     return s24i_done(__func__, status ? status : s24i_reader_check_sources(file->reader));
 }
 
-/* ---- Block types are decoded in strips of rows. ---- */
-
-enum { STRIP = 16 };
+/* ---- What is decoded is so in strips of rows. ---- */
 
 typedef struct decoding {
     const s24i_kernels *kernels;
     const s24i_tensor *tensor;
     const s24_mat *dst;
-    float *rows; /* one for each worker */
+    float *rows; /* a strip for each worker; NULL: rows of dst are floats that lie together */
 } decoding;
 
 static void decode_strip(void *arg, int64_t strip, int32_t worker)
 {
     const decoding *job = arg;
-    const s24i_element *element = job->tensor->element;
-    int64_t cols = job->dst->cols, bytes = element->bits / 8, blocks = cols / element->block;
-    float *out = job->rows + worker * cols;
+    int64_t first = strip * S24I_DECODED_ROWS, cols = job->dst->cols, left = job->dst->rows - first;
+    int64_t count = left < S24I_DECODED_ROWS ? left : S24I_DECODED_ROWS,
+            stride = job->dst->row_stride;
 
-    for (int64_t i = strip * STRIP; i < job->dst->rows && i < (strip + 1) * STRIP; i++) {
-        const unsigned char *block = job->tensor->data + i * blocks * bytes;
-        for (int64_t b = 0; b < blocks; b++)
-            element->decode(block + b * bytes, out + b * element->block);
-        s24i_mat_store(job->kernels, out, job->dst, i, 1);
+    if (!job->rows) {
+        s24i_tensor_decode(job->tensor, first, count, (float *)job->dst->data + first * stride,
+                           stride);
+        return;
     }
+    float *out = job->rows + worker * S24I_DECODED_ROWS * cols;
+    s24i_tensor_decode(job->tensor, first, count, out, cols);
+    s24i_mat_store(job->kernels, out, job->dst, first, count);
 }
 
-static s24_status read_blocks(s24_ctx *ctx, const s24i_tensor *tensor, const s24_mat *dst)
+static s24_status read_decoded(s24_ctx *ctx, const s24i_tensor *tensor, const s24_mat *dst)
 {
     decoding job = {.kernels = &ctx->kernels, .tensor = tensor, .dst = dst};
-    int64_t rows, cols;
+    bool direct = dst->dtype == S24_F32 && (dst->col_stride == 1 || dst->cols == 1);
+    s24_status status = S24_OK;
 
-    s24i_tensor_extents(tensor, &rows, &cols);
-    s24_status status = s24i_check_mat(dst, "dst", S24I_FLOAT_TYPE);
-    if (!status)
-        status = s24i_check_shape(dst, "dst", rows, cols);
-    if (status)
-        return status;
     s24i_enter(ctx);
-    size_t size =
-        s24i_mul((size_t)s24i_workers(&ctx->threads), s24i_mul((size_t)cols, sizeof(float)));
-    job.rows = s24i_alloc(&ctx->memory, size);
-    status = job.rows ? s24i_parallel(&ctx->threads, decode_strip, &job, (rows + STRIP - 1) / STRIP)
-                      : S24_E_MEMORY;
+    size_t strip = s24i_mul((size_t)dst->cols, S24I_DECODED_ROWS * sizeof(float));
+    size_t size = direct ? 0 : s24i_mul((size_t)s24i_workers(&ctx->threads), strip);
+    job.rows = direct ? NULL : s24i_alloc(&ctx->memory, size);
+    if (!direct && !job.rows)
+        status = S24_E_MEMORY;
+    if (!status)
+        status = s24i_parallel(&ctx->threads, decode_strip, &job,
+                               (dst->rows + S24I_DECODED_ROWS - 1) / S24I_DECODED_ROWS);
     s24i_free(&ctx->memory, job.rows, size);
     s24i_leave(ctx);
     return status;
+}
+
+static s24_status check_room(const s24i_tensor *tensor, const s24_mat *dst)
+{
+    int64_t rows, cols;
+    s24_status status = s24i_check_mat(dst, "dst", S24I_FLOAT_TYPE);
+
+    s24i_tensor_extents(tensor, &rows, &cols);
+    return status ? status : s24i_check_shape(dst, "dst", rows, cols);
 }
 
 static s24_status read_tensor(const s24_file *file, const char *name, const s24_mat *dst)
@@ -202,16 +209,13 @@ static s24_status read_tensor(const s24_file *file, const char *name, const s24_
 
     if (status)
         return status;
-    if (tensor->element->decode)
-        return read_blocks(file->object.ctx, tensor, dst);
+    if (s24i_tensor_is_decoded(tensor)) {
+        status = check_room(tensor, dst);
+        return status ? status : read_decoded(file->object.ctx, tensor, dst);
+    }
     status = s24i_reader_view(file->reader, name, &view);
     if (!status && !s24i_is_float(view.dtype) && s24i_is_float(dst->dtype))
-        return s24i_fail(
-            S24_E_DTYPE, "tensor '%.100s': %s is not converted to floats%s", name, tensor->type,
-            view.dtype == S24_E4M3FN || view.dtype == S24_E5M2 || view.dtype == S24_I8
-                ? ": codes of a quantised model have no value without their scales, so "
-                  "take the model in F16, BF16 or F32"
-                : "");
+        return s24i_reader_check_values(file->reader, name);
     return status ? status : s24i_copy_mat(file->object.ctx, &view, dst);
 }
 
@@ -220,6 +224,13 @@ s24_status s24_file_read(const s24_file *file, const char *name, const s24_mat *
     s24_status status = check_reader(file, name);
 
     return s24i_done(__func__, status ? status : read_tensor(file, name, dst));
+}
+
+s24_status s24_file_check_read(const s24_file *file, const char *name)
+{
+    s24_status status = check_reader(file, name);
+
+    return s24i_done(__func__, status ? status : s24i_reader_check_values(file->reader, name));
 }
 
 const char *s24_file_meta(const s24_file *file, const char *key)

@@ -21,7 +21,7 @@ static uint32_t high_bits(const unsigned char *place)
 
 /* out = (code + shift) d + m, codes of four low bits and perhaps a fifth. */
 static void decode(const unsigned char *codes, uint32_t high, int shift, float d, float m,
-                   float out[S24I_GGUF_BLOCK])
+                   float *out)
 {
     for (int j = 0; j < HALF; j++) {
         int low = (codes[j] & 15) | (int)(high >> j & 1) << 4;
@@ -32,27 +32,27 @@ static void decode(const unsigned char *codes, uint32_t high, int shift, float d
 }
 
 /* Adding -0 changes nothing, not even a sign. */
-void s24i_decode_q4_0(const unsigned char *block, float out[S24I_GGUF_BLOCK])
+void s24i_decode_q4_0(const unsigned char *block, float *out)
 {
     decode(block + 2, 0, -8, half_at(block), -0.0f, out);
 }
 
-void s24i_decode_q4_1(const unsigned char *block, float out[S24I_GGUF_BLOCK])
+void s24i_decode_q4_1(const unsigned char *block, float *out)
 {
     decode(block + 4, 0, 0, half_at(block), half_at(block + 2), out);
 }
 
-void s24i_decode_q5_0(const unsigned char *block, float out[S24I_GGUF_BLOCK])
+void s24i_decode_q5_0(const unsigned char *block, float *out)
 {
     decode(block + 6, high_bits(block + 2), -16, half_at(block), -0.0f, out);
 }
 
-void s24i_decode_q5_1(const unsigned char *block, float out[S24I_GGUF_BLOCK])
+void s24i_decode_q5_1(const unsigned char *block, float *out)
 {
     decode(block + 8, high_bits(block + 4), 0, half_at(block), half_at(block + 2), out);
 }
 
-void s24i_decode_q8_0(const unsigned char *block, float out[S24I_GGUF_BLOCK])
+void s24i_decode_q8_0(const unsigned char *block, float *out)
 {
     float d = half_at(block);
 

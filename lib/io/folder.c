@@ -4,6 +4,7 @@
 #include "gguf.h"
 #include "names.h"
 #include "os.h"
+#include "quantised.h"
 #include "sniff.h"
 #include <string.h>
 
@@ -25,6 +26,7 @@ typedef struct model_folder {
     s24i_names keys;    /* of them */
     int64_t key_count;
     const void **by_key; /* meta_item, once all are there */
+    s24i_quantised quantised;
 } model_folder;
 
 /* ---- Files of the folder. ---- */
@@ -329,6 +331,33 @@ static s24_status read_config(model_folder *f)
     return status;
 }
 
+/* The settings of codes that lie in a file of their own, unless config.json has some. */
+static s24_status read_codes(model_folder *f)
+{
+    static const char object[] = "config.quantization_config", method[] = ".quant_method";
+    s24i_text text = {.memory = f->reader.memory};
+    s24i_json_doc *doc = NULL;
+    bool found = false;
+    s24_status status = look_for(f, S24I_FOLDER_CODES, &found);
+
+    s24i_text_append(&text, "%s%s", object, method);
+    if (text.failed)
+        status = S24_E_MEMORY;
+    found = found && !status && !s24i_names_hold(&f->keys, text.data);
+    if (found)
+        status = parse_file(f, S24I_FOLDER_CODES, &doc);
+    if (doc && !status)
+        status = add_config(f, object, s24i_json_root(doc));
+    if (doc && !status) {
+        s24i_text gptq = {.memory = f->reader.memory};
+        s24i_text_append(&gptq, "gptq"); /* by whose programs the file is written */
+        status = add_meta(f, text.data, &gptq);
+    }
+    s24i_json_free(doc);
+    s24i_text_free(&text);
+    return status;
+}
+
 static int by_key(const void *a, const void *b)
 {
     return strcmp(((const meta_item *)a)->key, ((const meta_item *)b)->key);
@@ -352,6 +381,9 @@ static s24_status gather_meta(model_folder *f)
     s24_status status = read_config(f);
     const char *key, *value;
 
+    if (!status)
+        status = read_codes(f);
+
     for (int64_t i = 0; i < f->shards.count; i++) {
         for (int64_t j = 0; !status && (key = s24i_reader_meta_key(shards[i], j)); j++) {
             s24i_text text = {.memory = f->reader.memory};
@@ -362,6 +394,37 @@ static s24_status gather_meta(model_folder *f)
         }
     }
     return status ? status : index_meta(f);
+}
+
+/* ---- Codes. ---- */
+
+/* The metadata without what tells of codes. */
+static s24_status drop_codes(model_folder *f)
+{
+    s24i_memory *memory = f->reader.memory;
+    meta_item *items = f->meta.items;
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < f->meta.count; i++) {
+        if (s24i_quantised_key(items[i].key)) {
+            s24i_strfree(memory, items[i].key);
+            s24i_text_free(&items[i].value);
+        } else {
+            items[n++] = items[i];
+        }
+    }
+    f->meta.count = n;
+    s24i_free(memory, f->by_key, (size_t)f->key_count * sizeof(void *));
+    f->key_count = 0;
+    return index_meta(f);
+}
+
+static s24_status fold_codes(model_folder *f)
+{
+    s24_status status = s24i_quantised_fold(&f->reader, &f->quantised);
+
+    f->reader.undecoded = f->quantised.undecoded.data;
+    return status || !f->quantised.decoded ? status : drop_codes(f);
 }
 
 /* ---- Closing, and the weights. ---- */
@@ -380,6 +443,7 @@ static void close_folder(s24i_reader *reader)
     s24i_names_free(memory, &f->keys);
     s24i_free(memory, f->by_key, (size_t)f->key_count * sizeof(void *));
     s24i_reader_release(reader);
+    s24i_quantised_free(memory, &f->quantised);
     for (int64_t i = 0; i < f->shards.count; i++)
         s24i_reader_close(shards[i]);
     s24i_list_free(memory, &f->meta, sizeof(meta_item));
@@ -395,6 +459,11 @@ static const s24i_reader_class folder_class = {"folder", close_folder, meta_valu
 const char *s24i_folder_of(const s24i_reader *reader)
 {
     return reader->class == &folder_class ? ((const model_folder *)reader)->path : NULL;
+}
+
+bool s24i_folder_decoded(const s24i_reader *reader)
+{
+    return reader->class == &folder_class && ((const model_folder *)reader)->quantised.decoded;
 }
 
 /* The single file comes first, as the format's own library has it. */
@@ -494,6 +563,8 @@ s24_status s24i_folder_open(s24i_memory *memory, const char *path, char **gguf, 
         status = gather_tensors(f);
     if (!status && found)
         status = gather_meta(f);
+    if (!status && found)
+        status = fold_codes(f);
     if (status || !found)
         close_folder(&f->reader);
     else

@@ -8,6 +8,7 @@
 #define S24I_FOLDER_SINGLE "model.safetensors"
 #define S24I_FOLDER_INDEX "model.safetensors.index.json"
 #define S24I_FOLDER_CONFIG "config.json"
+#define S24I_FOLDER_CODES "quantize_config.json" /* older GPTQ folders have it beside */
 
 /* A file of the folder, mapped. Nothing outside is opened: S24_E_FORMAT for names with '/', "." and
  * "..", and for symbolic links unless they lead into the folder or into "../../blobs" from it,
@@ -18,6 +19,10 @@ s24_status s24i_folder_map(s24i_memory *memory, const char *folder, const char *
 char *s24i_folder_path(s24i_memory *memory, const char *folder, const char *name);
 /* The folder that a reader has open, or NULL if it is none. */
 const char *s24i_folder_of(const s24i_reader *reader);
+
+/* Whether weights of that folder are decoded from codes (quantised.h), so that what its files tell
+ * of codes is no more so. */
+bool s24i_folder_decoded(const s24i_reader *reader);
 
 /* ---- folder_config.c ---- */
 

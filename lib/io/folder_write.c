@@ -2,6 +2,7 @@
 #include "base/sort.h"
 #include "folder.h"
 #include "os.h"
+#include "quantised.h"
 #include "spool.h"
 #include "temporary.h"
 #include <stdio.h>
@@ -114,7 +115,7 @@ static s24_status put_stored(s24i_writer *writer, const s24i_tensor *tensor)
     s24_status status = check_new(w, tensor->name);
 
     if (!status)
-        status = choose_shard(w, tensor->size, &shard);
+        status = choose_shard(w, s24i_tensor_written(tensor), &shard);
     if (!status)
         status = s24i_writer_put_stored(&shard->writer, tensor);
     if (!status)
@@ -248,13 +249,31 @@ static s24_status set_meta(s24i_writer *writer, const char *key, const char *val
 typedef struct carrying {
     folder_writer *w;
     const char *folder;
+    bool decoded; /* what is told of codes is no more so */
 } carrying;
+
+static bool is_ours(const carrying *job, const char *name)
+{
+    return is_carried(name) && !(job->decoded && !strcmp(name, S24I_FOLDER_CODES));
+}
 
 static s24_status carry_if_ours(void *arg, const char *name)
 {
     const carrying *job = arg;
 
-    return is_carried(name) ? carry(job->w, job->folder, name) : S24_OK;
+    return is_ours(job, name) ? carry(job->w, job->folder, name) : S24_OK;
+}
+
+static s24_status forget_codes(folder_writer *w)
+{
+    const char *object;
+    s24_status status = S24_OK;
+
+    if (!find_file(w, S24I_FOLDER_CONFIG))
+        return S24_OK;
+    for (int i = 0; !status && (object = s24i_quantised_object(i)); i++)
+        status = set_config(w, object, NULL);
+    return status;
 }
 
 static s24_status check_if_ours(void *arg, const char *name)
@@ -262,26 +281,29 @@ static s24_status check_if_ours(void *arg, const char *name)
     const carrying *job = arg;
     const void *data;
     uint64_t size;
-    s24_status status =
-        is_carried(name) ? map_side(job->w, job->folder, name, &data, &size) : S24_OK;
+    bool ours = is_ours(job, name);
+    s24_status status = ours ? map_side(job->w, job->folder, name, &data, &size) : S24_OK;
 
-    if (is_carried(name) && !status)
+    if (ours && !status)
         s24i_os_unmap(data, size);
     return status;
 }
 
 static s24_status check_meta(s24i_writer *writer, s24i_reader *from)
 {
-    carrying job = {(folder_writer *)writer, s24i_folder_of(from)};
+    carrying job = {(folder_writer *)writer, s24i_folder_of(from), s24i_folder_decoded(from)};
 
     return s24i_os_list(job.folder, check_if_ours, &job);
 }
 
 static s24_status copy_meta(s24i_writer *writer, s24i_reader *from)
 {
-    carrying job = {(folder_writer *)writer, s24i_folder_of(from)};
+    carrying job = {(folder_writer *)writer, s24i_folder_of(from), s24i_folder_decoded(from)};
     s24_status status = s24i_os_list(job.folder, carry_if_ours, &job);
     const char *key, *value;
+
+    if (!status && job.decoded)
+        status = forget_codes(job.w);
 
     for (int64_t i = 0; !status && (key = s24i_reader_meta_key(from, i)); i++) {
         if (is_config(key) || !strcmp(key, "format"))

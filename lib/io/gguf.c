@@ -18,6 +18,8 @@ typedef struct item {
 
 typedef struct gguf {
     s24i_reader reader;
+    const unsigned char *bytes; /* the mapping, or `turned` */
+    unsigned char *turned;      /* a copy of a big-endian file in our order */
     int64_t item_count, item_room;
     item *items;
     const void **by_key; /* item */
@@ -197,8 +199,7 @@ static s24_status place_tensor(const gguf *file, s24i_tensor *t, uint64_t data, 
             "file whole?",
             t->name, (unsigned long long)t->size, (unsigned long long)begin,
             (unsigned long long)size);
-    t->data =
-        (const unsigned char *)file->reader.map + (size ? data : file->reader.map_size) + begin;
+    t->data = file->bytes + (size ? data : file->reader.map_size) + begin;
     return S24_OK;
 }
 
@@ -264,11 +265,6 @@ static s24_status check_version(uint32_t version)
 {
     if (version == 2 || version == S24I_GGUF_VERSION)
         return S24_OK;
-    if (version == 2u << 24 || version == (uint32_t)S24I_GGUF_VERSION << 24)
-        return s24i_fail(S24_E_UNSUPPORTED,
-                         "a big-endian GGUF file of version %u, only "
-                         "little-endian ones are read",
-                         (unsigned)(version >> 24));
     return s24i_fail(S24_E_UNSUPPORTED, "GGUF version %u, only 2 and 3 are read",
                      (unsigned)version);
 }
@@ -289,10 +285,41 @@ static s24_status read_counts(s24i_cursor *cursor, uint64_t *tensors, uint64_t *
     return status;
 }
 
+/* A file of the other byte order is known by its version, and copied. */
+static s24_status settle_order(gguf *file)
+{
+    const unsigned char *map = file->reader.map;
+    uint64_t size = file->reader.map_size;
+
+    file->bytes = map;
+    if (size < 8 || map[4] || map[5] || map[6] || !map[7])
+        return S24_OK;
+    file->turned = s24i_alloc(file->reader.memory, size);
+    if (!file->turned)
+        return S24_E_MEMORY;
+    memcpy(file->turned, map, size);
+    s24i_gguf_turn_header(file->turned, size);
+    file->bytes = file->turned;
+    return S24_OK;
+}
+
+/* The data too, once it is known where they are. */
+static s24_status turn_tensors(gguf *file)
+{
+    s24_status status = S24_OK;
+
+    for (int64_t i = 0; !status && file->turned && i < file->reader.count; i++) {
+        s24i_tensor *t = &file->reader.tensors[i];
+        t->stored = (const unsigned char *)file->reader.map + (t->data - file->bytes);
+        status = s24i_gguf_turn_tensor(t, file->turned + (t->data - file->bytes));
+    }
+    return status;
+}
+
 static s24_status read_map(gguf *file)
 {
     s24i_memory *memory = file->reader.memory;
-    const unsigned char *bytes = file->reader.map;
+    const unsigned char *bytes = file->bytes;
     s24i_cursor cursor = {bytes, bytes + 4, bytes + file->reader.map_size};
     uint64_t tensors, items;
     uint32_t version;
@@ -341,6 +368,7 @@ static void close_gguf(s24i_reader *reader)
     }
     s24i_free(memory, file->by_key, s24i_mul(n, sizeof(void *)));
     s24i_free(memory, file->items, s24i_mul(n, sizeof *file->items));
+    s24i_free(memory, file->turned, reader->map_size);
     s24i_reader_release(reader);
     for (int64_t i = 0; i < file->part_count; i++)
         s24i_reader_close(file->parts[i]);
@@ -457,7 +485,11 @@ s24_status s24i_gguf_read(s24i_memory *memory, const void *map, uint64_t size, s
     if (!file)
         return S24_E_MEMORY;
     file->reader = (s24i_reader){&gguf_class, memory, map, size};
-    s24_status status = read_map(file);
+    s24_status status = settle_order(file);
+    if (!status)
+        status = read_map(file);
+    if (!status)
+        status = turn_tensors(file);
     if (status)
         close_gguf(&file->reader); /* the mapping is still the caller's */
     else

@@ -50,6 +50,8 @@ s24_status s24i_take_value(s24i_cursor *cursor, s24i_gguf_value *value);
  * that reads back equal, arrays as JSON. */
 void s24i_gguf_value_text(const s24i_gguf_value *value, s24i_text *text);
 bool s24i_gguf_alignment_fits(uint64_t alignment);
+/* Bytes of one value of a type; 0: it depends, or there is no such type. */
+uint32_t s24i_gguf_size(uint32_t type);
 
 /* ---- For the writer: what a reader that is a GGUF file holds. ---- */
 
@@ -58,6 +60,14 @@ int64_t s24i_gguf_value_count(const s24i_reader *reader);
 const char *s24i_gguf_value_at(const s24i_reader *reader, int64_t index, s24i_gguf_value *value);
 /* The value of a key, if there is one. */
 bool s24i_gguf_value_of(const s24i_reader *reader, const char *key, s24i_gguf_value *value);
+
+/* ---- gguf_order.c: files of the other byte order. ---- */
+
+/* Reverse the bytes of each number before the tensors, as far as the header can be followed. */
+void s24i_gguf_turn_header(unsigned char *bytes, uint64_t size);
+/* The same in the data of a tensor, of which `data` are a copy. S24_E_UNSUPPORTED: it is not known
+ * where such blocks have numbers. */
+s24_status s24i_gguf_turn_tensor(const s24i_tensor *tensor, unsigned char *data);
 
 /* ---- gguf_split.c: models in several files. ---- */
 

@@ -8,6 +8,11 @@ enum { MAX_DEPTH = 4 }; /* of arrays in arrays; files in use have 1 */
 /* Bytes of one value; 0: it depends. */
 static const uint32_t sizes[S24I_GGUF_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
+uint32_t s24i_gguf_size(uint32_t type)
+{
+    return type < S24I_GGUF_TYPES ? sizes[type] : 0;
+}
+
 static uint64_t little(const unsigned char *bytes, uint32_t size)
 {
     uint64_t value = 0;

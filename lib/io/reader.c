@@ -4,6 +4,10 @@
 #include "os.h"
 #include <string.h>
 
+#define DECODED                                                                          \
+    "; decoded are fp8, gptq, mxfp4 and compressed-tensors (pack-, int-, float-, naive-" \
+    "quantized)"
+
 enum { NEAREST = 3, MANY = 256 };
 
 void s24i_reader_close(s24i_reader *reader)
@@ -40,14 +44,25 @@ static void tell_unknown(const s24i_reader *reader, const char *name, int64_t at
         near[at] = known;
         n += n < NEAREST;
     }
-    s24i_fail(S24_E_ARG, "no tensor '%.100s' among the %lld of the file%s%.100s%s%.100s%s%.100s",
-              name, (long long)reader->count, n > 0 ? "; nearest: " : "", n > 0 ? near[0] : "",
-              n > 1 ? ", " : "", n > 1 ? near[1] : "", n > 2 ? ", " : "", n > 2 ? near[2] : "");
+    s24i_fail(S24_E_ARG,
+              "no tensor '%.100s' among the %lld of the file%s%.130s%s%s%.100s%s%.100s%s%.100s",
+              name, (long long)reader->count, reader->undecoded ? "; not decoded: " : "",
+              reader->undecoded ? reader->undecoded : "", reader->undecoded ? DECODED : "",
+              n > 0 ? "; nearest: " : "", n > 0 ? near[0] : "", n > 1 ? ", " : "",
+              n > 1 ? near[1] : "", n > 2 ? ", " : "", n > 2 ? near[2] : "");
 }
 
 static const char *name_at(const void *sorted, int64_t index)
 {
     return ((const s24i_tensor *)((const void *const *)sorted)[index])->name;
+}
+
+const s24i_tensor *s24i_reader_look(const s24i_reader *reader, const char *name)
+{
+    bool found;
+    int64_t at = s24i_search(reader->by_name, reader->count, name_at, name, &found);
+
+    return found ? reader->by_name[at] : NULL;
 }
 
 /* NULL, and a text that goes with S24_E_ARG, if there is none. */
@@ -94,15 +109,42 @@ static const void *aligned_data(s24i_reader *reader, s24i_tensor *t)
 }
 
 /* What can be done with a tensor that cannot be viewed. */
-static const char *way_out(const s24i_element *e)
+static const char *way_out(const s24i_tensor *t)
 {
-    if (e->decode)
+    const s24i_element *e = t->element;
+
+    if (s24i_tensor_is_decoded(t))
         return "cannot be used where they lie, only be read";
     if (e->block > 1)
-        return "are not decoded, only Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0: take the model as F16, BF16 "
-               "or "
-               "Q8_0, or make that: llama-quantize --allow-requantize IN OUT Q8_0";
+        return "are not decoded, but Q4_0 to Q8_0, Q2_K to Q6_K, IQ1 to IQ4, TQ1_0, TQ2_0, MXFP4 "
+               "and NVFP4 are: take the model in one of these or as F16, or make it so: "
+               "llama-quantize --allow-requantize IN OUT Q8_0";
     return "are listed and copied, but not used as numbers: convert the model to F16, BF16 or F32";
+}
+
+static s24_status fail_type(const s24i_tensor *t)
+{
+    return s24i_fail(S24_E_DTYPE, "tensor '%.100s': elements of type %.32s %s", t->name, t->type,
+                     way_out(t));
+}
+
+s24_status s24i_reader_check_values(const s24i_reader *reader, const char *name)
+{
+    const s24i_tensor *t = find(reader, name);
+
+    if (!t)
+        return S24_E_ARG;
+    if (s24i_tensor_is_decoded(t) || s24i_is_float(t->element->dtype))
+        return S24_OK;
+    if (!t->element->dtype)
+        return fail_type(t);
+    int32_t dtype = t->element->dtype;
+    return s24i_fail(S24_E_DTYPE, "tensor '%.100s': %s is not converted to floats%s", t->name,
+                     t->type,
+                     dtype == S24_E4M3FN || dtype == S24_E5M2 || dtype == S24_I8
+                         ? ": codes of a quantised model have no value without their scales, so "
+                           "take the model in F16, BF16 or F32"
+                         : "");
 }
 
 s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view)
@@ -112,9 +154,8 @@ s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view
 
     if (!t)
         return S24_E_ARG;
-    if (!t->element->dtype)
-        return s24i_fail(S24_E_DTYPE, "tensor '%.100s': elements of type %.32s %s", t->name,
-                         t->type, way_out(t->element));
+    if (!t->element->dtype || t->packing)
+        return fail_type(t);
     const void *data = aligned_data(reader, t);
     if (!data)
         return S24_E_MEMORY;

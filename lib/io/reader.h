@@ -9,6 +9,8 @@
 
 #define S24I_MAX_RANK 8
 
+typedef struct s24i_packing s24i_packing;
+
 typedef struct s24i_tensor {
     const char *name;
     const s24i_element *element;
@@ -16,7 +18,9 @@ typedef struct s24i_tensor {
     uint32_t number;  /* of such a one in GGUF */
     int32_t rank;
     int64_t shape[S24I_MAX_RANK]; /* row-major: the last extent is contiguous */
-    const unsigned char *data;    /* in a mapping */
+    const unsigned char *data;    /* in a mapping, or a copy in our byte order */
+    const unsigned char *stored;  /* then the mapping's; else NULL */
+    const s24i_packing *packing;  /* that it is decoded from (packing.h), `data` being its codes */
     uint64_t size;                /* bytes */
     void *aligned; /* private copy of one that lies misaligned in the file, once it was viewed */
 } s24i_tensor;
@@ -49,6 +53,7 @@ struct s24i_reader {
     int64_t count;
     s24i_tensor *tensors;
     const void **by_place, **by_name; /* s24i_tensor */
+    const char *undecoded;            /* of a quantised model: what is not, or NULL */
 };
 
 /* (open.c, open_file.c) A safetensors file, a GGUF file or a folder, by what is there. Everything
@@ -60,6 +65,7 @@ void s24i_reader_close(s24i_reader *reader); /* NULL is allowed */
 
 /* In the order in which they lie. NULL outside [0, count). */
 const s24i_tensor *s24i_reader_at(const s24i_reader *reader, int64_t index);
+const s24i_tensor *s24i_reader_look(const s24i_reader *reader, const char *name); /* or NULL */
 /* S24_E_ARG and the three nearest names if there is none of that name. */
 s24_status s24i_reader_find(const s24i_reader *reader, const char *name, const s24i_tensor **out);
 /* Rows and columns of the tensor as a matrix: rank 0 is 1 x 1, rank 1 is one row, above 2 all but
@@ -71,10 +77,29 @@ void s24i_tensor_extents(const s24i_tensor *tensor, int64_t *rows, int64_t *cols
  * S24_E_DTYPE for types without an S24 code.
  */
 s24_status s24i_reader_view(s24i_reader *reader, const char *name, s24_mat *view);
+/* Whether s24i_reader_view() gives floats or s24i_tensor_decode() makes some: S24_E_DTYPE says why
+ * not. */
+s24_status s24i_reader_check_values(const s24i_reader *reader, const char *name);
 s24_status s24i_reader_meta(s24i_reader *reader, const char *key, const char **value);
 const char *s24i_reader_meta_key(const s24i_reader *reader, int64_t index);
 /* S24_E_STATE and the file's name if one that was read has been changed or is gone since. */
 s24_status s24i_reader_check_sources(const s24i_reader *reader);
+
+/* ---- decode.c: tensors whose values are no numbers as they lie. ---- */
+
+enum { S24I_DECODED_ROWS = 16 };
+
+/* Bytes that a copy has: of codes and scales it is of floats. */
+uint64_t s24i_tensor_written(const s24i_tensor *tensor);
+
+static inline bool s24i_tensor_is_decoded(const s24i_tensor *tensor)
+{
+    return tensor->packing || tensor->element->decode;
+}
+/* Rows [first, first + count) of the matrix that s24i_tensor_extents() tells, as floats; they lie
+ * `stride` apart. Only of a tensor that is decoded; at most S24I_DECODED_ROWS rows. */
+void s24i_tensor_decode(const s24i_tensor *tensor, int64_t first, int64_t count, float *out,
+                        int64_t stride);
 
 /* ---- For the formats. ---- */
 

@@ -71,6 +71,31 @@ static s24_status write_matrix(s24i_spool *s, const s24i_entry *e, const s24_mat
     return status;
 }
 
+/* Append what a tensor is decoded to. */
+static s24_status write_decoded(s24i_spool *s, const s24i_entry *e, const s24i_tensor *t)
+{
+    int64_t rows, cols;
+
+    s24i_tensor_extents(t, &rows, &cols);
+    size_t row = (size_t)cols * sizeof(float);
+    float *strip = s24i_alloc(s->writer.memory, s24i_mul(S24I_DECODED_ROWS, row));
+    s24_status status = strip ? S24_OK : S24_E_MEMORY;
+    for (int64_t i = 0, n; !status && i < rows; i += n) {
+        n = rows - i < S24I_DECODED_ROWS ? rows - i : S24I_DECODED_ROWS;
+        s24i_tensor_decode(t, i, n, strip, cols);
+        status = s24i_os_write(s->fd, s->writer.path, strip, (uint64_t)n * row,
+                               e->begin + (uint64_t)i * row);
+    }
+    s24i_free(s->writer.memory, strip, s24i_mul(S24I_DECODED_ROWS, row));
+    return status;
+}
+
+static s24_status write_stored(s24i_spool *s, const s24i_entry *e, const s24i_tensor *t)
+{
+    return t->packing ? write_decoded(s, e, t)
+                      : s24i_os_write(s->fd, s->writer.path, t->data, e->size, e->begin);
+}
+
 /* Write the data of an entry that is complete but for its name, and add it: those of a matrix, or
  * of a tensor as it is stored. */
 static s24_status add(s24i_spool *s, s24i_entry *e, const char *name, const s24_mat *mat,
@@ -90,8 +115,7 @@ static s24_status add(s24i_spool *s, s24i_entry *e, const char *name, const s24_
     if (!e->name || (stored && !stored->element->bits && !e->type))
         status = S24_E_MEMORY;
     else
-        status = mat ? write_matrix(s, e, mat)
-                     : s24i_os_write(s->fd, s->writer.path, stored->data, e->size, e->begin);
+        status = mat ? write_matrix(s, e, mat) : write_stored(s, e, stored);
     if (status) {
         free_entry(memory, e);
         return status;
@@ -147,7 +171,10 @@ s24_status s24i_spool_check_stored(s24i_writer *w, const s24i_tensor *t)
 
 s24_status s24i_spool_put_stored(s24i_writer *w, const s24i_tensor *t)
 {
-    s24i_entry e = {.element = t->element, .number = t->number, .rank = t->rank, .size = t->size};
+    s24i_entry e = {.element = t->element,
+                    .number = t->number,
+                    .rank = t->rank,
+                    .size = s24i_tensor_written(t)};
     s24_status status = s24i_spool_check_stored(w, t);
 
     memcpy(e.shape, t->shape, sizeof e.shape);

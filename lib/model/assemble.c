@@ -1,5 +1,6 @@
 #include "assemble.h"
 #include "label.h"
+#include "parts.h"
 #include "fail.h"
 #include "paths.h"
 #include <dirent.h>
@@ -23,44 +24,106 @@ typedef struct writing {
     int layer;             /* -1: none */
 } writing;
 
-/* The block that holds a tensor as it was compressed, or NULL. */
-static bool find_block(writing *w, const char *name, s24_file **block)
+/* The next matrix from `which` on that lies in this tensor and was compressed; the layer's count if
+ * there is none. */
+static int32_t next_inside(const writing *w, const char *name, int32_t which)
 {
-    char linear[S24M_NAME];
-    *block = NULL;
-    for (int layer = 0; layer < w->model->config.layers; layer++)
-        for (int32_t which = 0; which < S24M_LINEARS; which++) {
-            s24m_name(w->model, layer, which, linear);
-            if (strcmp(linear, name))
-                continue;
-            if (w->layer != layer) {
-                s24_file_destroy(w->block);
-                w->block = s24m_checkpoint_file(w->c, layer);
-                w->layer = layer;
-            }
-            if (!w->block)
-                return false;
-            if (s24_file_info(w->block, name, NULL, NULL, NULL) == S24_OK)
-                *block = w->block;
-            return true;
-        }
+    char tensor[S24M_NAME], whole[S24M_NAME];
+    int32_t count = s24m_matrices(w->model, w->layer);
+    for (; which < count; which++) {
+        s24m_tensor_name(w->model, w->layer, which, false, tensor);
+        s24m_name(w->model, w->layer, which, whole);
+        if (!strcmp(tensor, name) && s24_file_info(w->block, whole, NULL, NULL, NULL) == S24_OK)
+            break;
+    }
+    return which;
+}
+
+/* The layer whose name this is, -1 outside. */
+static int layer_of(const s24m_model *model, const char *name)
+{
+    char prefix[S24M_NAME], *end;
+    s24m_block_prefix(model, prefix);
+    size_t length = strlen(prefix);
+    if (strncmp(name, prefix, length) || name[length] < '0' || name[length] > '9')
+        return -1;
+    long layer = strtol(name + length, &end, 10);
+    return *end == '.' && layer < model->config.layers ? (int)layer : -1;
+}
+
+/* The first compressed matrix of a tensor, -1: it stays as it is. */
+static bool find_matrix(writing *w, const char *name, int32_t *which)
+{
+    int layer = layer_of(w->model, name);
+    *which = -1;
+    if (layer < 0)
+        return true;
+    if (w->layer != layer) {
+        s24_file_destroy(w->block);
+        w->block = s24m_checkpoint_file(w->c, layer);
+        w->layer = layer;
+    }
+    if (!w->block)
+        return false;
+    int32_t found = next_inside(w, name, 0);
+    *which = found < s24m_matrices(w->model, layer) ? found : -1;
     return true;
+}
+
+/* The compressed values of one matrix into its place in the tensor. */
+static bool put_slice(const writing *w, int32_t which, float *tensor)
+{
+    const s24m_matrix *m = s24m_program_of(w->model, w->layer)->matrices + which;
+    char name[S24M_NAME];
+    s24_mat to = s24m_mat(tensor, m->outputs, m->inputs);
+    s24m_name(w->model, w->layer, which, name);
+    to.data = tensor + (m->slices ? m->expert * m->outputs * m->inputs : 0);
+    if (m->transposed) {
+        to.row_stride = 1;
+        to.col_stride = m->outputs;
+    }
+    return s24m_good(s24_file_read(w->block, name, &to), "%s", name);
+}
+
+/* A tensor of which compressed matrices are slices, or which is transposed. */
+static bool put_folded(writing *w, const char *name, int32_t which)
+{
+    int64_t shape[8], rows = 1;
+    int32_t rank = 0;
+    const char *type;
+    char whole[S24M_NAME];
+    float *values = NULL;
+    s24m_name(w->model, w->layer, which, whole);
+    bool done = s24m_good(s24_file_info(w->model->file, name, shape, &rank, NULL), "%s", name) &&
+                s24m_good(s24_file_info(w->block, whole, NULL, NULL, &type), "%s", whole) &&
+                s24m_done(s24m_read_any(w->model, name, &values));
+    for (; done && which < s24m_matrices(w->model, w->layer);
+         which = next_inside(w, name, which + 1))
+        done = put_slice(w, which, values);
+    for (int32_t i = 0; i < rank - 1; i++)
+        rows *= shape[i];
+    s24_mat view = s24m_mat(values, rows, rank ? shape[rank - 1] : 0);
+    done = done && s24m_good(s24_file_put(w->out, name, &view, shape, rank, type), "%s", name);
+    free(values);
+    return done;
 }
 
 /* Compressed tensors are put with the shape that the source has. */
 static bool put_tensor(writing *w, const char *name)
 {
-    s24_file *block;
+    int32_t which;
     const char *type;
     s24_mat v;
-    if (!find_block(w, name, &block))
+    if (!find_matrix(w, name, &which))
         return false;
-    s24_status status = !block ? s24_file_put_stored(w->out, w->model->file, name)
-                        : s24_file_info(block, name, NULL, NULL, &type) == S24_OK &&
-                                s24_file_get(block, name, &v) == S24_OK
-                            ? s24_file_put(w->out, name, &v, NULL, 2, type)
-                            : S24_E_IO;
-    return s24m_good(status, "%s", name);
+    if (which < 0)
+        return s24m_good(s24_file_put_stored(w->out, w->model->file, name), "%s", name);
+    const s24m_matrix *m = s24m_program_of(w->model, w->layer)->matrices + which;
+    if (m->slices || m->transposed)
+        return put_folded(w, name, which);
+    return s24m_good(s24_file_info(w->block, name, NULL, NULL, &type), "%s", name) &&
+           s24m_good(s24_file_get(w->block, name, &v), "%s", name) &&
+           s24m_good(s24_file_put(w->out, name, &v, NULL, 2, type), "%s", name);
 }
 
 static bool put_tensors(writing *w)
@@ -146,12 +209,16 @@ char *s24m_assemble_model_path(const assembly *a, const char *folder)
 static bool types_of(void *from, const char *name, const char **before, const char **after)
 {
     writing *w = from;
-    s24_file *block;
-    if (!find_block(w, name, &block))
+    char whole[S24M_NAME];
+    int32_t which;
+    if (!find_matrix(w, name, &which))
         return false;
+    if (which >= 0)
+        s24m_name(w->model, w->layer, which, whole);
     return s24m_good(s24_file_info(w->model->file, name, NULL, NULL, before), "%s", name) &&
-           s24m_good(s24_file_info(block ? block : w->model->file, name, NULL, NULL, after), "%s",
-                     name);
+           s24m_good(which < 0 ? s24_file_info(w->model->file, name, NULL, NULL, after)
+                               : s24_file_info(w->block, whole, NULL, NULL, after),
+                     "%s", name);
 }
 
 /* The name of a GGUF file and its general.file_type follow the type that most weights have. */
@@ -244,7 +311,8 @@ static bool write_parts(writing *w, const char *folder)
         done = block != NULL;
         for (int64_t i = 0; done && i < s24_file_count(block); i++) {
             const char *name = s24_file_name(block, i);
-            if (s24_file_info(w->model->file, name, NULL, NULL, NULL) != S24_OK)
+            bool slice = name[strlen(name) - 1] == ']';
+            if (!slice && s24_file_info(w->model->file, name, NULL, NULL, NULL) != S24_OK)
                 done = put_part(w, folder, block, name);
         }
         s24_file_destroy(block);

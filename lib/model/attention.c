@@ -1,18 +1,69 @@
 #include "exponential.h"
-#include "tensors.h"
+#include "family.h"
 #include "rope.h"
+#include "steps.h"
+#include "tensors.h"
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* ---- Rotary embedding ---- */
+/* ---- Where heads stand ---- */
+
+/* A token's heads among the outputs of the tensors: in groups, of one key's head each. */
+typedef struct heads {
+    float *data;
+    int64_t token; /* floats from one token to the next */
+    int64_t count, in_group;
+    int64_t group, head; /* floats from one group, one head to the next */
+} heads;
+
+static float *head_at(const heads *h, int64_t token, int64_t head)
+{
+    return h->data + token * h->token + head / h->in_group * h->group +
+           head % h->in_group * h->head;
+}
+
+/* Side by side. */
+static heads plain(float *data, int64_t count, int64_t size)
+{
+    return (heads){data, count * size, count, 1, size, size};
+}
+
+static void find_heads(const s24m_stream *c, heads *q, heads *k, heads *v)
+{
+    const s24m_config *f = &c->model->config;
+    int64_t size = f->head_dim, n = f->heads, kv = f->kv_heads, each = n / kv;
+    int64_t all = (n + 2 * kv) * size;
+    float *data = c->out[0];
+    switch (c->model->config.qkv) {
+    case S24M_BLOCKS:
+        *q = (heads){data, all, n, 1, size, size};
+        *k = (heads){data + n * size, all, kv, 1, size, size};
+        *v = (heads){data + (n + kv) * size, all, kv, 1, size, size};
+        return;
+    case S24M_BY_HEAD:
+    case S24M_BY_GROUP:
+        *q = (heads){data, all, n, each, (each + 2) * size, size};
+        *k = (heads){data + each * size, all, kv, 1, (each + 2) * size, size};
+        *v = (heads){data + (each + 1) * size, all, kv, 1, (each + 2) * size, size};
+        return;
+    case S24M_SWITCHED:
+        *q = (heads){data, 2 * n * size, n, 1, 2 * size, size};
+        break;
+    default:
+        *q = plain(data, n, size);
+    }
+    *k = plain(c->out[1], kv, size);
+    *v = plain(c->out[2], kv, size);
+}
+
+/* ---- Norms of heads, rotary embedding ---- */
 
 /* Tables for rows of this length: the angle of a position may depend on it. */
-static s24_status make_tables(s24m_model *model, int64_t length)
+static s24_status make_tables(const s24m_rope *rope, s24m_angles *angles, int64_t length)
 {
-    const s24m_rope *rope = &model->config.rope;
     int64_t pairs = rope->size / 2;
-    if (length == model->rope_length)
+    if (length == angles->length)
         return S24_OK;
     float *cosine = s24m_floats(length * pairs), *sine = s24m_floats(length * pairs);
     if (!cosine || !sine) {
@@ -27,11 +78,9 @@ static s24_status make_tables(s24m_model *model, int64_t length)
             sine[p * pairs + i] = (float)(rope->attention * sin((double)p * frequency));
         }
     }
-    free(model->cosine);
-    free(model->sine);
-    model->cosine = cosine;
-    model->sine = sine;
-    model->rope_length = length;
+    free(angles->cosine);
+    free(angles->sine);
+    *angles = (s24m_angles){cosine, sine, length};
     return S24_OK;
 }
 
@@ -48,26 +97,87 @@ static void rotate(float *head, const float *cosine, const float *sine, int64_t 
 }
 
 typedef struct rotary_job {
-    const s24m_model *model;
-    const float *gain; /* of the norm of each head, or NULL */
-    float *x;
-    int64_t heads, length;
+    const s24m_stream *c;
+    const heads *at;
+    const float *gain;     /* of the norms, or NULL */
+    const s24m_rope *rope; /* NULL: these layers do not turn */
+    const s24m_angles *angles;
+    bool stretches; /* it is q, which may grow with the position */
 } rotary_job;
+
+/* All heads of a token together; they stand side by side. */
+static void norm_wide(const rotary_job *j, int64_t token)
+{
+    const s24m_model *m = j->c->model;
+    float *row = head_at(j->at, token, 0);
+    s24m_norm_row(m->family->norm, j->gain, NULL, m->config.eps, row,
+                  j->at->count * m->config.head_dim, row);
+}
+
+static void norm_head(const rotary_job *j, int64_t head, float *x)
+{
+    const s24m_model *m = j->c->model;
+    int64_t size = m->config.head_dim;
+    s24m_head_norms kind = m->family->head_norms;
+    if (j->gain && kind != S24M_WIDE_NORMS)
+        s24m_norm_row(m->family->norm, j->gain + (kind == S24M_OWN_NORMS ? head * size : 0), NULL,
+                      m->config.eps, x, size, x);
+}
+
+static void stretch(const rotary_job *j, int64_t position, float *x)
+{
+    int64_t size = j->c->model->config.head_dim;
+    double turns = floor((double)position / j->rope->trained);
+    float by = (float)(1 + j->rope->beta * log1p(turns));
+    for (int64_t i = 0; i < size; i++)
+        x[i] *= by;
+}
+
+static void turn_head(const rotary_job *j, int64_t head, int64_t position, float *x)
+{
+    const s24m_model *m = j->c->model;
+    bool late = m->family->norms_after_rotation;
+    if (!late)
+        norm_head(j, head, x);
+    if (j->rope) {
+        int64_t pairs = j->rope->size / 2;
+        rotate(x, j->angles->cosine + position * pairs, j->angles->sine + position * pairs, pairs,
+               m->config.interleaved);
+        if (j->stretches && j->rope->beta > 0)
+            stretch(j, position, x);
+    }
+    if (late)
+        norm_head(j, head, x);
+}
 
 static void rotate_rows(void *arg, int64_t first, int64_t last)
 {
     const rotary_job *j = arg;
-    const s24m_config *c = &j->model->config;
-    int64_t pairs = c->rope.size / 2;
     for (int64_t r = first; r < last; r++) {
-        int64_t place = r % j->length * pairs;
-        for (int64_t n = 0; n < j->heads; n++) {
-            float *head = j->x + (r * j->heads + n) * c->head_dim;
-            if (j->gain)
-                s24m_norm_row(j->gain, c->eps, head, c->head_dim, head);
-            rotate(head, j->model->cosine + place, j->model->sine + place, pairs, c->interleaved);
-        }
+        if (j->gain && j->c->model->family->head_norms == S24M_WIDE_NORMS)
+            norm_wide(j, r);
+        for (int64_t n = 0; n < j->at->count; n++)
+            turn_head(j, n, r % j->c->length, head_at(j->at, r, n));
     }
+}
+
+/* Both in place. */
+static s24_status turn(const s24m_stream *c, const heads *q, const heads *k)
+{
+    s24m_model *m = c->model;
+    int which = m->layer[c->block->layer].rope;
+    float *const *gain = c->block->gain;
+    rotary_job of_q = {.c = c, .at = q, .gain = gain[S24M_Q_NORM - S24M_ROLES], .stretches = true};
+    rotary_job of_k = {.c = c, .at = k, .gain = gain[S24M_K_NORM - S24M_ROLES]};
+    s24_status status = S24_OK;
+    if (which != S24M_NO_ROPE) {
+        of_q.rope = of_k.rope = &m->config.rope[which];
+        of_q.angles = of_k.angles = &m->angles[which];
+        status = make_tables(of_q.rope, &m->angles[which], c->length);
+    }
+    if (!status)
+        status = s24m_rows(m, rotate_rows, &of_q, c->sequences * c->length);
+    return status ? status : s24m_rows(m, rotate_rows, &of_k, c->sequences * c->length);
 }
 
 /* ---- Softmax attention ---- */
@@ -75,10 +185,11 @@ static void rotate_rows(void *arg, int64_t first, int64_t last)
 enum { QUERIES = 128 };
 
 typedef struct attention_job {
-    s24m_model *model;
-    const float *q, *k, *v;
+    const s24m_stream *c;
+    heads q, k, v;
     float *out;
-    int64_t length, window, blocks; /* blocks of queries in a sequence */
+    const float *sinks;
+    int64_t window, blocks; /* blocks of queries in a sequence */
     _Atomic s24_status status;
 } attention_job;
 
@@ -88,8 +199,8 @@ static int64_t most(int64_t a, int64_t b)
 }
 
 /* scores[0 .. count) = e^(scale * (score - largest)); returns their sum, in one order whatever the
- * vector unit. */
-S24M_VECTOR static float exponentials(float *scores, int64_t count, float scale)
+ * vector unit, with e^(sink - largest) of a score that stands for nothing. */
+S24M_VECTOR static float exponentials(float *scores, int64_t count, float scale, const float *sink)
 {
     enum { LANES = 16 };
     float largest[LANES], sum[LANES] = {0}, top, total = 0;
@@ -103,6 +214,10 @@ S24M_VECTOR static float exponentials(float *scores, int64_t count, float scale)
         top = scores[i] > top ? scores[i] : top;
     for (int l = 0; l < LANES; l++)
         top = largest[l] > top ? largest[l] : top;
+    if (sink) {
+        top = *sink > top ? *sink : top;
+        total = exponential(*sink - top);
+    }
     for (i = 0; i + LANES <= count; i += LANES)
         for (int l = 0; l < LANES; l++)
             sum[l] += scores[i + l] = exponential((scores[i + l] - top) * scale);
@@ -113,13 +228,72 @@ S24M_VECTOR static float exponentials(float *scores, int64_t count, float scale)
     return total;
 }
 
-/* Rows of a matrix of heads: `count` tokens from `token` on, of one head of `size` among
- * `heads`. */
-static s24_mat head_view(const float *data, int64_t token, int64_t count, int64_t heads,
-                         int64_t head, int64_t size)
+static int64_t power_of_two(int64_t count)
 {
-    s24_mat view = s24m_mat(data + (token * heads + head) * size, count, size);
-    view.row_stride = heads * size;
+    int64_t power = 1;
+    while (2 * power <= count)
+        power *= 2;
+    return power;
+}
+
+/* Of a power of two of heads 2^(-8 i / heads), i from 1. Others take those of the smaller power,
+ * then every second of the larger one; or every second of the larger one, then those between. */
+static double slope(s24m_alibi kind, int64_t head, int64_t count)
+{
+    int64_t power = power_of_two(count), place = head + 1;
+    if (power != count && kind == S24M_ALIBI_EVERY) {
+        place = head < power ? 2 * (head + 1) : 2 * (head - power) + 1;
+        power *= 2;
+    } else if (head >= power) {
+        place = 2 * (head - power) + 1;
+        power *= 2;
+    }
+    return pow(2, -8.0 * (double)place / (double)power);
+}
+
+/* To the nearest float of 16 bits that is half a float of 32. */
+static double round_half(double x)
+{
+    union {
+        float value;
+        uint32_t bits;
+    } u = {(float)x};
+    u.bits = (u.bits + 0x7fff + (u.bits >> 16 & 1)) & 0xffff0000u;
+    return u.value;
+}
+
+/* What is added for a key at this place. */
+static double rise(const s24m_config *f, s24m_alibi kind, double steep, int64_t place)
+{
+    return kind == S24M_ALIBI_ROUNDED ? f->scale * round_half(round_half(steep) * (double)place)
+                                      : steep * (double)place;
+}
+
+/* Soft caps and slopes: the scores of keys from `low` on as they go into the exponential. */
+static void shape(const s24m_model *m, int64_t head, int64_t low, int64_t count, float *scores)
+{
+    const s24m_config *f = &m->config;
+    s24m_alibi kind = m->family->alibi;
+    double steep = kind ? slope(kind, head, f->heads) : 0;
+    for (int64_t t = 0; t < count; t++) {
+        double score = f->scale * scores[t];
+        if (f->soft_cap > 0)
+            score = f->soft_cap * tanh(score / f->soft_cap);
+        scores[t] = (float)(score + (kind ? rise(f, kind, steep, low + t) : 0));
+    }
+}
+
+static bool is_shaped(const attention_job *j)
+{
+    const s24m_model *m = j->c->model;
+    return m->config.soft_cap > 0 || m->family->alibi || j->sinks;
+}
+
+/* Rows of a matrix of heads: `count` tokens from `token` on, of one head. */
+static s24_mat head_view(const heads *at, int64_t token, int64_t count, int64_t head, int64_t size)
+{
+    s24_mat view = s24m_mat(head_at(at, token, head), count, size);
+    view.row_stride = at->token;
     return view;
 }
 
@@ -128,21 +302,24 @@ static s24_mat head_view(const float *data, int64_t token, int64_t count, int64_
 static s24_status attend(const attention_job *j, int64_t sequence, int64_t head, int64_t first,
                          int64_t count, float *scores)
 {
-    const s24m_config *c = &j->model->config;
-    int64_t start = sequence * j->length, size = c->head_dim;
+    s24m_model *m = j->c->model;
+    const s24m_config *c = &m->config;
+    int64_t start = sequence * j->c->length, size = c->head_dim;
     int64_t low = j->window < first + 1 ? first + 1 - j->window : 0, keys = first + count - low;
     int64_t shared = head / (c->heads / c->kv_heads);
-    float scale = (float)(1 / sqrt((double)size)), sums[QUERIES];
-    s24_mat q = head_view(j->q, start + first, count, c->heads, head, size);
-    s24_mat k = head_view(j->k, start + low, keys, c->kv_heads, shared, size);
-    s24_mat v = head_view(j->v, start + low, keys, c->kv_heads, shared, size);
-    s24_mat out = head_view(j->out, start + first, count, c->heads, head, size);
+    bool shaped = is_shaped(j);
+    float scale = shaped ? 1 : (float)c->scale, sums[QUERIES];
+    heads to = plain(j->out, c->heads, size);
+    s24_mat q = head_view(&j->q, start + first, count, head, size);
+    s24_mat k = head_view(&j->k, start + low, keys, shared, size);
+    s24_mat v = head_view(&j->v, start + low, keys, shared, size);
+    s24_mat out = head_view(&to, start + first, count, head, size);
     s24_mat values = v, p = s24m_mat(scores, count, keys);
     values.rows = v.cols;
     values.cols = v.rows;
     values.row_stride = 1;
     values.col_stride = v.row_stride;
-    s24_status status = s24_mat_multiply(j->model->ctx, &q, &k, &p);
+    s24_status status = s24_mat_multiply(m->ctx, &q, &k, &p);
     if (status)
         return status;
     for (int64_t i = 0; i < count; i++) {
@@ -150,11 +327,13 @@ static s24_status attend(const attention_job *j, int64_t sequence, int64_t head,
         int64_t end = first + i + 1 - low, begin = most(0, first + i + 1 - j->window - low);
         for (int64_t t = 0; t < begin; t++)
             row[t] = 0;
-        sums[i] = exponentials(row + begin, end - begin, scale);
+        if (shaped)
+            shape(m, head, low + begin, end - begin, row + begin);
+        sums[i] = exponentials(row + begin, end - begin, scale, j->sinks ? j->sinks + head : NULL);
         for (int64_t t = end; t < keys; t++)
             row[t] = 0;
     }
-    status = s24_mat_multiply(j->model->ctx, &p, &values, &out);
+    status = s24_mat_multiply(m->ctx, &p, &values, &out);
     for (int64_t i = 0; !status && i < count; i++)
         for (int64_t d = 0; d < size; d++)
             ((float *)out.data)[i * out.row_stride + d] /= sums[i];
@@ -164,40 +343,72 @@ static s24_status attend(const attention_job *j, int64_t sequence, int64_t head,
 static void attend_tile(void *arg, int64_t tile, int32_t worker)
 {
     attention_job *j = arg;
-    int64_t heads = j->model->config.heads, first = tile % j->blocks * QUERIES;
-    int64_t head = tile / j->blocks % heads, sequence = tile / j->blocks / heads;
-    int64_t count = j->length - first < QUERIES ? j->length - first : QUERIES;
-    float *scores = malloc((size_t)(count * (first + count)) * sizeof *scores);
+    int64_t count = j->c->model->config.heads, first = tile % j->blocks * QUERIES;
+    int64_t head = tile / j->blocks % count, sequence = tile / j->blocks / count;
+    int64_t left = j->c->length - first, size = left < QUERIES ? left : QUERIES;
+    float *scores = malloc((size_t)(size * (first + size)) * sizeof *scores);
     s24_status status =
-        scores ? attend(j, sequence, head, first, count, scores) : (s24_status)S24_E_MEMORY;
+        scores ? attend(j, sequence, head, first, size, scores) : (s24_status)S24_E_MEMORY;
     (void)worker;
     free(scores);
     if (status)
         atomic_store(&j->status, status);
 }
 
-s24_status s24m_attention(s24m_model *model, const s24m_block *block, float *q, float *k,
-                          const float *v, int64_t sequences, int64_t length, float *out)
+/* ---- The switch of Qwen3.5's attention ---- */
+
+typedef struct switch_job {
+    heads q;
+    float *out;
+    int64_t count, size;
+} switch_job;
+
+/* out *= sigmoid of what stands behind each head of q. */
+static void switch_rows(void *arg, int64_t first, int64_t last)
 {
-    const s24m_config *c = &model->config;
-    if (length < 1 || length > c->context)
+    const switch_job *j = arg;
+    for (int64_t r = first; r < last; r++)
+        for (int64_t n = 0; n < j->count; n++) {
+            const float *gate = head_at(&j->q, r, n) + j->size;
+            float *out = j->out + (r * j->count + n) * j->size;
+            for (int64_t i = 0; i < j->size; i++)
+                out[i] /= 1.0f + exponential(-gate[i]);
+        }
+}
+
+/* ---- All of it ---- */
+
+s24_status s24m_step_attention(const s24m_stream *c, const s24m_stage *s, float *next)
+{
+    s24m_model *m = c->model;
+    const s24m_config *f = &m->config;
+    int64_t length = c->length, tokens = c->sequences * length;
+    attention_job j = {.c = c, .out = next, .sinks = c->block->gain[S24M_SINKS - S24M_ROLES]};
+    (void)s;
+    if (length < 1 || length > f->context)
         return s24m_fail(S24_E_ARG, "sequences of %lld tokens, but the model takes 1 .. %lld",
-                         (long long)length, (long long)c->context);
-    rotary_job of_q = {model, block->norm[S24M_Q_NORM - S24M_LINEARS], q, c->heads, length};
-    rotary_job of_k = {model, block->norm[S24M_K_NORM - S24M_LINEARS], k, c->kv_heads, length};
-    attention_job j = {.model = model, .q = q, .k = k, .v = v, .out = out, .length = length};
-    j.window = model->windowed[block->layer] ? c->window : INT64_MAX;
+                         (long long)length, (long long)f->context);
+    find_heads(c, &j.q, &j.k, &j.v);
+    j.window = m->layer[c->block->layer].windowed ? f->window : INT64_MAX;
     j.blocks = (length + QUERIES - 1) / QUERIES;
-    s24_status status = make_tables(model, length);
-    if (!status)
-        status = s24m_rows(model, rotate_rows, &of_q, sequences * length);
-    if (!status)
-        status = s24m_rows(model, rotate_rows, &of_k, sequences * length);
+    s24_status status = turn(c, &j.q, &j.k);
     if (!status)
         status = s24m_library(
-            s24_ctx_parallel(model->ctx, attend_tile, &j, sequences * c->heads * j.blocks),
+            s24_ctx_parallel(m->ctx, attend_tile, &j, c->sequences * f->heads * j.blocks),
             "attention");
     if (!status && j.status)
         status = s24m_fail(j.status, "attention: %s", s24_status_name(j.status));
-    return status;
+    switch_job out = {j.q, next, f->heads, f->head_dim};
+    return status || m->config.qkv != S24M_SWITCHED ? status
+                                                    : s24m_rows(m, switch_rows, &out, tokens);
+}
+
+/* Masked pairs count for nothing. */
+double s24m_flops_attention(const s24m_model *model, const s24m_program *p, const s24m_stage *s,
+                            int64_t sequences, int64_t length)
+{
+    const s24m_config *c = &model->config;
+    double pairs = (double)length * (double)(length + 1) / 2 * (double)sequences;
+    return s24m_flops_products(model, p, s, sequences, length) +
+           4 * pairs * (double)(c->heads * c->head_dim);
 }

@@ -121,7 +121,7 @@ static void put_work(FILE *out, const s24_compression *c)
         fprintf(out, "| %s | %s | %d | %.2f %% |\n", r->text[RECORD_CONSTRAINTS],
                 r->text[RECORD_SOLVER], count, 100 * zeros / size);
     }
-    int left = (int)c->model->config.layers * S24M_LINEARS - c->count;
+    int left = (int)c->model->matrix_count - c->count;
     fputs("\nEmbeddings, head and norms are as they were", out);
     if (left)
         fprintf(out, ", and so are %d matrices of the blocks", left);

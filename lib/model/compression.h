@@ -53,7 +53,7 @@ struct s24_compression {
     int64_t limit_before; /* of the context */
     uint64_t eval_memory; /* for an evaluation; 0: no limit */
     bool complete;        /* an earlier run wrote the output, but not all that was asked about it */
-    record *records;      /* layers * S24M_LINEARS at most */
+    record *records;      /* of all matrices at most */
     int count;
     double began, seconds, rate; /* rate: operations a second of a large product */
     double walked;               /* seconds of the walk; NaN: it was done by an earlier run */
@@ -73,6 +73,8 @@ bool s24m_job_settle(s24_compression *c);
 const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t which);
 /* The type of a matrix to be written. */
 int32_t s24m_job_stored(const s24_compression *c, const char *name);
+/* The type that a matrix is decoded from; NULL: it lies in the file as floats. */
+const char *s24m_job_source(const s24_compression *c, const char *name);
 assembly s24m_job_assembly(s24_compression *c);
 /* Every matrix can be solved as asked; what that takes. */
 bool s24m_job_needs(s24_compression *c, needs *n);

@@ -1,52 +1,67 @@
 #include "config.h"
 #include "parts.h"
 #include <limits.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Sizes ---- */
 
+enum { LAYERS, HIDDEN, FFN, HEADS, KV_HEADS, HEAD_DIM, CONTEXT, SIZES };
+
 static const struct {
     const char *json, *gguf;
     size_t at; /* in s24m_config */
-} sizes[S24M_SIZES] = {
-    [S24M_LAYERS] = {"num_hidden_layers", "block_count", offsetof(s24m_config, layers)},
-    [S24M_HIDDEN] = {"hidden_size", "embedding_length", offsetof(s24m_config, hidden)},
-    [S24M_FFN] = {"intermediate_size", "feed_forward_length", offsetof(s24m_config, ffn)},
-    [S24M_HEADS] = {"num_attention_heads", "attention.head_count", offsetof(s24m_config, heads)},
-    [S24M_KV_HEADS] = {"num_key_value_heads", "attention.head_count_kv",
-                       offsetof(s24m_config, kv_heads)},
-    [S24M_HEAD_DIM] = {"head_dim", "attention.key_length", offsetof(s24m_config, head_dim)},
-    [S24M_CONTEXT] = {"max_position_embeddings", "context_length", offsetof(s24m_config, trained)},
+} sizes[SIZES] = {
+    [LAYERS] = {"num_hidden_layers", "block_count", offsetof(s24m_config, layers)},
+    [HIDDEN] = {"hidden_size", "embedding_length", offsetof(s24m_config, hidden)},
+    [FFN] = {"intermediate_size", "feed_forward_length", offsetof(s24m_config, ffn)},
+    [HEADS] = {"num_attention_heads", "attention.head_count", offsetof(s24m_config, heads)},
+    [KV_HEADS] = {"num_key_value_heads", "attention.head_count_kv",
+                  offsetof(s24m_config, kv_heads)},
+    [HEAD_DIM] = {"head_dim", "attention.key_length", offsetof(s24m_config, head_dim)},
+    [CONTEXT] = {"max_position_embeddings", "context_length", offsetof(s24m_config, trained)},
 };
+
+/* What follows from other sizes may be missing; so may the width of an MLP that is not there, or
+ * that is a multiple. */
+static bool may_miss(const s24m_reader *r, int which)
+{
+    return which >= KV_HEADS || (which == FFN && (r->family->ffn_times || r->family->experts));
+}
 
 /* A key that a config.json leaves out has the default of its model type; null, and a key that a
  * GGUF file leaves out, stand for what follows from the other sizes. */
-static s24_status read_size(const s24m_reader *r, const s24m_family *family, int which)
+static s24_status read_size(const s24m_reader *r, int which)
 {
     s24m_config *c = &r->model->config;
     int64_t *value = (int64_t *)(void *)((char *)c + sizes[which].at);
     const char *key = c->gguf ? sizes[which].gguf : sizes[which].json;
-    *value = c->gguf || s24m_key_given(r, key) ? 0 : family->sizes[which];
+    char full[S24M_KEY];
+    *value = 0;
     s24_status status =
-        s24m_key_integer(r, key, which == S24M_CONTEXT ? S24M_TOKENS : S24M_EXTENT, value);
-    return status || *value || which >= S24M_KV_HEADS
+        s24m_key_integer(r, key, which == CONTEXT ? S24M_TOKENS : S24M_EXTENT, value);
+    s24m_key(r, key, full);
+    return status || *value || may_miss(r, which)
                ? status
-               : s24m_fail(S24_E_FORMAT, "metadata %s.%s is missing", r->prefix, key);
+               : s24m_fail(S24_E_FORMAT, "metadata %s is missing", full);
 }
 
-static s24_status read_sizes(const s24m_reader *r, const s24m_family *family)
+static s24_status read_sizes(const s24m_reader *r)
 {
     s24m_config *c = &r->model->config;
     s24_status status = S24_OK;
-    for (int i = 0; !status && i < S24M_SIZES; i++)
-        status = read_size(r, family, i);
+    for (int i = 0; !status && i < SIZES; i++)
+        status = read_size(r, i);
     if (status)
         return status;
+    c->ffn = c->ffn ? c->ffn : r->family->ffn_times * c->hidden;
+    c->kv_heads = r->family->kv_heads ? r->family->kv_heads : c->kv_heads;
     c->kv_heads = c->kv_heads ? c->kv_heads : c->heads;
     c->trained = c->trained ? c->trained : INT64_MAX;
-    c->context = c->gguf || s24m_key_given(r, sizes[S24M_CONTEXT].json) ? c->trained : INT64_MAX;
+    c->context = c->gguf || s24m_key_given(r, sizes[CONTEXT].json) ? c->trained : INT64_MAX;
     if (c->heads % c->kv_heads)
         return s24m_fail(S24_E_FORMAT, "%lld heads are no multiple of %lld key/value heads",
                          (long long)c->heads, (long long)c->kv_heads);
@@ -54,16 +69,26 @@ static s24_status read_sizes(const s24m_reader *r, const s24m_family *family)
         return s24m_fail(S24_E_FORMAT, "hidden size %lld is no multiple of %lld heads",
                          (long long)c->hidden, (long long)c->heads);
     c->head_dim = c->head_dim ? c->head_dim : c->hidden / c->heads;
+    c->scale = r->family->unscaled ? 1 : 1 / sqrt((double)c->head_dim);
+    c->residual_scale = c->logit_scale = 1;
+    c->embedding_scale = r->family->scaled_embedding ? sqrt((double)c->hidden) : 1;
+    c->parallel = r->family->parallel;
+    c->qkv = r->family->qkv;
+    if (c->gguf && (c->qkv == S24M_BY_HEAD || c->qkv == S24M_BY_GROUP))
+        c->qkv = S24M_BLOCKS; /* llama.cpp's converter reorders them */
+    if (c->gguf && r->family->wide_from && c->layers == r->family->wide_from)
+        c->scale = 1 / sqrt((double)c->hidden / (double)c->heads);
     return S24_OK;
 }
 
 static s24_status read_vocabulary(const s24m_reader *r)
 {
     s24m_config *c = &r->model->config;
-    const char *table = s24m_global(r->model, S24M_EMBEDDING);
+    char table[S24M_NAME];
     int64_t shape[8];
     int32_t rank;
     const char *type;
+    s24m_global(r->model, S24M_EMBEDDING, table);
     s24_status status = s24_file_info(r->model->file, table, shape, &rank, &type);
     if (status)
         return s24m_library(status, "the embedding");
@@ -75,31 +100,58 @@ static s24_status read_vocabulary(const s24m_reader *r)
 
 /* ---- Blocks ---- */
 
-/* GGUF: wherever the tensor is there. */
-static s24_status read_biases(const s24m_reader *r, const s24m_family *family)
+/* GGUF: wherever the tensor is there, beside those that always are. */
+static s24_status read_biases(const s24m_reader *r)
 {
-    enum { QKV = 1 << S24M_Q | 1 << S24M_K | 1 << S24M_V, O = 1 << S24M_O };
-    enum { MLP = 1 << S24M_GATE | 1 << S24M_UP | 1 << S24M_DOWN };
     s24m_config *c = &r->model->config;
-    bool attention = false, mlp = false;
     s24_status status = S24_OK;
-    if (!c->gguf && family->attention_bias)
-        status = s24m_key_truth(r, "attention_bias", &attention);
-    if (!status && !c->gguf && family->mlp_bias)
-        status = s24m_key_truth(r, "mlp_bias", &mlp);
-    c->biased = (family->qkv_bias ? QKV : 0) | (attention ? QKV | O : 0) | (mlp ? MLP : 0);
+    for (const s24m_biases *b = r->family->biases; !status && b < r->family->biases + 3; b++) {
+        bool on = !b->key;
+        if (b->key && !c->gguf)
+            status = s24m_key_truth(r, b->key, &on);
+        c->biased |= on ? b->roles : 0;
+    }
     return status;
 }
 
 static s24_status read_eps(const s24m_reader *r)
 {
     s24m_config *c = &r->model->config;
-    const char *key = c->gguf ? "attention.layer_norm_rms_epsilon" : "rms_norm_eps";
+    const char *key = !c->gguf                        ? "rms_norm_eps"
+                      : r->family->norm == S24M_LAYER ? "attention.layer_norm_epsilon"
+                                                      : "attention.layer_norm_rms_epsilon";
     char full[S24M_KEY];
     c->eps = 1e-6;
     return c->gguf && !s24m_key(r, key, full)
                ? s24m_fail(S24_E_FORMAT, "metadata %s is missing", full)
                : s24m_key_number(r, key, &c->eps);
+}
+
+/* hidden_activation, where it is said, goes before hidden_act. GGUF files do not say it. */
+static s24_status read_activation(const s24m_reader *r)
+{
+    static const struct {
+        const char *name;
+        s24m_activation kind;
+    } names[] = {{"silu", S24M_SILU},           {"swish", S24M_SILU},
+                 {"gelu", S24M_GELU},           {"gelu_new", S24M_GELU_TANH},
+                 {"gelu_fast", S24M_GELU_TANH}, {"gelu_pytorch_tanh", S24M_GELU_TANH},
+                 {"relu", S24M_RELU},           {"relu2", S24M_RELU2}};
+    s24m_config *c = &r->model->config;
+    char full[S24M_KEY];
+    const char *text = c->gguf ? NULL : s24m_key(r, "hidden_activation", full);
+    text = text || c->gguf ? text : s24m_key(r, "hidden_act", full);
+    c->activation = r->family->activation;
+    for (size_t i = 0; text && i < sizeof names / sizeof *names; i++)
+        if (!strcmp(text, names[i].name)) {
+            c->activation = names[i].kind;
+            return S24_OK;
+        }
+    return text ? s24m_fail(S24_E_UNSUPPORTED,
+                            "%s is %.40s, but only silu, gelu, gelu_new, gelu_fast, "
+                            "gelu_pytorch_tanh, relu and relu2 are supported",
+                            full, text)
+                : S24_OK;
 }
 
 /* ---- The head ---- */
@@ -109,57 +161,81 @@ static s24_status read_eps(const s24m_reader *r)
 static s24_status read_head(const s24m_reader *r)
 {
     s24m_config *c = &r->model->config;
+    char name[S24M_NAME];
     bool tied = c->gguf;
-    c->tied = !s24m_has(r->model, s24m_global(r->model, S24M_OUTPUT));
+    s24m_global(r->model, S24M_OUTPUT, name);
+    c->tied = !s24m_has(r->model, name);
     s24_status status = c->gguf ? S24_OK : s24m_key_truth(r, "tie_word_embeddings", &tied);
     return status || !c->tied || tied
                ? status
-               : s24m_fail(S24_E_FORMAT, "lm_head.weight is missing, and "
-                                         "config.tie_word_embeddings is not true");
+               : s24m_fail(S24_E_FORMAT,
+                           "%s is missing, and config.tie_word_embeddings is not true", name);
 }
 
 /* ---- All of it ---- */
 
-static s24_status read_architecture(s24m_model *model, const s24m_family **family)
+/* Wrappers of several models, and files of a model without its head, put something else in front
+ * of the names. */
+static void find_root(s24m_model *model)
 {
+    static const struct {
+        const char *root, *outer;
+    } places[] = {{NULL, NULL},
+                  {"model.language_model.", NULL},
+                  {"language_model.model.", "language_model."},
+                  {"language_model.", NULL},
+                  {"", NULL}};
+    char name[S24M_NAME];
+    bool found = model->config.gguf;
+    for (size_t i = 0; !found && i < sizeof places / sizeof *places; i++) {
+        model->root = places[i].root;
+        model->outer = places[i].outer;
+        s24m_global(model, S24M_EMBEDDING, name);
+        found = s24m_has(model, name);
+    }
+    if (!found)
+        model->root = model->outer = NULL;
+}
+
+/* The language model of a wrapper is described in an object of its own. */
+static s24_status read_architecture(s24m_reader *r)
+{
+    s24m_model *model = r->model;
     const char *name = s24_file_meta(model->file, "general.architecture");
+    const char *inner = s24_file_meta(model->file, "config.text_config.model_type");
     s24m_config *c = &model->config;
     c->gguf = name != NULL;
+    r->prefix = "config";
+    if (!name && inner) {
+        r->prefix = "config.text_config";
+        name = inner;
+    }
     name = name ? name : s24_file_meta(model->file, "config.model_type");
     if (!name)
         return s24m_fail(S24_E_FORMAT, "no model: the file says neither config.model_type nor "
                                        "general.architecture");
-    *family = s24m_family_find(name);
-    if (!*family)
-        return s24m_fail(S24_E_UNSUPPORTED,
-                         "architecture %.40s is not one of llama, mistral, qwen2, qwen3", name);
-    snprintf(c->architecture, sizeof c->architecture, "%s", (*family)->name);
-    c->interleaved = c->gguf && !strcmp(name, "llama");
-    c->head_norms = (*family)->head_norms;
-    model->stages = (*family)->stages;
+    s24_status status =
+        s24m_family_find(model->file, c->gguf ? name : r->prefix, name, c->gguf, &model->family);
+    if (status)
+        return status;
+    snprintf(c->architecture, sizeof c->architecture, "%s", name);
+    r->prefix = c->gguf ? c->architecture : r->prefix;
+    r->family = model->family;
+    c->interleaved = c->gguf ? r->family->permuted || r->family->rotary == S24M_PAIRS
+                             : r->family->rotary == S24M_PAIRS;
+    find_root(model);
     return S24_OK;
 }
 
 s24_status s24m_read_config(s24m_model *model)
 {
-    const s24m_family *family;
-    s24_status status = read_architecture(model, &family);
-    s24m_reader r = {model, model->config.gguf ? model->config.architecture : "config"};
-    if (!status)
-        status = s24m_key_load_all(&r);
-    if (!status)
-        status = read_sizes(&r, family);
-    if (!status)
-        status = s24m_refuse_keys(&r, family);
-    if (!status)
-        status = read_vocabulary(&r);
-    if (!status)
-        status = read_biases(&r, family);
-    if (!status)
-        status = s24m_read_windows(&r, family);
-    if (!status)
-        status = read_eps(&r);
-    if (!status)
-        status = s24m_read_rope(&r);
-    return status ? status : read_head(&r);
+    static s24_status (*const parts[])(const s24m_reader *r) = {
+        s24m_key_load_all, read_sizes,      s24m_read_multipliers, s24m_refuse_keys,
+        read_vocabulary,   read_biases,     s24m_read_experts,     s24m_read_windows,
+        read_eps,          read_activation, s24m_read_rope,        read_head};
+    s24m_reader r = {.model = model};
+    s24_status status = read_architecture(&r);
+    for (size_t i = 0; !status && i < sizeof parts / sizeof *parts; i++)
+        status = parts[i](&r);
+    return status;
 }

@@ -4,7 +4,7 @@
 #include "compression.h"
 #include "disk.h"
 #include "memory.h"
-#include "stages.h"
+#include "program.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,62 +110,112 @@ static bool measure(estimate *e, const matrix *m, const char *constraints, const
     return done;
 }
 
-/* In place of s24m_matrix_solve(): all constraints that this matrix has in any block. */
+/* The constraints of a matrix of this kind in some layer, from `*layer` on; NULL: there are no
+ * more. */
+static const char *next_constraints(const estimate *e, const char *kind, int64_t *layer,
+                                    int32_t *which)
+{
+    const s24m_model *model = e->c->model;
+    for (; *layer < model->config.layers; ++*layer, *which = 0)
+        while (*which < s24m_matrices(model, *layer)) {
+            const char *constraints = s24m_job_constraints(e->c, *layer, (*which)++);
+            if (constraints && !strcmp(s24m_kind(model, *layer, *which - 1), kind))
+                return constraints;
+        }
+    return NULL;
+}
+
+/* In place of s24m_matrix_solve(): all constraints that such a matrix has in any block. */
 static bool solve(matrix *m, const settings *s, const sums *calib, const sums *heldout)
 {
     estimate *e = (estimate *)(uintptr_t)s;
+    const char *constraints;
+    int64_t layer = 0;
+    int32_t which = 0;
     bool done = true;
     (void)heldout;
-    for (int32_t which = 0; which < S24M_LINEARS; which++)
-        for (int64_t i = 0; !strcmp(s24m_kind(which), m->kind) && i < e->c->model->config.layers;
-             i++) {
-            const char *constraints = s24m_job_constraints(e->c, i, which);
-            if (done && constraints && !find(e, m->w.cols, constraints))
-                done = measure(e, m, constraints, calib);
-        }
+    while (done && (constraints = next_constraints(e, m->kind, &layer, &which)))
+        if (!find(e, m->w.cols, constraints))
+            done = measure(e, m, constraints, calib);
     return done;
 }
 
-/* ---- One block ---- */
+/* ---- One block of a kind ---- */
 
 /* As in a run, but what is left alone in this block only is taken too. */
-static void open_matrices(s24_compression *c, const s24m_block *block, matrix m[S24M_LINEARS])
+static void open_matrices(const estimate *e, const s24m_block *block, matrix *m)
 {
-    for (int32_t which = 0; which < S24M_LINEARS; which++) {
+    for (int32_t which = 0; which < block->program->count; which++) {
+        int64_t layer = 0;
+        int32_t at = 0;
+        const char *kind = s24m_kind(e->c->model, block->layer, which);
         m[which] = (matrix){.tensor = block->linear[which].name,
-                            .kind = s24m_kind(which),
+                            .kind = kind,
+                            .tokens = -1,
                             .w = block->linear[which].weights};
-        for (int64_t i = 0; !m[which].constraints && i < c->model->config.layers; i++)
-            m[which].constraints = s24m_job_constraints(c, i, which);
+        m[which].constraints = next_constraints(e, kind, &layer, &at);
     }
 }
 
-/* Seconds of the passes over one block, for all rows of a run. */
-static bool walk_block(estimate *e, double *passes)
+/* Its passes over the first rows; seconds of those for all rows of a run. */
+static bool time_passes(estimate *e, s24m_block *block, matrix *m, double *seconds)
 {
     s24_compression *c = e->c;
     const sequences *t = &c->sequences;
-    s24m_block block;
-    matrix m[S24M_LINEARS];
     int64_t chunk = s24m_chunk(t->length), all = t->count[0] + t->count[1];
     int64_t few[2] = {chunk < t->count[0] ? chunk : t->count[0], 0};
     walk w = {0};
-    double began = s24_seconds();
-    if (!s24m_done(s24m_block_load(c->model, 0, &block)))
-        return false;
-    double loaded = s24_seconds();
-    open_matrices(c, &block, m);
+    e->solving = 0;
     bool done = s24m_walk_open(&w, &e->settings, c->model, t->ids, few, t->length, NULL);
-    double walked = s24_seconds();
+    double began = s24_seconds();
     w.blocks = 1;
     w.solve = solve;
-    done = done && s24m_walk_block(&w, &block, m);
-    double each = (s24_seconds() - walked - e->solving) / (double)few[0];
-    *passes = loaded - began + each * (double)all;
-    c->rate = fmax(c->rate, (w.flops / (double)few[0]) / fmax(each, 1e-9));
+    done = done && s24m_walk_block(&w, block, m);
+    double each = (s24_seconds() - began - e->solving) / (double)few[0];
+    *seconds = each * (double)all;
+    c->rate = fmax(c->rate, w.flops / (double)few[0] / fmax(each, 1e-9));
     s24m_walk_close(&w);
-    s24m_block_free(&block);
     s24m_watch_span(&c->watch, 0, 0);
+    return done;
+}
+
+/* The same with what it takes to read the block. */
+static bool time_block(estimate *e, int64_t layer, double *seconds)
+{
+    s24m_block block;
+    matrix *m = s24m_have(calloc((size_t)s24m_matrices(e->c->model, layer), sizeof *m));
+    double began = s24_seconds(), passes = 0;
+    if (!m || !s24m_done(s24m_block_load(e->c->model, layer, &block))) {
+        free(m);
+        return false;
+    }
+    double loading = s24_seconds() - began;
+    open_matrices(e, &block, m);
+    bool done = time_passes(e, &block, m, &passes);
+    *seconds = loading + passes;
+    s24m_block_free(&block);
+    free(m);
+    return done;
+}
+
+/* The first block of each kind stands for all of its kind. */
+static bool time_blocks(estimate *e)
+{
+    s24_compression *c = e->c;
+    const s24m_model *model = c->model;
+    bool done = true;
+    c->forecast.passes = 0;
+    for (int32_t k = 0; done && k < model->program_count; k++) {
+        int64_t first = -1, count = 0;
+        double seconds = 0;
+        for (int64_t i = model->config.layers - 1; i >= 0; i--)
+            if (s24m_program_of(model, i) == model->programs + k) {
+                first = i;
+                count++;
+            }
+        done = first < 0 || time_block(e, first, &seconds);
+        c->forecast.passes += (double)count * seconds;
+    }
     return done;
 }
 
@@ -180,7 +230,7 @@ static bool describe(const estimate *e, int64_t index, int32_t which, const char
     s24_problem *problem = NULL;
     s24_mat w;
     s24m_name(c->model, index, which, name);
-    s24m_shape(c->model, which, &outputs, &inputs);
+    s24m_shape(c->model, index, which, &outputs, &inputs);
     const cost *k = find(e, inputs, constraints);
     s24m_record_open(r);
     r->number[RECORD_LAYER] = (double)index;
@@ -191,13 +241,15 @@ static bool describe(const estimate *e, int64_t index, int32_t which, const char
         s24m_good(s24_problem_create(c->model->ctx, &w, &problem), "%s", name) &&
         s24m_good(s24_problem_parse(problem, constraints), "%s", name) &&
         s24m_record_set(r, RECORD_TENSOR, name) &&
-        s24m_record_set(r, RECORD_MATRIX, s24m_kind(which)) &&
+        s24m_record_set(r, RECORD_MATRIX, s24m_kind(c->model, index, which)) &&
         s24m_record_set(r, RECORD_STORED, s24m_matrix_type(s24m_job_stored(c, name))) &&
         s24m_record_set(r, RECORD_CONSTRAINTS, s24_problem_constraints(problem)) &&
         s24m_record_set(r, RECORD_SOLVER,
                         c->settings.solver ? c->settings.solver : s24_problem_solver(problem));
     s24_problem_destroy(problem);
-    if (done && s24m_matrix_few_rows(c->settings.rows, inputs, text, sizeof text)) {
+    if (done && s24m_job_source(c, name))
+        done = s24m_record_set(r, RECORD_SOURCE, s24m_job_source(c, name));
+    if (done && s24m_matrix_few_rows(-1, c->settings.rows, inputs, text, sizeof text)) {
         s24m_watch_log(&c->watch, 1, "%s: %s", name, text);
         done = s24m_record_set(r, RECORD_WARNING, text);
     }
@@ -207,19 +259,18 @@ static bool describe(const estimate *e, int64_t index, int32_t which, const char
 static bool describe_all(estimate *e)
 {
     s24_compression *c = e->c;
-    bool done = true;
-    c->records =
-        s24m_have(calloc((size_t)c->model->config.layers * S24M_LINEARS + 1, sizeof *c->records));
+    bool done =
+        (c->records = s24m_have(calloc((size_t)c->model->matrix_count + 1, sizeof *c->records)));
     c->forecast.solves = 0;
-    for (int64_t i = 0; c->records && done && i < c->model->config.layers; i++)
-        for (int32_t which = 0; done && which < S24M_LINEARS; which++) {
+    for (int64_t i = 0; done && i < c->model->config.layers; i++)
+        for (int32_t which = 0; done && which < s24m_matrices(c->model, i); which++) {
             const char *constraints = s24m_job_constraints(c, i, which);
             if (!constraints)
                 continue;
             done = describe(e, i, which, constraints, c->records + c->count++);
             c->forecast.solves += c->records[c->count - 1].number[RECORD_SECONDS];
         }
-    return c->records && done;
+    return done;
 }
 
 /* ---- All of it ---- */
@@ -227,22 +278,18 @@ static bool describe_all(estimate *e)
 static double evaluation_flops(const s24_compression *c)
 {
     double sum = 0;
-    for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++) {
-        double block, head;
-        s24m_flops(c->model, e->tokens.rows, e->tokens.length, &block, &head);
-        sum += 2 * (block * (double)c->model->config.layers + head); /* before and after */
-    }
-    return sum;
+    for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
+        sum += 2 * (s24m_flops_blocks(c->model, e->tokens.rows, e->tokens.length) +
+                    s24m_flops_head(c->model, e->tokens.rows, e->tokens.length));
+    return sum; /* before and after */
 }
 
 static bool work(s24_compression *c)
 {
     estimate e = {.settings = c->settings, .c = c};
-    double passes = 0;
     e.settings.keep = KEEP_RAM;
     c->rate = 0;
-    bool done = walk_block(&e, &passes) && describe_all(&e);
-    c->forecast.passes = passes * (double)c->model->config.layers;
+    bool done = time_blocks(&e) && describe_all(&e);
     c->forecast.evaluations = c->rate > 0 ? evaluation_flops(c) / c->rate : 0;
     return done;
 }

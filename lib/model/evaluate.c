@@ -68,9 +68,8 @@ static bool run_block(pass *p, int64_t index)
     s24m_memory_let_go(p->model->file);
     bool done = !p->how->adjust || p->how->adjust(p->how->arg, &block);
     for (int64_t r = 0, count; done && r < t->rows; r += count) {
-        double flops, head;
         count = rows_in_chunk(t, r);
-        s24m_flops(p->model, count, t->length, &flops, &head);
+        double flops = s24m_flops(p->model, index, count, t->length);
         done = s24m_done(
                    s24m_forward_block(p->model, &block, activations_at(p, r), count, t->length)) &&
                go_on(p, flops);
@@ -87,9 +86,8 @@ static bool run_head(pass *p, double *nll)
         return false;
     bool done = true;
     for (int64_t r = 0, count; done && r < t->rows; r += count) {
-        double block, flops;
         count = rows_in_chunk(t, r);
-        s24m_flops(p->model, count, t->length, &block, &flops);
+        double flops = s24m_flops_head(p->model, count, t->length);
         done =
             s24m_done(s24m_head_loss(p->model, &head, activations_at(p, r), t->ids + r * t->length,
                                      count, t->length, nll + r * (t->length - 1))) &&
@@ -103,7 +101,7 @@ static bool run_head(pass *p, double *nll)
 static bool run_rows(pass *p, double *nll)
 {
     const tokens *t = p->t;
-    bool done = s24m_done(s24m_embed(p->model, t->ids, t->rows * t->length, p->h));
+    bool done = s24m_done(s24m_embed(p->model, t->ids, t->rows, t->length, p->h));
     for (int64_t i = 0; done && i < p->model->config.layers; i++)
         done = run_block(p, i);
     return done && run_head(p, nll);
@@ -136,15 +134,8 @@ static bool find_fault(const s24m_model *model)
     s24_status status = S24_OK;
     for (int64_t i = 0; status != S24_E_NONFINITE && i < s24_file_count(model->file); i++) {
         const char *name = s24_file_name(model->file, i);
-        int64_t shape[8], rows = 1;
-        int32_t rank = 0;
         float *values = NULL;
-        s24_file_info(model->file, name, shape, &rank, NULL);
-        for (int32_t k = 0; k < rank - 1; k++)
-            rows *= shape[k];
-        if (rank > 0)
-            status = rank > 1 ? s24m_read(model, name, rows, shape[rank - 1], &values)
-                              : s24m_read(model, name, *shape, 0, &values);
+        status = s24m_read_any(model, name, &values);
         free(values);
     }
     return status != S24_E_NONFINITE &&
@@ -158,10 +149,10 @@ bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, ev
 {
     pass p = {.model = model, .how = how};
     int64_t count = t->rows * (t->length - 1), most = rows_at_once(model, t, how->memory);
-    double block, head, start = s24_seconds();
+    double start = s24_seconds();
     bool done = true;
-    s24m_flops(model, t->rows, t->length, &block, &head);
-    p.flops = block * (double)model->config.layers + head;
+    p.flops =
+        s24m_flops_blocks(model, t->rows, t->length) + s24m_flops_head(model, t->rows, t->length);
     p.h = s24m_have(malloc((size_t)(most * t->length * model->config.hidden) * sizeof *p.h));
     double *nll = s24m_have(malloc((size_t)count * sizeof *nll));
     done = p.h && nll;

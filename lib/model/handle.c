@@ -39,11 +39,15 @@ void s24m_leave(s24_model *model)
 
 static bool name_matrices(s24_model *m)
 {
-    int64_t count = m->network->config.layers * S24M_LINEARS;
-    m->names = s24m_have(calloc((size_t)count + 1, sizeof *m->names));
-    for (int64_t i = 0; m->names && i < count; i++)
-        s24m_name(m->network, i / S24M_LINEARS, (int32_t)(i % S24M_LINEARS), m->names[i]);
-    return m->names;
+    size_t count = (size_t)m->network->matrix_count + 1, i = 0;
+    m->names = s24m_have(calloc(count, sizeof *m->names));
+    m->places = s24m_have(calloc(count, sizeof *m->places));
+    for (int64_t layer = 0; m->names && m->places && layer < m->network->config.layers; layer++)
+        for (int32_t which = 0; which < s24m_matrices(m->network, layer); which++, i++) {
+            s24m_name(m->network, layer, which, m->names[i]);
+            m->places[i] = (struct s24m_place){layer, which};
+        }
+    return m->names && m->places;
 }
 
 static bool open_model(s24_model *m, s24_ctx *ctx, const char *path)
@@ -82,10 +86,12 @@ void s24_model_destroy(s24_model *model)
     if (!model || model->magic != MAGIC)
         return;
     model->magic = 0;
+    s24_tokenizer_destroy(model->tokenizer);
     s24m_close(model->network);
     if (model->plain)
         freelocale(model->plain);
     free(model->names);
+    free(model->places);
     free(model->path);
     free(model);
 }
@@ -134,7 +140,7 @@ static int64_t count_bytes(const s24_file *file)
 
 static int64_t count_matrices(const s24_model *model)
 {
-    return model->network->config.layers * S24M_LINEARS;
+    return model->network->matrix_count;
 }
 
 s24_status s24_model_int(const s24_model *model, const char *key, int64_t *value)
@@ -202,14 +208,14 @@ s24_status s24_model_matrix(const s24_model *model, int64_t index, const char **
     if (index < 0 || index >= count_matrices(model))
         return s24m_fail(S24_E_ARG, "%s: matrix %" PRId64 ", but they are 0 .. %" PRId64, __func__,
                          index, count_matrices(model) - 1);
-    int32_t which = (int32_t)(index % S24M_LINEARS);
-    s24m_shape(model->network, which, &outputs, &inputs);
+    struct s24m_place at = model->places[index];
+    s24m_shape(model->network, at.layer, at.which, &outputs, &inputs);
     if (name)
         *name = model->names[index];
     if (kind)
-        *kind = s24m_kind(which);
+        *kind = s24m_kind(model->network, at.layer, at.which);
     if (layer)
-        *layer = index / S24M_LINEARS;
+        *layer = at.layer;
     if (rows)
         *rows = outputs;
     if (cols)

@@ -10,11 +10,16 @@ struct s24_model {
     s24m_model *network;
     char *path;
     char (*names)[S24M_NAME]; /* of all matrices */
+    struct s24m_place {
+        int64_t layer;
+        int32_t which;
+    } * places; /* of the same */
     atomic_int busy;
     locale_t plain, hosts; /* numbers with a point, whatever the host speaks: see s24m_enter() */
     s24m_watch watch;
     evaluation last;
     bool evaluated;
+    s24_tokenizer *tokenizer; /* NULL until it is asked for */
 };
 
 /* S24_E_ARG for NULL and what is no model. */

@@ -1,5 +1,7 @@
 #include "exponential.h"
+#include "family.h"
 #include "parts.h"
+#include "steps.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +12,22 @@ typedef struct gather_job {
     const s24m_model *model;
     const s24_mat *table;
     const int32_t *tokens;
+    const float *positions; /* (length, hidden), or NULL */
+    int64_t length;
     float *h;
 } gather_job;
+
+/* Scaled, and the position's row added. */
+static void finish_row(const gather_job *j, int64_t position, float *h)
+{
+    int64_t hidden = j->model->config.hidden;
+    float scale = (float)j->model->config.embedding_scale;
+    const float *row = j->positions ? j->positions + position * hidden : NULL;
+    for (int64_t i = 0; scale != 1 && i < hidden; i++)
+        h[i] *= scale;
+    for (int64_t i = 0; row && i < hidden; i++)
+        h[i] += row[i];
+}
 
 static void gather_rows(void *arg, int64_t first, int64_t last)
 {
@@ -22,50 +38,116 @@ static void gather_rows(void *arg, int64_t first, int64_t last)
         row.data = (char *)row.data + j->tokens[r] * row.row_stride * ((row.dtype & 0xff) / 8);
         row.rows = 1;
         s24_mat_copy(j->model->ctx, &row, &to);
+        finish_row(j, r % j->length, j->h + r * hidden);
     }
 }
 
 /* Only the rows that are used matter. */
-static s24_status check_rows(const s24m_model *model, const int32_t *tokens, int64_t count,
-                             const float *h)
+static s24_status check_rows(const s24m_model *model, const char *name, const int32_t *tokens,
+                             int64_t count, const float *h)
 {
     s24m_fault fault;
     s24_mat rows = s24m_mat(h, count, model->config.hidden);
     s24_status status = s24m_find_fault(model, &rows, &fault);
     return status || fault.row < 0
                ? status
-               : s24m_fail(S24_E_NONFINITE, "%s: row %d, column %lld is %g",
-                           s24m_global(model, S24M_EMBEDDING), (int)tokens[fault.row],
-                           (long long)fault.col, fault.value);
+               : s24m_fail(S24_E_NONFINITE, "%s: row %d, column %lld is %g", name,
+                           (int)tokens[fault.row], (long long)fault.col, fault.value);
 }
 
-s24_status s24m_embed(const s24m_model *model, const int32_t *tokens, int64_t count, float *h)
+/* The table as far as positions go, and all of it behind what is read. */
+static s24_status read_positions(const s24m_model *model, int64_t length, float **all)
+{
+    int64_t rows, cols;
+    char name[S24M_NAME];
+    *all = NULL;
+    if (!s24m_global(model, S24M_POSITIONS, name))
+        return S24_OK;
+    if (length > model->config.trained)
+        return s24m_fail(S24_E_ARG, "sequences of %lld tokens, but %s has %lld positions",
+                         (long long)length, name, (long long)model->config.trained);
+    s24m_global_shape(model, S24M_POSITIONS, &rows, &cols);
+    return s24m_read(model, name, rows, cols, all);
+}
+
+/* The norm behind the embedding, where there is one. */
+static s24_status norm_rows(const s24m_model *model, int64_t count, float *h)
+{
+    char name[S24M_NAME], shift_name[S24M_NAME];
+    float *gain = NULL, *shift = NULL;
+    int64_t hidden = model->config.hidden;
+    if (!s24m_global(model, S24M_EMBEDDING_NORM, name))
+        return S24_OK;
+    s24_status status = s24m_read(model, name, hidden, 0, &gain);
+    if (!status && s24m_global(model, S24M_EMBEDDING_SHIFT, shift_name))
+        status = s24m_read(model, shift_name, hidden, 0, &shift);
+    if (!status)
+        status = s24m_norm(model, gain, shift, h, count, hidden, h);
+    free(gain);
+    free(shift);
+    return status;
+}
+
+s24_status s24m_embed(const s24m_model *model, const int32_t *tokens, int64_t sequences,
+                      int64_t length, float *h)
 {
     const s24m_config *c = &model->config;
+    int64_t count = sequences * length;
+    char name[S24M_NAME];
+    float *positions;
     s24_mat table;
     void *storage = NULL;
     for (int64_t i = 0; i < count; i++)
         if (tokens[i] < 0 || tokens[i] >= c->vocab)
             return s24m_fail(S24_E_ARG, "token %lld is %d, but the vocabulary has %lld",
                              (long long)i, (int)tokens[i], (long long)c->vocab);
-    s24_status status = s24m_table(model, s24m_global(model, S24M_EMBEDDING), c->vocab, c->hidden,
-                                   &table, &storage);
-    gather_job j = {model, &table, tokens, h};
+    s24m_global(model, S24M_EMBEDDING, name);
+    s24_status status = read_positions(model, length, &positions);
+    if (!status)
+        status = s24m_table(model, name, c->vocab, c->hidden, &table, &storage);
+    gather_job j = {.model = model, .table = &table, .tokens = tokens, .length = length, .h = h};
+    j.positions = positions ? positions + model->family->position_offset * c->hidden : NULL;
     if (!status)
         status = s24m_rows(model, gather_rows, &j, count);
     free(storage);
-    return status ? status : check_rows(model, tokens, count, h);
+    free(positions);
+    if (!status)
+        status = check_rows(model, name, tokens, count, h);
+    return status ? status : norm_rows(model, count, h);
 }
 
 /* ---- Head ---- */
 
+/* A vector, where there is one. */
+static s24_status read_vector(const s24m_model *model, int32_t which, float **out)
+{
+    char name[S24M_NAME];
+    int64_t rows, cols;
+    s24m_global_shape(model, which, &rows, &cols);
+    return s24m_global(model, which, name) ? s24m_read(model, name, rows, 0, out) : S24_OK;
+}
+
+/* Some files hold gains less one. */
+static void complete_gain(const s24m_model *model, float *gain)
+{
+    bool less = model->family->gain == S24M_GAIN_LESS_ONE && !model->config.gguf;
+    for (int64_t i = 0; less && i < model->config.hidden; i++)
+        gain[i] += 1;
+}
+
 s24_status s24m_head_load(const s24m_model *model, s24m_head *head)
 {
     const s24m_config *c = &model->config;
-    const char *name = s24m_global(model, c->tied ? S24M_EMBEDDING : S24M_OUTPUT);
+    char name[S24M_NAME];
+    s24m_global(model, c->tied ? S24M_EMBEDDING : S24M_OUTPUT, name);
     *head = (s24m_head){0};
-    s24_status status =
-        s24m_read(model, s24m_global(model, S24M_LAST_NORM), c->hidden, 0, &head->norm);
+    s24_status status = read_vector(model, S24M_LAST_NORM, &head->norm);
+    if (!status && head->norm)
+        complete_gain(model, head->norm);
+    if (!status)
+        status = read_vector(model, S24M_LAST_SHIFT, &head->shift);
+    if (!status)
+        status = read_vector(model, S24M_OUTPUT_BIAS, &head->bias);
     if (!status)
         status = s24m_table(model, name, c->vocab, c->hidden, &head->table, &head->storage);
     if (!status && !head->storage)
@@ -78,8 +160,34 @@ s24_status s24m_head_load(const s24m_model *model, s24m_head *head)
 void s24m_head_free(s24m_head *head)
 {
     free(head->norm);
+    free(head->shift);
+    free(head->bias);
     free(head->storage);
     *head = (s24m_head){0};
+}
+
+typedef struct logit_job {
+    const s24m_head *head;
+    const s24m_config *c;
+    float *logits;
+} logit_job;
+
+/* Bias, scale, soft cap. */
+static void finish_logits(void *arg, int64_t first, int64_t last)
+{
+    const logit_job *j = arg;
+    int64_t vocab = j->c->vocab;
+    float scale = (float)j->c->logit_scale;
+    double cap = j->c->final_soft_cap;
+    for (int64_t r = first; r < last; r++) {
+        float *row = j->logits + r * vocab;
+        for (int64_t i = 0; j->head->bias && i < vocab; i++)
+            row[i] += j->head->bias[i];
+        for (int64_t i = 0; scale != 1 && i < vocab; i++)
+            row[i] *= scale;
+        for (int64_t i = 0; cap > 0 && i < vocab; i++)
+            row[i] = (float)(cap * tanh(row[i] / cap));
+    }
 }
 
 /* Normalise `x` in place and multiply. */
@@ -87,10 +195,13 @@ static s24_status multiply(const s24m_model *model, const s24m_head *head, float
                            float *logits)
 {
     const s24m_config *c = &model->config;
+    logit_job j = {head, c, logits};
     s24_mat in = s24m_mat(x, count, c->hidden), out = s24m_mat(logits, count, c->vocab);
-    s24_status status = s24m_norm(model, head->norm, x, count, x);
-    return status ? status
-                  : s24m_library(s24_mat_multiply(model->ctx, &in, &head->table, &out), "head");
+    s24_status status = s24m_norm(model, head->norm, head->shift, x, count, c->hidden, x);
+    if (!status)
+        status = s24m_library(s24_mat_multiply(model->ctx, &in, &head->table, &out), "head");
+    bool plain = !head->bias && c->logit_scale == 1 && !(c->final_soft_cap > 0);
+    return status || plain ? status : s24m_rows(model, finish_logits, &j, count);
 }
 
 s24_status s24m_logits(const s24m_model *model, const s24m_head *head, const float *h,

@@ -55,24 +55,48 @@ bool s24m_job_check_out(s24_compression *c)
 /* The names that rules may use: the file's, and one that is the same for all files. */
 const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t which)
 {
-    char name[S24M_NAME], common[64];
+    char name[S24M_NAME], common[S24M_NAME];
+    if (s24m_program_of(c->model, index)->matrices[which].fixed)
+        return NULL;
     s24m_name(c->model, index, which, name);
-    snprintf(common, sizeof common, "model.layers.%lld.%s", (long long)index,
-             s24m_common_part(which));
+    s24m_common_name(c->model, index, which, common);
     return s24m_plan_constraints(&c->settings.plan, (const char *const[]){name, common, NULL});
+}
+
+/* Of what is decoded: as config.json tells of the whole; F16 in GGUF. */
+static int32_t decoded_type(const s24m_model *model)
+{
+    const char *type = s24_file_meta(model->file, "config.dtype");
+    if (!type)
+        type = s24_file_meta(model->file, "config.torch_dtype");
+    return !type                       ? S24_F16
+           : !strcmp(type, "bfloat16") ? S24_BF16
+           : !strcmp(type, "float32")  ? S24_F32
+                                       : S24_F16;
 }
 
 int32_t s24m_job_stored(const s24_compression *c, const char *name)
 {
     static const int32_t floats[] = {S24_F64, S24_F32, S24_F16, S24_BF16};
     const char *type = "";
+    char tensor[S24M_NAME];
     if (c->settings.store)
         return c->settings.store;
-    s24_file_info(c->model->file, name, NULL, NULL, &type);
+    snprintf(tensor, sizeof tensor, "%.*s", (int)strcspn(name, "["), name);
+    s24_file_info(c->model->file, tensor, NULL, NULL, &type);
     for (int i = 0; i < 4; i++)
         if (!strcmp(type, s24m_matrix_type(floats[i])))
             return floats[i];
-    return S24_F16; /* of blocks that share scales */
+    return decoded_type(c->model);
+}
+
+const char *s24m_job_source(const s24_compression *c, const char *name)
+{
+    s24_mat view;
+    const char *type = NULL;
+    if (s24_file_get(c->model->file, name, &view) != S24_OK)
+        s24_file_info(c->model->file, name, NULL, NULL, &type);
+    return type;
 }
 
 /* ---- Tokens ---- */

@@ -15,43 +15,49 @@
 
 /* ---- Blocks ---- */
 
-static void open_matrices(s24_compression *c, const s24m_block *block, matrix m[S24M_LINEARS])
+static void open_matrices(s24_compression *c, const s24m_block *block, matrix *m)
 {
-    for (int32_t which = 0; which < S24M_LINEARS; which++)
+    for (int32_t which = 0; which < block->program->count; which++)
         m[which] = (matrix){.tensor = block->linear[which].name,
-                            .kind = s24m_kind(which),
+                            .kind = s24m_kind(c->model, block->layer, which),
                             .layer = (int)block->layer,
+                            .tokens = -1,
                             .constraints = s24m_job_constraints(c, block->layer, which),
                             .w = block->linear[which].weights,
+                            .source = s24m_job_source(c, block->linear[which].name),
                             .store = s24m_job_stored(c, block->linear[which].name)};
 }
 
 /* Keep the records; the matrices go. */
-static void close_matrices(s24_compression *c, matrix m[S24M_LINEARS], bool keep)
+static void close_matrices(s24_compression *c, matrix *m, int32_t count, bool keep)
 {
-    for (int32_t which = 0; which < S24M_LINEARS; which++) {
+    for (int32_t which = 0; which < count; which++) {
         if (keep && m[which].record.json) {
             c->records[c->count++] = m[which].record;
             s24m_record_open(&m[which].record);
         }
         s24m_matrix_close(m + which);
     }
+    free(m);
 }
 
 static bool compress_block(s24_compression *c, int index)
 {
     s24m_block block;
-    matrix m[S24M_LINEARS];
+    int32_t count = s24m_matrices(c->model, index);
     bool found = false;
     double began = s24_seconds();
-    if (!s24m_done(s24m_block_load(c->model, index, &block)))
+    matrix *m = s24m_have(calloc((size_t)count, sizeof *m));
+    if (!m || !s24m_done(s24m_block_load(c->model, index, &block))) {
+        free(m);
         return false;
+    }
     s24m_memory_let_go(c->model->file);
     open_matrices(c, &block, m);
-    bool done = s24m_checkpoint_load(&c->checkpoint, index, m, S24M_LINEARS, &found) &&
+    bool done = s24m_checkpoint_load(&c->checkpoint, index, m, count, &found) &&
                 s24m_walk_block(&c->walk, &block, m) &&
-                (found || s24m_checkpoint_save(&c->checkpoint, index, m, S24M_LINEARS));
-    close_matrices(c, m, done);
+                (found || s24m_checkpoint_save(&c->checkpoint, index, m, count));
+    close_matrices(c, m, count, done);
     s24m_block_free(&block);
     if (done)
         s24m_watch_log(&c->watch, 2, "block %d of %lld: %s, %.1f seconds", index + 1,
@@ -62,7 +68,7 @@ static bool compress_block(s24_compression *c, int index)
 
 static bool open_records(s24_compression *c)
 {
-    size_t most = (size_t)c->model->config.layers * S24M_LINEARS;
+    size_t most = (size_t)c->model->matrix_count;
     return (c->records = s24m_have(calloc(most + 1, sizeof *c->records)));
 }
 
@@ -97,7 +103,7 @@ static bool take_codes(void *arg, s24m_block *block)
     overlay *o = arg;
     codes found;
     bool done = true;
-    for (int32_t which = 0; done && o->parts && which < S24M_LINEARS; which++)
+    for (int32_t which = 0; done && o->parts && which < block->program->count; which++)
         if (s24m_codes_of_file(o->parts, block->linear[which].name, &found))
             done = s24m_codes_decode(&found, o->c->settings.ctx,
                                      s24m_job_constraints(o->c, block->layer, which),
@@ -177,7 +183,7 @@ static bool work(s24_compression *c)
 static bool read_records(s24_compression *c)
 {
     char *path = s24m_path_join(c->out, "records.jsonl"), *line = NULL;
-    size_t room = 0, most = (size_t)c->model->config.layers * S24M_LINEARS;
+    size_t room = 0, most = (size_t)c->model->matrix_count;
     FILE *file = path ? fopen(path, "r") : NULL;
     bool done = (file || (path && s24m_wrong(S24_E_IO, "%s: %s", path, strerror(errno)))) &&
                 open_records(c);

@@ -6,17 +6,37 @@
 
 /* ---- Finding ---- */
 
+/* An architecture may have names of its own for a key: the first that the file has, else the common
+ * one; "-": it has no such key. */
+static void full_name(const s24m_reader *r, const char *key, char full[S24M_KEY])
+{
+    const s24_file *file = r->model->file;
+    const char *own = NULL;
+    for (const s24m_word *w = r->model->config.gguf ? NULL : r->family->keys; w && w->key; w++)
+        if (!strcmp(w->key, key)) {
+            own = own ? own : w->is;
+            snprintf(full, S24M_KEY, "%s.%s", r->prefix, w->is);
+            if (s24_file_meta(file, full))
+                return;
+        }
+    snprintf(full, S24M_KEY, "%s.%s", r->prefix, key);
+    if (own && (*own == '-' || !s24_file_meta(file, full)))
+        snprintf(full, S24M_KEY, "%s.%s", r->prefix, own);
+}
+
 const char *s24m_key(const s24m_reader *r, const char *key, char full[S24M_KEY])
 {
-    snprintf(full, S24M_KEY, "%s.%s", r->prefix, key);
+    full_name(r, key, full);
     const char *text = s24_file_meta(r->model->file, full);
+    if (!text && !r->model->config.gguf)
+        text = s24m_word_of(r->family->defaults, key);
     return text && strcmp(text, "null") ? text : NULL;
 }
 
 bool s24m_key_given(const s24m_reader *r, const char *key)
 {
     char full[S24M_KEY];
-    snprintf(full, sizeof full, "%s.%s", r->prefix, key);
+    full_name(r, key, full);
     return s24_file_meta(r->model->file, full) != NULL;
 }
 

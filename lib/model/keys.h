@@ -2,6 +2,7 @@
  * "ARCHITECTURE.key", of a config.json "config.key". */
 #ifndef S24M_KEYS_H
 #define S24M_KEYS_H
+#include "family.h"
 #include "tensors.h"
 
 enum { S24M_KEY = 96, S24M_ITEM = 64 };
@@ -19,9 +20,11 @@ typedef struct s24m_range {
 typedef struct s24m_reader {
     s24m_model *model;
     const char *prefix;
+    const s24m_family *family; /* its own names of keys, and what missing ones mean */
 } s24m_reader;
 
-/* Its text; NULL if it is missing or null. `full` receives the whole name. */
+/* Its text, or what the architecture means without it; NULL if it is null or means nothing. `full`
+ * receives the whole name. */
 const char *s24m_key(const s24m_reader *r, const char *key, char full[S24M_KEY]);
 /* It is there, null or not: what is left out has the default of its model type, what is null has
  * none. */

@@ -131,13 +131,16 @@ static bool take_heldout(matrix *m, const settings *s, const sums *heldout)
     return done;
 }
 
-bool s24m_matrix_few_rows(int64_t rows, int64_t cols, char *text, size_t size)
+bool s24m_matrix_few_rows(int64_t tokens, int64_t different, int64_t cols, char *text, size_t size)
 {
-    if (rows == 1)
-        snprintf(text, size, "calibrated with one token only, repeated");
-    else
-        snprintf(text, size, "calibrated with %lld different rows for %lld inputs: take more text",
-                 (long long)rows, (long long)cols);
+    int64_t rows = tokens >= 0 && tokens < different ? tokens : different;
+    snprintf(text, size,
+             tokens == 0      ? "no token came to this expert: solved from the sums of all experts'"
+             : different == 1 ? "calibrated with one token only, repeated"
+             : rows < different
+                 ? "its expert saw %lld tokens for %lld inputs: take more text"
+                 : "calibrated with %lld different rows for %lld inputs: take more text",
+             (long long)rows, (long long)cols);
     return rows < cols;
 }
 
@@ -145,7 +148,7 @@ static bool take_warning(matrix *m, const settings *s)
 {
     char counted[160];
     const char *text = counted;
-    if (!s24m_matrix_few_rows(s->rows, m->w.cols, counted, sizeof counted) &&
+    if (!s24m_matrix_few_rows(m->tokens, s->rows, m->w.cols, counted, sizeof counted) &&
         s24_result_str(m->result, "warning", &text) != S24_OK)
         return true;
     s24m_watch_log(s->watch, 1, "%s: %s", m->tensor, text);
@@ -160,11 +163,14 @@ static bool describe(matrix *m, const settings *s)
     number[RECORD_LAYER] = m->layer;
     number[RECORD_SIZE] = (double)(m->w.rows * m->w.cols);
     number[RECORD_ZEROS] = 0;
+    if (m->tokens >= 0)
+        number[RECORD_TOKENS] = (double)m->tokens;
     for (int64_t i = 0; i < m->w.rows * m->w.cols; i++)
         number[RECORD_ZEROS] += m->v[i] == 0;
     return s24m_record_set(&m->record, RECORD_TENSOR, m->tensor) &&
            s24m_record_set(&m->record, RECORD_MATRIX, m->kind) &&
            s24m_record_set(&m->record, RECORD_STORED, s24m_matrix_type(m->store)) &&
+           (!m->source || s24m_record_set(&m->record, RECORD_SOURCE, m->source)) &&
            take_warning(m, s);
 }
 

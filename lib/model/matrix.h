@@ -15,8 +15,10 @@ typedef struct matrix {
     const char *tensor; /* its name in the file */
     const char *kind;   /* which of a block's matrices, e.g. "down_proj" */
     int layer;
+    int64_t tokens;          /* calibration tokens of its expert; -1: all */
     const char *constraints; /* NULL: left alone */
     s24_mat w;               /* F32, as it was */
+    const char *source;      /* the type that w was decoded from; NULL: it was of floats */
     int32_t store;           /* type in the written file: S24_F64, S24_F32, S24_F16 or S24_BF16 */
     float *v;                /* as stored, on a grid what the codes give; NULL until solved */
     s24_result *result;      /* for its further parts; NULL when read back from a file */
@@ -28,9 +30,10 @@ typedef struct matrix {
 bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *heldout);
 /* The solver that settings ask for, or the problem by default, with their options. */
 bool s24m_matrix_solver(s24_solver **solver, const settings *s, const s24_problem *problem);
-/* Whether so many different rows cannot tell all of the weights from each other, and the warning of
- * that; the library counts rows, not how many of them are equal. */
-bool s24m_matrix_few_rows(int64_t rows, int64_t cols, char *text, size_t size);
+/* Whether so many different rows, of which an expert saw `tokens` (-1: it is none), cannot tell all
+ * of the weights from each other, and the warning of that; the library counts rows, not how many of
+ * them are equal. */
+bool s24m_matrix_few_rows(int64_t tokens, int64_t different, int64_t cols, char *text, size_t size);
 /* v as a view. */
 s24_mat s24m_matrix_values(const matrix *m);
 /* v in the stored type; its data are to be freed. False and a message if a value does not fit. */

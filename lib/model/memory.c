@@ -1,5 +1,5 @@
 #include "memory.h"
-#include "stages.h"
+#include "parts.h"
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,15 +11,30 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* Of the kind of layer that takes most. */
 uint64_t s24m_memory_block(const s24m_model *model)
 {
-    uint64_t sum = 0;
-    for (int32_t which = 0; which < S24M_LINEARS; which++) {
-        int64_t outputs, inputs;
-        s24m_shape(model, which, &outputs, &inputs);
-        sum += (uint64_t)(outputs * inputs + outputs) * sizeof(float);
+    uint64_t most = 0;
+    for (const s24m_program *p = model->programs; p < model->programs + model->program_count; p++) {
+        uint64_t sum = 0, slices = 0;
+        for (const s24m_matrix *m = p->matrices; m < p->matrices + p->count; m++) {
+            sum += (uint64_t)(m->outputs * m->inputs + m->outputs) * sizeof(float);
+            slices = larger(slices, (uint64_t)(m->slices * m->outputs * m->inputs) * sizeof(float));
+        }
+        for (const s24m_vector *v = p->vector; v < p->vector + S24M_VECTORS; v++)
+            sum += 2 * (uint64_t)(v->rows * (v->cols ? v->cols : 1)) * sizeof(float);
+        most = larger(most, sum + 2 * slices); /* while tensors are cut into slices */
     }
-    return sum + 4 * (uint64_t)model->config.hidden * sizeof(float);
+    return most;
+}
+
+uint64_t s24m_memory_matrix(const s24m_model *model)
+{
+    uint64_t most = 0;
+    for (const s24m_program *p = model->programs; p < model->programs + model->program_count; p++)
+        for (const s24m_matrix *m = p->matrices; m < p->matrices + p->count; m++)
+            most = larger(most, (uint64_t)(m->outputs * m->inputs));
+    return most;
 }
 
 static uint64_t stored_bytes(const s24m_model *model, const char *name)
@@ -33,34 +48,31 @@ uint64_t s24m_memory_block_source(const s24m_model *model)
 {
     uint64_t most = 0;
     for (int64_t index = 0; index < model->config.layers; index++) {
+        const s24m_program *p = s24m_program_of(model, index);
         uint64_t sum = 0;
-        for (int32_t which = 0; which < S24M_LINEARS; which++) {
+        for (int32_t which = 0; which < p->count; which++) {
             char name[S24M_NAME];
-            s24m_name(model, index, which, name);
-            sum += stored_bytes(model, name);
+            s24m_tensor_name(model, index, which, false, name);
+            if (!p->matrices[which].slices || !p->matrices[which].expert)
+                sum += stored_bytes(model, name);
         }
         most = larger(most, sum);
     }
     return most;
 }
 
-/* Whether a type, as s24_file_info() names it, holds weights in blocks that share scales. */
-static bool is_block_type(const char *type)
-{
-    return strchr(type, 'Q') || strstr(type, "FP4");
-}
-
+/* A table that cannot be used where it lies is decoded once. */
 uint64_t s24m_memory_table(const s24m_model *model)
 {
-    static const char *const names[] = {"model.embed_tokens.weight", "token_embd.weight",
-                                        "lm_head.weight", "output.weight"};
+    static const int32_t tables[] = {S24M_EMBEDDING, S24M_OUTPUT};
     const s24m_config *c = &model->config;
     uint64_t most = 0;
-    for (int i = 0; i < 4; i++) {
-        const char *type = "";
-        uint64_t bytes = stored_bytes(model, names[i]);
-        s24_file_info(model->file, names[i], NULL, NULL, &type);
-        if (bytes && is_block_type(type))
+    for (int i = 0; i < 2; i++) {
+        char name[S24M_NAME];
+        s24_mat view;
+        s24m_global(model, tables[i], name);
+        uint64_t bytes = stored_bytes(model, name);
+        if (bytes && s24_file_get(model->file, name, &view) != S24_OK)
             bytes += (uint64_t)(c->vocab * c->hidden) * sizeof(float);
         most = larger(most, bytes);
     }
@@ -117,7 +129,7 @@ uint64_t s24m_memory_forward(const s24m_model *model, int64_t rows, int64_t leng
     enum { LOGITS = 1 << 24 }; /* taken at a time */
     const s24m_config *c = &model->config;
     s24m_widths room = s24m_room(model);
-    int64_t each = room.fresh + room.zone;
+    int64_t each = room.fresh + room.zone + room.aside + room.route;
     int64_t chunk = (rows < s24m_chunk(length) ? rows : s24m_chunk(length)) * length;
     int64_t predictions = LOGITS / c->vocab < chunk ? LOGITS / c->vocab + 1 : chunk;
     uint64_t block = s24m_memory_block(model) + larger((uint64_t)(chunk * each) * sizeof(float),

@@ -7,7 +7,9 @@
 int64_t s24m_threads(const s24_ctx *ctx);
 /* The weights of a block as f32. */
 uint64_t s24m_memory_block(const s24m_model *model);
-/* The same as they lie in the file. */
+/* Elements of the largest matrix of a block. */
+uint64_t s24m_memory_matrix(const s24m_model *model);
+/* The block's weights as they lie in the file. */
 uint64_t s24m_memory_block_source(const s24m_model *model);
 /* A table of tokens where it lies and, if products do not take its type, as f32. */
 uint64_t s24m_memory_table(const s24m_model *model);

@@ -1,3 +1,4 @@
+#include "program.h"
 #include "tensors.h"
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,8 @@ s24_status s24m_open(s24_ctx *ctx, const char *path, s24m_model **out)
     else
         status = s24m_read_config(model);
     if (!status)
+        status = s24m_make_programs(model);
+    if (!status)
         status = s24m_check_tensors(model);
     if (status)
         s24m_close(model);
@@ -48,10 +51,13 @@ void s24m_close(s24m_model *model)
     if (!model)
         return;
     s24_file_destroy(model->file);
-    free(model->windowed);
-    for (int i = 0; i < 2; i++)
-        free(model->config.rope.divisor[i]);
-    free(model->cosine);
-    free(model->sine);
+    s24m_free_programs(model);
+    free(model->layer);
+    for (int i = 0; i < S24M_ROPES; i++) {
+        free(model->config.rope[i].divisor[0]);
+        free(model->config.rope[i].divisor[1]);
+        free(model->angles[i].cosine);
+        free(model->angles[i].sine);
+    }
     free(model);
 }

@@ -2,7 +2,7 @@
 #include "compression.h"
 #include "disk.h"
 #include "memory.h"
-#include "stages.h"
+#include "program.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,9 +69,18 @@ static uint64_t stored_bytes(const s24_compression *c, const char *name)
     return s24_file_bytes(c->model->file, name, &data, &size) == S24_OK ? size : 0;
 }
 
+/* Of a matrix, which may be a slice of a tensor. */
+static uint64_t stored_share(const s24_compression *c, int64_t index, int32_t which)
+{
+    int64_t slices = s24m_program_of(c->model, index)->matrices[which].slices;
+    char name[S24M_NAME];
+    s24m_tensor_name(c->model, index, which, false, name);
+    return stored_bytes(c, name) / (uint64_t)(slices ? slices : 1);
+}
+
 /* The operations of a solve: about forty products, before anything is measured. */
 static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage_needs *to,
-                         needs *n)
+                         bool routed, needs *n)
 {
     const char *constraints = s24m_job_constraints(c, index, which);
     int64_t outputs, inputs;
@@ -81,14 +90,14 @@ static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage
     if (!constraints)
         return true;
     s24m_name(c->model, index, which, name);
-    s24m_shape(c->model, which, &outputs, &inputs);
+    s24m_shape(c->model, index, which, &outputs, &inputs);
     s24_mat_rowmajor(&w, c, outputs, inputs, S24_F32); /* its values are not looked at */
     if (!ask(c, name, &w, constraints, &bytes))
         return false;
     int times = c->sequences.count[1] ? 2 : 1;
     bool parts = s24m_plan_has_parts(constraints);
     to->sums = to->sums ? to->sums : (uint64_t)times * gram_bytes(inputs);
-    if (c->settings.correct > 0)
+    if (c->settings.correct > 0 && !routed)
         to->sums += (uint64_t)times * cross_bytes(outputs, inputs);
     to->solve = larger(to->solve, larger(bytes, s24m_memory_adding(c->settings.ctx)));
     to->parts += parts ? (uint64_t)(10 * outputs * inputs) : 0;
@@ -97,24 +106,40 @@ static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage
                     (parts ? (uint64_t)(outputs * inputs) : 0);
     n->disk += made;
     n->written += made;
-    n->written -= stored_bytes(c, name);
+    n->written -= stored_share(c, index, which);
     return true;
+}
+
+/* Sums of a routed stage stand side by side, as many as s24m_walk_abreast() says. */
+static uint64_t sums_of(const s24m_program *p, const s24m_stage *s, uint64_t each)
+{
+    return s->routed ? each * (uint64_t)(s24m_walk_abreast(p, s) + 1) : each;
+}
+
+static bool check_block(s24_compression *c, int64_t index, needs *n)
+{
+    const s24m_program *p = s24m_program_of(c->model, index);
+    stage_needs stages[S24M_STAGES] = {{0}};
+    uint64_t parts = 0;
+    bool done = true;
+    for (int32_t which = 0; done && which < p->count; which++) {
+        int32_t i = s24m_stage_of(p, which);
+        done = check_matrix(c, index, which, stages + i, p->stages[i].routed, n);
+    }
+    for (int i = 0; done && i < S24M_STAGES && p->stages[i].count; i++) {
+        parts += stages[i].parts;
+        n->library =
+            larger(n->library, sums_of(p, p->stages + i, stages[i].sums) + stages[i].solve + parts);
+    }
+    return done;
 }
 
 /* Every matrix can be solved; n->library is the library's need at the worst place. */
 static bool check_matrices(s24_compression *c, needs *n)
 {
     bool done = check_solver(c);
-    for (int64_t index = 0; done && index < c->model->config.layers; index++) {
-        stage_needs stages[S24M_LINEARS] = {{0}};
-        uint64_t parts = 0;
-        for (int32_t which = 0; done && which < S24M_LINEARS; which++)
-            done = check_matrix(c, index, which, stages + s24m_stage_of(c->model, which), n);
-        for (const stage_needs *s = stages; done && s < stages + S24M_LINEARS; s++) {
-            parts += s->parts;
-            n->library = larger(n->library, s->sums + s->solve + parts);
-        }
-    }
+    for (int64_t index = 0; done && index < c->model->config.layers; index++)
+        done = check_block(c, index, n);
     return done;
 }
 
@@ -122,10 +147,8 @@ static bool check_matrices(s24_compression *c, needs *n)
  * type. */
 static uint64_t walk_needs(const s24_compression *c)
 {
-    const s24m_config *f = &c->model->config;
     uint64_t block = s24m_memory_block(c->model), table = s24m_memory_table(c->model);
-    int64_t wide = f->ffn > f->heads * f->head_dim ? f->ffn : f->heads * f->head_dim;
-    uint64_t solved = block + (uint64_t)(wide * f->hidden) * sizeof(double) +
+    uint64_t solved = block + s24m_memory_matrix(c->model) * sizeof(double) +
                       s24m_memory_attention(c->model, c->sequences.length);
     block += larger(solved, s24m_memory_block_source(c->model));
     return s24m_walk_bytes(c->model, &c->settings, c->sequences.count, c->sequences.length) +
@@ -145,9 +168,8 @@ static uint64_t evaluation_needs(const s24_compression *c)
 
 static double pass_flops(const s24_compression *c, int64_t rows, int64_t length, bool head)
 {
-    double block, last;
-    s24m_flops(c->model, rows, length, &block, &last);
-    return block * (double)c->model->config.layers + (head ? last : 0);
+    return s24m_flops_blocks(c->model, rows, length) +
+           (head ? s24m_flops_head(c->model, rows, length) : 0);
 }
 
 static void predict_flops(const s24_compression *c, needs *n)

@@ -5,14 +5,12 @@
 #include <string.h>
 
 typedef struct neutral_key {
-    const char *key, *values; /* "HEAD": the head's size, "SCALE": 1 / sqrt(that) */
+    const char *key, *values; /* "HIDDEN", "HEAD": sizes, "SCALE": 1 / sqrt(the latter) */
 } neutral_key;
 
 /* Those of the families read here and of their relatives; a config.json holds many other keys,
  * which are notes. pretraining_tp is one: it cuts products into pieces. */
 static const neutral_key json_keys[] = {
-    {"hidden_act", "silu|swish"},
-    {"hidden_activation", "silu|swish"},
     {"is_causal", "true"},
     {"use_bidirectional_attention", "false"},
     {"attn_logit_softcapping", "0"},
@@ -25,12 +23,8 @@ static const neutral_key json_keys[] = {
     {"query_pre_attn_scalar", "HEAD"},
     {"scale_emb", "1"},
     {"scale_attn_weights", "true"},
-    {"scale_attn_by_inverse_layer_idx", "false"},
     {"qkv_clip", "0"},
     {"clip_qkv", "0"},
-    {"bias", "false"},
-    {"use_bias", "false"},
-    {"rotary_pct", "1"},
     {"rotary_dim", "HEAD"},
     {"rope_interleaved", "false"},
     {"rope_interleave", "false"},
@@ -46,6 +40,17 @@ static const neutral_key json_keys[] = {
     {"n_routed_experts", "0"},
     {"num_kv_shared_layers", "0"},
     {"parallel_attn", "false"},
+    {"expansion_ratio", "4"}, /* transformers' MPT ignores it */
+    {"attn_config.clip_qkv", "0"},
+    {"attn_config.softmax_scale", "0"},
+    {"attn_config.qk_ln", "false"},
+    {"attn_config.prefix_lm", "false"},
+    {"attn_config.alibi_bias_max", "8"},
+    {"do_layer_norm_before", "true"},
+    {"apply_residual_connection_post_layernorm", "false"},
+    {"scale_attn_by_inverse_layer_idx", "false"},
+    {"layer_norm_elementwise_affine", "true"},
+    {"word_embed_proj_dim", "HIDDEN"},
     {"use_parallel_residual", "false"},
     {"add_cross_attention", "false"},
     {"is_encoder_decoder", "false"},
@@ -57,7 +62,7 @@ static const neutral_key gguf_keys[] = {
     {"attention.scale", "0|SCALE"},
     {"attention.causal", "true"},
     {"attention.clamp_kqv", "0"},
-    {"attention.max_alibi_bias", "0"},
+    {"attention.max_alibi_bias", "ALIBI"},
     {"attn_logit_softcapping", "0"},
     {"final_logit_softcapping", "0"},
     {"logit_scale", "0|1"},
@@ -89,16 +94,23 @@ enum {
 };
 
 /* The values with the model's own numbers in them. */
-static void fill_in(const s24m_config *c, const char *values, char text[64])
+static void fill_in(const s24m_model *model, const char *values, char text[64])
 {
-    const char *word = strpbrk(values, "HS"), *rest = word ? strchr(word, '|') : NULL;
-    int before = word ? (int)(word - values) : 0;
-    double head = (double)c->head_dim;
-    if (word && (!strncmp(word, "HEAD", 4) || !strncmp(word, "SCALE", 5)))
-        snprintf(text, 64, "%.*s%.9g%s", before, values, *word == 'H' ? head : 1 / sqrt(head),
-                 rest ? rest : "");
-    else
-        snprintf(text, 64, "%s", values);
+    const s24m_config *c = &model->config;
+    const struct {
+        const char *word;
+        double number;
+    } words[] = {{"HIDDEN", (double)c->hidden},
+                 {"HEAD", (double)c->head_dim},
+                 {"ALIBI", model->family->alibi ? 8 : 0},
+                 {"SCALE", 1 / sqrt((double)c->head_dim)}};
+    snprintf(text, 64, "%s", values);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const char *at = strstr(values, words[i].word);
+        if (at)
+            snprintf(text, 64, "%.*s%.9g%s", (int)(at - values), values, words[i].number,
+                     at + strlen(words[i].word));
+    }
 }
 
 static s24_status check_keys(const s24m_reader *r, const neutral_key *keys, int count)
@@ -106,15 +118,19 @@ static s24_status check_keys(const s24m_reader *r, const neutral_key *keys, int 
     s24_status status = S24_OK;
     char values[64];
     for (int i = 0; !status && i < count; i++) {
-        fill_in(&r->model->config, keys[i].values, values);
+        if (s24m_family_applies(r->family, keys[i].key) || s24m_is_multiplier(r, keys[i].key))
+            continue;
+        fill_in(r->model, keys[i].values, values);
         status = s24m_key_only(r, keys[i].key, values);
     }
     return status;
 }
 
-static bool is_known(const char *key)
+static bool is_known(const s24m_reader *r, const char *key)
 {
     char word[S24M_KEY];
+    if (s24m_is_multiplier(r, key) || s24m_family_applies(r->family, key))
+        return true;
     snprintf(word, sizeof word, " %s ", key);
     for (int i = 0; i < GGUF_KEYS; i++)
         if (!strcmp(key, gguf_keys[i].key))
@@ -128,7 +144,7 @@ static s24_status refuse_unknown(const s24m_reader *r)
     bool end = false;
     for (int64_t i = 0; !end; i++) {
         const char *key = s24m_key_at(r, i, &end);
-        if (!key || is_known(key))
+        if (!key || is_known(r, key))
             continue;
         const char *name = s24_file_meta_key(file, i), *text = s24_file_meta(file, name);
         return s24m_fail(S24_E_UNSUPPORTED, "%.80s is %.40s, but this key is not known", name,
@@ -161,24 +177,52 @@ static s24_status check_kinds(const s24m_reader *r)
     return S24_OK;
 }
 
-s24_status s24m_refuse_keys(const s24m_reader *r, const s24m_family *family)
+/* Some bias of these roles hangs on this key. */
+static bool reads(const s24m_reader *r, const char *key)
 {
-    const s24m_config *c = &r->model->config;
-    if (c->gguf) {
+    for (const s24m_biases *b = r->family->biases; b < r->family->biases + 3; b++)
+        if (b->key && !strcmp(b->key, key))
+            return true;
+    return false;
+}
+
+static bool always(const s24m_reader *r, int32_t role)
+{
+    for (const s24m_biases *b = r->family->biases; b < r->family->biases + 3; b++)
+        if (!b->key && b->roles >> role & 1)
+            return true;
+    return false;
+}
+
+/* Keys of biases and head norms, which an architecture has always, never or if they say so. */
+static s24_status check_own(const s24m_reader *r)
+{
+    bool norms = r->family->head_norms != S24M_NO_HEAD_NORMS, qkv = always(r, S24M_Q);
+    bool all = always(r, S24M_O);
+    const neutral_key own[] = {{"attention_bias", all ? "true" : "false"},
+                               {"mlp_bias", always(r, S24M_DOWN) ? "true" : "false"},
+                               {"bias", all ? "true" : "false"},
+                               {"use_bias", all ? "true" : "false"},
+                               {"enable_bias", all ? "true" : "false"},
+                               {"qkv_bias", qkv ? "true" : "false"},
+                               {"use_qkv_bias", qkv ? "true" : "false"},
+                               {"use_qk_norm", norms ? "true" : "false"},
+                               {"qk_layernorm", norms ? "true" : "false"}};
+    s24_status status = S24_OK;
+    for (size_t i = 0; !status && i < sizeof own / sizeof *own; i++)
+        if (!reads(r, own[i].key) && !(i == 0 && qkv && !all))
+            status = check_keys(r, own + i, 1);
+    return status;
+}
+
+s24_status s24m_refuse_keys(const s24m_reader *r)
+{
+    if (r->model->config.gguf) {
         s24_status status = check_keys(r, gguf_keys, GGUF_KEYS);
         return status ? status : refuse_unknown(r);
     }
-    const neutral_key own[] = {{"attention_bias", "false"},
-                               {"mlp_bias", "false"},
-                               {"qkv_bias", family->qkv_bias ? "true" : "false"},
-                               {"use_qk_norm", family->head_norms ? "true" : "false"},
-                               {"qk_layernorm", family->head_norms ? "true" : "false"}};
     s24_status status = check_kinds(r);
-    if (!status && !family->attention_bias && !family->qkv_bias)
-        status = check_keys(r, own, 1);
-    if (!status && !family->mlp_bias)
-        status = check_keys(r, own + 1, 1);
     if (!status)
-        status = check_keys(r, own + 2, 3);
+        status = check_own(r);
     return status ? status : check_keys(r, json_keys, JSON_KEYS);
 }

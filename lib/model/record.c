@@ -7,6 +7,7 @@
 static const char *const numbers[RECORD_NUMBERS] = {"layer",
                                                     "size",
                                                     "zeros",
+                                                    "tokens",
                                                     "relative_loss",
                                                     "target_relative_loss",
                                                     "dense_relative_loss",
@@ -14,7 +15,7 @@ static const char *const numbers[RECORD_NUMBERS] = {"layer",
                                                     "test_target_relative_loss",
                                                     "test_dense_relative_loss",
                                                     "seconds"};
-static const char *const texts[RECORD_TEXTS] = {"tensor",  "matrix",      "stored",
+static const char *const texts[RECORD_TEXTS] = {"tensor",  "matrix",      "stored", "source",
                                                 "warning", "constraints", "solver"};
 
 void s24m_record_open(record *r)
@@ -57,9 +58,10 @@ bool s24m_record_seal(record *r, const char *solver)
     r->json = s24m_json_drop(r->json, "nnz");
     put_text(r, RECORD_TENSOR);
     put_text(r, RECORD_MATRIX);
-    for (int i = RECORD_LAYER; i <= RECORD_ZEROS; i++)
+    for (int i = RECORD_LAYER; i <= RECORD_TOKENS; i++)
         put_number(r, i);
     put_text(r, RECORD_STORED);
+    put_text(r, RECORD_SOURCE);
     put_text(r, RECORD_WARNING);
     for (int i = RECORD_LOSS; i <= RECORD_TEST_DENSE_LOSS; i++)
         put_number(r, i);

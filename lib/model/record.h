@@ -9,6 +9,7 @@ enum {
     RECORD_LAYER,
     RECORD_SIZE,
     RECORD_ZEROS,
+    RECORD_TOKENS, /* that its expert saw */
     /* relative: of the outputs, of what was aimed at, from the dense model's outputs */
     RECORD_LOSS,
     RECORD_TARGET_LOSS,
@@ -23,6 +24,7 @@ enum {
     RECORD_TENSOR,
     RECORD_MATRIX,
     RECORD_STORED,
+    RECORD_SOURCE, /* the type that was decoded */
     RECORD_WARNING,
     RECORD_CONSTRAINTS,
     RECORD_SOLVER,

@@ -22,6 +22,7 @@ static void name_in(const place *p, const char *key, char name[S24M_KEY])
     snprintf(name, S24M_KEY, *p->object ? "%s.%s" : "%s%s", p->object, key);
 }
 
+/* A key that no place but this object has. */
 static bool has(const place *p, const char *key)
 {
     char name[S24M_KEY], full[S24M_KEY];
@@ -207,6 +208,7 @@ static s24_status know_keys(const place *p)
         " rope_type type rope_theta factor original_max_position_embeddings attention_factor "
         "beta_fast beta_slow mscale mscale_all_dim truncate short_factor long_factor "
         "low_freq_factor high_freq_factor partial_rotary_factor finetuned ";
+    static const char beta[] = "llama_4_scaling_beta";
     const s24_file *file = p->r->model->file;
     char word[S24M_KEY];
     size_t length = strlen(p->object);
@@ -217,6 +219,8 @@ static s24_status know_keys(const place *p)
             continue;
         snprintf(word, sizeof word, " %s ", key + length + 1);
         text = s24_file_meta(file, s24_file_meta_key(file, i));
+        if (!strcmp(key + length + 1, beta) && s24m_family_applies(p->r->family, beta))
+            continue;
         if (!strstr(known, word) && text && strcmp(text, "null"))
             return s24m_fail(S24_E_UNSUPPORTED, "config.%.80s is %.40s, but this key is not known",
                              key, text);
@@ -252,13 +256,27 @@ static s24_status read_trained(const place *p)
 static s24_status read_part(const place *p)
 {
     double part = 1;
-    int64_t size = p->r->model->config.head_dim;
+    int64_t size = p->r->model->config.head_dim, whole = 0;
     s24_status status = shared(p, "partial_rotary_factor", &part);
     p->rope->size = (int64_t)((double)size * part);
+    if (!status && s24m_family_applies(p->r->family, "rotary_dim"))
+        status = s24m_key_integer(p->r, "rotary_dim", S24M_EXTENT, &whole);
+    p->rope->size = whole ? whole : p->rope->size;
     return status || part <= 1
                ? status
                : s24m_fail(S24_E_FORMAT, "partial_rotary_factor is %g, but must be at most 1",
                            part);
+}
+
+/* Of the growth of q, which goes by the context of the training whatever the type. */
+static s24_status read_beta(const place *p)
+{
+    if (!*p->object)
+        return S24_OK;
+    s24_status status = setting(p, "llama_4_scaling_beta", &p->rope->beta);
+    return status || !(p->rope->beta > 0)
+               ? status
+               : setting(p, "original_max_position_embeddings", &p->rope->trained);
 }
 
 static s24_status read_json(const place *p)
@@ -272,6 +290,8 @@ static s24_status read_json(const place *p)
         status = read_part(p);
     if (!status)
         status = read_trained(p);
+    if (!status && s24m_family_applies(p->r->family, "llama_4_scaling_beta"))
+        status = read_beta(p);
     if (status)
         return status;
     switch (p->rope->type) {
@@ -288,21 +308,100 @@ static s24_status read_json(const place *p)
     }
 }
 
+/* Settings of the layers with a window and of those without, or of all. */
+static s24_status read_one(const s24m_reader *r, const char *object, s24m_rope *rope)
+{
+    const s24m_config *c = &r->model->config;
+    place p = {r, object, rope};
+    *rope = s24m_rope_plain(c->head_dim);
+    s24_status status = read_json(&p);
+    return status ? status : s24m_rope_check(rope, c->head_dim);
+}
+
+/* The base of layers with a window, as older Gemma 3 has it: those are not scaled. */
+static s24_status read_local(const s24m_reader *r, bool *local)
+{
+    s24m_rope *rope = &r->model->config.rope[S24M_ROPE_WINDOWED];
+    double base = 0;
+    s24_status status = S24_OK;
+    if (s24m_family_applies(r->family, "rope_local_base_freq"))
+        status = s24m_key_positive(r, "rope_local_base_freq", &base);
+    *local = base > 0;
+    *rope = r->model->config.rope[S24M_ROPE_FULL];
+    if (*local) {
+        *rope = s24m_rope_plain(rope->size);
+        rope->base = base;
+    } else {
+        rope->divisor[0] = rope->divisor[1] = NULL; /* they are the other's */
+    }
+    return status;
+}
+
+static s24_status read_all(const s24m_reader *r, bool *two)
+{
+    static const char *const objects[S24M_ROPES] = {"rope_parameters.full_attention",
+                                                    "rope_parameters.sliding_attention"};
+    s24m_rope *rope = r->model->config.rope;
+    const char *object = s24m_key_is_object(r, "rope_scaling")      ? "rope_scaling"
+                         : s24m_key_is_object(r, "rope_parameters") ? "rope_parameters"
+                                                                    : "";
+    *two = s24m_key_is_object(r, objects[0]) && s24m_key_is_object(r, objects[1]);
+    if (!*two) {
+        s24_status status = read_one(r, object, rope);
+        return status ? status : read_local(r, two);
+    }
+    s24_status status = read_one(r, objects[0], rope);
+    return status ? status : read_one(r, objects[1], rope + 1);
+}
+
+/* A word a layer: 0 is a layer that does not turn. */
+static s24_status read_turning_list(const s24m_reader *r)
+{
+    char full[S24M_KEY], item[S24M_ITEM];
+    const char *at = s24m_key(r, "no_rope_layers", full);
+    int64_t i = 0, every = r->model->config.gguf ? 4 : 0; /* llama.cpp knows no other */
+    s24_status status = s24m_key_integer(r, "no_rope_layer_interval", S24M_COUNT, &every);
+    for (; at && s24m_item(&at, item) && i < r->model->config.layers; i++)
+        if (!strcmp(item, "0"))
+            r->model->layer[i].rope = S24M_NO_ROPE;
+    for (int64_t k = every - 1; !i && every > 0 && k < r->model->config.layers; k += every)
+        r->model->layer[k].rope = S24M_NO_ROPE;
+    return status;
+}
+
+/* Which layers turn, and how. */
+static s24_status set_turning(const s24m_reader *r, bool two)
+{
+    const s24m_config *c = &r->model->config;
+    s24m_turning turning = r->family->turning;
+    for (int64_t i = 0; i < c->layers; i++) {
+        s24m_layer *layer = r->model->layer + i;
+        bool still = turning == S24M_TURN_WINDOWED ||
+                     (turning == S24M_TURN_WINDOWED_IF_THERE && c->window != INT64_MAX);
+        layer->rope = still && !layer->windowed ? S24M_NO_ROPE
+                      : two && layer->windowed  ? S24M_ROPE_WINDOWED
+                                                : S24M_ROPE_FULL;
+        layer->rope = r->family->rotary == S24M_UNTURNED ? S24M_NO_ROPE : layer->rope;
+    }
+    return turning == S24M_TURN_LISTED ? read_turning_list(r) : S24_OK;
+}
+
 s24_status s24m_read_rope(const s24m_reader *r)
 {
     s24m_config *c = &r->model->config;
-    place p = {r, "", &c->rope};
-    c->rope = s24m_rope_plain(c->head_dim);
-    if (s24m_key_is_object(r, "rope_scaling"))
-        p.object = "rope_scaling";
-    else if (s24m_key_is_object(r, "rope_parameters"))
-        p.object = "rope_parameters";
-    s24_status status = c->gguf ? s24m_read_rope_gguf(r) : read_json(&p);
-    if (!status)
-        status = s24m_rope_check(&c->rope, c->head_dim);
-    if (!status && c->gguf)
-        status = s24m_read_divisors(r->model);
-    if (!status)
-        s24m_rope_reach(&c->rope, &c->context);
-    return status;
+    bool two = false;
+    s24_status status = S24_OK;
+    c->rope[S24M_ROPE_FULL] = s24m_rope_plain(c->head_dim);
+    if (r->family->rotary != S24M_UNTURNED) {
+        status = c->gguf ? s24m_read_rope_gguf(r) : read_all(r, &two);
+        if (!status && c->gguf)
+            status = s24m_rope_check(c->rope, c->head_dim);
+        if (!status && c->gguf)
+            status = s24m_read_divisors(r->model);
+        if (!status && c->gguf && s24m_family_applies(r->family, "rope_local_base_freq"))
+            status = s24m_read_local_gguf(r, &two);
+        if (!status)
+            s24m_rope_reach(c->rope, &c->context);
+    }
+    return status ? status : set_turning(r, two);
 }

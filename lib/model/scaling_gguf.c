@@ -13,7 +13,7 @@ static s24_status read_type(const s24m_reader *r, bool *none)
                                                        [S24M_ROPE_LINEAR] = "linear",
                                                        [S24M_ROPE_YARN] = "yarn",
                                                        [S24M_ROPE_LONGROPE] = "longrope"};
-    s24m_rope *rope = &r->model->config.rope;
+    s24m_rope *rope = r->model->config.rope;
     char full[S24M_KEY];
     const char *type = s24m_key(r, "rope.scaling.type", full);
     rope->type = S24M_ROPE_LINEAR;
@@ -42,7 +42,7 @@ static s24_status read_factor(const s24m_reader *r, double *factor)
 
 static s24_status read_yarn(const s24m_reader *r)
 {
-    s24m_rope *rope = &r->model->config.rope;
+    s24m_rope *rope = r->model->config.rope;
     double fast = 32, slow = 1;
     s24_status status = s24m_key_positive(r, "rope.scaling.yarn_beta_fast", &fast);
     if (!status)
@@ -54,7 +54,7 @@ static s24_status read_yarn(const s24m_reader *r)
 s24_status s24m_read_rope_gguf(const s24m_reader *r)
 {
     s24m_config *c = &r->model->config;
-    s24m_rope *rope = &c->rope;
+    s24m_rope *rope = c->rope;
     bool none;
     rope->trained = (double)c->trained;
     s24_status status = read_type(r, &none);
@@ -98,12 +98,25 @@ static s24_status load_divisors(const s24m_model *model, const char *name, int64
 s24_status s24m_read_divisors(s24m_model *model)
 {
     static const char *const names[] = {"rope_factors_short.weight", "rope_factors_long.weight"};
-    s24m_rope *rope = &model->config.rope;
+    s24m_rope *rope = model->config.rope;
     bool same = s24m_has(model, "rope_freqs.weight");
     s24_status status = S24_OK;
     for (int i = 0; !status && i < 2; i++)
         if (same || rope->type == S24M_ROPE_LONGROPE)
             status = load_divisors(model, same ? "rope_freqs.weight" : names[i], rope->size / 2,
                                    &rope->divisor[i]);
+    return status;
+}
+
+/* Layers with a window turn by a base of their own and are not scaled; files did not say it at
+ * first. */
+s24_status s24m_read_local_gguf(const s24m_reader *r, bool *two)
+{
+    s24m_rope *rope = r->model->config.rope;
+    double base = 10000;
+    s24_status status = s24m_key_positive(r, "rope.freq_base_swa", &base);
+    rope[S24M_ROPE_WINDOWED] = s24m_rope_plain(rope->size);
+    rope[S24M_ROPE_WINDOWED].base = base;
+    *two = true;
     return status;
 }

@@ -1,6 +1,8 @@
 #include "stages.h"
+#include "steps.h"
 #include "tensors.h"
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- Sizes ---- */
 
@@ -9,53 +11,79 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-static int64_t outputs_of(const s24m_model *model, int32_t matrix)
+int32_t s24m_stage_of(const s24m_program *p, int32_t which)
 {
-    int64_t outputs, inputs;
-    s24m_shape(model, matrix, &outputs, &inputs);
-    return outputs;
+    const s24m_stage *s = p->stages;
+    while (which >= s->first + s->count)
+        s++;
+    return (int32_t)(s - p->stages);
 }
 
-int64_t s24m_stage_inputs(const s24m_model *model, const s24m_stage *s)
+bool s24m_stage_is_linear(const s24m_stage *s)
 {
-    int64_t outputs, inputs;
-    s24m_shape(model, s->matrices[0], &outputs, &inputs);
-    return inputs;
-}
-
-int64_t s24m_stage_outputs(const s24m_model *model, const s24m_stage *s)
-{
-    int64_t sum = 0;
-    for (int32_t i = 0; i < s->count; i++)
-        sum += outputs_of(model, s->matrices[i]);
-    return sum;
-}
-
-int32_t s24m_stage_of(const s24m_model *model, int32_t matrix)
-{
-    for (const s24m_stage *s = model->stages; s->count; s++)
-        for (int32_t i = 0; i < s->count; i++)
-            if (s->matrices[i] == matrix)
-                return (int32_t)(s - model->stages);
-    return -1;
+    return s->ending == S24M_ADDS && s->after == S24M_NO_PART && !s->routed;
 }
 
 /* Room in front of the outputs in the zone, for the next x. */
-static int64_t gap(const s24m_model *model, const s24m_stage *s)
+static int64_t gap(const s24m_stage *s)
 {
-    return s->apart ? s24m_stage_inputs(model, s + 1) : 0;
+    return s->apart ? s[1].inputs : 0;
+}
+
+static void widen(s24m_widths *w, const s24m_program *p, const s24m_stage *s)
+{
+    int64_t zone = s->input ? gap(s) + s->outputs : s->inputs;
+    w->fresh = larger(w->fresh, s->input ? s->inputs : s->outputs);
+    w->zone = larger(w->zone, zone);
+    if (!s->input)
+        w->kept = larger(w->kept, s->inputs);
+    if (!s->routed)
+        w->outputs = larger(w->outputs, s->outputs);
+    w->wanted |= !s->input && !s->routed && !s24m_stage_is_linear(s);
+    for (int32_t i = 0; s->routed && i < s24m_groups(p, s); i++)
+        w->group = larger(w->group, s24m_group_at(p, s, i).inputs);
 }
 
 s24m_widths s24m_room(const s24m_model *model)
 {
-    s24m_widths w = {0, 0};
-    for (const s24m_stage *s = model->stages; s->count; s++) {
-        int64_t inputs = s24m_stage_inputs(model, s), outputs = s24m_stage_outputs(model, s);
-        int64_t zone = s->input ? gap(model, s) + outputs : inputs;
-        w.fresh = larger(w.fresh, s->input ? inputs : outputs);
-        w.zone = larger(w.zone, zone);
-    }
+    const s24m_config *c = &model->config;
+    s24m_widths w = {.aside = c->parallel ? c->hidden : 0, .route = 2 * c->experts.used};
+    for (int32_t i = 0; i < model->program_count; i++)
+        for (const s24m_stage *s = model->programs[i].stages; s->count; s++)
+            widen(&w, model->programs + i, s);
     return w;
+}
+
+/* ---- Groups ---- */
+
+static bool ends_group(const s24m_matrix *a, const s24m_matrix *b)
+{
+    return a->expert != b->expert || a->inputs != b->inputs;
+}
+
+static int32_t group_end(const s24m_program *p, const s24m_stage *s, int32_t first)
+{
+    int32_t end = first + 1;
+    while (end < s->first + s->count && !ends_group(p->matrices + first, p->matrices + end))
+        end++;
+    return end;
+}
+
+int32_t s24m_groups(const s24m_program *p, const s24m_stage *s)
+{
+    int32_t groups = 0;
+    for (int32_t i = s->first; i < s->first + s->count; i = group_end(p, s, i))
+        groups++;
+    return groups;
+}
+
+s24m_group s24m_group_at(const s24m_program *p, const s24m_stage *s, int32_t index)
+{
+    int32_t first = s->first;
+    for (int32_t i = 0; i < index; i++)
+        first = group_end(p, s, first);
+    const s24m_matrix *matrix = p->matrices + first;
+    return (s24m_group){first, group_end(p, s, first) - first, matrix->expert, matrix->inputs};
 }
 
 /* ---- One stage ---- */
@@ -65,30 +93,32 @@ s24m_widths s24m_room(const s24m_model *model)
 s24_status s24m_stage_begin(s24m_stream *c, const s24m_stage *s)
 {
     int64_t tokens = c->sequences * c->length;
-    float *out = s->input ? c->zone + tokens * gap(c->model, s) : c->fresh;
+    float *out = s->input ? c->zone + tokens * gap(s) : c->fresh;
+    const s24m_matrix *matrix = c->block->program->matrices + s->first;
     c->x = s->input ? c->fresh : c->zone;
-    for (int32_t i = 0; i < s->count; i++) {
+    c->out[0] = out;
+    for (int32_t i = 0; !s->routed && i < s->count; i++) {
         c->out[i] = out;
-        out += tokens * outputs_of(c->model, s->matrices[i]);
+        out += tokens * matrix[i].outputs;
     }
     return s->input ? s->input(c, s, c->x) : S24_OK;
 }
 
 s24_status s24m_stage_project(const s24m_stream *c, const s24m_stage *s, int32_t i)
 {
-    return s24m_project(c->model, c->block, s->matrices[i], c->x, c->sequences * c->length,
+    return s24m_project(c->model, c->block->linear + s->first + i, c->x, c->sequences * c->length,
                         c->out[i]);
 }
 
 s24_status s24m_stage_finish(const s24m_stream *c, const s24m_stage *s)
 {
-    return s->finish(c, s->adds ? NULL : c->zone);
+    return s->finish(c, s, s->ending == S24M_LEAVES ? c->zone : NULL);
 }
 
 s24_status s24m_stage_run(s24m_stream *c, const s24m_stage *s)
 {
     s24_status status = s24m_stage_begin(c, s);
-    for (int32_t i = 0; !status && i < s->count; i++)
+    for (int32_t i = 0; !status && !s->routed && i < s->count; i++)
         status = s24m_stage_project(c, s, i);
     return status ? status : s24m_stage_finish(c, s);
 }
@@ -106,17 +136,19 @@ s24_status s24m_forward_block(s24m_model *model, const s24m_block *block, float 
 {
     int64_t most = s24m_chunk(length), tokens = (most < sequences ? most : sequences) * length;
     s24m_widths width = s24m_room(model);
-    float *room = s24m_floats(tokens * (width.fresh + width.zone));
+    float *room = s24m_floats(tokens * (width.fresh + width.zone + width.aside + width.route));
     s24m_stream c = {.model = model,
                      .block = block,
                      .length = length,
                      .h = h,
                      .fresh = room,
-                     .zone = room + tokens * width.fresh};
+                     .zone = room + tokens * width.fresh,
+                     .aside = room + tokens * (width.fresh + width.zone),
+                     .route = room + tokens * (width.fresh + width.zone + width.aside)};
     s24_status status = room ? S24_OK : S24_E_MEMORY;
     for (int64_t left = sequences; !status && left; left -= c.sequences) {
         c.sequences = most < left ? most : left;
-        for (const s24m_stage *s = model->stages; !status && s->count; s++)
+        for (const s24m_stage *s = block->program->stages; !status && s->count; s++)
             status = s24m_stage_run(&c, s);
         c.h += c.sequences * length * model->config.hidden;
     }
@@ -124,16 +156,38 @@ s24_status s24m_forward_block(s24m_model *model, const s24m_block *block, float 
     return status;
 }
 
-void s24m_flops(const s24m_model *model, int64_t sequences, int64_t length, double *block,
-                double *head)
+/* ---- Operations ---- */
+
+double s24m_flops_products(const s24m_model *model, const s24m_program *p, const s24m_stage *s,
+                           int64_t sequences, int64_t length)
 {
-    const s24m_config *c = &model->config;
     double tokens = (double)(sequences * length), products = 0;
-    *block = 0;
-    for (const s24m_stage *s = model->stages; s->count; s++) {
-        products += (double)s24m_stage_inputs(model, s) * (double)s24m_stage_outputs(model, s);
-        *block += s->flops ? s->flops(c, sequences, length) : 0;
-    }
-    *block += 2 * tokens * products;
-    *head = 2 * (tokens - (double)sequences) * (double)c->vocab * (double)c->hidden;
+    const s24m_matrix *matrix = p->matrices + s->first;
+    (void)model;
+    for (int32_t i = 0; i < s->count; i++)
+        products += (double)matrix[i].inputs * (double)matrix[i].outputs;
+    return 2 * tokens * products;
+}
+
+double s24m_flops(const s24m_model *model, int64_t layer, int64_t sequences, int64_t length)
+{
+    const s24m_program *p = s24m_program_of(model, layer);
+    double sum = 0;
+    for (const s24m_stage *s = p->stages; s->count; s++)
+        sum += s->flops(model, p, s, sequences, length);
+    return sum;
+}
+
+double s24m_flops_blocks(const s24m_model *model, int64_t sequences, int64_t length)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < model->config.layers; i++)
+        sum += s24m_flops(model, i, sequences, length);
+    return sum;
+}
+
+double s24m_flops_head(const s24m_model *model, int64_t sequences, int64_t length)
+{
+    double predictions = (double)(sequences * (length - 1));
+    return 2 * predictions * (double)model->config.vocab * (double)model->config.hidden;
 }

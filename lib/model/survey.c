@@ -4,45 +4,125 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Names ---- */
+/* ---- What is expected ---- */
 
-typedef struct place {
-    int64_t layer;
-    int32_t part; /* S24M_PARTS: none that is known */
-    const char *end;
-} place;
+/* A tensor that the configuration announces. */
+typedef struct expected {
+    char name[S24M_NAME];
+    int64_t shape[3];
+    int32_t rank;
+    s24m_presence presence;
+} expected;
 
-/* Names in a block; the part goes before a '.', `end` is what follows. */
-static bool parse(const s24m_model *model, const char *name, place *p)
+typedef struct list {
+    const s24m_model *model;
+    expected *items;
+    int64_t count, room;
+    bool failed;      /* no memory */
+    expected nowhere; /* what is written then */
+} list;
+
+static expected *add(list *l, s24m_presence presence)
 {
-    const char *prefix = model->config.gguf ? "blk." : "model.layers.";
-    size_t length = strlen(prefix);
-    char *end;
-    if (strncmp(name, prefix, length) || name[length] < '0' || name[length] > '9' ||
-        (name[length] == '0' && name[length + 1] != '.'))
-        return false;
-    p->layer = strtoll(name + length, &end, 10);
-    p->end = end;
-    if (*end != '.')
-        return false;
-    for (p->part = 0; p->part < S24M_PARTS; p->part++) {
-        const char *part = s24m_part(model, p->part);
-        size_t size = strlen(part);
-        p->end = end + 1 + size;
-        if (!strncmp(end + 1, part, size) && end[1 + size] == '.')
-            break;
+    if (l->count == l->room) {
+        int64_t room = 2 * l->room + 64;
+        expected *more = realloc(l->items, (size_t)room * sizeof *more);
+        l->failed |= !more;
+        if (!more)
+            return &l->nowhere;
+        l->items = more;
+        l->room = room;
     }
-    p->end = p->part < S24M_PARTS ? p->end + 1 : end + 1;
-    return true;
+    l->items[l->count] = (expected){.presence = presence};
+    return &l->items[l->count++];
 }
 
-static s24m_presence presence(const s24m_model *model, const place *p)
+static void add_plain(list *l, s24m_presence presence, const char *name, int64_t rows, int64_t cols)
 {
-    bool bias = !strcmp(p->end, "bias");
-    return p->part < S24M_PARTS && p->layer < model->config.layers &&
-                   (bias || !strcmp(p->end, "weight"))
-               ? s24m_part_presence(model, p->part, bias)
-               : S24M_NEVER;
+    expected *e = add(l, presence);
+    snprintf(e->name, sizeof e->name, "%s", name);
+    e->shape[0] = rows;
+    e->shape[1] = cols;
+    e->rank = cols ? 2 : 1;
+}
+
+static void add_globals(list *l)
+{
+    for (int32_t i = 0; i < S24M_GLOBALS; i++) {
+        char name[S24M_NAME];
+        int64_t rows, cols;
+        s24m_presence presence = s24m_global_presence(l->model, i);
+        s24m_global_shape(l->model, i, &rows, &cols);
+        if (presence && s24m_global(l->model, i, name))
+            add_plain(l, presence, name, rows, cols);
+    }
+}
+
+static void add_vectors(list *l, int64_t layer)
+{
+    const s24m_program *p = s24m_program_of(l->model, layer);
+    char name[S24M_NAME];
+    for (int32_t part = S24M_ROLES; part < S24M_PARTS; part++) {
+        const s24m_vector *v = &p->vector[part - S24M_ROLES];
+        s24m_vector_name(l->model, layer, part, false, name);
+        if (v->gain)
+            add_plain(l, v->gain, name, v->rows, v->cols);
+        if (v->gain && part == S24M_CONVOLUTION && !l->model->config.gguf) {
+            expected *e = &l->items[l->count - 1];
+            e->shape[1] = 1;
+            e->shape[2] = v->cols;
+            e->rank = 3;
+        }
+        s24m_vector_name(l->model, layer, part, true, name);
+        if (v->shift)
+            add_plain(l, v->shift, name, v->rows, 0);
+    }
+}
+
+static void add_matrices(list *l, int64_t layer)
+{
+    const s24m_program *p = s24m_program_of(l->model, layer);
+    for (int32_t i = 0; i < p->count; i++)
+        for (int bias = 0; bias < 2; bias++) {
+            const s24m_matrix *m = p->matrices + i;
+            if ((m->slices && m->expert) || (bias && !m->bias))
+                continue;
+            expected *e = add(l, bias ? m->bias : S24M_ALWAYS);
+            s24m_tensor_name(l->model, layer, i, bias, e->name);
+            s24m_tensor_shape(m, bias, e->shape, &e->rank);
+        }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const expected *)a)->name, ((const expected *)b)->name);
+}
+
+static const expected *find(const list *sorted, const char *name)
+{
+    expected key;
+    snprintf(key.name, sizeof key.name, "%s", name);
+    return bsearch(&key, sorted->items, (size_t)sorted->count, sizeof key, by_name);
+}
+
+/* ---- Names ---- */
+
+/* The layer of a name in a block, INT64_MAX outside; NULL or what follows its number. */
+static const char *layer_of(const s24m_model *model, const char *name, int64_t *layer)
+{
+    char prefix[S24M_NAME];
+    s24m_block_prefix(model, prefix);
+    size_t length = strlen(prefix);
+    char *end;
+    *layer = INT64_MAX;
+    if (strncmp(name, prefix, length) || name[length] < '0' || name[length] > '9' ||
+        (name[length] == '0' && name[length + 1] != '.'))
+        return NULL;
+    int64_t number = strtoll(name + length, &end, 10);
+    if (*end != '.')
+        return NULL;
+    *layer = number;
+    return end + 1;
 }
 
 static bool ends_with(const char *name, const char *end)
@@ -51,23 +131,26 @@ static bool ends_with(const char *name, const char *end)
     return length >= size && !strcmp(name + length - size, end);
 }
 
-/* Tables of angles, which are computed here. */
+/* Tables of angles and masks, which are computed here. */
 static bool is_harmless(const char *name)
 {
-    return ends_with(name, "rotary_emb.inv_freq") || ends_with(name, "attn_rot_embd.weight");
+    return ends_with(name, "rotary_emb.inv_freq") || ends_with(name, "attn_rot_embd.weight") ||
+           ends_with(name, ".attn.bias") || ends_with(name, ".attn.masked_bias") ||
+           ends_with(name, ".attention.bias") || ends_with(name, ".attention.masked_bias");
 }
 
 /* Outside the blocks of a folder other parts may stand, a classifier's head or another model: none
  * that goes by the names of this one. */
-static bool is_known(const s24m_model *model, const char *name)
+static bool is_allowed(const s24m_model *model, const char *name)
 {
-    for (int32_t i = 0; i < S24M_GLOBALS; i++)
-        if (!strcmp(name, s24m_global(model, i)))
-            return true;
+    char first[S24M_NAME];
     if (model->config.gguf)
         return !strcmp(name, "rope_freqs.weight") || !strcmp(name, "rope_factors_long.weight") ||
                !strcmp(name, "rope_factors_short.weight");
-    return strncmp(name, "model.", 6) && strncmp(name, "lm_head.", 8) && !strstr(name, "lora_");
+    s24m_global(model, S24M_EMBEDDING, first);
+    size_t length = model->root ? strlen(model->root) : strcspn(first, ".") + 1;
+    bool inside = length && !strncmp(name, first, length);
+    return !inside && strncmp(name, "lm_head.", 8) && !strstr(name, "lora_");
 }
 
 /* ---- What must not be there ---- */
@@ -99,32 +182,51 @@ static const struct {
     {"base_layer", "weights below an adapter that is not merged"},
 };
 
-static const char *leftover(const char *name)
+/* What it is; *stem is how much of the name goes before. */
+static const char *leftover(const char *name, int *stem)
 {
     for (size_t i = 0; i < sizeof leftovers / sizeof *leftovers; i++) {
         const char *at = strstr(name, leftovers[i].end);
-        if (at && (at == name || at[-1] == '.' || at[-1] == '_'))
+        if (at && (at == name || at[-1] == '.' || at[-1] == '_')) {
+            *stem = (int)(at - name);
             return leftovers[i].what;
+        }
     }
     return NULL;
 }
 
-static s24_status refuse(const s24m_model *model, const char *name)
+/* Of a matrix that is there. */
+static bool is_bias(const list *sorted, const char *name)
 {
+    char weight[S24M_NAME];
+    if (!ends_with(name, ".bias"))
+        return false;
+    snprintf(weight, sizeof weight, "%.*sweight", (int)(strlen(name) - 4), name);
+    const expected *e = find(sorted, weight);
+    return e && e->rank > 1;
+}
+
+static s24_status refuse(const list *sorted, const char *name)
+{
+    const s24m_model *model = sorted->model;
     static const char way_out[] = "take the model they were made from, or load this one with "
                                   "transformers, dequantize() or merge it, and save it";
-    const char *what = leftover(name);
+    int stem = 0;
+    const char *what = leftover(name, &stem);
     const char *method = s24_file_meta(model->file, "config.quantization_config.quant_method");
-    place p = {0};
+    char weight[S24M_NAME];
+    int64_t layer;
+    snprintf(weight, sizeof weight, "%.*sweight", stem, name);
+    if (what && method && s24_file_check_read(model->file, weight) != S24_OK)
+        return s24m_fail(S24_E_UNSUPPORTED, "%.100s holds %s: %s", name, what, s24_last_error());
     if (what)
-        return s24m_fail(S24_E_UNSUPPORTED, "%.200s holds %s%s%.20s; plain weights are wanted: %s",
-                         name, what, method ? ", config.quantization_config.quant_method is " : "",
-                         method ? method : "", way_out);
-    if (parse(model, name, &p) && p.layer >= model->config.layers)
+        return s24m_fail(S24_E_UNSUPPORTED, "%.200s holds %s; plain weights are wanted: %s", name,
+                         what, way_out);
+    if (layer_of(model, name, &layer) && layer >= model->config.layers)
         return s24m_fail(S24_E_UNSUPPORTED,
                          "%.200s is there, but the configuration says %lld layers", name,
                          (long long)model->config.layers);
-    if (p.part < S24M_LINEARS && p.end && !strcmp(p.end, "bias"))
+    if (is_bias(sorted, name))
         return s24m_fail(S24_E_UNSUPPORTED,
                          "%.200s is there, but the configuration of this %s says no such bias",
                          name, model->config.architecture);
@@ -135,24 +237,23 @@ static s24_status refuse(const s24m_model *model, const char *name)
 }
 
 /* The first one in the order of the forward pass. */
-static s24_status refuse_unknown(const s24m_model *model)
+static s24_status refuse_unknown(const list *sorted)
 {
-    int64_t count = s24_file_count(model->file);
+    const s24m_model *model = sorted->model;
+    int64_t count = s24_file_count(model->file), first = INT64_MAX;
     const char *found = NULL;
-    place first = {.layer = INT64_MAX};
     for (int64_t i = 0; i < count; i++) {
         const char *name = s24_file_name(model->file, i);
-        place p = {.layer = INT64_MAX};
-        bool inside = parse(model, name, &p);
-        if ((inside ? presence(model, &p) != S24M_NEVER : is_known(model, name)) ||
-            is_harmless(name))
+        int64_t layer;
+        bool inside = layer_of(model, name, &layer);
+        if (find(sorted, name) || is_harmless(name) || (!inside && is_allowed(model, name)))
             continue;
-        if (!found || p.layer < first.layer || (p.layer == first.layer && p.part < first.part)) {
+        if (!found || layer < first) {
             found = name;
-            first = p;
+            first = layer;
         }
     }
-    return found ? refuse(model, found) : S24_OK;
+    return found ? refuse(sorted, found) : S24_OK;
 }
 
 /* Quantised weights without any of those names. */
@@ -173,50 +274,41 @@ static s24_status refuse_quantised(const s24m_model *model)
 
 /* ---- What must be there ---- */
 
-static s24_status check_part(const s24m_model *model, int64_t layer, int32_t part, bool bias)
+static s24_status check(const list *l)
 {
-    char name[S24M_NAME];
-    int64_t rows, cols;
-    s24m_part_name(model, layer, part, bias, name);
-    s24m_part_shape(model, part, bias, &rows, &cols);
-    return s24m_check_tensor(model, name, rows, cols);
-}
-
-/* Those of a GGUF file that may be missing, in its order. */
-static s24_status check_biases(const s24m_model *model)
-{
-    int64_t count = s24_file_count(model->file);
     s24_status status = S24_OK;
-    for (int64_t i = 0; !status && i < count; i++) {
-        place p;
-        if (parse(model, s24_file_name(model->file, i), &p) && presence(model, &p) == S24M_MAYBE)
-            status = check_part(model, p.layer, p.part, true);
-    }
+    for (const expected *e = l->items; !status && e < l->items + l->count; e++)
+        if (e->presence == S24M_ALWAYS || s24m_has(l->model, e->name))
+            status = s24m_check_shape(l->model, e->name, e->shape, e->rank);
     return status;
 }
 
-static s24_status check_globals(const s24m_model *model)
+static s24_status survey(list *l)
 {
-    const s24m_config *c = &model->config;
-    s24_status status = S24_OK;
-    for (int32_t i = 0; !status && i < S24M_GLOBALS - c->tied; i++)
-        status = s24m_check_tensor(model, s24m_global(model, i),
-                                   i == S24M_LAST_NORM ? c->hidden : c->vocab,
-                                   i == S24M_LAST_NORM ? 0 : c->hidden);
-    return status;
+    list sorted = *l;
+    sorted.items = malloc((size_t)l->count * sizeof *sorted.items);
+    if (!sorted.items)
+        return s24m_fail(S24_E_MEMORY, "out of memory");
+    memcpy(sorted.items, l->items, (size_t)l->count * sizeof *sorted.items);
+    qsort(sorted.items, (size_t)l->count, sizeof *sorted.items, by_name);
+    s24_status status = refuse_unknown(&sorted);
+    free(sorted.items);
+    if (!status)
+        status = refuse_quantised(l->model);
+    return status ? status : check(l);
 }
 
+/* In the order of the forward pass, so that the first that is wrong is named. */
 s24_status s24m_check_tensors(const s24m_model *model)
 {
-    s24_status status = refuse_unknown(model);
-    if (!status)
-        status = refuse_quantised(model);
-    if (!status)
-        status = check_globals(model);
-    for (int64_t i = 0; !status && i < 2 * S24M_PARTS * model->config.layers; i++) {
-        int32_t part = (int32_t)(i / 2 % S24M_PARTS);
-        if (s24m_part_presence(model, part, i % 2) == S24M_ALWAYS)
-            status = check_part(model, i / 2 / S24M_PARTS, part, i % 2);
+    list l = {.model = model};
+    int64_t enough = 2 * s24_file_count(model->file) + 1024; /* then some are missing anyway */
+    add_globals(&l);
+    for (int64_t i = 0; i < model->config.layers && !l.failed && l.count < enough; i++) {
+        add_matrices(&l, i);
+        add_vectors(&l, i);
     }
-    return status ? status : check_biases(model);
+    s24_status status = l.failed ? s24m_fail(S24_E_MEMORY, "out of memory") : survey(&l);
+    free(l.items);
+    return status;
 }

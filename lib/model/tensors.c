@@ -15,45 +15,36 @@ bool s24m_has(const s24m_model *model, const char *name)
 
 /* ---- Type and shape ---- */
 
-/* What s24_file_read() makes floats of. */
-static bool is_readable(const char *type)
+static void spell(const int64_t *shape, int32_t rank, char text[200])
 {
-    char word[32];
-    snprintf(word, sizeof word, " %s ", type);
-    return strstr(" F64 F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 ", word) != NULL;
+    snprintf(text, 200, "a scalar");
+    for (int32_t i = 0, used = 0; i < rank; i++)
+        used +=
+            snprintf(text + used, 200 - (size_t)used, i ? " x %lld" : "%lld", (long long)shape[i]);
 }
 
-static s24_status fail_type(const s24m_model *model, const char *name, const char *type)
+s24_status s24m_check_shape(const s24m_model *model, const char *name, const int64_t *shape,
+                            int32_t rank)
 {
-    return s24m_fail(
-        S24_E_DTYPE,
-        model->config.gguf
-            ? "%s is stored as %s, which is not read here: take the model as F16, "
-              "BF16, Q8_0, Q5_0, Q5_1, Q4_0 or Q4_1"
-            : "%s is stored as %s, but weights must be F64, F32, F16 or BF16: take the "
-              "model they were made from",
-        name, type);
+    int64_t found[8];
+    int32_t dims = 0;
+    const char *type;
+    char is[200], wanted[200];
+    s24_status status = s24_file_info(model->file, name, found, &dims, &type);
+    if (status)
+        return s24m_fail(status, "%s", s24_last_error());
+    if ((status = s24_file_check_read(model->file, name)))
+        return s24m_fail(status, "%s", s24_last_error());
+    if (dims == rank && !memcmp(found, shape, (size_t)rank * sizeof *shape))
+        return S24_OK;
+    spell(found, dims, is);
+    spell(shape, rank, wanted);
+    return s24m_fail(S24_E_SHAPE, "%s is %s, but the configuration wants %s", name, is, wanted);
 }
 
 s24_status s24m_check_tensor(const s24m_model *model, const char *name, int64_t rows, int64_t cols)
 {
-    int64_t shape[8];
-    int32_t rank = 0;
-    const char *type;
-    s24_status status = s24_file_info(model->file, name, shape, &rank, &type);
-    if (status)
-        return s24m_fail(status, "%s", s24_last_error());
-    if (!is_readable(type))
-        return fail_type(model, name, type);
-    if (cols ? rank == 2 && shape[0] == rows && shape[1] == cols : rank == 1 && shape[0] == rows)
-        return S24_OK;
-    char found[200] = "a scalar", wanted[64];
-    for (int32_t i = 0, used = 0; i < rank; i++)
-        used += snprintf(found + used, sizeof found - (size_t)used, i ? " x %lld" : "%lld",
-                         (long long)shape[i]);
-    snprintf(wanted, sizeof wanted, cols ? "%lld x %lld" : "%lld", (long long)rows,
-             (long long)cols);
-    return s24m_fail(S24_E_SHAPE, "%s is %s, but the configuration wants %s", name, found, wanted);
+    return s24m_check_shape(model, name, (const int64_t[]){rows, cols}, cols ? 2 : 1);
 }
 
 /* ---- Values that are no numbers ---- */
@@ -138,17 +129,15 @@ s24_status s24m_check_finite(const s24m_model *model, const char *name, const s2
 
 /* ---- Reading ---- */
 
-s24_status s24m_read(const s24m_model *model, const char *name, int64_t rows, int64_t cols,
-                     float **out)
+/* Folded into rows, as files do. */
+static s24_status read_rows(const s24m_model *model, const char *name, int64_t rows, int64_t cols,
+                            float **out)
 {
-    s24_status status = s24m_check_tensor(model, name, rows, cols);
-    if (status)
-        return status;
-    float *values = s24m_floats(rows * (cols ? cols : 1));
+    float *values = s24m_floats(rows * cols);
     if (!values)
         return S24_E_MEMORY;
-    s24_mat view = cols ? s24m_mat(values, rows, cols) : s24m_mat(values, 1, rows);
-    status = s24_file_read(model->file, name, &view);
+    s24_mat view = s24m_mat(values, rows, cols);
+    s24_status status = s24_file_read(model->file, name, &view);
     if (status)
         s24m_fail(status, "%s", s24_last_error());
     else
@@ -158,6 +147,32 @@ s24_status s24m_read(const s24m_model *model, const char *name, int64_t rows, in
     else
         *out = values;
     return status;
+}
+
+s24_status s24m_read(const s24m_model *model, const char *name, int64_t rows, int64_t cols,
+                     float **out)
+{
+    s24_status status = s24m_check_tensor(model, name, rows, cols);
+    return status ? status : read_rows(model, name, cols ? rows : 1, cols ? cols : rows, out);
+}
+
+s24_status s24m_read_shape(const s24m_model *model, const char *name, const int64_t *shape,
+                           int32_t rank, float **out)
+{
+    int64_t rows = 1;
+    s24_status status = s24m_check_shape(model, name, shape, rank);
+    for (int32_t i = 0; i < rank - 1; i++)
+        rows *= shape[i];
+    return status ? status : read_rows(model, name, rows, shape[rank - 1], out);
+}
+
+s24_status s24m_read_any(const s24m_model *model, const char *name, float **out)
+{
+    int64_t shape[8];
+    int32_t rank = 0;
+    const char *type;
+    s24_status status = s24_file_info(model->file, name, shape, &rank, &type);
+    return status || !rank ? status : s24m_read_shape(model, name, shape, rank, out);
 }
 
 static bool is_float(int32_t dtype)

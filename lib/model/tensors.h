@@ -16,6 +16,9 @@ bool s24m_has(const s24m_model *model, const char *name);
 /* It is there, of a type that can be read and of this shape; cols 0: a vector of `rows`
  * elements. */
 s24_status s24m_check_tensor(const s24m_model *model, const char *name, int64_t rows, int64_t cols);
+/* The same of any rank. */
+s24_status s24m_check_shape(const s24m_model *model, const char *name, const int64_t *shape,
+                            int32_t rank);
 /* The first value that is NaN or infinite; row -1: there is none. */
 typedef struct s24m_fault {
     int64_t row, col;
@@ -27,6 +30,10 @@ s24_status s24m_check_finite(const s24m_model *model, const char *name, const s2
 /* A new array with the values of a tensor of this shape, all finite. */
 s24_status s24m_read(const s24m_model *model, const char *name, int64_t rows, int64_t cols,
                      float **out);
+s24_status s24m_read_shape(const s24m_model *model, const char *name, const int64_t *shape,
+                           int32_t rank, float **out);
+/* Whatever shape it has; nothing of a scalar. */
+s24_status s24m_read_any(const s24m_model *model, const char *name, float **out);
 /* A matrix where it lies if its type is one that products take, else as f32 in *storage. */
 s24_status s24m_table(const s24m_model *model, const char *name, int64_t rows, int64_t cols,
                       s24_mat *table, void **storage);
@@ -37,8 +44,5 @@ s24_mat s24m_mat(const float *data, int64_t rows, int64_t cols);
  * count). */
 typedef void (*s24m_rows_fn)(void *arg, int64_t first, int64_t last);
 s24_status s24m_rows(const s24m_model *model, s24m_rows_fn rows, void *arg, int64_t count);
-
-/* Root mean square normalisation of one row; x may be h. */
-void s24m_norm_row(const float *gain, double eps, const float *h, int64_t size, float *x);
 
 #endif

@@ -9,11 +9,7 @@
 #include "activations.h"
 #include "model.h"
 #include "matrix.h"
-#include "stages.h"
-
-enum {
-    WALK_PARTS = 2 * S24M_LINEARS + 1
-}; /* of a block, at most: a pass for each stage and one behind, the solves */
+#include "program.h"
 
 typedef struct walk {
     const settings *settings;
@@ -21,12 +17,17 @@ typedef struct walk {
     int64_t length;                /* of a sequence */
     int64_t sequences[2];          /* calibration, held out */
     activations compressed, dense; /* residual streams; dense only with correction */
-    activations inputs; /* of the compressed model's matrices that take what a stage left */
-    s24m_stream stream; /* the compressed model's chunk */
+    activations inputs;       /* of the compressed model's matrices that take what a stage left */
+    activations aside;        /* what parallel branches of the compressed model add later */
+    activations wanted_later; /* what dense matrices gave that do not add to h directly */
+    s24m_stream stream;       /* the compressed model's chunk */
     float *other, *fresh, *wanted; /* the dense one's h and inputs; what is wanted of a matrix */
-    double seconds[WALK_PARTS];    /* of the last block; before the first: a guess, in any unit */
-    double flops;                  /* that were needed so far */
-    int blocks, block;             /* all of them, the present one */
+    float *route, *gathered, *weights; /* the dense one's routes; an expert's tokens; shares */
+    double *seconds;   /* of the last block's parts; before the first: a guess, in any unit */
+    int parts;         /* of a block: passes over the tokens, and solves */
+    int16_t program;   /* whose parts those are; -1: none */
+    double flops;      /* that were needed so far */
+    int blocks, block; /* all of them, the present one */
     /* s24m_matrix_solve(), or what takes its place; a matrix left without v stays as it was. */
     bool (*solve)(matrix *m, const settings *s, const sums *calib, const sums *heldout);
 } walk;
@@ -41,10 +42,12 @@ uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64
  * spilled. */
 bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t *tokens,
                     const int64_t sequences[2], int64_t length, const char *folder);
+/* Groups of a routed stage whose sums are gathered in one pass over the tokens. */
+int32_t s24m_walk_abreast(const s24m_program *p, const s24m_stage *s);
 /* Take both streams through one block. Matrices with constraints are solved; those whose v is there
  * already (a resumed run) only take part. False, perhaps without a message, when a signal stopped
  * it. */
-bool s24m_walk_block(walk *w, s24m_block *block, matrix matrices[S24M_LINEARS]);
+bool s24m_walk_block(walk *w, s24m_block *block, matrix *matrices);
 void s24m_walk_close(walk *w);
 
 #endif

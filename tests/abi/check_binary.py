@@ -29,7 +29,7 @@ WRITABLE = {("ops_linear_blas.c.o", name) for name in ("guard", "holds", "thread
 # The library of whole models works with files and formats numbers. It never prints, exits, handles signals or starts anything.
 NEVER = (r"v?printf|puts|putchar|perror|_?exit|abort|\w*signal|sigaction|sigprocmask|setlocale|s?rand|getenv|putenv|setenv|system|popen|fork|exec\w+|"
          r"pthread_\w+|chdir|umask|stdin|stdout|stderr|strtok|strerror_l")
-NEEDED = r"libsparse24\.so\.[\d.]+|libopenblas\.so\.\d|liblapacke\.so\.\d|libm\.so\.6|libc\.so\.6|libpthread\.so\.0|ld-linux-[\w-]+\.so\.\d"
+NEEDED = ("libpcre2-8\\.so\\.\\d|" if MODEL else "") + r"libsparse24\.so\.[\d.]+|libopenblas\.so\.\d|liblapacke\.so\.\d|libm\.so\.6|libc\.so\.6|libpthread\.so\.0|ld-linux-[\w-]+\.so\.\d"
 
 
 def lines(*command):

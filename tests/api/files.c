@@ -127,6 +127,9 @@ START_TEST(blocks_are_decoded)
     }
     fails(s24_file_read(file, "w", &ints), S24_E_DTYPE, "dst has dtype S24_I32");
     fails(s24_file_get(file, "w", &view), S24_E_DTYPE, "elements of type Q4_0");
+    ok(s24_file_check_read(file, "w"));
+    fails(s24_file_check_read(file, "v"), S24_E_ARG, "no tensor 'v'");
+    fails(s24_file_check_read(file, NULL), S24_E_ARG, "name is NULL");
     ok(s24_file_bytes(file, "w", &stored, &size));
     ck_assert(size == 48 * 2 * 18 && stored != NULL);
     fails(s24_file_bytes(file, "v", &stored, &size), S24_E_ARG, "no tensor 'v'");

@@ -549,4 +549,5 @@ const story stories[] = {{"settings", settings_steps},
                          {"compress", compress_steps, .solves = true},
                          {"pack", pack_steps, .packs = true},
                          {"pack a result", pack_result_steps, .packs = true},
+                         {"codes", codes_steps, .decodes = true},
                          {NULL}};

@@ -49,12 +49,15 @@ typedef struct story {
     const char *name;
     const step_fn *steps;       /* ended by NULL */
     bool solves, writes, packs; /* for each solver and constraint; format of files; packed layout */
+    bool decodes;               /* from the files of codes_write() to a folder */
 } story;
 
 extern const story stories[];                 /* ended by name == NULL */
 extern const char *const story_constraints[]; /* ended by NULL; what no solver honours is skipped */
 
 extern const step_fn pack_steps[], pack_result_steps[]; /* packings.c */
+extern const step_fn codes_steps[];                     /* codes.c */
+void codes_write(const char *folder);                   /* what they read */
 
 /* What steps share. */
 s24_mat plain(void *data, int64_t rows, int64_t cols, int32_t dtype);

@@ -18,11 +18,13 @@ static inline void put_raw(bytes *b, const void *data, size_t size)
     b->size += size;
 }
 
-/* Little-endian, by hand. */
+static int put_big_endian; /* what put_int() does */
+
+/* By hand. */
 static inline void put_int(bytes *b, uint64_t value, int size)
 {
     for (int i = 0; i < size; i++)
-        b->at[b->size++] = (unsigned char)(value >> 8 * i);
+        b->at[b->size++] = (unsigned char)(value >> 8 * (put_big_endian ? size - 1 - i : i));
 }
 
 static inline void put_text(bytes *b, const char *text)

@@ -74,7 +74,7 @@ START_TEST(carried_over)
 
     put_many(&expected, 3, alignment);
     put_tensor(&expected, "norm", 1, 3, 1, 0, 0);
-    put_tensor(&expected, "k", 2, 256, 2, 14, alignment); /* Q6_K: copied, never read */
+    put_tensor(&expected, "k", 2, 256, 2, 14, alignment); /* Q6_K: copied, not read */
     uint64_t after = (alignment + 420 + alignment - 1) / alignment * alignment;
     put_tensor(&expected, "q", 4, 32, 1, 3, after);
     pad(&expected, alignment);

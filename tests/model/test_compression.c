@@ -331,11 +331,13 @@ START_TEST(goes_on_after_any_call)
         snprintf(out, sizeof out, "stopped%d", at);
         c = begin(false);
         ck_assert_int_eq(s24_compression_set_progress(c, count_down, &s), S24_OK);
-        if (was_stopped(s24_compression_run(c, in_folder(out)), &s)) {
+        s24_status status = s24_compression_run(c, in_folder(out));
+        if (s.calls > at) { /* else this run was asked less often: calls go by the clock as well */
+            ck_assert_int_eq(status, S24_E_CANCELLED);
             ck_assert_str_eq(s24_last_error(), "interrupted: go on with --resume");
             ck_assert_int_ne(access(in_folder(out), F_OK), 0);
-            resumes(c, in_folder(out));
         }
+        resumes(c, in_folder(out));
         s24_compression_destroy(c);
     }
 }

@@ -25,9 +25,9 @@ enum { LLAMA, BIAS, LINEAR, LLAMA3, MISTRAL, QWEN2, QWEN3, YARN, DYNAMIC, LONGRO
 
 static const bad_value bad_values[] = {
     {LLAMA, 0, "config.model_type", NULL, S24_E_FORMAT, "no model"},
-    {LLAMA, 0, "config.model_type", "gpt2", S24_E_UNSUPPORTED, "gpt2 is not one of llama"},
-    {LLAMA, 1, "general.architecture", "gemma3", S24_E_UNSUPPORTED, "gemma3"},
-    {LLAMA, 0, "config.hidden_act", "gelu", S24_E_UNSUPPORTED, "config.hidden_act is gelu"},
+    {LLAMA, 0, "config.model_type", "gpt9", S24_E_UNSUPPORTED, "architecture gpt9 is not known"},
+    {LLAMA, 1, "general.architecture", "gemma9", S24_E_UNSUPPORTED, "gemma9"},
+    {LLAMA, 0, "config.hidden_act", "tanh", S24_E_UNSUPPORTED, "config.hidden_act is tanh"},
     {LLAMA, 0, "config.num_attention_heads", "0", S24_E_FORMAT, "num_attention_heads is 0"},
     {LLAMA, 0, "config.num_attention_heads", "-4", S24_E_FORMAT, "num_attention_heads is -4"},
     {LLAMA, 0, "config.num_attention_heads", "4.5", S24_E_FORMAT, "num_attention_heads is 4.5"},
@@ -174,7 +174,7 @@ static s24_status load_all(const tiny_model *m)
     tiny_write(ctx, path, m);
     s24_status status = s24m_open(ctx, path, &model);
     if (!status)
-        status = s24m_embed(model, &token, 1, h);
+        status = s24m_embed(model, &token, 1, 1, h);
     for (int64_t i = 0; !status && i < m->layers; i++) {
         s24m_block block;
         status = s24m_block_load(model, i, &block);
@@ -235,7 +235,7 @@ START_TEST(unknown_tensors)
         {LLAMA, 0, "model.layers.1.mlp.up_proj.weight_packed", "compressed-tensors"},
         {LLAMA, 0, "model.layers.1.mlp.up_proj.lora_A.weight", "an adapter that is not merged"},
         {LLAMA, 0, "lm_head.weight_scale", "scales of 8-bit or packed weights"},
-        {LLAMA, 0, "lm_head.bias", "is not known in a llama"},
+        {LLAMA, 0, "lm_head.bias", "says no such bias"},
         {LLAMA, 0, "model.layers.0.self_attn.q_norm.weight", "is not known in a llama"},
         {LLAMA, 0, "model.layers.0.self_attn.q_proj.bias", "says no such bias"},
         {QWEN2, 0, "model.layers.0.self_attn.o_proj.bias", "says no such bias"},
@@ -266,7 +266,8 @@ START_TEST(no_weights)
 {
     tiny_model m = tiny_models[LLAMA];
     m.omit = m.extra = "model.layers.1.mlp.down_proj.weight";
-    check_failure(load_all(&m), S24_E_DTYPE, "model.layers.1.mlp.down_proj.weight is stored as I8");
+    check_failure(load_all(&m), S24_E_DTYPE,
+                  "tensor 'model.layers.1.mlp.down_proj.weight': I8 is not converted");
 }
 END_TEST
 
@@ -344,9 +345,9 @@ START_TEST(bad_calls)
     m.set[0].value = "23";
     tiny_write(ctx, path, &m);
     ck_assert_int_eq(s24m_open(ctx, path, &model), S24_OK);
-    check_failure(s24m_embed(model, tokens, 2, h), S24_E_ARG, "token 1 is 96");
-    check_failure(s24m_embed(model, tokens + 2, 1, h), S24_E_ARG, "is -1");
-    check_failure(s24m_block_load(model, 2, &block), S24_E_ARG, "model.layers.2");
+    check_failure(s24m_embed(model, tokens, 1, 2, h), S24_E_ARG, "token 1 is 96");
+    check_failure(s24m_embed(model, tokens + 2, 1, 1, h), S24_E_ARG, "is -1");
+    check_failure(s24m_block_load(model, 2, &block), S24_E_ARG, "block 2, but");
     ck_assert_int_eq(s24m_block_load(model, 1, &block), S24_OK);
     check_failure(s24m_forward_block(model, &block, h, 1, LENGTH), S24_E_ARG, "1 .. 23");
     s24m_block_free(&block);

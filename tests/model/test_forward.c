@@ -34,7 +34,7 @@ static int32_t *make_tokens(const tiny_model *m, int64_t sequences, int64_t leng
 static float *forward(s24m_model *model, const int32_t *tokens, int64_t sequences, int64_t length)
 {
     float *h = malloc((size_t)(sequences * length * model->config.hidden) * sizeof *h);
-    ok(s24m_embed(model, tokens, sequences * length, h));
+    ok(s24m_embed(model, tokens, sequences, length, h));
     for (int64_t i = 0; i < model->config.layers; i++) {
         s24m_block block;
         ok(s24m_block_load(model, i, &block));
@@ -358,7 +358,7 @@ START_TEST(names_and_shapes)
     s24m_model *model = open_tiny(&m);
     s24m_name(model, 1, S24M_DOWN, name);
     ck_assert_str_eq(name, _i ? "blk.1.ffn_down.weight" : "model.layers.1.mlp.down_proj.weight");
-    s24m_shape(model, S24M_O, &outputs, &inputs);
+    s24m_shape(model, 1, S24M_O, &outputs, &inputs);
     ck_assert_int_eq(outputs, 64);
     ck_assert_int_eq(inputs, 128);
     ck_assert_int_eq(s24m_chunk(512), 8);

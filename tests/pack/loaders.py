@@ -1,32 +1,18 @@
 """What sparse24 writes, read by the programs it is written for: safetensors, gguf and compressed-tensors from the package index. Part of
 the nightly run: what is not installed goes into a virtual environment.  loaders.py SPARSE24 LIBRARY [ENVIRONMENT]"""
-import importlib.util
 import json
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
-import venv
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PACKAGES = {"numpy": "numpy", "safetensors": "safetensors", "gguf": "gguf", "torch": "torch", "compressed_tensors": "compressed-tensors"}
+sys.path.insert(0, str(ROOT / "tests"))
+import packages
 
-
-def install(environment):
-    """Run again where everything is there."""
-    python = pathlib.Path(environment, "bin", "python3")
-    if not python.exists():
-        venv.create(environment, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "--extra-index-url", "https://download.pytorch.org/whl/cpu",
-                        *PACKAGES.values()], check=True)
-    os.execv(python, [str(python), *sys.argv, "installed"])
-
-
-if any(importlib.util.find_spec(name) is None for name in PACKAGES):
-    if sys.argv[-1] == "installed":
-        sys.exit("packages are missing although they were installed: remove the environment")
-    install(sys.argv[3] if len(sys.argv) > 3 else str(ROOT / "build/loaders"))
+packages.need({"numpy": "numpy", "safetensors": "safetensors", "gguf": "gguf", "torch": "torch", "compressed_tensors": "compressed-tensors"},
+              sys.argv[3] if len(sys.argv) > 3 else None)
 
 import gguf
 import numpy

@@ -65,6 +65,8 @@ class Files(Case):
             file.copy_meta(source)
             source.check_source()
             self.assertEqual(len(source.stored("a")), 4 * 2 * 34)
+            source.check_read("a")
+            self.fails(sparse24.E_ARG, "no tensor 'b'", lambda: source.check_read("b"))
             file.set_meta("general.name", "two")
             file.set_meta("gone", "x")
             file.set_meta("gone", None)

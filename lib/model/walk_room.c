@@ -1,0 +1,205 @@
+/* The room of a walk, its stores of activations, and what it will take. */
+#include "walk_step.h"
+#include "fail.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* What tokens of other experts weigh beside an expert's own: .1 against .9 + .1. */
+static const float share = 1.0f / 9;
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Tokens that are taken at once, at most. */
+int64_t s24m_chunk_tokens(const int64_t sequences[2], int64_t length)
+{
+    int64_t most = s24m_chunk(length), all = larger(sequences[0], sequences[1]);
+    return (most < all ? most : all) * length;
+}
+
+int32_t s24m_walk_abreast(const s24m_program *p, const s24m_stage *s)
+{
+    enum { ROOM = 1 << 30 }; /* bytes of sums, docs/memory.md */
+    int64_t widest = 1;
+    if (!s->routed)
+        return 1;
+    for (int32_t i = s->first; i < s->first + s->count; i++)
+        widest = larger(widest, p->matrices[i].inputs);
+    int32_t groups = s24m_groups(p, s);
+    int64_t most = ROOM / (8 * widest * widest + 16384 * widest);
+    return most < 1 ? 1 : most < groups ? (int32_t)most : groups;
+}
+
+/* The chunk's arrays: where their addresses go and their widths. */
+enum { ARRAYS = 11 };
+static void arrays(walk *w, float **to[ARRAYS], int64_t width[ARRAYS])
+{
+    int64_t hidden = w->model->config.hidden;
+    s24m_widths room = s24m_room(w->model);
+    float **all[ARRAYS] = {&w->stream.h, &w->stream.fresh, &w->stream.zone,  &w->other,
+                           &w->fresh,    &w->wanted,       &w->stream.aside, &w->stream.route,
+                           &w->route,    &w->gathered,     &w->weights};
+    int64_t each[ARRAYS] = {hidden,     room.fresh,   room.zone,         hidden,
+                            room.fresh, room.outputs, room.aside,        room.route,
+                            room.route, room.group,   room.group ? 1 : 0};
+    memcpy(to, all, sizeof all);
+    memcpy(width, each, sizeof each);
+}
+
+static uint64_t store_bytes(const s24m_model *model, const settings *s, int64_t tokens, int kind)
+{
+    s24m_widths room = s24m_room(model);
+    int streams = (s->correct > 0 ? 2 : 1) + (room.aside > 0) + (room.wanted && s->correct > 0);
+    return (uint64_t)streams * s24m_activations_bytes(kind, tokens, model->config.hidden) +
+           s24m_activations_bytes(kind, tokens, room.kept);
+}
+
+uint64_t s24m_walk_store_bytes(const s24m_model *model, const settings *s,
+                               const int64_t sequences[2], int64_t length)
+{
+    return store_bytes(model, s, (sequences[0] + sequences[1]) * length, KEEP_RAM);
+}
+
+uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64_t sequences[2],
+                         int64_t length)
+{
+    walk w = {.model = (s24m_model *)(uintptr_t)model};
+    float **to[ARRAYS];
+    int64_t width[ARRAYS], tokens = (sequences[0] + sequences[1]) * length, chunk = 0;
+    arrays(&w, to, width);
+    for (int i = 0; i < ARRAYS; i++)
+        chunk += width[i];
+    return (uint64_t)(chunk * s24m_chunk_tokens(sequences, length)) * sizeof(float) +
+           store_bytes(model, s, tokens, s->keep);
+}
+
+/* Both streams begin with the embedding. */
+static bool embed(walk *w, const int32_t *tokens)
+{
+    int64_t total = (w->sequences[0] + w->sequences[1]) * w->length;
+    int64_t most = s24m_chunk_tokens(w->sequences, w->length);
+    bool done = true;
+    for (int64_t first = 0, count; done && first < total; first += count) {
+        count = total - first < most ? total - first : most;
+        done = s24m_done(s24m_embed(w->model, tokens + first, count / w->length, w->length,
+                                    w->stream.h)) &&
+               s24m_activations_write(&w->compressed, first, count, w->stream.h) &&
+               (!corrects(w) || s24m_activations_write(&w->dense, first, count, w->stream.h));
+    }
+    return done;
+}
+
+/* Passes of a block and one behind, and solves. */
+static int parts_of(const s24m_program *p)
+{
+    int parts = p->count + 1;
+    for (const s24m_stage *s = p->stages; s->count; s++) {
+        int32_t abreast = s24m_walk_abreast(p, s);
+        parts += (s24m_groups(p, s) + abreast - 1) / abreast;
+    }
+    return parts;
+}
+
+/* Before anything is measured of this kind of block: operations, with forty products for a
+ * solve. */
+void s24m_walk_guess(walk *w, const s24m_program *p)
+{
+    int n = 0;
+    int16_t program = (int16_t)(p - w->model->programs);
+    double tokens = (double)((w->sequences[0] + w->sequences[1]) * w->length);
+    if (program == w->program)
+        return;
+    w->program = program;
+    w->parts = parts_of(p);
+    for (const s24m_stage *stage = p->stages; stage->count; stage++) {
+        int32_t groups = s24m_groups(p, stage), abreast = s24m_walk_abreast(p, stage);
+        for (int32_t g = 0; g < groups; g++) {
+            s24m_group group = s24m_group_at(p, stage, g);
+            int pass = g % abreast ? -1 : n++;
+            if (pass >= 0)
+                w->seconds[pass] = 0;
+            for (int32_t i = 0; i < group.count; i++) {
+                const s24m_matrix *m = p->matrices + group.first + i;
+                double size = (double)m->outputs * (double)m->inputs;
+                w->seconds[pass >= 0 ? pass : 0] += tokens * size * (corrects(w) ? 6 : 2);
+                w->seconds[n++] = 40 * size * (double)m->inputs;
+            }
+        }
+    }
+    w->seconds[n] = w->seconds[n - 1] / 8;
+}
+
+static bool open_stores(walk *w, const char *folder, int64_t tokens)
+{
+    const settings *s = w->settings;
+    int64_t hidden = w->model->config.hidden;
+    s24m_widths room = s24m_room(w->model);
+    const struct {
+        activations *a;
+        bool needed;
+        int64_t width;
+    } stores[] = {{&w->compressed, true, hidden},
+                  {&w->dense, corrects(w), hidden},
+                  {&w->inputs, true, room.kept},
+                  {&w->aside, room.aside > 0, hidden},
+                  {&w->wanted_later, room.wanted && corrects(w), hidden}};
+    bool done = true;
+    for (size_t i = 0; done && i < sizeof stores / sizeof *stores; i++)
+        if (stores[i].needed)
+            done = s24m_activations_open(stores[i].a, s->ctx, s->keep, folder, tokens,
+                                         stores[i].width);
+    return done;
+}
+
+static bool open_seconds(walk *w)
+{
+    int most = 0;
+    for (int32_t i = 0; i < w->model->program_count; i++)
+        most = (int)larger(most, parts_of(w->model->programs + i));
+    w->program = -1;
+    w->seconds = s24m_have(calloc((size_t)most, sizeof *w->seconds));
+    if (w->seconds)
+        s24m_walk_guess(w, s24m_program_of(w->model, 0));
+    return w->seconds;
+}
+
+bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t *tokens,
+                    const int64_t sequences[2], int64_t length, const char *folder)
+{
+    float **to[ARRAYS];
+    int64_t width[ARRAYS], chunk = s24m_chunk_tokens(sequences, length);
+    *w = (walk){.settings = s,
+                .model = model,
+                .length = length,
+                .stream = {.model = model, .length = length},
+                .blocks = (int)model->config.layers,
+                .solve = s24m_matrix_solve};
+    memcpy(w->sequences, sequences, sizeof w->sequences);
+    bool done = open_stores(w, folder, (sequences[0] + sequences[1]) * length);
+    arrays(w, to, width);
+    for (int i = 0; i < ARRAYS; i++)
+        done = done && (*to[i] = s24m_have(malloc((size_t)(width[i] * chunk) * sizeof(float) + 1)));
+    for (int64_t i = 0; done && width[ARRAYS - 1] && i < chunk; i++)
+        w->weights[i] = share;
+    return done && open_seconds(w) && embed(w, tokens);
+}
+
+void s24m_walk_close(walk *w)
+{
+    float **to[ARRAYS];
+    int64_t width[ARRAYS];
+    if (!w->model)
+        return;
+    arrays(w, to, width);
+    for (int i = 0; i < ARRAYS; i++)
+        free(*to[i]);
+    free(w->seconds);
+    s24m_activations_close(&w->compressed);
+    s24m_activations_close(&w->dense);
+    s24m_activations_close(&w->inputs);
+    s24m_activations_close(&w->aside);
+    s24m_activations_close(&w->wanted_later);
+    *w = (walk){0};
+}

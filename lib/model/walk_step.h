@@ -1,0 +1,70 @@
+/* What the parts of the walk share: one block's way, stage by stage. */
+#ifndef WALK_STEP_H
+#define WALK_STEP_H
+#include "walk.h"
+
+/* The sums of a group of matrices. */
+typedef struct bundle {
+    s24m_group group;
+    bool watching;     /* it has something to solve */
+    s24_gram *gram[2]; /* calibration, held out */
+    s24_cross *cross[2][S24M_ABREAST];
+    int64_t tokens[2]; /* that it saw */
+} bundle;
+
+/* The walk of one block. */
+typedef struct step {
+    walk *w;
+    const s24m_program *program;
+    const s24m_block *dense; /* as the file has it */
+    s24m_block *compressed;  /* the same with the solved weights so far */
+    matrix *matrices;
+    const s24m_stage *stage; /* at hand; the one without matrices: behind the last */
+    bundle *bundles;         /* at hand */
+    int32_t count_bundles;
+    s24_gram *pool; /* of a routed stage: the tokens of all experts */
+    bool pooling;   /* it is being filled */
+    bool again;     /* the streams went through this stage already */
+    int part;       /* of the block, for the progress */
+    /* The chunk at hand: */
+    int held;             /* 1: of the held-out sequences */
+    int64_t first, count; /* tokens */
+} step;
+
+static inline bool corrects(const walk *w)
+{
+    return w->settings->correct > 0;
+}
+
+/* A row-major view of floats. */
+static inline s24_mat walk_view(const float *data, int64_t rows, int64_t cols)
+{
+    s24_mat mat = {0};
+    s24_mat_rowmajor(&mat, (void *)(uintptr_t)data, rows, cols, S24_F32);
+    return mat;
+}
+
+/* ---- walk_sums.c: sums of the groups of a stage ---- */
+
+/* Those from group `first` on that are gathered in one pass. */
+bool s24m_bundles_open(step *s, int32_t first);
+void s24m_bundles_close(step *s);
+/* Before they are used: an expert's sums with those of all tokens. */
+bool s24m_bundles_merge(step *s);
+bool s24m_wants(const step *s, int32_t which);
+/* A chunk's inputs x of the stage at hand, and what each matrix should give for them; NULL: nothing
+ * is corrected. */
+bool s24m_watch_inputs(step *s, const float *x, float *const *outputs);
+/* The same of a matrix that writes to the residual stream. */
+bool s24m_watch_kept_inputs(step *s, const float *x);
+/* Of experts: each sees its own tokens. */
+bool s24m_watch_routed_inputs(step *s);
+
+/* ---- walk_room.c: stores, room, the guess of time ---- */
+
+/* Tokens that are taken at once, at most. */
+int64_t s24m_chunk_tokens(const int64_t sequences[2], int64_t length);
+/* Of this kind of block, before anything is measured. */
+void s24m_walk_guess(walk *w, const s24m_program *p);
+
+#endif

@@ -1,0 +1,94 @@
+"""The table of docs/families.md: every model of make_families.py through the program and back through transformers.
+
+    survey_families.py SPARSE24 FOLDER > docs/families.md
+
+FOLDER holds the models (make_families.py families.safetensors FOLDER). For each: `eval` against transformers (relative difference of
+the perplexity), `compress --constraints 2:4`, `check`, and the result loaded in transformers and evaluated by both. Needs torch and
+transformers; nightly runs it where they are. Exits with 1 if a model fails."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+
+import numpy as np
+import torch
+import transformers
+from safetensors.numpy import save_file
+
+warnings.simplefilter("ignore")
+transformers.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
+torch.set_num_threads(1)
+ROWS, LENGTH, VOCAB = 8, 24, 48
+SDPA = {"falcon-rw"}  # make_families.py
+TITLE = """# Architectures
+
+Made by `tests/model/survey_families.py` from tiny random models (`tests/model/make_families.py`): 2 to 4 layers, width
+32, every feature of the architecture switched on. *eval* is the relative difference of the perplexity of %d x %d tokens
+from transformers %s in double precision. *compress* is `--constraints 2:4 --correct 0.5 --solver sparsegpt`, *check*
+says whether the result obeys. *reload* is the relative difference of the perplexity of the written model between
+transformers and `sparse24 eval`.
+
+| model | model_type | eval | matrices | check | reload |
+|---|---|---|---|---|---|"""
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if done.returncode:
+        raise RuntimeError(f"{command[1]}: {done.stderr.strip()[-200:]}")
+    return done.stdout
+
+
+def ours(program, folder, tokens):
+    return json.loads(run(program, "eval", folder, "--tokens", tokens, "--json").splitlines()[-1])["perplexity"]
+
+
+def theirs(name, folder, ids):
+    attention = "sdpa" if name in SDPA else "eager"
+    net = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation=attention,
+                                                            experts_implementation="eager").eval()
+    with torch.no_grad():
+        logits = net(torch.from_numpy(ids).long()).logits[:, :-1]
+        loss = torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), torch.from_numpy(ids[:, 1:]).long().reshape(-1))
+    return float(loss.exp())
+
+
+def survey(program, name, folder, scratch):
+    ids = np.random.default_rng(1).integers(3, VOCAB, (ROWS, LENGTH)).astype(np.int32)
+    tokens, out = os.path.join(scratch, "tokens.safetensors"), os.path.join(scratch, "out")
+    save_file({"ids": ids}, tokens)
+    before = abs(ours(program, folder, tokens) / theirs(name, folder, ids) - 1)
+    run(program, "compress", folder, "--calib", tokens, "--constraints", "2:4", "--solver", "sparsegpt", "--correct", "0.5",
+        "--heldout", "0", "--out", out)
+    obeys = run(program, "check", out, "--constraints", "2:4").splitlines()[-1]
+    after = abs(ours(program, out, tokens) / theirs(name, out, ids) - 1)
+    matrices = len(open(os.path.join(out, "records.jsonl")).read().splitlines())
+    return before, matrices, " obey " in obeys, after
+
+
+def main():
+    program, zoo = os.path.abspath(sys.argv[1]), sys.argv[2]
+    print(TITLE % (ROWS, LENGTH, transformers.__version__))
+    failed, types = 0, set()
+    for name in sys.argv[3:] or sorted(os.listdir(zoo)):
+        folder, scratch = os.path.join(zoo, name), tempfile.mkdtemp()
+        kind = json.load(open(os.path.join(folder, "config.json")))["model_type"]
+        try:
+            before, matrices, obeys, after = survey(program, name, folder, scratch)
+            good = before < 1e-4 and after < 1e-4 and obeys
+            types |= {kind} if good else set()
+            print(f"| {name} | `{kind}` | {before:.0e} | {matrices} | {'ok' if obeys else 'no'} | {after:.0e} |", flush=True)
+        except Exception as e:
+            good = False
+            print(f"| {name} | `{kind}` | {type(e).__name__}: {str(e)[:200]} | | | |", flush=True)
+        failed += not good
+        shutil.rmtree(scratch)
+    print(f"\n{len(types)} model types beside `llama`, `mistral`, `qwen2` and `qwen3`, whose tests are `tests/model/test_forward.c`.")
+    return failed > 0
+
+
+sys.exit(main())
