@@ -87,7 +87,7 @@ static void print_plan(const job *j)
     print_time(j);
     printf("%-13s%s at most\n", "memory", size(job_number(j, "memory", 0), text));
     print_disk(j);
-    say("%-13s%s, %s: not now, this is the plan", "to be written", j->a->out,
+    say("%-13s%s, %s: not now, this is the plan", "will write", j->a->out,
         size(job_number(j, "written", 0), text));
 }
 

@@ -124,7 +124,8 @@ static void put_work(FILE *out, const s24_compression *c)
     int left = (int)c->model->matrix_count - c->count;
     fputs("\nEmbeddings, head and norms are as they were", out);
     if (left)
-        fprintf(out, ", and so are %d matrices of the blocks", left);
+        fprintf(out, ", and so %s of the blocks' matrices (%d)", left > 1 ? "are some" : "is one",
+                left);
     fprintf(out,
             ". Calibration: %lld rows of %lld tokens. Share of the dense model's outputs in\n"
             "what each matrix was aimed at: %g.\n",
