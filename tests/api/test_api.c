@@ -13,5 +13,6 @@ int main(void)
     api_run_tests(suite);
     api_files_tests(suite);
     api_operators_tests(suite);
+    api_record_tests(suite);
     return unit_run(suite);
 }
