@@ -9,6 +9,7 @@ int main(void)
     api_handles_tests(suite);
     api_sums_tests(suite);
     api_problem_tests(suite);
+    api_meant_tests(suite);
     api_solve_tests(suite);
     api_run_tests(suite);
     api_files_tests(suite);

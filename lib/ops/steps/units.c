@@ -4,8 +4,8 @@
 
 /*
  * Whole inputs removed (OSSCAR, Meng et al. 2024): with K = S^-1 and B the aim, taking unit u out
- * and fitting the rest costs tr(B_u K_uu^-1 B_u^T). Only Q = B^T B is needed, so no step depends on the
- * rows. Taking out a set U is exact too: with M = K_UU^-1 K_U: both K and Q lose
+ * and fitting the rest costs tr(B_u K_uu^-1 B_u^T). Only Q = B^T B is needed, so no step depends on
+ * the rows. Taking out a set U is exact too: with M = K_UU^-1 K_U: both K and Q lose
  *   K -= M^T K_UU M,   Q -= M^T Q_U: + Q_:U M - M^T Q_UU M.
  * In double: all costs come from these two matrices.
  */
