@@ -174,6 +174,8 @@ static int parse_over_recipe(parser *p, int argc, char **argv)
     int status = parse_recipe(p->c, r, &given, &seen);
     if (p->a->operand)
         given.operand = NULL;
+    if (p->a->calibs.count) /* of these there are two kinds at most */
+        given.calibs.count = 0;
     p->seen = 0;
     *p->a = given;
     status = status ? status : parse(p, argc, argv);

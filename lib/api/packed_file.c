@@ -4,7 +4,6 @@
 #include "io/reader.h"
 #include "io/writer.h"
 #include "pack/pack.h"
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +14,16 @@ enum { WORD = 64, NAME = 1000 };
 /* The element types that packed matrices may have. */
 static const int32_t dtypes[] = {S24_F32, S24_F16, S24_BF16, S24_I8};
 enum { DTYPES = sizeof dtypes / sizeof *dtypes };
+
+static int upper(int c)
+{
+    return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c;
+}
+
+static int lower(int c)
+{
+    return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+}
 
 /* "q4_0" as "Q4_0" and back. */
 static void convert(const char *from, int (*each)(int), char to[WORD])
@@ -46,7 +55,7 @@ static s24_status put_blocks(s24i_writer *writer, const char *name, const s24_pa
     s24_mat blocks;
 
     s24_packed_info(packed, &layout, &tensor.shape[0], &tensor.shape[1], NULL);
-    convert(layout, toupper, type);
+    convert(layout, upper, type);
     tensor.element = s24i_element_by_name(type);
     if (!tensor.element)
         return s24i_fail(S24_E_DTYPE,
@@ -145,7 +154,7 @@ static s24_status find_blocks(s24i_reader *reader, const char *name, found *f)
     if (tensor->rank != 2 || !tensor->element->encode)
         return s24i_fail(S24_E_ARG, "tensor '%.100s' of type %s is no packed matrix", name,
                          tensor->type);
-    convert(tensor->type, tolower, f->layout);
+    convert(tensor->type, lower, f->layout);
     f->rows = tensor->shape[0];
     f->cols = tensor->shape[1];
     f->dtype = S24_F32;

@@ -122,14 +122,24 @@ static void put_work(FILE *out, const s24_compression *c)
                 r->text[RECORD_SOLVER], count, 100 * zeros / size);
     }
     int left = (int)c->model->matrix_count - c->count;
-    fputs("\nEmbeddings, head and norms are as they were", out);
+    int64_t own = c->settings.self.rows;
+    fprintf(out, "\nEmbeddings%s head are as they were",
+            c->settings.refine ? " and" : ", norms and");
     if (left)
         fprintf(out, ", and so %s of the blocks' matrices (%d)", left > 1 ? "are some" : "is one",
                 left);
+    fprintf(out, ". Calibration: %lld rows of %lld tokens", (long long)c->sequences.count[0],
+            (long long)c->sequences.length);
+    if (own)
+        fprintf(out, ", %lld of them the model's own with the weight %g", (long long)own,
+                c->settings.self.weight);
     fprintf(out,
-            ". Calibration: %lld rows of %lld tokens. Share of the dense model's outputs in\n"
+            ". Share of the dense model's outputs in\n"
             "what each matrix was aimed at: %g.\n",
-            (long long)c->calibration.rows, (long long)c->calibration.length, c->correct);
+            c->correct);
+    if (c->settings.refine)
+        fputs("The kept weights, norms and biases of each block were then trained together.\n",
+              out);
 }
 
 static void put_errors(FILE *out, const s24_compression *c)
@@ -159,9 +169,11 @@ static void put_size(FILE *out, uint64_t before, uint64_t after)
 static bool is_weights(const char *name)
 {
     return *name != '.' &&
-           (s24m_path_ends_with(name, ".safetensors") || s24m_path_ends_with(name, ".gguf"));
+           (s24m_path_ends_with(name, ".safetensors") || s24m_path_ends_with(name, ".gguf") ||
+            s24m_path_ends_with(name, ".s24"));
 }
 
+/* With what lies in folders below: parts, an adapter. */
 static uint64_t size_of(const char *folder)
 {
     uint64_t sum = 0;
@@ -169,8 +181,11 @@ static uint64_t size_of(const char *folder)
     struct stat s;
     DIR *open = opendir(folder);
     while (open && (entry = readdir(open))) {
-        char *path = is_weights(entry->d_name) ? s24m_path_join(folder, entry->d_name) : NULL;
-        sum += path && !stat(path, &s) ? (uint64_t)s.st_size : 0;
+        char *path = *entry->d_name == '.' ? NULL : s24m_path_join(folder, entry->d_name);
+        if (path && !lstat(path, &s))
+            sum += S_ISDIR(s.st_mode)          ? size_of(path)
+                   : is_weights(entry->d_name) ? (uint64_t)s.st_size
+                                               : 0;
         free(path);
     }
     if (open)

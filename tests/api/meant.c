@@ -53,8 +53,7 @@ static const struct {
     {"rank=64", "rank 64"},
     {"lowrank 8+2:4", "2:4+rank 8"},
     {"colums 30", "columns 30 kept"},
-    {"2:4+hads 3 of 8", ""}, /* a pattern, and whole columns: nobody does both */
-    {"Heads 3 of 8", "heads 3 kept of 8"},
+    {"hads 3 of 8", "heads 3 kept of 8"},
     {"head 3/8 + 4bit", "heads 3 kept of 8+int4"},
     /* Nobody knows: */
     {"w4a8", ""},

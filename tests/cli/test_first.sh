@@ -88,7 +88,9 @@ test_plan()
     refused 'plan: a shape that does not fit' 1 'multiple of 5' compress "$tmp/tiny" --calib "$rows" --constraints 3:5 --out "$tmp/none" --plan
     refused 'plan: a rule that matches nothing' 1 'matches no matrix' compress "$tmp/tiny" --calib "$rows" --constraints 2:4 \
         --rule '*.x=1:4' --out "$tmp/none" --plan
-    run compress "$tmp/tiny" --calib "$rows" --rows 1 --constraints 2:4 --out "$tmp/none" --plan
+    run compress "$tmp/tiny" --calib self:8 --context 24 --constraints 2:4 --refine block --out "$tmp/none" --plan --json
+    check 'plan: own rows and refinement' [ "$(grep -c '"expected_refine_seconds":[0-9.e-]*[1-9].*"expected_own_seconds":[0-9.e-]*[1-9]' "$tmp/out")" -eq 1 ]
+    run compress "$tmp/tiny" --calib "$rows" --rows 1 --no-self --constraints 2:4 --out "$tmp/none" --plan
     check 'plan: too few rows are no error' [ "$status" -eq 0 ]
     check 'plan: too few rows: a warning for each matrix' [ "$(grep -c 'warning: .*different rows for [0-9]* inputs: take more text' "$tmp/err")" -eq 14 ]
 }
@@ -126,12 +128,12 @@ test_recipe()
     check 'recipe: another model' succeeded
     for wrong in 'colour 3:line 3: unknown option --colour' 'constraint 2:4:line 3: unknown option --constraint, did you mean --constraints' \
         'correct:line 3: --correct needs a value' 'resume now:line 3: .*unexpected argument now' 'recipe r.txt:line 3: --recipe has no place' \
-        "calib $rows:line 3: --calib is given twice" 'threads many:line 3: --threads many: expected a whole number'; do
+        'solver alps\nsolver alps:line 4: --solver is given twice' 'threads many:line 3: --threads many: expected a whole number'; do
         recipe "model $tmp/tiny\ncalib $rows\n${wrong%%:line*}\n" --out "$tmp/none"
         check "recipe: ${wrong%%:line*}" was_refused 2 "r.txt, line${wrong#*:line}"
     done
     recipe "model $tmp/tiny\n" --out "$tmp/none"
-    check 'recipe: what lacks is told' was_refused 2 '--calib FILE\[:TENSOR\], --constraints TEXT are required'
+    check 'recipe: what lacks is told' was_refused 2 '--calib FILE\[:TENSOR\]|self:ROWS, --constraints TEXT are required'
     refused 'recipe: none' 1 'recipe .*nothing.txt: No such file' compress --recipe "$tmp/nothing.txt"
     head -c 100000 /dev/zero >"$tmp/zero"
     refused 'recipe: no text' 1 'line 1 is no line of a text' compress --recipe "$tmp/zero"
