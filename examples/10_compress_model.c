@@ -13,8 +13,10 @@ int main(int argc, char **argv)
     s24_compression *work = NULL;
     s24_mat calib, test;
     double before, after;
-    if (argc != 4)
+    if (argc != 4) {
+        fprintf(stderr, "Usage: %s MODEL TOKENS.safetensors OUT\n", argv[0]);
         return 2;
+    }
     s24_status status = s24_ctx_create(&ctx);
     DO(s24_file_open(ctx, argv[2], &file));
     DO(s24_file_get(file, "calib", &calib));

@@ -1,77 +1,19 @@
 #include "args_table.h"
 #include "message.h"
+#include "recipe.h"
 #include "text.h"
-#include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-static bool parse_count(const char *text, int64_t *value)
-{
-    char *end;
-    errno = 0;
-    *value = strtoll(text, &end, 10);
-    return end != text && !*end && !errno && *value >= 0;
-}
-
-/* "4096", "4K" or "4k" (thousands), "4Ki" (1024s); a final B is allowed. */
-static bool parse_bytes(const char *text, int64_t *value)
-{
-    char *end;
-    errno = 0;
-    double number = strtod(text, &end);
-    const char *letters = "KMGT";
-    const char *suffix = *end ? strchr(letters, toupper((unsigned char)*end)) : NULL;
-    if (suffix) {
-        double base = end[1] == 'i' ? 1024 : 1000;
-        for (const char *s = letters; s <= suffix; s++)
-            number *= base;
-        end += end[1] == 'i' ? 2 : 1;
-    }
-    end += *end == 'B';
-    if (end == text || *end || errno || !(number >= 1 && number < 9e18))
-        return false;
-    *value = (int64_t)number;
-    return true;
-}
-
-static bool is_store(const char *text)
-{
-    return !strcmp(text, "f32") || !strcmp(text, "f16") || !strcmp(text, "bf16");
-}
-
-static bool add(args_list *l, const char *value)
-{
-    if (l->count == ARGS_LIST)
-        return false;
-    l->text[l->count++] = value;
-    return true;
-}
-
-/* Put one value where the table says. */
-static bool assign(const option *o, const char *value, args *a)
-{
-    void *field = (char *)a + o->offset;
-    switch (o->kind) {
-    case FLAG:
-        return *(bool *)field = true;
-    case COUNT:
-        return parse_count(value, field);
-    case BYTES:
-        return parse_bytes(value, field);
-    case STORE:
-        if (!is_store(value))
-            return false;
-        /* fall through */
-    case TEXT:
-        *(const char **)field = value;
-        return true;
-    case LIST:
-        return add(field, value);
-    }
-    return false;
-}
+/* Where words come from. */
+typedef struct parser {
+    const command *c;
+    const char *where; /* for messages: the command, or a line of a recipe */
+    args *a;
+    uint64_t seen; /* bits of options */
+} parser;
 
 /* "-h" is the one short option. */
 static const option *find_word(const command *c, const char *word, const char **equals)
@@ -81,97 +23,178 @@ static const option *find_word(const command *c, const char *word, const char **
     return args_find(c->bit, name, *equals ? (size_t)(*equals - name) : strlen(name));
 }
 
-static int unknown_option(const command *c, const char *word)
+/* As other programs call an option of ours. */
+static const char *of_others(const char *name)
 {
-    const char **known = must(calloc((size_t)args_count + 1, sizeof *known)), *nearest;
+    static const char *const words[][2] = {
+        {"dry-run", "plan"}, {"o", "out"},         {"output", "out"},
+        {"quiet", "json"},   {"config", "recipe"}, {"sparsity", "constraints"},
+        {"dtype", "store"},  {"dataset", "calib"}, {"j", "threads"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(name, words[i][0]))
+            return words[i][1];
+    return NULL;
+}
+
+static int unknown_option(const parser *p, const char *word)
+{
+    const char **known = must(calloc((size_t)args_count + 1, sizeof *known));
     char *name = must(strdup(word + strspn(word, "-")));
     int count = 0;
     name[strcspn(name, "=")] = 0;
     for (const option *o = args_options; o < args_options + args_count; o++)
-        if (o->commands & c->bit)
+        if (o->commands & p->c->bit)
             known[count++] = o->name;
-    known[count] = NULL;
-    nearest = text_nearest(name, known);
-    bool elsewhere = !nearest && args_find(IN_ALL, name, strlen(name));
+    const char *meant = of_others(name);
+    if (!meant || !args_find(p->c->bit, meant, strlen(meant)))
+        meant = text_nearest(name, known);
+    bool elsewhere = !meant && args_find(IN_ALL, name, strlen(name));
     free(name);
     free(known);
-    return wrong_usage(c->name, "%s: unknown option %s%s%s%s", c->name, word,
-                       nearest ? ", did you mean --" : "", nearest ? nearest : "",
+    return wrong_usage(p->c->name, "%s: unknown option %s%s%s%s", p->where, word,
+                       meant ? ", did you mean --" : "", meant ? meant : "",
                        elsewhere ? ", which other commands have" : "");
-}
-
-/* What a value must look like. */
-static const char *wanted(const option *o)
-{
-    return o->kind == COUNT   ? "a whole number, 0 or more"
-           : o->kind == BYTES ? "a number of bytes: 4096, 512Mi, 2G (K, M, G, T; Ki, Mi, Gi, Ti)"
-           : o->kind == LIST  ? "it at most 16 times"
-                              : o->value;
 }
 
 /* One option at argv[0], perhaps with its value at argv[1]. `used` receives how many words it
  * took. */
-static int parse_option(const command *c, int argc, char **argv, args *a, uint64_t *seen, int *used)
+static int parse_option(parser *p, int argc, char **argv, int *used)
 {
-    const char *equals;
-    const option *o = find_word(c, argv[0], &equals);
+    const char *equals, *name = p->c->name;
+    const option *o = find_word(p->c, argv[0], &equals);
     if (!o)
-        return unknown_option(c, argv[0]);
+        return unknown_option(p, argv[0]);
     const char *value = equals ? equals + 1 : NULL;
     *used = 1;
     if (o->kind == FLAG && value)
-        return wrong_usage(c->name, "%s: --%s takes no value", c->name, o->name);
+        return wrong_usage(name, "%s: --%s takes no value", p->where, o->name);
     if (o->kind != FLAG && !value) {
         if (argc < 2 || !strncmp(argv[1], "--", 2))
-            return wrong_usage(c->name, "%s: --%s needs a value, %s", c->name, o->name, o->value);
+            return wrong_usage(name, "%s: --%s needs a value, %s", p->where, o->name, o->value);
         value = argv[1];
         *used = 2;
     }
     uint64_t bit = UINT64_C(1) << (o - args_options);
-    if (o->kind != FLAG && o->kind != LIST && *seen & bit)
-        return wrong_usage(c->name, "%s: --%s is given twice", c->name, o->name);
-    *seen |= bit;
-    if (!assign(o, value, a))
-        return wrong_usage(c->name, "%s: --%s %s: expected %s", c->name, o->name, value, wanted(o));
+    if (o->kind != FLAG && o->kind != LIST && p->seen & bit)
+        return wrong_usage(name, "%s: --%s is given twice", p->where, o->name);
+    p->seen |= bit;
+    if (!args_assign(o, value, p->a))
+        return wrong_usage(name, "%s: --%s %s: expected %s", p->where, o->name, value,
+                           args_wanted(o));
     return 0;
 }
 
-static int parse_operand(const command *c, const char *text, args *a)
+static int parse_operand(const parser *p, const char *text)
 {
-    if (c->bit & IN_GENERATE && a->operand && !a->prompt) {
-        a->prompt = text;
+    if (p->c->bit & IN_GENERATE && p->a->operand && !p->a->prompt) {
+        p->a->prompt = text;
         return 0;
     }
-    if (!c->operand || a->operand)
-        return wrong_usage(c->name, "%s: unexpected argument %s", c->name, text);
-    a->operand = text;
+    if (!p->c->operand || p->a->operand)
+        return wrong_usage(p->c->name, "%s: unexpected argument %s", p->where, text);
+    p->a->operand = text;
     return 0;
 }
 
-static int check_required(const command *c, const args *a, uint64_t seen)
+static int parse(parser *p, int argc, char **argv)
 {
-    for (int i = 0; i < args_count; i++)
-        if (args_options[i].required & c->bit && !(seen & UINT64_C(1) << i))
-            return wrong_usage(c->name, "%s: --%s %s is required", c->name, args_options[i].name,
-                               args_options[i].value);
-    if (c->operand && *c->operand != '[' && !a->operand)
-        return wrong_usage(c->name, "%s: %s is required", c->name, c->operand);
-    if (c->bit & IN_BOTH && !a->constraints && !a->mask)
+    int status = 0;
+    for (int i = 0, used = 1; !status && !p->a->help && i < argc; i += used, used = 1)
+        status = *argv[i] != '-' ? parse_operand(p, argv[i])
+                                 : parse_option(p, argc - i, argv + i, &used);
+    return p->a->help ? 0 : status;
+}
+
+/* What lacks, joined by commas; returns how many that are. */
+static int list_missing(const parser *p, char *list, size_t size)
+{
+    const command *c = p->c;
+    size_t used = 0;
+    int count = 0;
+    *list = 0;
+    if (c->operand && *c->operand != '[' && !p->a->operand) {
+        used += (size_t)snprintf(list, size, "%s", c->operand);
+        count++;
+    }
+    for (int i = 0; i < args_count && used < size; i++)
+        if (args_options[i].required & c->bit && !(p->seen & UINT64_C(1) << i))
+            used += (size_t)snprintf(list + used, size - used, "%s--%s %s", count++ ? ", " : "",
+                                     args_options[i].name, args_options[i].value);
+    return count;
+}
+
+static int check_required(const parser *p)
+{
+    const command *c = p->c;
+    char list[300];
+    int count = list_missing(p, list, sizeof list);
+    if (count)
+        return wrong_usage(c->name, "%s: %s %s required", c->name, list, count > 1 ? "are" : "is");
+    if (c->bit & IN_BOTH && !p->a->constraints && !p->a->mask)
         return wrong_usage(c->name, "%s: --constraints or --mask is required", c->name);
     return 0;
 }
 
+static args defaults(void)
+{
+    return (args){.heldout = 4};
+}
+
+/* A line at a time; the bits of what is there go to *seen. */
+static int parse_recipe(const command *c, const recipe *r, args *a, uint64_t *seen)
+{
+    parser p = {.c = c, .a = a};
+    int status = 0;
+    for (int i = 0; !status && i < r->count; i++) {
+        const recipe_line *line = r->lines + i;
+        bool operand = c->operand && !strcasecmp(line->words[0] + 2, c->operand);
+        p.where = line->where;
+        if (!strcmp(line->words[0], "--recipe") || !strcmp(line->words[0], "--help"))
+            status =
+                wrong_usage(c->name, "%s: %s has no place in a recipe", p.where, line->words[0]);
+        else
+            status = operand ? parse_operand(&p, line->words[1] ? line->words[1] : "")
+                             : parse(&p, line->words[1] ? 2 : 1, (char **)line->words);
+    }
+    *seen = p.seen;
+    return status;
+}
+
+/* The command line once more, over what the recipe says. */
+static int parse_over_recipe(parser *p, int argc, char **argv)
+{
+    const char *path = p->a->recipe;
+    args given = defaults();
+    uint64_t seen;
+    recipe *r = recipe_open(path);
+    if (!r)
+        return FAILED;
+    given.read = r;
+    int status = parse_recipe(p->c, r, &given, &seen);
+    if (p->a->operand)
+        given.operand = NULL;
+    if (p->a->calibs.count) /* of these there are two kinds at most */
+        given.calibs.count = 0;
+    p->seen = 0;
+    *p->a = given;
+    status = status ? status : parse(p, argc, argv);
+    p->seen |= seen;
+    return status;
+}
+
 int args_parse(const command *c, int argc, char **argv, args *a)
 {
-    a->heldout = 4;
-    uint64_t seen = 0;
-    for (int i = 0, used = 1; i < argc; i += used, used = 1) {
-        int status = *argv[i] != '-' ? parse_operand(c, argv[i], a)
-                                     : parse_option(c, argc - i, argv + i, a, &seen, &used);
-        if (a->help)
-            return 0;
-        if (status)
-            return status;
-    }
-    return check_required(c, a, seen);
+    parser p = {.c = c, .where = c->name, .a = a};
+    *a = defaults();
+    int status = parse(&p, argc, argv);
+    if (!status && !a->help && a->recipe)
+        status = parse_over_recipe(&p, argc, argv);
+    return status || a->help ? status : check_required(&p);
+}
+
+void args_close(args *a)
+{
+    recipe_close(a->read);
+    a->read = NULL;
 }

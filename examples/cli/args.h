@@ -18,13 +18,14 @@ typedef struct args {
     const char *constraints, *solver, *solvers, *options;
     const char *out, *store, *format, *layout, *tokens, *correct, *activations, *report;
     const char *field, *bos, *tokenizer, *text;
-    const char *refine, *refine_rate;
+    const char *refine, *refine_rate, *recipe;
     const char *start, *chat_start, *open_start, *temperature, *top_k, *top_p, *stop;
     args_list calibs, eval, rules, skips;
     const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
     const char *prompt;  /* of generate, behind MODEL */
     int64_t threads, memory_limit, rows, context, eval_rows, heldout, seed, length, refine_epochs;
-    bool no_self, resume, json, progress, markdown, verbose, all, speed, help;
+    bool no_self, resume, plan, json, progress, markdown, verbose, all, speed, help;
+    struct recipe *read; /* what --recipe names; its words are pointed to */
 } args;
 
 /* One bit a command, for the table of options. */
@@ -42,8 +43,10 @@ enum {
     IN_TOKENIZE = 1024,
     IN_GENERATE = 2048,
     IN_EXPORT = 4096,
-    IN_ALL = 8191
+    IN_COMPLETION = 1 << 29,
+    IN_ALL = (1 << 30) - 1
 };
+enum { ARGS_COMMANDS = 30 }; /* at most */
 
 typedef struct command {
     const char *name;
@@ -55,9 +58,10 @@ typedef struct command {
     int (*run)(const args *a);
 } command;
 
-/* Fill `a` from argv[0 .. argc). Returns 0, or WRONG_USAGE having said why. With --help nothing
- * else is looked at. */
+/* Fill `a` from argv[0 .. argc) and the recipe that it names, over which it wins. Returns 0, or
+ * WRONG_USAGE or FAILED having said why. With --help nothing else is looked at. */
 int args_parse(const command *c, int argc, char **argv, args *a);
+void args_close(args *a);
 /* The help of one command, made from the same table, on stdout. */
 void args_usage(const command *c);
 

@@ -18,6 +18,10 @@ typedef struct option {
 
 extern const option args_options[];
 extern const int args_count;
+/* Put one value where the table says; false: it is no such value. */
+bool args_assign(const option *o, const char *value, args *a);
+/* What a value must look like. */
+const char *args_wanted(const option *o);
 /* The one of this name that some of these commands take, or NULL. */
 const option *args_find(uint32_t commands, const char *name, size_t length);
 

@@ -1,13 +1,14 @@
 /* sparse24 compress: a whole model, block by block. */
-#include "clock.h"
 #include "commands.h"
 #include "job.h"
 #include "layer.h"
 #include "message.h"
 #include "progress.h"
+#include "recipe.h"
 #include "report.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -83,6 +84,25 @@ static bool add_patterns(s24_compression *c, const args *a)
     return status == S24_OK || fail("%s", s24_last_error());
 }
 
+/* What is in force where nothing was given; NULL: the library has no such option, or no value. */
+static const char *in_force(void *arg, const char *name)
+{
+    char own[32];
+    const char *value = NULL;
+    snprintf(own, sizeof own, "%s", name);
+    for (char *s = own; *s; s++)
+        *s = *s == '-' ? '_' : *s;
+    return s24_compression_get(arg, own, &value) == S24_OK && *value ? value : NULL;
+}
+
+static bool set_recipe(job *j)
+{
+    char *text = recipe_text(command_find("compress"), j->a, in_force, j->work);
+    s24_status status = s24_compression_set_str(j->work, "recipe", text);
+    free(text);
+    return status == S24_OK || fail("%s", s24_last_error());
+}
+
 /* ---- While it works ---- */
 
 static int32_t on_progress(void *user, const char *phase, int64_t step, int64_t total,
@@ -122,7 +142,7 @@ static bool open_job(job *j)
         s24_compression_set_log(j->work, on_line, NULL) != S24_OK)
         return fail("%s", s24_last_error());
     return set_options(j->work, a) && job_check_report(j) && add_patterns(j->work, a) &&
-           job_add_tokens(j);
+           job_add_tokens(j) && set_recipe(j);
 }
 
 static bool run(const job *j)
@@ -134,11 +154,23 @@ static bool run(const job *j)
     return status == S24_OK || fail("%s", s24_last_error());
 }
 
+static bool plan(const job *j)
+{
+    progress_on_signal(cancel, j->work);
+    s24_status status = s24_compression_estimate(j->work, j->a->out);
+    progress_on_signal(NULL, NULL);
+    progress_clear();
+    if (status != S24_OK)
+        return fail("%s", s24_last_error());
+    job_tell_plan(j);
+    return true;
+}
+
 int run_compress(const args *a)
 {
-    job j = {.a = a, .began = now()};
+    job j = {.a = a, .began = s24_seconds()};
     progress_start(a->progress);
-    bool done = open_job(&j) && run(&j) && job_tell(&j);
+    bool done = open_job(&j) && (a->plan ? plan(&j) : run(&j) && job_tell(&j));
     s24_compression_destroy(j.work);
     s24_model_destroy(j.model);
     s24_ctx_destroy(j.ctx);

@@ -28,5 +28,7 @@ bool job_check_report(const job *j);
 bool job_add_tokens(job *j);
 /* Print what came out and write the page: also what was measured before something failed. */
 bool job_tell(const job *j);
+/* Print what s24_compression_estimate() found. */
+void job_tell_plan(const job *j);
 
 #endif

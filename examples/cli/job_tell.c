@@ -1,5 +1,4 @@
 #include "job.h"
-#include "clock.h"
 #include "message.h"
 #include "record.h"
 #include "report.h"
@@ -48,7 +47,7 @@ static void print_json(const job *j)
         snprintf(key, sizeof key, i ? "perplexity_after_%d" : "perplexity_after", i + 1);
         record = record_put_number(record, key, job_number(j, "perplexity_after", i));
     }
-    record = record_put_number(record, "seconds", now() - j->began);
+    record = record_put_number(record, "seconds", s24_seconds() - j->began);
     record = record_put_number(record, "efficiency", job_number(j, "efficiency", 0));
     record = record_put_number(record, "peak_bytes", (double)peak_memory());
     puts(record);
@@ -76,10 +75,11 @@ static void print_summary(const job *j, bool reported)
                job_number(j, "perplexity_before", i), job_number(j, "perplexity_after", i),
                j->a->eval.text[i]);
     if (job_number(j, "complete", 0) > 0)
-        printf("%-13s%.1f in all, the blocks by an earlier run\n", "seconds", now() - j->began);
+        printf("%-13s%.1f in all, the blocks by an earlier run\n", "seconds",
+               s24_seconds() - j->began);
     else
         printf("%-13s%.1f in all, %.1f in the blocks at %.0f %% of the rate of a large product\n",
-               "seconds", now() - j->began, job_number(j, "block_seconds", 0),
+               "seconds", s24_seconds() - j->began, job_number(j, "block_seconds", 0),
                100 * job_number(j, "efficiency", 0));
     printf("%-13s%.0f MiB at most\n", "memory", (double)peak_memory() / 1048576);
     printf("%-13s%s\n", "written", j->a->out);
@@ -109,7 +109,7 @@ static bool write_report(const job *j)
                 .matrices = (int)job_number(j, "matrices", 0),
                 .perplexity = perplexity,
                 .perplexities = a->eval.count,
-                .seconds = now() - j->began,
+                .seconds = s24_seconds() - j->began,
                 .efficiency = job_number(j, "efficiency", 0)};
     return report_write(&r, a->report);
 }

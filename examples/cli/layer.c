@@ -12,22 +12,6 @@ bool context_open(s24_ctx **ctx, const args *a)
            fail_library("--memory-limit");
 }
 
-/* The solvers know what they honour: the prediction of memory asks them. */
-const char *default_solver(s24_ctx *ctx, const s24_problem *problem)
-{
-    static const char *const best[] = {"alps", "quantease", "hassle", "osscar", "sparsegpt"};
-    for (size_t i = 0; i < sizeof best / sizeof *best; i++) {
-        s24_solver *solver = NULL;
-        uint64_t bytes;
-        s24_status status = s24_solver_create(ctx, best[i], &solver);
-        status = status ? status : s24_solver_memory(solver, problem, &bytes);
-        s24_solver_destroy(solver);
-        if (status != S24_E_UNSUPPORTED)
-            return best[i];
-    }
-    return best[0]; /* it says itself what it cannot do */
-}
-
 static bool open_sources(layer *l, const args *a)
 {
     return source_open(&l->weights, l->ctx, "--weights", a->weights, false) &&

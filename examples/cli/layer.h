@@ -23,7 +23,4 @@ void layer_close(layer *l);
 /* A context with the options of the command line. */
 bool context_open(s24_ctx **ctx, const args *a);
 
-/* The solver to take when none was named: the best that honours the problem's constraints. */
-const char *default_solver(s24_ctx *ctx, const s24_problem *problem);
-
 #endif

@@ -12,114 +12,28 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static const command commands[] = {
-    {"solve", IN_SOLVE, NULL, "Compress one layer",
-     "Minimises the error of the layer's outputs on the calibration rows under the constraints.\n"
-     "With --out every matrix of the result is written, the record as metadata.\n",
-     "solve --weights layer.safetensors:w.o --calib layer.safetensors:x.o --constraints 2:4 "
-     "--out o.safetensors",
-     run_solve},
-    {"compare", IN_COMPARE, NULL, "Compress one layer with several solvers and print a table",
-     "With --out the result with the lowest held-out error (without --test: calibration error)\n"
-     "is written.\n",
-     "compare --weights layer.safetensors:w.o --calib layer.safetensors:x.o --constraints 2:4",
-     run_compare},
-    {"compress", IN_COMPRESS, "MODEL", "Compress a language model block by block",
-     "MODEL is a GGUF file or a Hugging Face folder. Each matrix is aimed at "
-     "what\n"
-     "the dense model produced. A run that was stopped, even killed, goes on with --resume.\n",
-     "compress model.gguf --calib wiki.txt --rows 64 --constraints 2:4 --out compressed",
-     run_compress},
-    {"eval", IN_EVAL, "MODEL", "Perplexity of a language model on a text",
-     "MODEL is a safetensors or GGUF file, or a folder with config.json, of one of fifty\n"
-     "architectures (docs/families.md). Each row is one window, with a token for the begin of a\n"
-     "text if the model wants one (--bos);\n"
-     "perplexity = exp(mean of -log p over the predicted tokens).\n",
-     "eval model.gguf --tokens wiki.txt --context 512", run_eval},
-    {"generate", IN_GENERATE, "MODEL [TEXT]", "Let a language model go on with a text",
-     "Without TEXT rows go on from the ids of --start or --tokens, and are ids themselves. With "
-     "--out\n"
-     "they are written, as calibration for compress. Equal seeds give equal rows for any number "
-     "of\n"
-     "threads.\n",
-     "generate model.gguf \"Once upon a time\" --temperature 0.8 --seed 1", run_generate},
-    {"tokenize", IN_TOKENIZE, "MODEL", "Write a text as rows of token ids",
-     "The ids are those that `eval` and `compress` make of the same text with the same options.\n",
-     "tokenize model.gguf --text wiki.txt --context 512 --out tokens.safetensors", run_tokenize},
-    {"check", IN_CHECK, "FILE[:TENSOR]|MODEL", "Check that weights obey constraints",
-     "FILE is a safetensors or GGUF file, MODEL such a file or a Hugging Face folder.\n"
-     "Without TENSOR: the tensor \"weights\", or every matrix in the blocks of a model, or every\n"
-     "matrix of floats. A tensor of rank 3 (experts) is one matrix after the other; the layers of\n"
-     "GPT-2, inputs x outputs, are transposed first. Biases, norms and what lies outside the "
-     "blocks\n"
-     "(embeddings, head) are no such weights; a router is named and left out.\n"
-     "Exit status 1 and the first offending place if they do not, or if weights cannot be read.\n",
-     "check compressed --constraints 2:4", run_check},
-    {"pack", IN_PACK, "FILE[:TENSOR]",
-     "Compress a matrix that obeys a pattern into a packed layout",
-     "`sparse24 info` lists the layouts; LAYOUT:f16 or LAYOUT:bf16 rounds first. Without TENSOR: "
-     "the\n"
-     "tensor \"weights\" with the mask or the codes that `solve --out` has put beside it, else "
-     "the\n"
-     "only matrix.\n",
-     "pack o.safetensors --layout cutlass-sm80:f16 --out o.packed.safetensors", run_pack},
-    {"unpack", IN_UNPACK, "FILE", "Write the dense matrix of a packed file", "",
-     "unpack o.packed.safetensors --out dense.safetensors", run_unpack},
-    {"export", IN_EXPORT, "MODEL", "Write a compressed model in another form",
-     "MODEL is what compress made, or any model whose matrices obey 2:4. Nothing is solved or "
-     "rounded\n"
-     "again: codes become those of GGUF, compressed-tensors or GPTQ. docs/outputs.md has a "
-     "table.\n",
-     "export compressed --format pack-quantized --out for-servers", run_export},
-    {"info", IN_INFO, "[FILE|MODEL]",
-     "Describe a safetensors or GGUF file, a Hugging Face folder, or this build", "",
-     "info model.gguf", run_info},
-    {"options", IN_OPTIONS, "[SOLVER]", "Describe solvers and their options", "", "options alps",
-     run_options},
-    {"version", IN_VERSION, NULL, "Print versions", "", "version --verbose", run_version},
-};
-enum { COMMANDS = sizeof commands / sizeof *commands };
-
 static void usage(FILE *stream)
 {
     fputs("Usage: sparse24 COMMAND [options]\n\n"
           "N:M sparsity and layer-wise compression of neural-network weights.\n\nCommands:\n",
           stream);
-    for (int i = 0; i < COMMANDS; i++)
-        fprintf(stream, "  %-10s%s\n", commands[i].name, commands[i].summary);
-    fputs("\nsparse24 help COMMAND describes one command.\n", stream);
-}
-
-static const command *find(const char *name)
-{
-    if (!strcmp(name, "--version") || !strcmp(name, "-V"))
-        name = "version";
-    for (int i = 0; i < COMMANDS; i++)
-        if (!strcmp(commands[i].name, name))
-            return commands + i;
-    return NULL;
-}
-
-static int unknown_command(const char *name)
-{
-    const char *names[COMMANDS + 1] = {NULL};
-    char all[200] = "";
-    for (int i = 0; i < COMMANDS; i++) {
-        names[i] = commands[i].name;
-        size_t used = strlen(all);
-        snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", names[i]);
-    }
-    const char *nearest = text_nearest(name, names);
-    return wrong_usage(NULL, "unknown command %s, %s %s", name,
-                       nearest ? "did you mean" : "the commands are", nearest ? nearest : all);
+    for (int i = 0; i < command_count; i++)
+        fprintf(stream, "  %-12s%s\n", commands[i].name, commands[i].summary);
+    fputs(
+        "\nsparse24 help COMMAND describes one command.\n\nExamples:\n"
+        "  sparse24 compress model.gguf --calib tokens.safetensors --constraints 2:4 --out small "
+        "--plan\n"
+        "  sparse24 compress model.gguf --calib tokens.safetensors --constraints 2:4 --out small\n"
+        "  sparse24 info model.gguf\n",
+        stream);
 }
 
 /* help [COMMAND] */
 static int help(const char *name)
 {
-    const command *c = name ? find(name) : NULL;
+    const command *c = name ? command_find(name) : NULL;
     if (name && !c)
-        return unknown_command(name);
+        return command_unknown(name);
     if (c)
         args_usage(c);
     else
@@ -136,12 +50,11 @@ static int run(const command *c, int argc, char **argv)
 {
     args a = {0};
     int status = args_parse(c, argc, argv, &a);
-    if (status)
-        return status;
-    if (a.help)
+    if (!status && a.help)
         args_usage(c);
-    else
+    else if (!status)
         status = c->run(&a);
+    args_close(&a);
     return status;
 }
 
@@ -184,13 +97,13 @@ int main(int argc, char **argv)
     }
     signal(SIGXFSZ, SIG_IGN); /* a file beyond ulimit -f is an error of its write */
     reexec_for_blas(argv);
-    const command *c = find(argv[1]);
+    const command *c = command_find(argv[1]);
     if (c)
         status = run(c, argc - 2, argv + 2);
     else if (is_help(argv[1]))
         status = help(argv[2]);
     else
-        return unknown_command(argv[1]);
+        return command_unknown(argv[1]);
     if ((fflush(stdout) || ferror(stdout)) && status == DONE) {
         fail("standard output: %s", strerror(errno));
         status = FAILED;

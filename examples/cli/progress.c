@@ -1,5 +1,4 @@
 #include "progress.h"
-#include "clock.h"
 #include "message.h"
 #include <signal.h>
 #include <stdatomic.h>
@@ -65,14 +64,14 @@ static void draw(double fraction, double left)
 static double time_left(double began, double start, double fraction)
 {
     double done = fraction - start;
-    return done > 0 ? (now() - began) * (1 - fraction) / done : -1;
+    return done > 0 ? (s24_seconds() - began) * (1 - fraction) / done : -1;
 }
 
 static bool is_job(const char *title, double fraction)
 {
     bool job = !strncmp(title, "block ", 6);
     if (job && !bar.job) {
-        bar.job_began = now();
+        bar.job_began = s24_seconds();
         bar.start = fraction;
     }
     return bar.job = job;
@@ -81,7 +80,7 @@ static bool is_job(const char *title, double fraction)
 void progress_show(const char *title, const char *phase, int64_t step, int64_t total)
 {
     char name[sizeof bar.phase];
-    double moment = now();
+    double moment = s24_seconds();
     if (!bar.shown)
         return;
     snprintf(name, sizeof name, "%s%s%s", title, *phase ? ": " : "", phase);

@@ -8,7 +8,7 @@ char *record_drop_volatile(char *record);
 /* Set a member, replacing one of that name. NaN and infinity become null. */
 char *record_put_number(char *record, const char *key, double value);
 char *record_put_text(char *record, const char *key, const char *value);
-/* A member that is a text, to be freed, its escapes left as they are; NULL if there is none. */
+/* A member that is a text, to be freed; NULL if there is none. */
 char *record_text(const char *record, const char *key);
 
 #endif

@@ -67,7 +67,7 @@ static bool solve(outcome *o, const layer *l, const method *m)
 
 static bool open_method(method *m, const layer *l, const args *a)
 {
-    const char *name = a->solver ? a->solver : default_solver(l->ctx, l->problem);
+    const char *name = a->solver ? a->solver : s24_problem_solver(l->problem);
     return method_open(m, l->ctx, name, name, a->options);
 }
 

@@ -1,6 +1,5 @@
 /* What a packed model would weigh and how fast its matrices would be, by a short measurement: sparse24 info --speed. */
 #include "speed.h"
-#include "clock.h"
 #include "message.h"
 #include "weights.h"
 #include <stdio.h>
@@ -81,15 +80,15 @@ static double best_seconds(const s24_packed *packed, const struct kind *kind, in
     float *x = must(calloc((size_t)tokens * COLS, sizeof *x));
     float *y = must(calloc((size_t)(tokens * rows), sizeof *y));
     s24_mat in = plain(x, tokens, COLS, S24_F32), out = plain(y, tokens, rows, S24_F32);
-    double best = -1, start = now();
+    double best = -1, start = s24_seconds();
     for (int64_t i = 0; i < tokens * COLS; i++)
         x[i] = (float)(i % 201 - 100) / 100;
     s24_status status =
         s24_packed_prepare(packed, S24_FAST, kind->activations, tokens, NULL, &product);
-    for (int turn = 0; !status && (turn < 4 || now() - start < 0.3); turn++) {
-        double before = now();
+    for (int turn = 0; !status && (turn < 4 || s24_seconds() - start < 0.3); turn++) {
+        double before = s24_seconds();
         status = s24_product_run(product, &in, &out);
-        double took = now() - before;
+        double took = s24_seconds() - before;
         best = best < 0 || took < best ? took : best;
     }
     s24_product_destroy(product);

@@ -1,27 +1,11 @@
 #include "text.h"
 #include "message.h"
+#include <sparse24/record.h>
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-size_t text_character(const char *text)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    size_t length = *s < 0x80   ? *s != 0
-                    : *s < 0xc2 ? 0
-                    : *s < 0xe0 ? 2
-                    : *s < 0xf0 ? 3
-                    : *s < 0xf5 ? 4
-                                : 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (*s == 0xe0 && s[1] < 0xa0) || (*s == 0xf0 && s[1] < 0x90);
-    bool beyond = (*s == 0xed && s[1] > 0x9f) || (*s == 0xf4 && s[1] > 0x8f);
-    return overlong || beyond ? 0 : length;
-}
 
 /* C0, C1, and Unicode's line ends and marks of direction: U+2028 to U+202E, U+2066 to U+2069. */
 static bool is_control(const char *text)
@@ -42,7 +26,7 @@ char *text_clean(const char *text)
 {
     char *clean = must(malloc(4 * strlen(text) + 1)), *out = clean;
     while (*text) {
-        size_t length = text_character(text);
+        size_t length = s24_utf8_length(text, strnlen(text, 4));
         bool shown = length && !is_control(text);
         for (length += !length; length; length--, text++)
             out = shown ? (*out = *text, out + 1) : escape(out, (unsigned char)*text);

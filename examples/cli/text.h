@@ -3,8 +3,6 @@
 #define TEXT_H
 #include <stddef.h>
 
-/* Bytes of the UTF-8 character at `text`, 0 if there is none. */
-size_t text_character(const char *text);
 /* A copy, to be freed, that is one line and leaves the terminal alone: control characters, marks that turn the direction of
  * text, and bytes that are not UTF-8 as \n, \x1b. */
 char *text_clean(const char *text);

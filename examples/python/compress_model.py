@@ -3,6 +3,8 @@ import sys
 
 import sparse24
 
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 path, tokens, out = sys.argv[1:]
 with sparse24.Model(path) as model, sparse24.File(tokens) as file:
     done = model.compress(out, "2:4", file["calib"], test=file["test"], resume=True)

@@ -9,8 +9,8 @@
     print(result.relative_loss)
     w[:] = result.weights                            # a view into the result
 
-Data flows one way: activations -> Gram (and Cross) -> Problem -> Solver -> Result -> File; each class is one handle of the C interface, each
-method one function of it. A matrix is a NumPy array, a torch tensor, or anything with the buffer protocol or `__dlpack__`, of 1 dimension
+Data flows one way: activations -> Gram (and Cross) -> Problem -> Solver -> Result -> Packed or File; Model does whole language models. Each class is one
+handle of the C interface, each method one function of it. A matrix is a NumPy array, a torch tensor, or anything with the buffer protocol or `__dlpack__`, of 1 dimension
 (one row), 2, or more (all but the last are rows), with positive strides. What the library borrows is kept alive.
 
 Every failure is a Sparse24Error: `status` (a number E_...), `name` ("S24_E_SHAPE") and a text that says what was wrong where. Handles close
@@ -24,8 +24,10 @@ has it.
 """
 from __future__ import annotations
 
+import array
 import ctypes
 import ctypes.util
+import importlib
 import json
 import math
 import operator
@@ -37,11 +39,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
-__all__ = ["Context", "Cross", "File", "Gram", "Loss", "Mat", "Option", "Problem", "Raw", "Result", "Solver", "Sparse24Error", "build_info",
-           "compress", "copy", "default_solver", "library", "load", "multiply", "permutation", "project_nm", "prox24", "prox_firm", "prox_nm", "solvers", "version"]
+__all__ = ["Compressed", "Context", "Cross", "File", "Gram", "Loss", "Mat", "Model", "Option", "Packed", "Problem", "Product", "Raw", "Result", "Solver", "Sparse24Error",
+           "Tokenizer", "build_info", "compress", "compress_options", "copy", "default_solver", "library", "load", "multiply", "permutation", "project_nm", "prox24", "prox_firm",
+           "prox_nm", "solvers", "version"]
 
 API_MAJOR, API_MINOR = 0, 2
 _INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `meson install`
@@ -59,7 +63,7 @@ _INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `mes
 
 PROTOTYPES = """
 uint32 s24_api_version(); text s24_version(); text s24_build_info(text); text s24_status_name(status); text s24_last_error();
-status s24_last_status(); status s24_fail(status, text); status s24_mat_rowmajor(mat*, void*, int64, int64, int32);
+status s24_last_status(); status s24_fail(status, text); double s24_seconds(); status s24_mat_rowmajor(mat*, void*, int64, int64, int32);
 status s24_mat_copy(ctx*, mat*, mat*); status s24_mat_multiply(ctx*, mat*, mat*, mat*); status s24_ctx_create(ctx**);
 status s24_ctx_create_with(alloc_fn, free_fn, void*, ctx**); void s24_ctx_destroy(ctx*); status s24_ctx_set_int(ctx*, text, int64);
 status s24_ctx_set_str(ctx*, text, text); status s24_ctx_get_int(ctx*, text, int64*); status s24_ctx_get_str(ctx*, text, text*);
@@ -74,7 +78,7 @@ status s24_problem_set_gram(problem*, gram*); status s24_problem_set_target(prob
 status s24_problem_set_pattern(problem*, int32, int32); status s24_problem_set_sparsity(problem*, double, text);
 status s24_problem_set_grid(problem*, int32, int64, text); status s24_problem_set_rank(problem*, int64);
 status s24_problem_set_importance(problem*, mat*); status s24_problem_set_mask(problem*, mat*); status s24_problem_parse(problem*, text);
-text s24_problem_constraints(problem*); status s24_problem_loss(problem*, mat*, double*, double*);
+text s24_problem_constraints(problem*); text s24_problem_solver(problem*); status s24_problem_loss(problem*, mat*, double*, double*);
 status s24_problem_target_loss(problem*, mat*, double*, double*); status s24_problem_check(problem*, mat*);
 status s24_problem_check_result(problem*, result*); void s24_problem_destroy(problem*); int32 s24_solver_count(); text s24_solver_name(int32);
 text s24_solver_fact(text, text); status s24_solver_create(ctx*, text, solver**); void s24_solver_destroy(solver*);
@@ -86,6 +90,8 @@ status s24_solver_set_progress(solver*, progress_fn, void*); void s24_solver_can
 status s24_solve(solver*, problem*, result**); status s24_compress(ctx*, text, text, text, mat*, mat*, double*);
 status s24_result_matrix(result*, text, mat*); status s24_result_int(result*, text, int64*); status s24_result_float(result*, text, double*);
 status s24_result_str(result*, text, text*); text s24_result_name(result*, int32, int32*); void s24_result_destroy(result*);
+size s24_record_set_float(text, text, double, void*, size); size s24_record_set_str(text, text, text, void*, size);
+status s24_record_float(text, text, double*); size s24_record_str(text, text, void*, size); size s24_utf8_length(text, size);
 status s24_pack(ctx*, mat*, mat*, text, packed**); status s24_pack_result(ctx*, result*, text, packed**);
 status s24_pack_codes(ctx*, text, mat*, mat*, mat*, text, packed**); status s24_packed_part(packed*, int32, text*, void**, size*);
 status s24_packed_matrix(packed*, text, mat*); status s24_packed_shape(packed*, text, int64*, int32*);
@@ -122,10 +128,10 @@ status s24_compression_get(compression*, text, text*); status s24_compression_op
 status s24_compression_add_rule(compression*, text); status s24_compression_add_skip(compression*, text);
 status s24_compression_set_calibration(compression*, mat*, text); status s24_compression_add_evaluation(compression*, mat*, text);
 status s24_compression_set_progress(compression*, progress_fn, void*); status s24_compression_set_log(compression*, log_fn, void*);
-status s24_compression_plan(compression*, uint64*, double*, uint64*); status s24_compression_run(compression*, text);
-void s24_compression_cancel(compression*); status s24_compression_number(compression*, text, int32, double*);
-status s24_compression_matrix_float(compression*, int32, text, double*); status s24_compression_matrix_str(compression*, int32, text, text*);
-text s24_compression_source(compression*, int32)
+status s24_compression_plan(compression*, uint64*, double*, uint64*); status s24_compression_estimate(compression*, text);
+status s24_compression_run(compression*, text); void s24_compression_cancel(compression*);
+status s24_compression_number(compression*, text, int32, double*); status s24_compression_matrix_float(compression*, int32, text, double*);
+status s24_compression_matrix_str(compression*, int32, text, text*); text s24_compression_source(compression*, int32)
 """
 # end
 
@@ -133,6 +139,7 @@ text s24_compression_source(compression*, int32)
 _TYPES = {I8: ("int8", "b"), I16: ("int16", "h"), I32: ("int32", "i"), I64: ("int64", "q"), U8: ("uint8", "B"), U16: ("uint16", "H"),
           U32: ("uint32", "I"), F16: ("float16", "e"), F32: ("float32", "f"), F64: ("float64", "d"), BOOL: ("bool", "?"),
           BF16: ("bfloat16", ""), E4M3FN: ("float8_e4m3fn", ""), E5M2: ("float8_e5m2", "")}
+Progress = Union[Callable[[str, int, int, float, float], Any], bool, None]
 _BY_NAME = {name: code for code, (name, _) in _TYPES.items()}
 
 
@@ -232,7 +239,7 @@ _WORDS = {"status": _int32, "int32": _int32, "int64": _int64, "double": _Float, 
           "free_fn": ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t),
           "parallel_fn": ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, _TASK, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)}
 _RESULTS = {"void": None, "status": ctypes.c_int32, "int32": ctypes.c_int32, "int64": ctypes.c_int64, "uint32": ctypes.c_uint32,
-            "text": ctypes.c_char_p}
+            "text": ctypes.c_char_p, "double": ctypes.c_double, "size": ctypes.c_size_t}
 
 
 def _word(word: str) -> Any:
@@ -408,6 +415,17 @@ class _Handle:
     def closed(self) -> bool:
         """Has close() been called?"""
         return self._own is None
+
+    def _say(self) -> str:
+        """What a print shows beside the name."""
+        return ""
+
+    def __repr__(self) -> str:
+        try:
+            text = "closed" if self.closed else self._say()
+        except Sparse24Error as error:
+            text = str(error)
+        return f"<sparse24.{type(self).__name__.lstrip('_')}{' ' if text else ''}{text}>"
 
     def close(self) -> None:
         """Give the handle back. It lives on for as long as running calls, arrays and other handles need it. Closing twice is nothing."""
@@ -610,7 +628,7 @@ def _matrix(value: Any, what: str, write: bool = False, column: bool = False) ->
 
 def _module(name: str) -> Any:
     try:
-        return __import__(name)
+        return importlib.import_module(name)
     except ImportError:
         return None
 
@@ -619,7 +637,7 @@ def _kind(value: Any = None) -> str:
     """Whose arrays to answer with: those of the value, else the first that there is."""
     if _torch_of(value):
         return "torch"
-    return "numpy" if _module("numpy") else "torch" if "torch" in sys.modules else "memoryview"
+    return "numpy" if _module("numpy") else "torch" if sys.modules.get("torch") else "memoryview"
 
 
 def _numpy_type(dtype: int) -> Any:
@@ -788,6 +806,9 @@ class Gram(_Handle):
         """Replace one half by what export_half() gave, perhaps in another process."""
         _call("s24_gram_import", self, half, _matrix(h, "h"), rows)
 
+    def _say(self) -> str:
+        return f"of {self.dim} inputs, {self.rows:g} rows"
+
     @property
     def dim(self) -> int:
         """Number of inputs."""
@@ -854,6 +875,10 @@ class Problem(_Handle):
         self.own().keep["weights"] = mat
         self.set_gram(gram)
         self.parse(constraints)
+
+    def _say(self) -> str:
+        mat = self.own().keep["weights"]
+        return f"{mat.rows} x {mat.cols}, {self.constraints or 'no constraints'}"
 
     def set_gram(self, gram: Gram | None) -> None:
         """Use this gram, None for none (H = identity)."""
@@ -938,6 +963,9 @@ class Solver(_Handle):
         self._running = threading.Lock()
         self.set(**options)
 
+    def _say(self) -> str:
+        return self.name
+
     def set(self, **options: int | float | str) -> None:
         """Set options; they persist."""
         for name, value in options.items():
@@ -984,9 +1012,9 @@ class Solver(_Handle):
         """Ask a running solve to stop. Any thread."""
         _get("s24_solver_cancel", self)
 
-    def solve(self, problem: Problem, progress: Callable[[str, int, int, float, float], Any] | None = None) -> Result:
-        """Solve. progress(phase, step, total, objective, residual) is called now and then (total -1 and NaN: unknown); anything true that it returns stops the
-        solve, an exception too, which comes out here. Result.stop says whether it was stopped; E_CANCELLED if nothing feasible existed yet."""
+    def solve(self, problem: Problem, progress: Progress = None) -> Result:
+        """Solve. progress=True shows a bar. progress(phase, step, total, objective, residual) is called now and then (total -1 and NaN: unknown); anything true
+        that it returns stops the solve, an exception too, which comes out here. Result.stop says whether it was stopped; E_CANCELLED if nothing feasible existed yet."""
         if not self._running.acquire(blocking=False):
             raise Sparse24Error(E_STATE, "s24_solve: a solve is running on this solver: use another one beside it")
         try:
@@ -1003,13 +1031,39 @@ def _read(function: str, handle: _Handle, name: str, kind: type) -> Any:
     return value.value.decode("utf-8", "replace") if word == "str" else value.value
 
 
+class _Bar:
+    """progress=True: the bar of tqdm, in a notebook its widget, if tqdm is installed; else a line that is drawn again, on a terminal only."""
+
+    def __init__(self) -> None:
+        self.tqdm = getattr(_module("tqdm.auto"), "tqdm", None)
+        self.bar, self.drawn = None, 0.0
+
+    def __call__(self, phase: str, step: int, total: int, *_: float) -> None:
+        percent = min(100.0, 100 * step / total) if total > 0 else 0.0
+        if self.tqdm:
+            self.bar = self.bar or self.tqdm(total=100, bar_format="{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}")
+            if percent < self.bar.n:
+                self.bar.reset()
+            self.bar.set_description_str(phase, refresh=False)
+            self.bar.update(percent - self.bar.n)
+        elif sys.stderr and sys.stderr.isatty() and time.monotonic() - self.drawn > 0.2:
+            self.drawn = time.monotonic()
+            print(f"\r{phase} {percent:3.0f} %\033[K", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self.bar:
+            self.bar.close()
+        elif self.drawn:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
 class _Watch:
     """Progress and Ctrl-C of one solve. Python runs no handler before C code returns or calls back, and what a handler raises then may be dropped by ctypes. So
     while the solve runs, a thread waits for the signal's number (signal.set_wakeup_fd) and cancels, our handler only notes, and the former one has its turn
     when the solve has stopped, or at once while the caller's own function runs."""
 
     def __init__(self, solver: _Owned, progress: Callable | None) -> None:
-        self.solver, self.progress = solver, progress  # or a model, or a compression
+        self.solver, self.progress = solver, _Bar() if progress is True else progress  # or a model, or a compression
         self.kind = solver.kind.rstrip("*")
         self.inside, self.other = False, -1
         self.former: Any = None
@@ -1028,6 +1082,8 @@ class _Watch:
 
     def __exit__(self, *_: Any) -> None:
         _get(f"s24_{self.kind}_set_progress", self.solver, _PROGRESS(), None)
+        if isinstance(self.progress, _Bar):
+            self.progress.close()
         if self.former:
             signal.set_wakeup_fd(self.other)
             os.close(self.wakeup)
@@ -1096,6 +1152,9 @@ class Result(_Named):
     def __init__(self, solver: Solver, problem: Problem) -> None:
         self._create("s24_solve", solver, problem, arrays=getattr(problem, "_arrays", ""))
 
+    def _say(self) -> str:
+        return f"{self['solver']}, {self['constraints']}, relative loss {self['relative_loss']:.4g}"
+
     def _parts(self) -> Iterator[tuple[str, int]]:
         kind, index = ctypes.c_int32(), 0
         while (name := _get("s24_result_name", self, index, ctypes.byref(kind))) is not None:
@@ -1127,6 +1186,193 @@ class Result(_Named):
         return [*super().__dir__(), *([] if self.closed else self)]
 
 
+# ---- Packed ----
+
+
+class Packed(_Named):
+    """A matrix in the bytes of a layout (docs/formats.md, build_info("layouts")): Packed(result, "nibble:f16"), or of weights that obey a pattern already,
+    Packed(w, "ri16x32"), perhaps with the mask of what is kept. Of a result on a grid its own codes and scales are taken. Parts by name, as items: read-only
+    views that keep the handle alive."""
+
+    _kind = "packed"
+
+    def __init__(self, matrix: Any, layout: str, mask: Any = None, context: Context | None = None) -> None:
+        context = context or default_context()
+        if not isinstance(matrix, Result):
+            self._create("s24_pack", context, _matrix(matrix, "matrix"), _matrix(mask, "mask"), layout, arrays=_kind(matrix))
+        elif mask is not None:
+            raise Sparse24Error(E_ARG, "a result has a mask of its own: leave mask out")
+        else:
+            self._create("s24_pack_result", context, matrix, layout, arrays=matrix._arrays)
+
+    @classmethod
+    def of_codes(cls, grid: str, codes: Any, scales: Any, zeros: Any, layout: str, context: Context | None = None) -> Packed:
+        """From codes (bytes), scales (float16) and zeros made elsewhere; `grid` says how to read them: "int4 sym g128"."""
+        packed = cls.__new__(cls)
+        parts = [_matrix(value, what) for value, what in ((codes, "codes"), (scales, "scales"), (zeros, "zeros"))]
+        packed._create("s24_pack_codes", context or default_context(), grid, *parts, layout, arrays=_kind(codes))
+        return packed
+
+    @classmethod
+    def wrap(cls, layout: str, shape: tuple[int, int], dtype: str, parts: Any, context: Context | None = None) -> Packed:
+        """Borrow parts that were made elsewhere, in the layout's order, of a dense matrix of this shape and type ("float16"). All bytes are checked."""
+        if dtype not in _BY_NAME:
+            raise Sparse24Error(E_DTYPE, f"dtype is {dtype}, but must be one of {', '.join(_BY_NAME)}")
+        packed, found = cls.__new__(cls), [_find(part, "parts") for part in parts]
+        if any(one.strides != _contiguous(one.shape) for one in found if math.prod(one.shape) > 1):
+            raise Sparse24Error(E_SHAPE, "parts must be contiguous")
+        sizes = [math.prod(one.shape) * (one.dtype & 255) // 8 for one in found]
+        places, count = (ctypes.c_void_p * len(found))(*(one.address for one in found)), len(found)
+        packed._create("s24_packed_wrap", context or default_context(), layout, *shape, _BY_NAME[dtype], places, (ctypes.c_size_t * count)(*sizes), count,
+                       arrays=_kind())
+        packed.own().keep["parts"] = found
+        return packed
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, context: Context | None = None) -> Packed:
+        """What `sparse24 pack` or save() has written; its bytes stay in the file."""
+        file = File(path, context)
+        meta = {key[9:]: value for key, value in file.meta.items() if key.startswith("sparse24.")}
+        try:
+            shape, code, names = (int(meta["rows"]), int(meta["cols"])), _STORED[meta["dtype"]], meta["parts"].split(",")
+            return cls.wrap(meta["layout"], shape, _TYPES[code][0], [file.stored(name) for name in names], context)
+        except (KeyError, ValueError) as error:
+            raise Sparse24Error(E_FORMAT, f"{os.fspath(path)} holds no packed matrix: its metadata lack sparse24.layout, rows, cols, dtype or parts "
+                                f"({error})") from None
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the parts as tensors, as `sparse24 pack` does."""
+        with File.create(path) as file:
+            facts = {"layout": self.layout, "rows": self.shape[0], "cols": self.shape[1], "dtype": _stored_name(_BY_NAME[self.dtype]), "parts": ",".join(self)}
+            for key, value in facts.items():
+                file.set_meta(f"sparse24.{key}", str(value))
+            for name in self:
+                mat, shape, rank = self._part(name)
+                _call("s24_file_put", file, name, mat, shape, rank, None)
+
+    def _part(self, name: str) -> tuple[Mat, Any, int]:
+        mat, shape, rank = Mat(), (ctypes.c_int64 * 8)(), ctypes.c_int32()
+        _call("s24_packed_matrix", self, name, ctypes.byref(mat))
+        _call("s24_packed_shape", self, name, shape, ctypes.byref(rank))
+        return mat, shape, rank.value
+
+    def __iter__(self) -> Iterator[str]:
+        name, index = ctypes.c_char_p(), 0
+        while True:
+            _call("s24_packed_part", self, index, ctypes.byref(name), None, None)
+            if name.value is None:
+                return
+            yield name.value.decode()
+            index += 1
+
+    def __getitem__(self, name: str) -> Any:
+        own = self.own()
+        mat, shape, rank = self._part(name)
+        return _view(mat, own, self._arrays, tuple(shape[:rank]), readonly=True)
+
+    def _info(self) -> tuple[str, int, int, int]:
+        layout, rows, cols, dtype = ctypes.c_char_p(), ctypes.c_int64(), ctypes.c_int64(), ctypes.c_int32()
+        _call("s24_packed_info", self, *map(ctypes.byref, (layout, rows, cols, dtype)))
+        return layout.value.decode(), rows.value, cols.value, dtype.value
+
+    def _say(self) -> str:
+        return f"{self.layout}, {self.shape[0]} x {self.shape[1]} {self.dtype} in {self.nbytes} bytes"
+
+    @property
+    def layout(self) -> str:
+        """The name of the layout."""
+        return self._info()[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The extents of the dense matrix."""
+        return self._info()[1:3]
+
+    @property
+    def dtype(self) -> str:
+        """The type of its elements: "float16"."""
+        return _TYPES[self._info()[3]][0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all parts."""
+        size, sizes = ctypes.c_size_t(), []
+        for index in range(len(self)):
+            _call("s24_packed_part", self, index, ctypes.byref(ctypes.c_char_p()), None, ctypes.byref(size))
+            sizes.append(size.value)
+        return sum(sizes)
+
+    def convert(self, layout: str) -> Packed:
+        """The same matrix in another layout; between layouts of codes these stay what they are."""
+        packed = Packed.__new__(Packed)
+        packed._create("s24_packed_convert", self, layout, arrays=self._arrays)
+        return packed
+
+    def prepare(self, fast: bool = True, activations: str | None = None, tokens: int = 1, share: Product | None = None) -> Product:
+        """Ready for products with up to `tokens` rows at a time. fast: at the speed of memory, for layouts ri16...; False: as multiply(). activations: the type
+        that x is rounded to ("float32", "bfloat16", "int8"), None for the one that suits; share: a product whose scratch is used too."""
+        if activations is not None and activations not in _BY_NAME:
+            raise Sparse24Error(E_DTYPE, f"activations is {activations}, but must be one of {', '.join(_BY_NAME)}")
+        return Product(self, FAST if fast else EXACT, _BY_NAME[activations] if activations else 0, tokens, share)
+
+    def unpack(self, out: Any = None) -> Any:
+        """The dense matrix, into `out` or a new array."""
+        _, rows, cols, dtype = self._info()
+        out = _new((rows, cols), dtype, self._arrays) if out is None else out
+        _call("s24_unpack", self, _matrix(out, "out", write=True))
+        return out
+
+    def multiply(self, x: Any, out: Any = None) -> Any:
+        """x W^T, of any float types, into `out` or a new float32 array. Equal bits for every layout and number of threads."""
+        shape = _find(x, "x").shape
+        out = _new((*shape[:-1], self.shape[0]), F32, _kind(x)) if out is None else out
+        _call("s24_packed_multiply", self, _matrix(x, "x"), _matrix(out, "out", write=True))
+        return out
+
+
+class Product(_Handle):
+    """A packed matrix ready for products, by Packed.prepare(): product(x) is x W^T."""
+
+    _kind = "product"
+
+    def __init__(self, packed: Packed, promise: int, activations: int, tokens: int, share: Product | None) -> None:
+        self._create("s24_packed_prepare", packed, promise, activations, tokens, share, arrays=packed._arrays)
+        self.own().keep["share"], self._outputs = getattr(share, "_own", None), packed.shape[0]
+
+    def _info(self) -> tuple[str, str, str, int]:
+        kernel, isa, activations, scratch = ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int32(), ctypes.c_int64()
+        _call("s24_product_info", self, *map(ctypes.byref, (kernel, isa, activations, scratch)))
+        return kernel.value.decode(), isa.value.decode(), _TYPES[activations.value][0], scratch.value
+
+    def _say(self) -> str:
+        return "{} of {}, activations {}, {} bytes of scratch".format(*self._info())
+
+    @property
+    def kernel(self) -> str:
+        """The row of the kernel table that runs."""
+        return self._info()[0]
+
+    @property
+    def activations(self) -> str:
+        """The type that activations are rounded to."""
+        return self._info()[2]
+
+    def __call__(self, x: Any, out: Any = None) -> Any:
+        """x W^T, into `out` or a new float32 array."""
+        shape = _find(x, "x").shape
+        out = _new((*shape[:-1], self._outputs), F32, _kind(x)) if out is None else out
+        _call("s24_product_run", self, _matrix(x, "x"), _matrix(out, "out", write=True))
+        return out
+
+
+# Element types as safetensors files call them.
+_STORED = {"I8": I8, "I16": I16, "I32": I32, "I64": I64, "U8": U8, "U16": U16, "U32": U32, "F16": F16, "F32": F32, "F64": F64, "BF16": BF16}
+
+
+def _stored_name(code: int) -> str:
+    return next(name for name, value in _STORED.items() if value == code)
+
+
 # ---- Files ----
 
 
@@ -1147,6 +1393,9 @@ class File(_Named):
         file._create("s24_file_create", context or default_context(), path, format)
         file._writing = True
         return file
+
+    def _say(self) -> str:
+        return "being written" if self._writing else f"of {len(self)} tensors"
 
     def __iter__(self) -> Iterator[str]:
         return (_get("s24_file_name", self, index) for index in range(_get("s24_file_count", self)))
@@ -1205,6 +1454,16 @@ class File(_Named):
     def put_stored(self, source: File, name: str) -> None:
         """Write a tensor of an open file as it is stored there, whatever its type."""
         _call("s24_file_put_stored", self, source, name)
+
+    def put_packed(self, name: str, packed: Packed) -> None:
+        """Write a packed matrix now: in GGUF a tensor of its type, else a tensor for each part."""
+        _call("s24_file_put_packed", self, name, packed)
+
+    def packed(self, name: str) -> Packed:
+        """The packed matrix of that name, where it lies in the file."""
+        packed = Packed.__new__(Packed)
+        packed._create("s24_file_packed", self, name, arrays=_kind())
+        return packed
 
     def copy_meta(self, source: File) -> None:
         """Take over all metadata of an open file of the same format."""
@@ -1283,10 +1542,15 @@ class _Compression(_Handle):
         _call("s24_compression_number", self, name, index, ctypes.byref(value))
         return value.value
 
-    def matrix(self, index: int) -> dict[str, Any]:
+    def text(self, index: int, name: str) -> str | None:
         text = ctypes.c_char_p()
-        _call("s24_compression_matrix_str", self, index, "json", ctypes.byref(text))
-        return json.loads(text.value)
+        _call("s24_compression_matrix_str", self, index, name, ctypes.byref(text))
+        return text.value.decode("utf-8", "surrogateescape") if text.value is not None else None
+
+    def expected(self, index: int) -> dict[str, Any]:
+        seconds = ctypes.c_double()
+        _call("s24_compression_matrix_float", self, index, "seconds", ctypes.byref(seconds))
+        return {**{name: self.text(index, name) for name in ("tensor", "constraints", "solver", "stored", "warning")}, "seconds": seconds.value}
 
 
 class Tokenizer(_Handle):
@@ -1334,6 +1598,21 @@ class Tokenizer(_Handle):
         return value.value
 
 
+def _listed(ids: Any) -> Any:
+    """Token ids in a list, or in lists of equal length, as an array."""
+    if not isinstance(ids, (list, tuple)):
+        return ids
+    lists = ids if ids and not hasattr(type(ids[0]), "__index__") else [ids]
+    try:
+        lists = [[*one] for one in lists]
+        numbers = array.array("i", [operator.index(number) for one in lists for number in one])
+    except (TypeError, OverflowError) as error:
+        raise Sparse24Error(E_DTYPE, f"tokens must be whole numbers of 32 bits, in a list or in lists of lists: {error}") from None
+    if not numbers or any(len(one) != len(lists[0]) for one in lists):
+        raise Sparse24Error(E_SHAPE, f"tokens: rows must be of one length, but have {sorted({len(one) for one in lists})} ids: cut or join them")
+    return memoryview(numbers).cast("B").cast("i", (len(lists), len(lists[0])))
+
+
 class Model(_Handle):
     """A language model in its files (docs/model.md says which): Model("model.gguf").compress("out", "2:4", tokens). Needs libsparse24-model."""
 
@@ -1346,6 +1625,9 @@ class Model(_Handle):
     def __getitem__(self, name: str) -> int | str:
         """A fact: "layers", "hidden", "vocab", "context", "parameters", "architecture", ... (model.h lists them)."""
         return _read("s24_model", self, name, str if name in ("architecture", "format", "path") else int)
+
+    def _say(self) -> str:
+        return f"{self['architecture']}, {self['layers']} blocks, {1e-6 * self['parameters']:.4g} million parameters"
 
     def matrices(self) -> list[str]:
         """The names of the linear layers' weights, in the order of the forward pass."""
@@ -1366,19 +1648,20 @@ class Model(_Handle):
         return _Tokens(self, path, f"rows={rows},context={context},field=[{field}],bos={bos}").ids()
 
     def rows(self, tokens: Any) -> Any:
-        """The ids that evaluate() and compress() take: an array as it is, of a path tokens(path)."""
-        return self.tokens(tokens) if isinstance(tokens, (str, os.PathLike)) else tokens
+        """The ids that evaluate() and compress() take: an array as it is; a list of ids, or of lists of equal length; of a path tokens(path)."""
+        return self.tokens(tokens) if isinstance(tokens, (str, os.PathLike)) else _listed(tokens)
 
-    def evaluate(self, tokens: Any, memory_limit: int = 0, progress: Callable[[str, int, int, float, float], Any] | None = None) -> float:
-        """The perplexity on rows of token ids, (rows, length), or on a file that tokens() takes."""
+    def evaluate(self, tokens: Any, memory_limit: int = 0, progress: Progress = None) -> float:
+        """The perplexity on rows of token ids, (rows, length), or whatever rows() takes. progress: as of Solver.solve()."""
         value, tokens = ctypes.c_double(), self.rows(tokens)
         with _Watch(self.own(), progress):
             _call("s24_model_evaluate", self, _matrix(tokens, "tokens"), "tokens", f"memory_limit={memory_limit}", ctypes.byref(value))
         return math.exp(value.value)
 
-    def generate(self, prompts: Any, length: int, progress: Callable[[str, int, int, float, float], Any] | None = None, **options: Any) -> Any:
-        """Rows of `length` ids that go on from `prompts`, (rows, given): temperature, top_k, top_p, seed, first_row, stop (an id or several), memory_limit as
-        s24_model_generate() takes them. Behind a stop token a row holds -1."""
+    def generate(self, prompts: Any, length: int, progress: Progress = None, **options: Any) -> Any:
+        """Rows of `length` ids that go on from `prompts`, (rows, given), or whatever rows() takes: temperature, top_k, top_p, seed, first_row, stop (an id or
+        several), memory_limit as s24_model_generate() takes them. Behind a stop token a row holds -1."""
+        prompts = self.rows(prompts)
         shape = _find(prompts, "prompts").shape
         if isinstance(options.get("stop"), (list, tuple)):
             options["stop"] = "[" + ",".join(map(str, options["stop"])) + "]"
@@ -1389,7 +1672,7 @@ class Model(_Handle):
         return out
 
     def export(self, out: str | os.PathLike, format: str | None = None, store: str | None = None,
-               progress: Callable[[str, int, int, float, float], Any] | None = None) -> None:
+               progress: Progress = None) -> None:
         """Write a model that compress() made in another form into the new folder `out`: format="gptq", store="q4_0" ... (docs/outputs.md)."""
         options = ",".join(f"{key}={value}" for key, value in (("format", format), ("store", store)) if value)
         with _Watch(self.own(), progress):
@@ -1407,12 +1690,26 @@ class Model(_Handle):
             _call("s24_compression_plan", work, ctypes.byref(memory), ctypes.byref(flops), ctypes.byref(written))
         return {"memory": memory.value, "flops": flops.value, "written": written.value}
 
+    def estimate(self, constraints: str, calibration: Any, test: Any = None, rules: dict[str, str] | None = None, skip: Any = (),
+                 out: str | os.PathLike | None = None, progress: Progress = None, **options: Any) -> dict[str, Any]:
+        """As plan(), and how long compress() will take on this machine, measured on a few rows of each shape of matrix: "seconds", of which "solve_seconds",
+        "refine_seconds", "own_seconds" (rows that the model writes) and "eval_seconds"; "disk" (bytes at most while it works), "disk_free" where `out` goes; "matrices": a dict for each, with warnings that can be told now."""
+        with _Compression(self, {"constraints": constraints, **options}) as work:
+            work.add(self, calibration, _named(test), rules or {}, skip)
+            with _Watch(work.own(), progress):
+                _call("s24_compression_estimate", work, out)
+            names = {"seconds": "expected_seconds", **{f"{part}_seconds": f"expected_{part}_seconds" for part in ("solve", "refine", "own", "eval")},
+                     **{name: name for name in ("memory", "flops", "written", "disk", "disk_free")}}
+            return {**{name: work.number(key) for name, key in names.items()}, "matrices": [work.expected(i) for i in range(int(work.number("matrices")))]}
+
     def compress(self, out: str | os.PathLike, constraints: str, calibration: Any, test: Any = None, rules: dict[str, str] | None = None, skip: Any = (),
-                 progress: Callable[[str, int, int, float, float], Any] | None = None, log: Callable[[int, str], Any] | None = None,
+                 progress: Progress = None, log: Callable[[int, str], Any] | None = None,
                  **options: Any) -> Compressed:
-        """Compress every matrix of the blocks into the new folder `out`. calibration: rows of token ids, or a file that tokens() takes; test: rows whose perplexity is measured before and
-        after, or several by name; rules: other constraints by pattern of name; skip: patterns of what is left alone; log(level, text) receives warnings (1)
-        and a line a block (2). compress_options() lists the rest; resume=True goes on with a run that was stopped, by progress, Ctrl-C or the machine."""
+        """Compress every matrix of the blocks into the new folder `out`. calibration: rows of token ids, whatever rows() takes, or None: rows that the
+        model writes alone (own="128"); test: rows whose perplexity
+        is measured before and after, or several by name; rules: other constraints by pattern of name; skip: patterns of what is left alone; progress: True for
+        a bar, or a function as of Solver.solve(); log(level, text) receives warnings (1) and a line a block (2). compress_options() lists the rest;
+        resume=True goes on with a run that was stopped, by progress, Ctrl-C or the machine."""
         test = _named(test)
         callback = _LOG(_guarded(lambda _, level, text: log(level, text.decode("utf-8", "replace")), None)) if log else _LOG()
         with _Compression(self, {"constraints": constraints, **options}) as work:
@@ -1421,10 +1718,14 @@ class Model(_Handle):
             with _Watch(work.own(), progress):
                 _call("s24_compression_run", work, out)
             both = ({name: work.number(f"perplexity_{when}", i) for i, name in enumerate(test)} for when in ("before", "after"))
-            return Compressed(*both, [work.matrix(i) for i in range(int(work.number("matrices")))], work.number("seconds"), work.number("complete") > 0)
+            records = [json.loads(work.text(i, "json")) for i in range(int(work.number("matrices")))]
+            return Compressed(*both, records, work.number("seconds"), work.number("complete") > 0)
 
 
 def _named(test: Any) -> dict[str, Any]:
+    paths = [test] if isinstance(test, (str, os.PathLike)) else test
+    if isinstance(paths, (list, tuple)) and paths and isinstance(paths[0], (str, os.PathLike)):
+        return {os.path.basename(os.fspath(path)): path for path in paths}
     return {} if test is None else test if isinstance(test, dict) else {"test": test}
 
 
@@ -1491,14 +1792,7 @@ def multiply(x: Any, w: Any, out: Any, context: Context | None = None) -> Any:
 
 def default_solver(problem: Problem, context: Context | None = None) -> str:
     """The solver to take when nobody chose one, the program's choice too: alps, for grids quantease, for ranks hassle, for whole columns osscar."""
-    for name in ("alps", "quantease", "hassle", "osscar", "sparsegpt"):
-        try:
-            Solver(name, context).memory(problem)
-            return name
-        except Sparse24Error as error:
-            if error.status != E_UNSUPPORTED:
-                return name
-    return "alps"  # which says what it cannot do
+    return _get("s24_problem_solver", problem)
 
 
 def compress(w: Any, constraints: str, x: Any = None, solver: str | None = None, progress: Callable | None = None, context: Context | None = None,

@@ -234,8 +234,8 @@ S24_API void s24_compression_destroy(s24_compression *c);
  * "pack-quantized", "gptq", "gptq-v2", "sparse-24-bitmask", "s24", "adapter"; default "": as the
  * source, with codes and factors beside it; docs/outputs.md), "activations" ("ram", "half",
  * "disk"), "heldout" (rows of the first evaluation whose errors are measured too, default 4),
- * "memory_limit" (bytes for all, 0 = none), "resume" (1: go on with what an earlier run left;
- * default 0), "own" (rows that the model writes for its own calibration: "auto", the default, 16
+ * "memory_limit" (bytes for all, 0 = none), "recipe" (what was asked, as lines: written beside the
+ * model as recipe.txt), "resume" (1: go on with what an earlier run left; default 0), "own" (rows that the model writes for its own calibration: "auto", the default, 16
  * times the square root of those that are given, with the weight 0.25; "128", "128*0.5", "0"),
  * "own_length" (of these rows if no others are given), "chat_start" and "open_start" (ids that the
  * one and the other half begin with, "1,2,3"), "seed", "refine" ("none", or "block": train the kept
@@ -289,6 +289,19 @@ S24_API s24_status s24_compression_set_log(s24_compression *c, s24_log_fn fn, vo
  */
 S24_API s24_status s24_compression_plan(s24_compression *c, uint64_t *memory, double *flops,
                                         uint64_t *written);
+/**
+ * The same for a run into `out` (NULL: nowhere yet), and how long that would take: a few rows of
+ * each shape of matrix are solved, on sums of the first calibration rows. Takes some seconds, or
+ * minutes for large models. Progress is that of a run; warnings that can be told now go to the log.
+ * Afterwards s24_compression_number() knows "memory", "flops", "written", "disk" (bytes at most
+ * while it works), "disk_free" (NaN: not known), "expected_seconds", of which
+ * "expected_solve_seconds", "expected_refine_seconds", "expected_own_seconds" (rows that the model
+ * writes; these two by their operations) and "expected_eval_seconds"; and each matrix its names, constraints,
+ * solver, stored type, warning, size and "seconds" expected.
+ * - S24_E_MEMORY, S24_E_IO: memory_limit or the disk of `out` is too small.
+ * - S24_E_NUMERIC: all inputs were 0.
+ */
+S24_API s24_status s24_compression_estimate(s24_compression *c, const char *out);
 /**
  * Do it. `out`, a new or empty folder, appears when all is done; OUT.part holds what is unfinished.
  * S24_E_CANCELLED and every other error leave a folder that a run with resume = 1 goes on with; the

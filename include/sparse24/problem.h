@@ -170,6 +170,12 @@ S24_API s24_status s24_problem_parse(s24_problem *problem, const char *constrain
  */
 S24_API const char *s24_problem_constraints(const s24_problem *problem);
 /**
+ * The name of the solver to take when nobody chose one: "alps", for a grid "quantease", for a rank
+ * "hassle". If no solver honours all constraints it is "alps", whose error says what is wrong.
+ * Static storage. NULL: the handle is not a problem.
+ */
+S24_API const char *s24_problem_solver(const s24_problem *problem);
+/**
  * The loss of a candidate, accumulated in double and independent of any solver: every claim is
  * checked with this number. `relative` is the loss over the loss of all zeros, a ratio of squares.
  * loss and relative may be NULL. S24_E_STATE: the gram has no rows yet. S24_E_NUMERIC: double

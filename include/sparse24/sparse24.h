@@ -14,6 +14,7 @@
 #include "problem.h"
 #include "solver.h"
 #include "result.h"
+#include "record.h"
 #include "packed.h"
 #include "operators.h"
 #include "tensorfile.h"

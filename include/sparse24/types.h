@@ -154,6 +154,8 @@ S24_API s24_status s24_last_status(void);
 /** Fail with a text of one's own: for libraries on top of this one, whose callers then find every text in one place. Copies `text` (at most
  *  511 bytes; control characters and what is not UTF-8 become '?') and returns `status`. */
 S24_API s24_status s24_fail(s24_status status, const char *text);
+/** Seconds since some moment that stays the same while the process runs: for differences. */
+S24_API double s24_seconds(void);
 
 /** Fill `mat` as a CPU, row-major, contiguous view. For other layouts edit the fields. */
 S24_API s24_status s24_mat_rowmajor(s24_mat *mat, void *data, int64_t rows, int64_t cols,

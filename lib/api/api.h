@@ -242,6 +242,8 @@ s24_status s24i_check_grid(int64_t bits, int64_t group);
 s24_status s24i_check_rank(int64_t rank);
 /* "asym", "sym", "real", or -1. */
 int32_t s24i_grid_scheme(const char *word);
+/* What a text that is no constraints was meant to be, as such a text; false: nobody knows. */
+bool s24i_constraints_meant(const char *text, char out[S24I_CONSTRAINTS_TEXT]);
 /* Canonical text: "2:4", "2:4t", "70%", "row 70%", "int4 sym g64", "rank 8", "mask", joined by "+";
  * "" for none. */
 void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I_CONSTRAINTS_TEXT]);
@@ -250,6 +252,8 @@ uint32_t s24i_constraints_bits(const s24i_pattern *pattern, bool mask);
 /* Does the solver honour exactly these? If not, S24_E_UNSUPPORTED names one constraint and the
  * solvers that do. No constraint at all is S24_E_STATE. */
 s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits);
+/* The solver to take when none was chosen. */
+const char *s24i_default_solver(uint32_t bits);
 
 /* ---- Solver (solver.c, solve.c) ---- */
 

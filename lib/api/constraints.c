@@ -112,25 +112,6 @@ static void take(reader *in, bool (*kind)(char), char out[S24I_WORD])
     out[size] = 0;
 }
 
-/* 100 times a sparsity, by moving the point in its shortest spelling: 0.29 is "29", though 100 *
- * 0.29 is not 29. */
-static void write_percent(double sparsity, char out[S24I_NUMBER_SIZE])
-{
-    char spelling[S24I_NUMBER_SIZE];
-
-    s24i_number_write(spelling, sparsity);
-    if (strncmp(spelling, "0.", 2) || strchr(spelling, 'e')) {
-        s24i_number_write(out, 100 * sparsity);
-        return;
-    }
-    const char *digits = spelling + 2;
-    size_t whole = strlen(digits) < 2 ? strlen(digits) : 2;
-    int percent = 0;
-    for (size_t i = 0; i < 2; i++)
-        percent = 10 * percent + (i < whole ? digits[i] - '0' : 0);
-    snprintf(out, S24I_NUMBER_SIZE, "%d%s%s", percent, digits[whole] ? "." : "", digits + whole);
-}
-
 static const char terms[] = "terms are \"2:4\", \"2:4t\", \"70%\", \"row 70%\", \"columns 25%\", "
                             "\"heads 3 kept of 9\", \"int4 sym g128\" and "
                             "\"rank 64\", joined by \"+\"";
@@ -140,11 +121,9 @@ static s24_status malformed(const reader *in, const char *wanted)
     return s24i_fail(S24_E_OPTION, "expected %s at \"%.32s\"; %s", wanted, in->at, terms);
 }
 
-/* "INT4" was read up to its digits, which the answer holds too. */
+/* It was read up to its digits, which the answer holds too. */
 static s24_status unknown_word(const reader *in, const char *word)
 {
-    static const char *const known[] = {"row", "layer", "columns", "heads", "groups", "kept",
-                                        "of",  "int",   "rank",    "asym",  "sym",    "real"};
     const char *at = in->at;
 
     if (!strcmp(word, "mask"))
@@ -153,10 +132,6 @@ static s24_status unknown_word(const reader *in, const char *word)
     while (is_letter(*at) || is_digit(*at))
         at++;
     int rest = at - in->at < S24I_WORD ? (int)(at - in->at) : S24I_WORD;
-    const char *nearest = s24i_nearest(word, known, sizeof known / sizeof *known);
-    if (nearest)
-        return s24i_fail(S24_E_OPTION, "unknown word \"%s%.*s\": did you mean \"%s%.*s\"? %s", word,
-                         rest, in->at, nearest, rest, in->at, terms);
     return s24i_fail(S24_E_OPTION, "unknown word \"%s%.*s\"; %s", word, rest, in->at, terms);
 }
 
@@ -168,23 +143,6 @@ static s24_status unknown_term(const reader *in, const char *word)
     return s24i_fail(S24_E_OPTION,
                      "\"%s\" is not a term of its own: it follows a grid without \"+\"; %s", word,
                      terms);
-}
-
-/* "50" and "0.5": a sparsity that lacks its sign. */
-static s24_status bare_number(const reader *in, const char *number, int32_t scope)
-{
-    char percent[S24I_NUMBER_SIZE];
-    const char *row = scope == S24I_SCOPE_ROW ? "row " : "";
-    double value;
-
-    if ((*in->at && *in->at != '+') || !s24i_number_read(number, &value) || value <= 0 ||
-        value >= 100)
-        return malformed(in, scope ? "\"%\"" : "\":\" or \"%\"");
-    snprintf(percent, sizeof percent, "%s", number);
-    if (value < 1)
-        write_percent(value, percent);
-    return s24i_fail(S24_E_OPTION, "\"%s%s\" is not a term: did you mean \"%s%s%%\"? %s", row,
-                     number, row, percent, terms);
 }
 
 static s24_status read_integer(reader *in, const char *wanted, int64_t *value)
@@ -248,9 +206,6 @@ static s24_status read_grid_words(reader *in, s24i_grid_form *grid)
             status = read_integer(in, "a group size", &grid->group);
             if (!status && grid->group < 1)
                 status = s24i_fail(S24_E_OPTION, "g0: a group holds at least one input");
-        } else if (!strncmp(word, "group", 5) || !strcmp(word, "gs")) {
-            status = s24i_fail(S24_E_OPTION, "\"%s\": groups of 128 inputs are \"g128\"; %s", word,
-                               terms);
         } else if (s24i_grid_scheme(word) < 0) {
             status = unknown_word(in, word);
         } else if (scheme >= 0) {
@@ -400,7 +355,7 @@ static s24_status read_term(reader *in)
         return read_pattern(in, number);
     if (skip(in, '%'))
         return read_sparsity(in, number, scope ? scope : S24I_SCOPE_LAYER);
-    return bare_number(in, number, scope);
+    return malformed(in, scope ? "\"%\"" : "\":\" or \"%\"");
 }
 
 static s24_status read_terms(reader *in)
@@ -417,17 +372,31 @@ static s24_status read_terms(reader *in)
     return *in->at ? malformed(in, "\"+\"") : S24_OK;
 }
 
+/* Fail with the text that was given and, if it can be told, the one that was meant. */
+static s24_status refuse_text(s24_status status, const char *text, int64_t rows, int64_t cols)
+{
+    char meant[S24I_CONSTRAINTS_TEXT], prefix[128 + S24I_CONSTRAINTS_TEXT];
+    reader in = {.at = meant, .rows = rows, .cols = cols};
+    s24i_failure kept = {0};
+
+    s24i_failure_keep(&kept, 0, status);
+    bool known = s24i_constraints_meant(text, meant) && read_terms(&in) == S24_OK;
+    s24i_failure_raise(&kept);
+    if (known && !in.pattern.units.kind) /* a share of units stays a share */
+        s24i_constraints_text(&in.pattern, false, meant);
+    snprintf(prefix, sizeof prefix, "constraints \"%.64s\"%s%s%s", text,
+             known ? " (did you mean \"" : "", known ? meant : "", known ? "\"?)" : "");
+    return s24i_fail_in(status == S24_E_ARG ? S24_E_OPTION : status, prefix);
+}
+
 s24_status s24i_constraints_parse(const char *text, int64_t rows, int64_t cols,
                                   s24i_pattern *pattern)
 {
     reader in = {.at = text ? text : "", .rows = rows, .cols = cols};
-    char prefix[96];
     s24_status status = read_terms(&in);
 
-    if (status) {
-        snprintf(prefix, sizeof prefix, "constraints \"%.64s\"", text);
-        return s24i_fail_in(status == S24_E_ARG ? S24_E_OPTION : status, prefix);
-    }
+    if (status)
+        return refuse_text(status, text, rows, cols);
     *pattern = in.pattern;
     return S24_OK;
 }
@@ -443,7 +412,7 @@ void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I
         at += snprintf(at, (size_t)(end - at), "%d:%d%s", (int)pattern->n, (int)pattern->m,
                        pattern->both ? "t" : "");
     if (pattern->scope) {
-        write_percent(pattern->sparsity, percent);
+        s24i_number_write_percent(percent, pattern->sparsity);
         at += snprintf(at, (size_t)(end - at), "%s%s%s%%", at > out ? "+" : "",
                        pattern->scope == S24I_SCOPE_ROW ? "row " : "", percent);
     }
@@ -554,4 +523,15 @@ s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
                  names);
     }
     return refuse(class, bits, reason);
+}
+
+const char *s24i_default_solver(uint32_t bits)
+{
+    static const char *const best[] = {"alps", "quantease", "hassle", "osscar", "sparsegpt"};
+
+    for (size_t i = 0; i < sizeof best / sizeof *best; i++)
+        for (int j = 0; s24i_solvers[j]; j++)
+            if (!strcmp(s24i_solvers[j]->name, best[i]) && takes(s24i_solvers[j], bits))
+                return best[i];
+    return *best;
 }

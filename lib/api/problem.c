@@ -268,6 +268,14 @@ const char *s24_problem_constraints(const s24_problem *problem)
     return own->constraints;
 }
 
+const char *s24_problem_solver(const s24_problem *problem)
+{
+    if (s24i_check_handle(problem, S24I_PROBLEM, "problem"))
+        return s24i_done(__func__, S24_E_ARG), NULL;
+    return s24i_default_solver(
+        s24i_constraints_bits(&problem->pattern, problem->mask.data != NULL));
+}
+
 s24_status s24i_problem_mask(const s24_problem *problem, s24_ctx *ctx, uint8_t *mask)
 {
     int64_t rows = problem->w.rows, cols = problem->w.cols;

@@ -1,4 +1,5 @@
 #include "api.h"
+#include "base/clock.h"
 #include "api/build_facts.h"
 #include <string.h>
 
@@ -63,4 +64,9 @@ s24_status s24_last_status(void)
 s24_status s24_fail(s24_status status, const char *text)
 {
     return s24i_fail(status, "%s", text ? text : "");
+}
+
+double s24_seconds(void)
+{
+    return s24i_seconds();
 }

@@ -44,6 +44,23 @@ void s24i_number_write_f32(char out[S24I_NUMBER_SIZE], float value)
     write_shortest(out, value, 6, 9, true);
 }
 
+void s24i_number_write_percent(char out[S24I_NUMBER_SIZE], double value)
+{
+    char spelling[S24I_NUMBER_SIZE];
+
+    s24i_number_write(spelling, value);
+    if (strncmp(spelling, "0.", 2) || strchr(spelling, 'e')) {
+        s24i_number_write(out, 100 * value);
+        return;
+    }
+    const char *digits = spelling + 2;
+    size_t whole = strlen(digits) < 2 ? strlen(digits) : 2;
+    int percent = 0;
+    for (size_t i = 0; i < 2; i++)
+        percent = 10 * percent + (i < whole ? digits[i] - '0' : 0);
+    snprintf(out, S24I_NUMBER_SIZE, "%d%s%s", percent, digits[whole] ? "." : "", digits + whole);
+}
+
 bool s24i_number_read(const char *text, double *out)
 {
     char *end;

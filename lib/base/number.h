@@ -8,7 +8,10 @@
 
 /* The shortest spelling of 15 to 17 digits that reads back equal; "nan", "inf", "-inf". */
 void s24i_number_write(char out[S24I_NUMBER_SIZE], double value);
-/* The same for a float: 6 to 9 digits. */
+/* 100 times a number, by moving the point of its shortest spelling: 0.29 is "29", though
+ * 100 * 0.29 is not 29. */
+void s24i_number_write_percent(char out[S24I_NUMBER_SIZE], double value);
+/* As s24i_number_write(), for a float: 6 to 9 digits. */
 void s24i_number_write_f32(char out[S24I_NUMBER_SIZE], float value);
 /* The whole of `text` must be one decimal number, "inf" or "nan" (any sign and case); false, *out
  * untouched, if not. */

@@ -342,10 +342,10 @@ bool s24m_assemble(const assembly *a, const record *records, int count)
     char *folder = s24m_checkpoint_path(a->c, "model"), *description = NULL;
     char *lines = folder ? stable_records(records, count) : NULL;
     w.matrices = lines ? s24m_have(calloc(most + 1, sizeof *w.matrices)) : NULL;
-    bool done = w.matrices && make_folder(a, folder) &&
-                write_model(&w, folder, lines, &description) &&
-                write_beside(&w, folder, description) &&
-                s24m_beside_records(folder, records, count) && appear(a, folder);
+    bool done =
+        w.matrices && make_folder(a, folder) && write_model(&w, folder, lines, &description) &&
+        write_beside(&w, folder, description) && s24m_beside_records(folder, records, count) &&
+        (!a->beside || a->beside(a->arg, folder)) && appear(a, folder);
     s24m_supply_close(&w.from);
     free(w.matrices);
     free(description);

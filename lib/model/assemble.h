@@ -18,6 +18,9 @@ typedef struct assembly {
     s24m_watch *watch;
     const char *out;
     int32_t store; /* as in settings */
+    /* Puts more beside the model before it appears, or NULL. */
+    bool (*beside)(void *arg, const char *folder);
+    void *arg;
 } assembly;
 
 /* Whether everything beside the tensors can be carried over: to be asked before hours of work. */

@@ -1,5 +1,5 @@
 /* What an output holds beside the model: codes and factors that the model has no place for,
- * descriptions, records. */
+ * descriptions, records, texts for who meets it. */
 #ifndef BESIDE_H
 #define BESIDE_H
 #include "describe.h"
@@ -20,5 +20,10 @@ bool s24m_beside_open_adapter(s24_ctx *ctx, const char *out, s24_file **adapter)
 bool s24m_beside_records(const char *folder, const record *records, int count);
 /* A small file, synced. */
 bool s24m_beside_text(const char *folder, const char *name, const char *text);
+/* The same; one that the source brought is kept: README.md as README.source.md. */
+bool s24m_beside_add(const char *folder, const char *name, const char *text);
+/* Write folder/name anew in one step if `was` is what it holds; otherwise it is somebody's own, and
+ * stays. */
+bool s24m_beside_replace(const char *folder, const char *name, const char *was, const char *text);
 
 #endif

@@ -112,16 +112,21 @@ static bool begin(checkpoint *c, bool resume)
                       c->folder);
 }
 
-bool s24m_checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool resume)
+char *s24m_checkpoint_folder(const char *out)
 {
     size_t length = strlen(out);
     while (length > 1 && out[length - 1] == '/')
         length--;
+    char *folder = s24m_have(malloc(length + 8));
+    if (folder)
+        snprintf(folder, length + 8, "%.*s.part", (int)length, out);
+    return folder;
+}
+
+bool s24m_checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool resume)
+{
     *c = (checkpoint){.ctx = ctx, .lock = -1};
-    if (!(c->folder = s24m_have(malloc(length + 8))))
-        return false;
-    snprintf(c->folder, length + 8, "%.*s.part", (int)length, out);
-    return begin(c, resume);
+    return (c->folder = s24m_checkpoint_folder(out)) && begin(c, resume);
 }
 
 /* All of them, so that nothing is found out after hours. */

@@ -13,6 +13,8 @@ typedef struct checkpoint {
     int lock;       /* held while the folder is ours */
 } checkpoint;
 
+/* OUT.part, to be freed. */
+char *s24m_checkpoint_folder(const char *out);
 /* Make the folder, or with `resume` go on in the one that is there. One with blocks is refused
  * without `resume`, and one that another process works in. What killed writers left is removed. */
 bool s24m_checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool resume);

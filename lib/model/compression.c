@@ -55,6 +55,7 @@ void s24_compression_destroy(s24_compression *c)
     free(c->own);
     free(c->chat_start);
     free(c->open_start);
+    free(c->recipe);
     free(c);
 }
 
@@ -200,6 +201,7 @@ static double sum(const s24_compression *c, int number)
 static bool find_number(const s24_compression *c, const char *name, int32_t index, double *value)
 {
     const evaluated *e = c->evaluations + index;
+    const forecast *x = &c->forecast;
     const struct {
         const char *name;
         double value;
@@ -213,6 +215,16 @@ static bool find_number(const s24_compression *c, const char *name, int32_t inde
         {"block_seconds", c->walked},
         {"efficiency", c->efficiency},
         {"complete", c->complete},
+        {"memory", (double)c->needs.memory},
+        {"flops", c->needs.flops},
+        {"written", (double)c->needs.written},
+        {"disk", (double)c->needs.disk},
+        {"disk_free", c->disk_free == UINT64_MAX ? NAN : (double)c->disk_free},
+        {"expected_seconds", x->passes + x->solves + x->refinement + x->own_rows + x->evaluations},
+        {"expected_solve_seconds", x->solves},
+        {"expected_refine_seconds", x->refinement},
+        {"expected_own_seconds", x->own_rows},
+        {"expected_eval_seconds", x->evaluations},
         {"perplexity_before", e->before},
         {"perplexity_after", e->after},
     };

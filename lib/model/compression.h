@@ -16,13 +16,28 @@ typedef struct evaluated {
     double before, after; /* perplexities; NaN: not measured */
 } evaluated;
 
+typedef struct needs {
+    uint64_t memory, written;
+    uint64_t disk; /* at most while it works, the written model included */
+    uint64_t base, own, library, measuring, writing; /* parts of the memory */
+    double flops;
+    char first[S24M_NAME]; /* matrix that was looked at, and its grid */
+    terms grid;
+    int ranks; /* matrices with one */
+} needs;
+
+/* Seconds that a run is expected to take; NaN: not estimated. */
+typedef struct forecast {
+    double passes, solves, refinement, own_rows, evaluations;
+} forecast;
+
 struct s24_compression {
     uint64_t magic;
     s24_model *handle;
     s24m_model *model;
     s24m_watch watch;
     /* Options: */
-    char *constraints, *solver, *options; /* "": not set */
+    char *constraints, *solver, *options, *recipe; /* "": not set */
     char *own, *chat_start, *open_start;
     double correct;
     int64_t store, format, activations, heldout, memory_limit, resume; /* words by index */
@@ -49,16 +64,10 @@ struct s24_compression {
     double began, seconds, rate; /* rate: operations a second of a large product */
     double walked;               /* seconds of the walk; NaN: it was done by an earlier run */
     double efficiency;
+    needs needs; /* of the last estimate or run */
+    forecast forecast;
+    uint64_t disk_free; /* where the output goes; UINT64_MAX: not known */
 };
-
-typedef struct needs {
-    uint64_t memory, written;
-    uint64_t base, own, library, measuring, writing; /* parts of the memory */
-    double flops;
-    char first[S24M_NAME]; /* matrix that was looked at, and its grid */
-    terms grid;
-    int ranks; /* matrices with one */
-} needs;
 
 /* Nobody else is at work on the model; s24m_leave(c->handle) ends that. */
 s24_status s24m_compression_enter(s24_compression *c, const char *function);
@@ -81,6 +90,10 @@ const char *s24m_job_source(const s24_compression *c, const char *name);
 assembly s24m_job_assembly(s24_compression *c);
 /* Every matrix can be solved as asked; what that takes. */
 bool s24m_job_needs(s24_compression *c, needs *n);
+/* The limit lets them be. */
+bool s24m_job_check_memory(const s24_compression *c, const needs *n);
+/* There is room for them where the output goes. */
+bool s24m_job_check_disk(const s24_compression *c, const needs *n);
 /* Check the memory limit and share it out. */
 bool s24m_job_limit_memory(s24_compression *c);
 /* Before the work: all that can be wrong. */

@@ -1,5 +1,4 @@
 #include "evaluate.h"
-#include "clock.h"
 #include "memory.h"
 #include "fail.h"
 #include "tensors.h"
@@ -26,10 +25,10 @@ bool s24m_product_rate(s24_ctx *ctx, double *rate)
                 s24_mat_rowmajor(&y, data + 2 * SIZE * SIZE, SIZE, SIZE, S24_F32) == S24_OK;
     *rate = 0;
     for (int i = 0; done && i < TIMES; i++) {
-        double start = now();
+        double start = s24_seconds();
         done = s24m_good(s24_mat_multiply(ctx, &x, &w, &y), "a product of %d x %d", (int)SIZE,
                          (int)SIZE);
-        *rate = fmax(*rate, 2.0 * SIZE * SIZE * SIZE / (now() - start));
+        *rate = fmax(*rate, 2.0 * SIZE * SIZE * SIZE / (s24_seconds() - start));
     }
     free(data);
     return done;
@@ -150,7 +149,7 @@ bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, ev
 {
     pass p = {.model = model, .how = how};
     int64_t count = t->rows * (t->length - 1), most = rows_at_once(model, t, how->memory);
-    double start = now();
+    double start = s24_seconds();
     bool done = true;
     p.flops =
         s24m_flops_blocks(model, t->rows, t->length) + s24m_flops_head(model, t->rows, t->length);
@@ -165,7 +164,7 @@ bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, ev
     *e = (evaluation){.flops = p.flops};
     for (int64_t i = 0; done && i < count; i++)
         e->mean += nll[i] / (double)count;
-    e->seconds = now() - start;
+    e->seconds = s24_seconds() - start;
     free(nll);
     free(p.h);
     return done && (isfinite(e->mean) || find_fault(model));

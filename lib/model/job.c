@@ -1,7 +1,6 @@
 /* What a run of a compression is: what it works on, where it goes, which job it is. */
 #include "parts.h"
 #include "beside.h"
-#include "clock.h"
 #include "packed.h"
 #include "compression.h"
 #include "generate.h"
@@ -283,12 +282,13 @@ assembly s24m_job_assembly(s24_compression *c)
 bool s24m_job_open(s24_compression *c)
 {
     s24m_job_forget(c);
-    c->began = now();
+    c->began = s24_seconds();
     c->limit_before = 0;
     return s24m_good(s24_ctx_get_int(c->model->ctx, "memory_limit", &c->limit_before),
                      "--memory-limit") &&
            s24m_job_check_out(c->out, c->resume, &c->complete) && s24m_job_settle(c) &&
-           s24m_job_limit_memory(c) && s24m_plan_check_used(&c->settings.plan) && begin(c);
+           s24m_job_limit_memory(c) && s24m_job_check_disk(c, &c->needs) &&
+           s24m_plan_check_used(&c->settings.plan) && begin(c);
 }
 
 /* What comes of closing hides no error. */
@@ -303,7 +303,7 @@ void s24m_job_close(s24_compression *c, bool done)
     s24m_watch_begin(&c->watch);
     free(c->ids);
     c->ids = NULL;
-    c->seconds = now() - c->began;
+    c->seconds = s24_seconds() - c->began;
     if (!done)
         s24_fail(status, text);
 }
@@ -319,6 +319,9 @@ void s24m_job_forget(s24_compression *c)
     c->count = 0;
     c->complete = false;
     c->walked = c->efficiency = c->seconds = NAN;
+    c->needs = (needs){0};
+    c->disk_free = UINT64_MAX;
+    c->forecast = (forecast){NAN, NAN, NAN, NAN, NAN};
     for (evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
         e->before = e->after = NAN;
 }

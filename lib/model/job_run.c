@@ -1,7 +1,7 @@
 /* A run of a compression: block by block, then the model, then what it is worth. */
 #include "parts.h"
 #include "beside.h"
-#include "clock.h"
+#include "card.h"
 #include "codes.h"
 #include "compression.h"
 #include "memory.h"
@@ -65,7 +65,7 @@ static bool compress_block(s24_compression *c, int index)
     trained vectors = {0}, *trains = c->settings.refine ? &vectors : NULL;
     int32_t count = s24m_matrices(c->model, index);
     bool found = false;
-    double began = now();
+    double began = s24_seconds();
     matrix *m = s24m_have(calloc((size_t)count, sizeof *m));
     if (!m || !s24m_done(s24m_block_load(c->model, index, &block))) {
         free(m);
@@ -82,7 +82,8 @@ static bool compress_block(s24_compression *c, int index)
     s24m_block_free(&block);
     if (done)
         s24m_watch_log(&c->watch, 2, "block %d of %lld: %s, %.1f seconds", index + 1,
-                       (long long)c->model->config.layers, found ? "read" : "done", now() - began);
+                       (long long)c->model->config.layers, found ? "read" : "done",
+                       s24_seconds() - began);
     return done;
 }
 
@@ -94,14 +95,14 @@ static bool open_records(s24_compression *c)
 
 static bool compress_blocks(s24_compression *c)
 {
-    double began = now();
+    double began = s24_seconds();
     bool done = open_records(c) &&
                 s24m_walk_open(&c->walk, &c->settings, c->model, c->ids, c->sequences.count,
                                c->sequences.length, c->checkpoint.folder);
     for (int index = 0; done && index < c->model->config.layers; index++)
         done = compress_block(c, index);
     s24m_watch_span(&c->watch, 0, 0);
-    c->walked = now() - began;
+    c->walked = s24_seconds() - began;
     double rate = 0, flops = c->walk.flops;
     s24m_walk_close(&c->walk);
     done = done && s24m_product_rate(c->settings.ctx, &rate);
@@ -216,14 +217,27 @@ static bool write_rows(s24_compression *c)
                               c->sequences.count[0] - self->rows, c->sequences.length, c->ids);
 }
 
+/* What was asked, and the card. */
+static bool write_beside(void *arg, const char *folder)
+{
+    const s24_compression *c = arg;
+    char *card = s24m_card_text(c, folder, false);
+    bool done = card && s24m_beside_add(folder, CARD, card) &&
+                (!*c->recipe || s24m_beside_add(folder, "recipe.txt", c->recipe));
+    free(card);
+    return done;
+}
+
 static bool work(s24_compression *c)
 {
     assembly made = s24m_job_assembly(c);
+    made.beside = write_beside;
+    made.arg = c;
     if (!s24m_product_rate(c->settings.ctx, &c->rate) || !measure(c, c->model, NULL) ||
         !write_rows(c) || !compress_blocks(c) || !s24m_assemble(&made, c->records, c->count))
         return false;
     s24m_checkpoint_close(&c->checkpoint, &c->watch, true);
-    return measure_written(c);
+    return measure_written(c) && s24m_card_measured(c);
 }
 
 /* The records that an earlier run wrote. */
@@ -249,6 +263,7 @@ bool s24m_job_run(s24_compression *c)
 {
     /* What an earlier run did not come to: the evaluation, and all that is told. */
     if (c->complete)
-        return read_records(c) && measure(c, c->model, NULL) && measure_written(c);
+        return read_records(c) && measure(c, c->model, NULL) && measure_written(c) &&
+               s24m_card_measured(c);
     return work(c);
 }

@@ -1,5 +1,5 @@
-/* Edits a flat JSON object as text. Each call takes the malloc'd text and returns the new one;
- * NULL, and the error remembered, without memory, and for NULL. */
+/* s24_record_...() on blocks of malloc(). Each call takes the text and returns the new one; NULL,
+ * and the error remembered, without memory, and for NULL. */
 #ifndef S24M_JSON_H
 #define S24M_JSON_H
 #include "fail.h"
@@ -10,7 +10,7 @@ char *s24m_json_put_number(char *text, const char *key, double value);
 char *s24m_json_put_text(char *text, const char *key, const char *value);
 /* A member that is a number; NaN for anything else. */
 double s24m_json_number(const char *text, const char *key);
-/* A member that is a text, to be freed, its escapes left as they are; NULL if there is none. */
+/* A member that is a text, to be freed; NULL if there is none. */
 char *s24m_json_text(const char *text, const char *key);
 
 #endif

@@ -18,22 +18,6 @@ static bool may_transfer(const s24_solver *solver)
            (s24_solver_get_str(solver, "preset", &preset) != S24_OK || strcmp(preset, "paper"));
 }
 
-/* The solvers know what they honour: the prediction of memory asks them. */
-const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem)
-{
-    static const char *const best[] = {"alps", "quantease", "hassle", "osscar", "sparsegpt"};
-    for (size_t i = 0; i < sizeof best / sizeof *best; i++) {
-        s24_solver *solver = NULL;
-        uint64_t bytes;
-        s24_status status = s24_solver_create(ctx, best[i], &solver);
-        status = status ? status : s24_solver_memory(solver, problem, &bytes);
-        s24_solver_destroy(solver);
-        if (status != S24_E_UNSUPPORTED)
-            return best[i];
-    }
-    return best[0]; /* it says itself what it cannot do */
-}
-
 bool s24m_matrix_has_parts(const matrix *m)
 {
     return s24m_plan_has_parts(m->constraints);
@@ -56,9 +40,9 @@ bool s24m_matrix_prepare(const settings *s, const char *constraints, s24_solver 
     return s24m_good(s24_solver_set_str(solver, "scales", "f16"), "%s", s->form->option);
 }
 
-static bool create_solver(s24_solver **solver, const settings *s, const s24_problem *problem)
+bool s24m_matrix_solver(s24_solver **solver, const settings *s, const s24_problem *problem)
 {
-    const char *name = s->solver ? s->solver : s24m_default_solver(s->ctx, problem);
+    const char *name = s->solver ? s->solver : s24_problem_solver(problem);
     if (!s24m_good(s24_solver_create(s->ctx, name, solver), "--solver %s", name) ||
         !s24m_good(s24_solver_parse(*solver, s->options), "--options %s",
                    s->options ? s->options : "") ||
@@ -170,23 +154,25 @@ static bool take_heldout(matrix *m, const settings *s, const sums *heldout)
     return done;
 }
 
-/* Inputs that cannot tell all of the weights from each other; the library counts rows, not how many
- * of them are equal. */
+bool s24m_matrix_few_rows(int64_t tokens, int64_t different, int64_t cols, char *text, size_t size)
+{
+    int64_t rows = tokens >= 0 && tokens < different ? tokens : different;
+    snprintf(text, size,
+             tokens == 0      ? "no token came to this expert: solved from the sums of all experts'"
+             : different == 1 ? "calibrated with one token only, repeated"
+             : rows < different
+                 ? "its expert saw %lld tokens for %lld inputs: take more text"
+                 : "calibrated with %lld different rows for %lld inputs: take more text",
+             (long long)rows, (long long)cols);
+    return rows < cols;
+}
+
 static bool take_warning(matrix *m, const settings *s)
 {
     char counted[160];
-    const char *text = NULL;
-    int64_t rows = m->tokens >= 0 && m->tokens < s->rows ? m->tokens : s->rows;
-    snprintf(counted, sizeof counted,
-             m->tokens == 0 ? "no token came to this expert: solved from the sums of all experts'"
-             : s->rows == 1 ? "calibrated with one token only, repeated"
-             : rows < s->rows
-                 ? "its expert saw %lld tokens for %lld inputs: take more text"
-                 : "calibrated with %lld different rows for %lld inputs: take more text",
-             (long long)rows, (long long)m->w.cols);
-    if (rows < m->w.cols)
-        text = counted;
-    else if (s24_result_str(m->result, "warning", &text) != S24_OK)
+    const char *text = counted;
+    if (!s24m_matrix_few_rows(m->tokens, s->rows, m->w.cols, counted, sizeof counted) &&
+        s24_result_str(m->result, "warning", &text) != S24_OK)
         return true;
     s24m_watch_log(s->watch, 1, "%s: %s", m->tensor, text);
     return s24m_record_set(&m->record, RECORD_WARNING, text);
@@ -217,7 +203,7 @@ bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const su
     s24_problem *problem = NULL;
     s24_solver *solver = NULL;
     const char *told = "{}";
-    bool done = create_problem(&problem, m, s, calib) && create_solver(&solver, s, problem) &&
+    bool done = create_problem(&problem, m, s, calib) && s24m_matrix_solver(&solver, s, problem) &&
                 run(m, s, solver, problem) && take_weights(m, s) && describe(m, s) &&
                 take_losses(m, problem, calib, m->record.number + RECORD_LOSS) &&
                 (!heldout->gram || take_heldout(m, s, heldout));

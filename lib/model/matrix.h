@@ -29,11 +29,15 @@ typedef struct matrix {
 /* Solve, round to the stored type, measure. `heldout` has a NULL gram when no tokens were held out.
  * False with S24_E_CANCELLED when the host wants to stop. */
 bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const sums *heldout);
-/* The solver to take when none was named: the best that honours the problem's constraints. */
-const char *s24m_default_solver(s24_ctx *ctx, const s24_problem *problem);
 /* For codes that are written scales are of 16 bits, and there are no outliers: set what was left
  * open, refuse what was not. */
 bool s24m_matrix_prepare(const settings *s, const char *constraints, s24_solver *solver);
+/* The solver that settings ask for, or the problem by default, with their options. */
+bool s24m_matrix_solver(s24_solver **solver, const settings *s, const s24_problem *problem);
+/* Whether so many different rows, of which an expert saw `tokens` (-1: it is none), cannot tell all
+ * of the weights from each other, and the warning of that; the library counts rows, not how many of
+ * them are equal. */
+bool s24m_matrix_few_rows(int64_t tokens, int64_t different, int64_t cols, char *text, size_t size);
 /* v as a view. */
 s24_mat s24m_matrix_values(const matrix *m);
 /* v in the stored type; its data are to be freed. False and a message if a value does not fit. */

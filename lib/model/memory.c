@@ -95,7 +95,7 @@ void s24m_memory_let_go(const s24_file *file)
     }
 }
 
-static int64_t threads_of(const s24_ctx *ctx)
+int64_t s24m_threads(const s24_ctx *ctx)
 {
     int64_t threads = 0;
     cpu_set_t set;
@@ -107,20 +107,20 @@ static int64_t threads_of(const s24_ctx *ctx)
 uint64_t s24m_memory_product(const s24m_model *model)
 {
     enum { TILE = 128 * 256, OUTPUTS = 256 }; /* lib/ops/linear/gemm.c */
-    return (uint64_t)(threads_of(model->ctx) * (TILE + OUTPUTS * model->config.hidden)) *
+    return (uint64_t)(s24m_threads(model->ctx) * (TILE + OUTPUTS * model->config.hidden)) *
            sizeof(float);
 }
 
 uint64_t s24m_memory_adding(const s24_ctx *ctx)
 {
     enum { TILE = 256 * 1024 }; /* lib/ops/linear/gram.c */
-    return (uint64_t)(threads_of(ctx) * TILE) * sizeof(float);
+    return (uint64_t)(s24m_threads(ctx) * TILE) * sizeof(float);
 }
 
 uint64_t s24m_memory_attention(const s24m_model *model, int64_t length)
 {
     enum { QUERIES = 128 }; /* of a task */
-    int64_t scores = threads_of(model->ctx) * QUERIES * length;
+    int64_t scores = s24m_threads(model->ctx) * QUERIES * length;
     return (uint64_t)(scores + length * model->config.head_dim) * sizeof(float);
 }
 
@@ -156,5 +156,5 @@ static uint64_t status_bytes(const char *key)
 uint64_t s24m_memory_base(const s24_ctx *ctx)
 {
     enum { BLAS = 4 << 20 }; /* of its buffer of a thread that is touched */
-    return status_bytes("VmRSS") + (uint64_t)threads_of(ctx) * BLAS;
+    return status_bytes("VmRSS") + (uint64_t)s24m_threads(ctx) * BLAS;
 }

@@ -3,6 +3,8 @@
 #define MEMORY_H
 #include "model.h"
 
+/* Threads that the context works with. */
+int64_t s24m_threads(const s24_ctx *ctx);
 /* The weights of a block as f32. */
 uint64_t s24m_memory_block(const s24m_model *model);
 /* Elements of the largest matrix of a block. */

@@ -1,5 +1,6 @@
 /* What a compression will take. */
 #include "compression.h"
+#include "disk.h"
 #include "memory.h"
 #include "own_rows.h"
 #include "parts.h"
@@ -7,6 +8,7 @@
 #include "refine.h"
 #include "store.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What a stage of a block takes in the library. */
@@ -56,7 +58,7 @@ static bool ask(const s24_compression *c, const char *name, const s24_mat *w,
     bool done =
         s24m_good(s24_problem_create(ctx, w, &problem), "%s", name) &&
         s24m_good(s24_problem_parse(problem, constraints), "%s", name) &&
-        open_solver(c, c->settings.solver ? c->settings.solver : s24m_default_solver(ctx, problem),
+        open_solver(c, c->settings.solver ? c->settings.solver : s24_problem_solver(problem),
                     &solver) &&
         s24m_form_check(c->settings.form, name, s24_problem_constraints(problem), w->rows,
                         w->cols) &&
@@ -95,6 +97,15 @@ static uint64_t written_bytes(const s24_compression *c, const char *name, const 
     return size * (uint64_t)(s24m_job_stored(c, name, constraints) & 0xff) / 8 +
            (f->beside == BESIDE_PARTS && s24m_plan_has_parts(constraints) ? size : 0) +
            (f->beside == BESIDE_FACTORS ? (uint64_t)(4 * t.rank * (rows + cols)) : 0);
+}
+
+/* In the file of its block: the values and all parts, whatever the form. */
+static uint64_t block_bytes(const s24_compression *c, const char *name, const char *constraints,
+                            int64_t rows, int64_t cols)
+{
+    uint64_t size = (uint64_t)(rows * cols);
+    return size * (uint64_t)(s24m_job_stored(c, name, constraints) & 0xff) / 8 +
+           (s24m_plan_has_parts(constraints) ? size : 0);
 }
 
 /* Some forms describe one grid for all matrices. */
@@ -136,8 +147,9 @@ static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage
     to->solve = larger(to->solve, larger(bytes, s24m_memory_adding(c->settings.ctx)));
     to->parts += s24m_plan_has_parts(constraints) ? (uint64_t)(10 * outputs * inputs) : 0;
     n->flops += 40.0 * (double)outputs * (double)inputs * (double)inputs;
-    n->written +=
-        written_bytes(c, name, constraints, outputs, inputs) - stored_share(c, index, which);
+    uint64_t made = written_bytes(c, name, constraints, outputs, inputs);
+    n->disk += block_bytes(c, name, constraints, outputs, inputs);
+    n->written += made - stored_share(c, index, which);
     n->ranks += s24m_terms(constraints).rank > 0;
     return check_grid(c, name, constraints, n) &&
            s24m_form_check_whole(c->settings.form, c->model, index, which);
@@ -242,6 +254,15 @@ static uint64_t product_needs(const s24_compression *c)
     return larger(16 << 20, s24m_memory_product(c->model));
 }
 
+/* Blocks wait on disk for the model, and with --activations disk activations for their block. */
+static void predict_disk(const s24_compression *c, needs *n)
+{
+    const sequences *t = &c->sequences;
+    n->disk += n->written;
+    if (c->settings.keep == KEEP_DISK)
+        n->disk += s24m_walk_store_bytes(c->model, &c->settings, t->count, t->length);
+}
+
 bool s24m_job_needs(s24_compression *c, needs *n)
 {
     *n = (needs){0};
@@ -253,6 +274,7 @@ bool s24m_job_needs(s24_compression *c, needs *n)
         return s24m_wrong(S24_E_UNSUPPORTED,
                           "--format adapter: no matrix has a rank: ask for \"2:4+rank 16\"");
     predict_flops(c, n);
+    predict_disk(c, n);
     n->base = s24m_memory_base(c->settings.ctx);
     n->own = n->base + walk_needs(c);
     n->measuring =
@@ -271,27 +293,43 @@ static double mebibytes(uint64_t bytes)
     return (double)bytes / 1048576;
 }
 
+bool s24m_job_check_memory(const s24_compression *c, const needs *n)
+{
+    return !c->memory_limit || n->memory <= (uint64_t)c->memory_limit ||
+           s24m_wrong(S24_E_MEMORY,
+                      "--memory-limit: %.0f MiB are needed: the program %.0f, activations and a "
+                      "block %.0f, library %.0f, evaluation %.0f in all, the model's own rows "
+                      "%.0f%s",
+                      mebibytes(n->memory) + 1, mebibytes(n->base), mebibytes(n->own - n->base),
+                      mebibytes(n->library), mebibytes(n->measuring), mebibytes(n->writing),
+                      n->writing > (uint64_t)c->memory_limit
+                          ? ": try --no-self, or shorter sequences"
+                      : c->settings.keep == KEEP_DISK
+                          ? ": calibrate with fewer or shorter sequences"
+                          : ": try --activations disk, or fewer or shorter sequences");
+}
+
+/* What an earlier run left need not be written again. */
+bool s24m_job_check_disk(const s24_compression *c, const needs *n)
+{
+    char *part = s24m_checkpoint_folder(c->out);
+    uint64_t there = part && c->resume ? s24m_disk_used(part) : 0;
+    bool done =
+        part && (c->complete || s24m_disk_check(c->out, n->disk > there ? n->disk - there : 0));
+    free(part);
+    return done;
+}
+
 bool s24m_job_limit_memory(s24_compression *c)
 {
-    needs n;
-    uint64_t limit = (uint64_t)c->memory_limit;
+    needs *n = &c->needs;
     c->eval_memory = 0;
-    if (!s24m_job_needs(c, &n))
+    if (!s24m_job_needs(c, n) || !s24m_job_check_memory(c, n))
         return false;
-    if (!limit)
+    if (!c->memory_limit)
         return true;
-    if (n.memory > limit)
-        return s24m_wrong(
-            S24_E_MEMORY,
-            "--memory-limit: %.0f MiB are needed: the program %.0f, activations and a "
-            "block %.0f, library %.0f, evaluation %.0f in all, the model's own rows %.0f%s",
-            mebibytes(n.memory) + 1, mebibytes(n.base), mebibytes(n.own - n.base),
-            mebibytes(n.library), mebibytes(n.measuring), mebibytes(n.writing),
-            n.writing > limit ? ": try --no-self, or shorter sequences"
-            : c->settings.keep == KEEP_DISK
-                ? ": calibrate with fewer or shorter sequences"
-                : ": try --activations disk, or fewer or shorter sequences");
-    c->eval_memory = limit - n.base - product_needs(c);
-    return s24m_good(s24_ctx_set_int(c->settings.ctx, "memory_limit", (int64_t)(limit - n.own)),
-                     "--memory-limit");
+    c->eval_memory = (uint64_t)c->memory_limit - n->base - product_needs(c);
+    return s24m_good(
+        s24_ctx_set_int(c->settings.ctx, "memory_limit", c->memory_limit - (int64_t)n->own),
+        "--memory-limit");
 }

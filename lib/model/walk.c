@@ -1,5 +1,4 @@
 #include "walk_step.h"
-#include "clock.h"
 #include "fail.h"
 #include <math.h>
 #include <stdio.h>
@@ -142,7 +141,7 @@ static int64_t tokens_of(const walk *w)
 static bool pass(step *s, const char *phase)
 {
     walk *w = s->w;
-    double began = now();
+    double began = s24_seconds();
     int64_t own = w->settings->self.rows, most = s24m_chunk_tokens(w->sequences, w->length);
     const struct {
         int64_t sequences;
@@ -164,7 +163,7 @@ static bool pass(step *s, const char *phase)
                 s24m_walk_show(s, phase, (double)s->first / (double)tokens_of(w)) && run_chunk(s);
         }
     }
-    w->seconds[s->part++] = now() - began;
+    w->seconds[s->part++] = s24_seconds() - began;
     return done;
 }
 
@@ -174,7 +173,7 @@ static bool solve(step *s, const bundle *b, int i)
     int32_t which = b->group.first + i;
     matrix *m = s->matrices + which;
     sums calib = {b->gram[0], b->cross[0][i]}, held = {b->gram[1], b->cross[1][i]};
-    double began = now(), flops = NAN;
+    double began = s24_seconds(), flops = NAN;
     bool done = true;
     s24m_walk_part(s);
     if (b->group.expert >= 0) {
@@ -182,14 +181,14 @@ static bool solve(step *s, const bundle *b, int i)
         held.gram = b->tokens[1] ? held.gram : NULL;
     }
     if (s24m_wants(s, which)) {
-        done = s24m_walk_show(s, m->kind, 0) && s24m_matrix_solve(m, w->settings, &calib, &held);
+        done = s24m_walk_show(s, m->kind, 0) && w->solve(m, w->settings, &calib, &held);
         if (done && s24_result_float(m->result, "flops", &flops) == S24_OK && !isnan(flops))
             w->flops += flops;
     }
     s24m_matrix_let_go(m);
     if (m->v)
         s->compressed->linear[which].weights.data = m->v;
-    w->seconds[s->part++] = now() - began;
+    w->seconds[s->part++] = s24_seconds() - began;
     return done;
 }
 

@@ -31,8 +31,13 @@ typedef struct walk {
     int16_t program;   /* whose parts those are; -1: none */
     double flops;      /* that were needed so far */
     int blocks, block; /* all of them, the present one */
+    /* s24m_matrix_solve(), or what takes its place; a matrix left without v stays as it was. */
+    bool (*solve)(matrix *m, const settings *s, const sums *calib, const sums *heldout);
 } walk;
 
+/* Bytes of the activations of all tokens, where they are kept in single precision. */
+uint64_t s24m_walk_store_bytes(const s24m_model *model, const settings *s,
+                               const int64_t sequences[2], int64_t length);
 /* Memory the walk takes outside the library. */
 uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64_t sequences[2],
                          int64_t length);

@@ -1,5 +1,4 @@
 /* A block that was solved, trained as a whole: what it starts from, what it is wanted to give. */
-#include "clock.h"
 #include "json.h"
 #include "refine.h"
 #include "walk_step.h"
@@ -63,10 +62,10 @@ static bool again_chunk(step *s)
 
 bool s24m_walk_again(step *s)
 {
-    double began = now();
+    double began = s24_seconds();
     s24m_walk_part(s);
     bool done = each_chunk(s, "outputs", again_chunk);
-    s->w->seconds[s->part++] = now() - began;
+    s->w->seconds[s->part++] = s24_seconds() - began;
     return done;
 }
 
@@ -105,7 +104,7 @@ static void tell(const step *s, const s24m_refinement *r)
 bool s24m_walk_refine(step *s, trained *vectors)
 {
     walk *w = s->w;
-    double began = now();
+    double began = s24_seconds();
     s24m_refinement r = {.settings = w->settings,
                          .model = w->model,
                          .inputs = &w->before,
@@ -117,7 +116,7 @@ bool s24m_walk_refine(step *s, trained *vectors)
                          .arg = s};
     s24m_walk_part(s);
     if (s->resumed) {
-        w->seconds[s->part++] = now() - began;
+        w->seconds[s->part++] = s24_seconds() - began;
         return true;
     }
     bool done = each_chunk(s, "what is wanted", want_chunk) &&
@@ -128,6 +127,6 @@ bool s24m_walk_refine(step *s, trained *vectors)
         tell(s, &r);
     w->flops +=
         s24m_refine_flops(w->settings, w->model, s->dense->layer, w->sequences[0], w->length);
-    w->seconds[s->part++] = now() - began;
+    w->seconds[s->part++] = s24_seconds() - began;
     return done;
 }

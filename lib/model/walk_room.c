@@ -49,22 +49,33 @@ static void arrays(walk *w, float **to[ARRAYS], int64_t width[ARRAYS])
     memcpy(width, each, sizeof each);
 }
 
+static uint64_t store_bytes(const s24m_model *model, const settings *s, int64_t tokens, int kind)
+{
+    s24m_widths room = s24m_room(model);
+    int streams =
+        (s->correct > 0 ? 2 : 1) + s->refine + (room.aside > 0) + (room.wanted && s->correct > 0);
+    return (uint64_t)streams * s24m_activations_bytes(kind, tokens, model->config.hidden) +
+           s24m_activations_bytes(kind, tokens, room.kept);
+}
+
+uint64_t s24m_walk_store_bytes(const s24m_model *model, const settings *s,
+                               const int64_t sequences[2], int64_t length)
+{
+    return store_bytes(model, s, (sequences[0] + sequences[1]) * length, KEEP_RAM);
+}
+
 uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64_t sequences[2],
                          int64_t length)
 {
     walk w = {.model = (s24m_model *)(uintptr_t)model};
-    s24m_widths room = s24m_room(model);
     float **to[ARRAYS];
     int64_t width[ARRAYS], tokens = (sequences[0] + sequences[1]) * length, chunk = 0;
     arrays(&w, to, width);
     for (int i = 0; i < ARRAYS; i++)
         chunk += width[i];
-    int streams =
-        (s->correct > 0 ? 2 : 1) + s->refine + (room.aside > 0) + (room.wanted && s->correct > 0);
     return (s->refine ? s24m_refine_bytes(model, length) : 0) +
            (uint64_t)(chunk * s24m_chunk_tokens(sequences, length)) * sizeof(float) +
-           (uint64_t)streams * s24m_activations_bytes(s->keep, tokens, model->config.hidden) +
-           s24m_activations_bytes(s->keep, tokens, room.kept);
+           store_bytes(model, s, tokens, s->keep);
 }
 
 void s24m_walk_weigh(walk *w, float weight)
@@ -178,7 +189,8 @@ bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t
                 .model = model,
                 .length = length,
                 .stream = {.model = model, .length = length},
-                .blocks = (int)model->config.layers};
+                .blocks = (int)model->config.layers,
+                .solve = s24m_matrix_solve};
     memcpy(w->sequences, sequences, sizeof w->sequences);
     bool done = open_stores(w, folder, (sequences[0] + sequences[1]) * length);
     arrays(w, to, width);

@@ -155,10 +155,12 @@ static inline double api_distance(const double *a, const double *b, int64_t n)
 void api_context_tests(Suite *suite);
 void api_sums_tests(Suite *suite);
 void api_problem_tests(Suite *suite);
+void api_meant_tests(Suite *suite);
 void api_solve_tests(Suite *suite);
 void api_run_tests(Suite *suite);
 void api_handles_tests(Suite *suite);
 void api_files_tests(Suite *suite);
 void api_operators_tests(Suite *suite);
+void api_record_tests(Suite *suite);
 
 #endif

@@ -53,6 +53,8 @@ static void misuse_problems(void *h, const s24_mat *m, s24_problem *problem)
     refuses(s24_problem_parse(h, "2:4"), "problem ");
     ck_assert_ptr_null(s24_problem_constraints(h));
     ck_assert_ptr_nonnull(strstr(s24_last_error(), "s24_problem_constraints: problem "));
+    ck_assert_ptr_null(s24_problem_solver(h));
+    ck_assert_ptr_nonnull(strstr(s24_last_error(), "s24_problem_solver: problem "));
     refuses(s24_problem_loss(h, m, &d, &d), "problem ");
     refuses(s24_problem_target_loss(h, m, &d, &d), "problem ");
     refuses(s24_problem_check(h, m), "problem ");

@@ -9,9 +9,11 @@ int main(void)
     api_handles_tests(suite);
     api_sums_tests(suite);
     api_problem_tests(suite);
+    api_meant_tests(suite);
     api_solve_tests(suite);
     api_run_tests(suite);
     api_files_tests(suite);
     api_operators_tests(suite);
+    api_record_tests(suite);
     return unit_run(suite);
 }

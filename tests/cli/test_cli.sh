@@ -561,6 +561,7 @@ test_wrong_usage()
     refused 'flag with a value' 2 '--json takes no value' solve --json=1
     refused 'option given twice' 2 'given twice' solve --solver wanda --solver wanda
     refused 'missing --weights' 2 '--weights .* is required' solve --calib x --solver wanda
+    refused 'all that lacks is told' 2 'compress: MODEL, --calib .*, --constraints TEXT, --out FOLDER are required$' compress
     refused 'missing constraints' 2 '--constraints or --mask' solve --weights x --calib x --solver wanda
     refused 'missing constraints of check' 2 '--constraints .* is required' check x
     refused 'missing file of check' 2 'FILE.* is required' check --constraints 2:4
@@ -631,9 +632,12 @@ test_bad_values()
     refused_solve 'constraints: a bare number' 'did you mean "50%"' constraints 50
     refused_solve 'constraints: a share' 'did you mean "50%"' constraints 0.5
     refused_solve 'constraints: capitals' 'did you mean "int4"?.*terms are' constraints INT4
-    refused_solve 'constraints: of another tool' '"w4a16".*terms are' constraints w4a16
+    refused_solve 'constraints: of another tool' 'did you mean "int4"?' constraints w4a16
+    refused_solve 'constraints: a slash' 'did you mean "2:4"?' constraints 2/4
+    refused_solve 'constraints: a hyphen' 'did you mean "int4 g128"?' constraints int4-g128
+    refused_solve 'constraints: a comma' 'did you mean "2:4+int4"?' constraints 2:4,int4
     refused_solve 'constraints: a group as a term' 'follows a grid' constraints int4+g128
-    refused_solve 'constraints: a group in words' '"g128"' constraints 'int4 group=128'
+    refused_solve 'constraints: a group in words' 'did you mean "int4 g128"' constraints 'int4 group=128'
     refused_solve 'unknown solver option' 'dump' --options dump=1
     refused_solve 'solver option out of range' 'damp' --options damp=-1
     refused_solve 'solver option of a wrong type' 'damp' --options damp=much

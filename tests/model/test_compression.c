@@ -138,7 +138,104 @@ START_TEST(owes_the_evaluation)
 }
 END_TEST
 
-/* ---- Cancel ---- */
+/* ---- What it will take ---- */
+
+static void count_warnings(void *user, int32_t level, const char *line)
+{
+    *(int *)user += level == 1 && strstr(line, " different rows for ") != NULL;
+}
+
+static void expect_matrices(const s24_compression *c)
+{
+    double value, sum = 0;
+    const char *text;
+    ck_assert_double_eq(number(c, "matrices"), MATRICES);
+    for (int i = 0; i < MATRICES; i++) {
+        ck_assert_int_eq(s24_compression_matrix_float(c, i, "seconds", &value), S24_OK);
+        ck_assert(value > 0);
+        sum += value;
+        ck_assert_int_eq(s24_compression_matrix_float(c, i, "zeros", &value), S24_OK);
+        ck_assert(isnan(value)); /* nothing has been solved */
+        ck_assert_int_eq(s24_compression_matrix_str(c, i, "solver", &text), S24_OK);
+        ck_assert_str_eq(text, i % 7 == 6 ? "quantease" : "alps");
+        ck_assert_int_eq(s24_compression_matrix_str(c, i, "constraints", &text), S24_OK);
+        ck_assert_str_eq(text, i % 7 == 6 ? "int4" : "2:4");
+        ck_assert_int_eq(s24_compression_matrix_str(c, i, "json", &text), S24_OK);
+        ck_assert_ptr_null(text);
+    }
+    ck_assert(fabs(number(c, "expected_solve_seconds") / sum - 1) < 1e-9);
+}
+
+START_TEST(estimates)
+{
+    uint64_t memory, written;
+    double flops;
+    int warnings = 0;
+    s24_compression *c = begin(true);
+    ck_assert_int_eq(s24_compression_parse(c, "options=[]"), S24_OK);
+    ck_assert_int_eq(s24_compression_add_rule(c, "*.down_proj=int4"), S24_OK);
+    ck_assert_int_eq(s24_compression_set_log(c, count_warnings, &warnings), S24_OK);
+    ck_assert_int_eq(s24_compression_plan(c, &memory, &flops, &written), S24_OK);
+    ck_assert_int_eq(s24_compression_estimate(c, in_folder("a/b/out")), S24_OK);
+    ck_assert_int_eq(warnings, 0);
+    ck_assert_int_ne(access(in_folder("a"), F_OK), 0);
+    ck_assert_double_eq(number(c, "written"), (double)written);
+    ck_assert_double_eq(number(c, "flops"), flops);
+    ck_assert(number(c, "memory") >= 0.5 * (double)memory);
+    ck_assert(number(c, "disk") > number(c, "written") && number(c, "disk_free") > 0);
+    ck_assert(number(c, "expected_eval_seconds") > 0);
+    ck_assert(number(c, "expected_seconds") >
+              number(c, "expected_solve_seconds") + number(c, "expected_eval_seconds"));
+    expect_matrices(c);
+    s24_mat few = rows(1);
+    ck_assert_int_eq(s24_compression_set_calibration(c, &few, "few"), S24_OK);
+    ck_assert_int_eq(s24_compression_estimate(c, NULL), S24_OK);
+    ck_assert_int_eq(warnings, MATRICES);
+    ck_assert(isnan(number(c, "disk_free")));
+    const char *text;
+    ck_assert_int_eq(s24_compression_matrix_str(c, 0, "warning", &text), S24_OK);
+    ck_assert_str_eq(text, "calibrated with 24 different rows for 64 inputs: take more text");
+    s24_compression_destroy(c);
+}
+END_TEST
+
+/* It leaves nothing behind that changes a run. */
+START_TEST(runs_after_an_estimate)
+{
+    make_reference();
+    s24_compression *c = begin(false);
+    ck_assert_int_eq(s24_compression_estimate(c, in_folder("out")), S24_OK);
+    ck_assert_int_eq(s24_compression_run(c, in_folder("out")), S24_OK);
+    same_model(in_folder("reference"), in_folder("out"));
+    ck_assert(isnan(number(c, "expected_seconds")));
+    s24_compression_destroy(c);
+}
+END_TEST
+
+/* The same folder with an embedding of zeros: every input is 0. */
+static void make_silent(const char *silent)
+{
+    static const char embedding[] = "model.embed_tokens.weight";
+    s24_file *from = NULL, *to = NULL;
+    s24_mat view;
+    ck_assert_int_eq(s24_file_open(ctx, in_folder("tiny"), &from), S24_OK);
+    ck_assert_int_eq(s24_file_create(ctx, silent, "folder", &to), S24_OK);
+    ck_assert_int_eq(s24_file_copy_meta(to, from), S24_OK);
+    for (int64_t i = 0; i < s24_file_count(from); i++) {
+        const char *name = s24_file_name(from, i);
+        if (strcmp(name, embedding)) {
+            ck_assert_int_eq(s24_file_put_stored(to, from, name), S24_OK);
+            continue;
+        }
+        ck_assert_int_eq(s24_file_get(from, name, &view), S24_OK);
+        view.data = calloc((size_t)(view.rows * view.cols), 8);
+        ck_assert_int_eq(s24_file_put(to, name, &view, NULL, 2, NULL), S24_OK);
+        free(view.data);
+    }
+    ck_assert_int_eq(s24_file_commit(to), S24_OK);
+    s24_file_destroy(to);
+    s24_file_destroy(from);
+}
 
 typedef struct stopping {
     s24_compression *c;
@@ -154,6 +251,54 @@ static int32_t count_down(void *user, const char *phase, int64_t step, int64_t t
     s->calls++;
     return s->left-- == 0;
 }
+
+/* How often a host is called goes by time too: a run that ended before the count did is none. */
+static bool was_stopped(s24_status status, const stopping *s)
+{
+    ck_assert_int_eq(status, s->left < 0 ? S24_E_CANCELLED : S24_OK);
+    return status != S24_OK;
+}
+
+START_TEST(estimates_refuse)
+{
+    static stopping all = {.left = -1};
+    s24_compression *c = begin(false);
+    ck_assert_int_eq(s24_compression_set_int(c, "memory_limit", 1 << 20), S24_OK);
+    ck_assert_int_eq(s24_compression_estimate(c, NULL), S24_E_MEMORY);
+    ck_assert_ptr_nonnull(strstr(s24_last_error(), "--memory-limit: "));
+    ck_assert_double_eq(number(c, "matrices"), 0);
+    ck_assert_int_eq(s24_compression_set_int(c, "memory_limit", 0), S24_OK);
+    ck_assert_int_eq(s24_compression_estimate(c, in_folder("tiny")), S24_E_IO);
+    ck_assert_ptr_nonnull(strstr(s24_last_error(), "exists already"));
+    ck_assert_int_eq(s24_compression_set_progress(c, count_down, &all), S24_OK);
+    ck_assert_int_eq(s24_compression_estimate(c, NULL), S24_OK);
+    ck_assert_int_gt(all.calls, 5);
+    for (int at = 0, calls = all.calls; at < calls; at += 3) {
+        stopping s = {.left = at};
+        ck_assert_int_eq(s24_compression_set_progress(c, count_down, &s), S24_OK);
+        was_stopped(s24_compression_estimate(c, NULL), &s);
+    }
+    ck_assert_int_eq(s24_compression_estimate(NULL, NULL), S24_E_ARG);
+    s24_compression_destroy(c);
+}
+END_TEST
+
+START_TEST(silence_is_refused)
+{
+    s24_model *dense = model;
+    make_silent(in_folder("silent"));
+    ck_assert_int_eq(s24_model_open(ctx, in_folder("silent"), &model), S24_OK);
+    s24_compression *c = begin(false);
+    ck_assert_int_eq(s24_compression_estimate(c, NULL), S24_E_NUMERIC);
+    ck_assert_ptr_nonnull(strstr(s24_last_error(), "model.layers.0.self_attn.q_proj.weight: "));
+    ck_assert_int_eq(s24_compression_run(c, in_folder("out")), S24_E_NUMERIC);
+    s24_compression_destroy(c);
+    s24_model_destroy(model);
+    model = dense;
+}
+END_TEST
+
+/* ---- Cancel ---- */
 
 static void stop_at_line(void *user, int32_t level, const char *line)
 {
@@ -378,6 +523,10 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, runs);
     tcase_add_test(tc, owes_the_evaluation);
+    tcase_add_test(tc, estimates);
+    tcase_add_test(tc, runs_after_an_estimate);
+    tcase_add_test(tc, estimates_refuse);
+    tcase_add_test(tc, silence_is_refused);
     tcase_add_test(tc, goes_on_after_any_call);
     tcase_add_loop_test(tc, goes_on_after_each_block, 0, 2);
     tcase_add_test(tc, another_thread_cancels);

@@ -1,5 +1,6 @@
 /* Models that cannot be run, and calls that ask for what a model cannot do: a status and a text
  * that says what and where. */
+#include "disk.h"
 #include "fixture.h"
 #include "model.h"
 #include "tiny.h"
@@ -316,6 +317,22 @@ START_TEST(wrong_shapes)
 }
 END_TEST
 
+/* lib/model/disk.c */
+START_TEST(no_room)
+{
+    ck_assert(s24m_disk_check("/tmp/is/not/there", 1));
+    ck_assert(s24m_disk_check("not-there", 1));
+    ck_assert(s24m_disk_check("", 1));
+    ck_assert(s24m_disk_free("/tmp") < UINT64_MAX && s24m_disk_free("/tmp") > 0);
+    ck_assert_uint_eq(s24m_disk_free("/dev/null/file"), UINT64_MAX); /* another error names it */
+    ck_assert(!s24m_disk_check("/tmp/out", UINT64_MAX - 1));
+    ck_assert_int_eq(s24_last_status(), S24_E_IO);
+    ck_assert_ptr_nonnull(strstr(s24_last_error(), "--out /tmp/out: 17592186044417"));
+    ck_assert_ptr_nonnull(strstr(s24_last_error(), "MiB are needed on its disk, and "));
+    ck_assert_uint_eq(s24m_disk_used("/tmp/is/not/there"), 0);
+}
+END_TEST
+
 START_TEST(bad_calls)
 {
     enum { LENGTH = 24 };
@@ -351,6 +368,7 @@ int main(void)
     tcase_add_test(tests, no_numbers);
     tcase_add_test(tests, wrong_shapes);
     tcase_add_test(tests, bad_calls);
+    tcase_add_test(tests, no_room);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

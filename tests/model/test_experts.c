@@ -118,6 +118,25 @@ START_TEST(every_expert)
 }
 END_TEST
 
+/* Blocks of two kinds, dense and with experts: both are measured. */
+START_TEST(estimates)
+{
+    s24_model *model = open_model("dots1", NULL);
+    s24_compression *c = begin(model, "");
+    ok(s24_compression_estimate(c, NULL));
+    ck_assert_double_eq(number(c, "matrices"), 7 + 4 + 3 * EXPERTS + 3);
+    ck_assert(number(c, "expected_solve_seconds") > 0 &&
+              number(c, "expected_seconds") > number(c, "expected_solve_seconds"));
+    for (int32_t i = 0; i < (int32_t)number(c, "matrices"); i++) {
+        double seconds;
+        ok(s24_compression_matrix_float(c, i, "seconds", &seconds));
+        ck_assert(seconds > 0);
+    }
+    s24_compression_destroy(c);
+    s24_model_destroy(model);
+}
+END_TEST
+
 /* ---- How matrices lie ---- */
 
 /* Of four neighbours along the inputs at most two are there, `step` apart. */
@@ -292,6 +311,7 @@ int main(int argc, char **argv)
     family_open(&list, argv[1]);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, every_expert, 0, 3);
+    tcase_add_test(tests, estimates);
     tcase_add_loop_test(tests, slices_and_transposed, 0, 5);
     tcase_add_loop_test(tests, equal_bits_for_any_number_of_threads, 0, KINDS);
     tcase_add_loop_test(tests, resumes, 0, KINDS);

@@ -164,7 +164,7 @@ START_TEST(folders_describe_themselves)
     ok(s24_compression_add_skip(j.c, "*.0.*.k_proj"));
     ok(s24_compression_run(j.c, in_folder("ct")));
     end(j);
-    ck_assert_str_eq(names("ct"), "config.json model.safetensors records.jsonl ");
+    ck_assert_str_eq(names("ct"), "README.md config.json model.safetensors records.jsonl ");
     says("ct", "\"hidden_size\":64,");
     says("ct", "\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\"");
     says("ct", "\"ignore\":[\"lm_head\",\"model.layers.0.self_attn.k_proj\"]");
@@ -178,7 +178,7 @@ START_TEST(folders_describe_themselves)
     ok(s24_compression_run(j.c, in_folder("gptq")));
     end(j);
     ck_assert_str_eq(names("gptq"),
-                     "config.json model.safetensors quantize_config.json records.jsonl ");
+                     "README.md config.json model.safetensors quantize_config.json records.jsonl ");
     says("gptq", "\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32,\"desc_act\":false,"
                  "\"sym\":true,\"lm_head\":false,\"checkpoint_format\":\"gptq\"");
     says("gptq", "\"dynamic\":{\"-:^model\\\\.layers\\\\.0\\\\.self_attn\\\\.k_proj$\":{}}");
@@ -197,7 +197,8 @@ END_TEST
 START_TEST(parts_lie_below)
 {
     double value = run("tiny", "int4 sym g32", "options=[scales=f16]", "out");
-    ck_assert_str_eq(names("out"), "config.json model.safetensors records.jsonl sparse24 ");
+    ck_assert_str_eq(names("out"),
+                     "README.md config.json model.safetensors records.jsonl sparse24 ");
     ck_assert_str_eq(names("out/sparse24"), "parts.safetensors ");
     for (int old = 0; old < 2; old++) {
         job j = begin("tiny", "int4 sym g32", "options=[scales=f16],resume=1");
@@ -221,7 +222,7 @@ END_TEST
 START_TEST(dense_is_what_it_holds)
 {
     double value = run("tiny", "2:4+int4 sym g32", "format=dense,store=bf16", "out");
-    ck_assert_str_eq(names("out"), "config.json model.safetensors records.jsonl ");
+    ck_assert_str_eq(names("out"), "README.md config.json model.safetensors records.jsonl ");
     ck_assert_double_eq(evaluate("out"), value);
 }
 END_TEST
@@ -241,7 +242,7 @@ START_TEST(s24_files_are_models)
 {
     const char *tensor, *layout;
     double value = run(holders[_i].source, holders[_i].constraints, "format=s24", "out");
-    ck_assert_str_eq(names("out"), "model.s24 records.jsonl ");
+    ck_assert_str_eq(names("out"), "README.md model.s24 records.jsonl ");
     ck_assert_double_eq(evaluate("out/model.s24"), value);
     s24_file *file = opened("out/model.s24");
     s24_packed *packed = NULL;
@@ -276,7 +277,8 @@ START_TEST(factors_are_an_adapter)
     double whole = run("tiny", "2:4+rank 4", "store=f32", "whole");
     double apart = run("tiny", "2:4+rank 4", "format=adapter,store=f32", "out");
     ck_assert(fabs(apart / whole - 1) < 1e-6); /* sums of sums */
-    ck_assert_str_eq(names("out"), "adapter config.json model.safetensors records.jsonl ");
+    ck_assert_str_eq(names("out"),
+                     "README.md adapter config.json model.safetensors records.jsonl ");
     ck_assert_str_eq(names("out/adapter"), "adapter_config.json adapter_model.safetensors ");
     s24_file *w = opened("whole"), *b = opened("out");
     s24_file *a = opened("out/adapter/adapter_model.safetensors");

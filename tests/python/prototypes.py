@@ -24,9 +24,11 @@ def model_header():
 
 
 def word(declaration):
-    """ "const s24_mat *dst" -> "mat*", "int64_t rows" -> "int64", "const char **name" -> "text*"."""
+    """ "const s24_mat *dst" -> "mat*", "int64_t rows" -> "int64", "const char **name" -> "text*", "char *out" -> "void*"."""
     base, stars = re.match(r"(\w+)\s*(\**)", declaration.replace("const ", "").strip()).groups()
     base = re.sub(r"^s24_|_t$", "", base)
+    if base == "char" and "const" not in declaration:
+        return "void" + stars  # room that is written to
     return "text" + stars[1:] if base == "char" else base + stars
 
 

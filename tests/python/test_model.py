@@ -76,6 +76,27 @@ class Models(Case):
         self.model.compress(self.out, "2:4", None, own="8", own_length=24, open_start="3", log=lambda level, text: lines.append(text))
         self.assertTrue(any("model's own text" in text for text in lines))
         self.fails(sparse24.E_STATE, "no tokens", self.model.compress, self.out + "2", "2:4", None)
+    def test_estimate(self):
+        found = self.model.estimate("2:4", self.rows, self.rows, rules={"*.down_proj": "int4"}, skip="*.k_proj", out=self.out)
+        self.assertTrue(found["seconds"] > found["solve_seconds"] + found["eval_seconds"] > 0)
+        self.assertTrue(found["disk"] > found["written"] > 0 and found["disk_free"] > 0 and found["memory"] > 0 and found["flops"] > 0)
+        self.assertEqual(len(found["matrices"]), 12)
+        self.assertEqual({(one["constraints"], one["solver"]) for one in found["matrices"]}, {("2:4", "alps"), ("int4", "quantease")})
+        self.assertAlmostEqual(sum(one["seconds"] for one in found["matrices"]) / found["solve_seconds"], 1)
+        self.assertEqual({one["warning"] for one in found["matrices"]}, {None})
+        few = self.model.estimate("2:4", self.rows[:1])
+        self.assertTrue(all("24 different rows" in one["warning"] for one in few["matrices"]) and few["disk_free"] != few["disk_free"])
+        self.assertFalse(os.path.exists(self.out))
+        self.fails(sparse24.E_CANCELLED, "", self.model.estimate, "2:4", self.rows, progress=lambda *_: 1)
+        self.assertRegex(repr(self.model), r"^<sparse24\.Model llama, 2 blocks, 0\.0\d+ million parameters>$")
+
+    def test_numpy_files(self):
+        for dtype in ("<i4", "<u2", "<i8"):
+            path = os.path.join(self.folder, "ids.npy")
+            numpy.save(path, self.rows.astype(dtype))
+            self.assertEqual(self.model.evaluate(path), self.model.evaluate(self.rows))
+        numpy.save(path, self.rows.reshape(-1))
+        self.assertEqual(self.model.evaluate(self.model.tokens(path, context=24)), self.model.evaluate(self.rows))
 
     def test_stopped_and_gone_on_with(self):
         self.fails(sparse24.E_CANCELLED, "interrupted", self.model.compress, self.out, "2:4", self.rows, progress=lambda phase, *_: phase.startswith("block 2"))
@@ -127,3 +148,62 @@ class Models(Case):
         env = {**os.environ, "PYTHONPATH": str(MODULE.parent)}
         done = subprocess.run([sys.executable, script, self.path, self.tokens, self.out], env=env, capture_output=True, text=True, check=True)
         self.assertRegex(done.stdout, r"^perplexity [\d.]+ before, [\d.]+ after$")
+
+
+@unittest.skipUnless(MODEL_LIBRARY and MAKE_TINY, "built without libsparse24-model")
+class Alone(Case):
+    """Lists, files and bars, with the standard library only."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        path, self.file = (os.path.join(folder.name, name) for name in ("tiny.gguf", "tokens.safetensors"))
+        subprocess.run([MAKE_TINY, "llama-gguf", path, self.file], check=True)
+        self.model = sparse24.Model(path)
+        self.ids = [[(7 * i + 3 * j * j) % 96 for j in range(24)] for i in range(6)]
+
+    def test_lists(self):
+        value = self.model.evaluate(self.ids)
+        self.assertEqual(self.model.evaluate(tuple(map(tuple, self.ids))), value)
+        self.assertEqual(self.model.evaluate([self.ids[0]]), self.model.evaluate(self.ids[0]))
+        self.fails(sparse24.E_SHAPE, "one length, but have [23, 24] ids", self.model.evaluate, [self.ids[0], self.ids[1][1:]])
+        self.fails(sparse24.E_SHAPE, "", self.model.evaluate, [])
+        self.fails(sparse24.E_DTYPE, "whole numbers", self.model.evaluate, [1.5, 2])
+        self.fails(sparse24.E_DTYPE, "whole numbers", self.model.evaluate, [1, 1 << 40])
+        self.fails(sparse24.E_ARG, "column 1 is 96", self.model.evaluate, [1, 96])
+
+    def test_files(self):
+        rows = self.model.evaluate(self.file + ":calib")
+        done = self.model.compress(os.path.join(self.folder, "out"), "2:4", self.file + ":calib", test=[self.file + ":calib"], solver="magnitude")
+        self.assertAlmostEqual(done.before["tokens.safetensors:calib"] / rows, 1)
+
+    def run_with_bar(self, tqdm):
+        out = os.path.join(self.folder, "bar")
+        code = f"""
+import sys, types
+if {tqdm!r}:
+    class tqdm:
+        def __init__(self, total, bar_format): self.n, self.total = 0, total
+        def reset(self): self.n = 0
+        def set_description_str(self, text, refresh): print(text)
+        def update(self, n): assert n >= 0; self.n += n; assert self.n <= self.total
+        def close(self): print("closed")
+    sys.modules["tqdm"], sys.modules["tqdm.auto"] = types.ModuleType("tqdm"), types.SimpleNamespace(tqdm=tqdm)
+else:
+    sys.modules["tqdm"] = sys.modules["tqdm.auto"] = None
+import sparse24
+model = sparse24.Model({self.model["path"]!r})
+model.compress({out!r}, "2:4", {self.ids!r}, test={self.ids!r}, progress=True, solver="magnitude")
+"""
+        return subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(MODULE.parent)}, capture_output=True, text=True)
+
+    def test_bars(self):
+        done = self.run_with_bar(True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("block 2 of 2: inputs of q, k, v", done.stdout)
+        self.assertTrue(done.stdout.endswith("closed\n"))
+
+    def test_no_bar(self):
+        done = self.run_with_bar(False)  # no terminal, so nothing
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))

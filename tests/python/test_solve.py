@@ -149,68 +149,6 @@ class Solves(Case):
         numpy.testing.assert_allclose(sparse24.multiply(z, z, numpy.zeros((8, 8))), z @ z.T, rtol=1e-4, atol=1e-5)
         numpy.testing.assert_array_equal(sparse24.copy(z.T, numpy.zeros((8, 8), "f8")), z.T)
 
-    def test_packed(self):
-        """Packed layouts have no class: a result into bytes, borrowed again, and a product."""
-        lib, context = sparse24.library(), sparse24.Context()
-        result = sparse24.Solver("magnitude", context).solve(problem(context=context))
-        handle = sparse24._word("packed*")
-        packed, again, weights, view = handle(), handle(), sparse24.Mat(), sparse24.Mat()
-        self.assertEqual(lib.s24_result_matrix(result, "weights", ctypes.byref(weights)), 0)
-        rows, cols = weights.rows, weights.cols
-        self.assertEqual(lib.s24_pack_result(context, result, "nibble", ctypes.byref(packed)), 0)
-        self.assertEqual(lib.s24_pack(context, ctypes.byref(weights), None, "nibble", ctypes.byref(again)), 0)
-        lib.s24_packed_destroy(again)
-        layout, found_rows, found_cols, dtype = ctypes.c_char_p(), ctypes.c_int64(), ctypes.c_int64(), ctypes.c_int32()
-        self.assertEqual(lib.s24_packed_info(packed, *map(ctypes.byref, (layout, found_rows, found_cols, dtype))), 0)
-        self.assertEqual((layout.value, found_rows.value, found_cols.value, dtype.value), (b"nibble", rows, cols, sparse24.F32))
-        codes, zeros, scales = (ctypes.c_uint8 * 256)(*range(16), *range(16)), (ctypes.c_uint8 * 8)(*[8] * 8), (ctypes.c_uint16 * 8)(*[0x3C00] * 8)
-        given = []
-        for data, width, kind in ((codes, 32, sparse24.U8), (scales, 1, sparse24.F16), (zeros, 1, sparse24.U8)):
-            given.append(sparse24.Mat())
-            self.assertEqual(lib.s24_mat_rowmajor(ctypes.byref(given[-1]), data, 8, width, kind), 0)
-        self.assertEqual(lib.s24_pack_codes(context, "int4 g32", *map(ctypes.byref, given), "q4_0", ctypes.byref(again)), 0)
-        lib.s24_packed_destroy(again)
-        self.assertEqual(lib.s24_packed_matrix(packed, "meta", ctypes.byref(view)), 0)
-        self.assertEqual((view.rows, view.cols, view.dtype), (rows, -(-cols // 8), sparse24.U8))
-        shape, rank = (ctypes.c_int64 * 8)(), ctypes.c_int32()
-        self.assertEqual(lib.s24_packed_shape(packed, "meta", shape, ctypes.byref(rank)), 0)
-        self.assertEqual((rank.value, *shape[:2]), (2, rows, -(-cols // 8)))
-        parts, sizes, name = (ctypes.c_void_p * 2)(), (ctypes.c_size_t * 2)(), ctypes.c_char_p()
-        for index in range(2):
-            data, size = ctypes.c_void_p(), ctypes.c_size_t()
-            self.assertEqual(lib.s24_packed_part(packed, index, ctypes.byref(name), ctypes.byref(data), ctypes.byref(size)), 0)
-            parts[index], sizes[index] = data.value, size.value
-        self.assertEqual(lib.s24_packed_wrap(context, "nibble", rows, cols, sparse24.F32, parts, sizes, 2, ctypes.byref(again)), 0)
-        dense, x, y = (ctypes.c_float * (rows * cols))(), (ctypes.c_float * cols)(1), (ctypes.c_float * rows)()
-        v, inputs, outputs = sparse24.Mat(), sparse24.Mat(), sparse24.Mat()
-        for mat, place, height, width in ((v, dense, rows, cols), (inputs, x, 1, cols), (outputs, y, 1, rows)):
-            self.assertEqual(lib.s24_mat_rowmajor(ctypes.byref(mat), place, height, width, sparse24.F32), 0)
-        self.assertEqual(lib.s24_unpack(again, ctypes.byref(v)), 0)
-        self.assertEqual(bytes(dense), ctypes.string_at(weights.data, rows * cols * 4))
-        self.assertEqual(lib.s24_packed_multiply(again, ctypes.byref(inputs), ctypes.byref(outputs)), 0)
-        self.assertEqual(list(y), [dense[row * cols] for row in range(rows)])  # x is the first unit vector
-        lib.s24_packed_destroy(again)
-        self.assertEqual(lib.s24_packed_convert(packed, "ri16x32", ctypes.byref(again)), 0)
-        product, kernel, isa, kind, scratch = sparse24._word("product*")(), ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int32(), ctypes.c_int64()
-        self.assertEqual(lib.s24_packed_prepare(again, sparse24.FAST, 0, 1, None, ctypes.byref(product)), 0)
-        self.assertEqual(lib.s24_product_info(product, *map(ctypes.byref, (kernel, isa, kind, scratch))), 0)
-        self.assertEqual((kernel.value, kind.value), (b"sparse_f32", sparse24.F32))
-        self.assertEqual(lib.s24_product_run(product, ctypes.byref(inputs), ctypes.byref(outputs)), 0)
-        self.assertEqual(list(y), [dense[row * cols] for row in range(rows)])
-        lib.s24_product_destroy(product)
-        lib.s24_packed_destroy(again)
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "packed.safetensors")
-            with sparse24.File.create(path, context=context) as file:
-                self.assertEqual(lib.s24_file_put_packed(file, "w", packed), 0)
-            with sparse24.File(path, context) as file:
-                self.assertEqual(sorted(file), ["w.meta", "w.values"])
-                self.assertEqual(lib.s24_file_packed(file, "w", ctypes.byref(again)), 0)
-                self.assertEqual(lib.s24_unpack(again, ctypes.byref(v)), 0)
-                self.assertEqual(bytes(dense), ctypes.string_at(weights.data, rows * cols * 4))
-                lib.s24_packed_destroy(again)
-        lib.s24_packed_destroy(packed)
-
     def test_functions_without_a_class(self):
         lib, context, tasks = sparse24.library(), sparse24.Context(), []
         mat, data = sparse24.Mat(), (ctypes.c_float * 6)()
