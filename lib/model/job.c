@@ -132,16 +132,17 @@ static bool settle_self(s24_compression *c)
     s24m_self *self = &c->settings.self;
     int64_t given = c->calibration.ids ? c->calibration.rows : 0, length = row_length(c);
     self->seed = (uint64_t)c->seed;
-    if (!s24m_self_read(self, c->own, given) ||
-        !s24m_start_read(&self->chat, "chat_start", c->chat_start, c->handle) ||
+    if (!s24m_self_read(self, c->own, given))
+        return false;
+    if (!given && (!strcmp(c->own, "auto") || !self->rows))
+        return s24m_wrong(S24_E_STATE, "--calib: there are no tokens; --calib self:128 lets the "
+                                       "model write them");
+    if (!s24m_start_read(&self->chat, "chat_start", c->chat_start, c->handle) ||
         !s24m_start_read(&self->open, "open_start", c->open_start, c->handle) ||
         !s24m_self_check(self, given))
         return false;
     if (!strcmp(c->own, "auto") && !s24m_can_generate(c->model))
         self->rows = 0; /* said when the work begins */
-    if (!given && (!strcmp(c->own, "auto") || !self->rows))
-        return s24m_wrong(S24_E_STATE, "--calib: there are no tokens; --calib self:128 lets the "
-                                       "model write them");
     if (c->own_length && c->own_length != length)
         return s24m_wrong(S24_E_SHAPE,
                           "own_length is %lld, but the rows that are given have %lld tokens",
