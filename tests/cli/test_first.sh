@@ -88,7 +88,7 @@ test_plan()
     refused 'plan: a shape that does not fit' 1 'multiple of 5' compress "$tmp/tiny" --calib "$rows" --constraints 3:5 --out "$tmp/none" --plan
     refused 'plan: a rule that matches nothing' 1 'matches no matrix' compress "$tmp/tiny" --calib "$rows" --constraints 2:4 \
         --rule '*.x=1:4' --out "$tmp/none" --plan
-    run compress "$tmp/tiny" --calib self:8 --context 24 --constraints 2:4 --refine block --out "$tmp/none" --plan --json
+    run compress "$tmp/tiny" --calib self:8 --context 24 --open-start 3 --constraints 2:4 --refine block --out "$tmp/none" --plan --json
     check 'plan: own rows and refinement' [ "$(grep -c '"expected_refine_seconds":[0-9.e-]*[1-9].*"expected_own_seconds":[0-9.e-]*[1-9]' "$tmp/out")" -eq 1 ]
     run compress "$tmp/tiny" --calib "$rows" --rows 1 --no-self --constraints 2:4 --out "$tmp/none" --plan
     check 'plan: too few rows are no error' [ "$status" -eq 0 ]

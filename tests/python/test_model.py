@@ -84,7 +84,7 @@ class Models(Case):
         self.assertEqual({(one["constraints"], one["solver"]) for one in found["matrices"]}, {("2:4", "alps"), ("int4", "quantease")})
         self.assertAlmostEqual(sum(one["seconds"] for one in found["matrices"]) / found["solve_seconds"], 1)
         self.assertEqual({one["warning"] for one in found["matrices"]}, {None})
-        few = self.model.estimate("2:4", self.rows[:1])
+        few = self.model.estimate("2:4", self.rows[:1], own="0")
         self.assertTrue(all("24 different rows" in one["warning"] for one in few["matrices"]) and few["disk_free"] != few["disk_free"])
         self.assertFalse(os.path.exists(self.out))
         self.fails(sparse24.E_CANCELLED, "", self.model.estimate, "2:4", self.rows, progress=lambda *_: 1)
