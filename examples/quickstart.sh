@@ -88,16 +88,17 @@ compress_model()
         rm -rf "$out.part"
         compress_to "$out"
     }
-    quietly "$sparse24" check "$out/${model##*/}" --constraints 2:4
+    made=$(echo "$out"/*.gguf) # its name says the type of its weights
+    quietly "$sparse24" check "$made" --constraints 2:4
     tail -n 1 "$build.log"
     echo
     echo "The same beginning, gone on with by the dense and by the compressed model:"
     say_something "$model"
-    say_something "$out/${model##*/}"
+    say_something "$made"
     cat <<END
 
 The compressed model is a file any GGUF reader takes; the page shows every matrix:
-  $out/${model##*/}
+  $made
   $report
 END
 }
