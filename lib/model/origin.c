@@ -81,10 +81,9 @@ static bool add_parts(origin *o, const char *path, size_t stem, int parts)
 
 bool s24m_origin_open(origin *o, const char *path)
 {
-    struct stat s;
     size_t stem;
     int parts = s24m_path_split_parts(path, &stem);
-    *o = (origin){.folder = !stat(path, &s) && S_ISDIR(s.st_mode)};
+    *o = (origin){.folder = s24m_path_is_folder(path)};
     if (o->folder)
         return add_folder(o, path);
     return parts ? add_parts(o, path, stem, parts) : add(o, s24m_have(strdup(path)));

@@ -8,6 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+bool s24m_path_is_folder(const char *path)
+{
+    struct stat s;
+    return !stat(path, &s) && S_ISDIR(s.st_mode);
+}
+
 char *s24m_path_join(const char *folder, const char *name)
 {
     size_t size = strlen(folder) + strlen(name) + 2;

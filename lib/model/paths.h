@@ -8,6 +8,7 @@
 char *s24m_path_join(const char *folder, const char *name);
 /* Behind the last slash. */
 const char *s24m_path_name(const char *path);
+bool s24m_path_is_folder(const char *path);
 bool s24m_path_ends_with(const char *path, const char *ending);
 /* Of "STEM-00002-of-00003.gguf" the 3 and the length of STEM; 0 for any other path. */
 int s24m_path_split_parts(const char *path, size_t *stem);

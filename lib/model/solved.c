@@ -3,7 +3,6 @@
 #include "paths.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- One matrix ---- */
@@ -58,13 +57,13 @@ int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, i
 bool s24m_supply_find(supply *s, const char *tensor, solved *found)
 {
     *found = (solved){.matrix = false};
-    bool matrix = find_place(s->model, tensor, found);
+    bool is_matrix = find_place(s->model, tensor, found);
     if (found->layer >= 0 && s->blocks && !take_block(s, found->layer))
         return false;
-    if (!matrix) {
-        bool trained = s->block && found->layer >= 0 &&
-                       s24_file_info(s->block, tensor, NULL, NULL, NULL) == S24_OK;
-        found->values = trained ? s->block : NULL;
+    if (!is_matrix) {
+        bool is_trained = s->block && found->layer >= 0 &&
+                          s24_file_info(s->block, tensor, NULL, NULL, NULL) == S24_OK;
+        found->values = is_trained ? s->block : NULL;
         return true;
     }
     if (found->folded) {
@@ -130,12 +129,11 @@ static bool try_open(s24_ctx *ctx, const char *folder, const char *name, s24_fil
 
 bool s24m_parts_open(s24_ctx *ctx, const char *path, s24_file **parts)
 {
-    struct stat s;
     char *folder = s24m_have(strdup(path));
     *parts = NULL;
     if (!folder)
         return false;
-    if (stat(path, &s) || !S_ISDIR(s.st_mode)) {
+    if (!s24m_path_is_folder(path)) {
         char *slash = strrchr(folder, '/');
         strcpy(slash ? slash + (slash == folder) : folder, slash ? "" : ".");
     }

@@ -2,13 +2,13 @@
 #include "handle.h"
 #include "ids.h"
 #include "option_text.h"
+#include "paths.h"
 #include "text.h"
 #include "tokenizer/handle.h"
 #include "tokens.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAGIC = 0x6b34326d, USUAL_CONTEXT = 512 };
@@ -163,12 +163,6 @@ static bool from_text(s24_tokens *t, s24_model *model, const char *path, text_ki
 
 /* ---- From ids ---- */
 
-static bool is_integer(int32_t dtype)
-{
-    return dtype == S24_I16 || dtype == S24_I32 || dtype == S24_I64 || dtype == S24_U16 ||
-           dtype == S24_U32;
-}
-
 /* In rows as they lie: all, or the first. */
 static bool take_rows(s24_tokens *t, const id_source *s, const wanted *w, int64_t pieces)
 {
@@ -205,7 +199,7 @@ static bool take_anew(s24_tokens *t, s24_model *model, const id_source *s, wante
 
 static bool from_ids(s24_tokens *t, s24_model *model, const id_source *s, wanted *w)
 {
-    if (!is_integer(s->ids.dtype))
+    if (!s24m_is_integer(s->ids.dtype))
         return s24m_wrong(S24_E_DTYPE, "%s: expected integers of 16, 32 or 64 bits, of rank 1 or 2",
                           t->name);
     return w->context || (w->bos == S24M_BOS_YES && !s->is_list)
@@ -224,18 +218,12 @@ static bool split(const char *path, char **file, const char **tensor)
     return *file;
 }
 
-static bool is_folder(const char *path)
-{
-    struct stat s;
-    return !stat(path, &s) && S_ISDIR(s.st_mode);
-}
-
 static bool read_file(s24_tokens *t, s24_model *model, const char *path, const char *tensor,
                       wanted *w)
 {
     text_kind kind = TEXT_TENSORS;
     id_source s = {0};
-    if (!tensor && !is_folder(path) && !s24m_text_kind(path, &kind))
+    if (!tensor && !s24m_path_is_folder(path) && !s24m_text_kind(path, &kind))
         return false;
     if (kind == TEXT_PLAIN || kind == TEXT_LINES) {
         t->name = s24m_have(strdup(path));

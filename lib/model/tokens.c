@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static bool is_integer(int32_t dtype)
+bool s24m_is_integer(int32_t dtype)
 {
     return dtype == S24_I16 || dtype == S24_I32 || dtype == S24_I64 || dtype == S24_U16 ||
            dtype == S24_U32;
@@ -29,7 +29,7 @@ static bool check(const s24_mat *ids, const char *name, int64_t least)
 {
     if (!ids || !ids->data || ids->device != S24_CPU)
         return s24m_wrong(S24_E_ARG, "%s: no matrix in memory", name);
-    if (!is_integer(ids->dtype))
+    if (!s24m_is_integer(ids->dtype))
         return s24m_wrong(S24_E_DTYPE, "%s: expected integers of 16, 32 or 64 bits, of rank 1 or 2",
                           name);
     if (ids->rows < 1 || ids->cols < 1 || ids->rows > INT64_MAX / 8 / ids->cols)

@@ -9,6 +9,8 @@ typedef struct tokens {
     int64_t rows, length;
 } tokens;
 
+/* Whether ids may be of that type. */
+bool s24m_is_integer(int32_t dtype);
 /* Copy the ids of a matrix of 16, 32 or 64-bit integers, one row a sequence of at least two. `name`
  * goes into errors, which tell the place of an id that is outside the vocabulary. */
 bool s24m_tokens_take(tokens *t, const s24_mat *ids, const char *name, int64_t vocabulary);

@@ -4,14 +4,7 @@
 #include "tokenizer.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-static bool is_folder(const char *path)
-{
-    struct stat s;
-    return !stat(path, &s) && S_ISDIR(s.st_mode);
-}
 
 /* The file of that name in the folder; NULL without error if there is none. */
 static bool in_folder(const char *folder, const char *name, char **path)
@@ -128,7 +121,7 @@ static bool open_beside(tokenizer *t, s24_ctx *ctx, const char *path)
 bool s24m_tokenizer_open(tokenizer *t, s24_ctx *ctx, const char *path)
 {
     t->bos = t->eos = t->eot = t->unknown = t->pad = t->merger.unknown = t->unigram.unknown = -1;
-    if (is_folder(path))
+    if (s24m_path_is_folder(path))
         return open_folder(t, ctx, path);
     return s24m_path_ends_with(path, ".safetensors") ? open_beside(t, ctx, path)
                                                      : open_file(t, ctx, path);
