@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST = 1 << 16 };
+enum { LONGEST = 17 << 12 }; /* room for 16 times the longest size below */
 static float x[LONGEST], y[LONGEST], z[LONGEST], norm[LONGEST];
 static double dx[LONGEST], dy[LONGEST];
 static uint8_t mask[LONGEST];
@@ -58,6 +58,7 @@ static void compare_size(const char *kernel, run_fn run, const array *arrays, in
     trial t = {.kernel = kernel, .run = run, .n = n};
     for (int i = 0; i < count; ++i) {
         bool absent = null && arrays[i].may_be_null;
+        ck_assert_int_le(n, LONGEST);
         trial_argument(&t, arrays[i].role, absent ? NULL : arrays[i].values,
                        (size_t)n * arrays[i].size);
     }
