@@ -231,7 +231,7 @@ S24_API void s24_compression_destroy(s24_compression *c);
  * solver, as for s24_solver_parse()), "correct" (share of the dense model's outputs in what is
  * aimed at, 0 .. 1, default 0.5), "store" ("f32", "f16", "bf16"; default "": as the source;
  * "q4_0", "q4_1", "q8_0": codes as types of a GGUF file), "format" ("gguf", "dense",
- * "pack-quantized", "gptq", "gptq-v2", "sparse-24-bitmask", "s24", "adapter"; default "": as the
+ * "pack-quantized", "pack-quantized-all", "gptq", "gptq-v2", "sparse-24-bitmask", "s24", "adapter"; default "": as the
  * source, with codes and factors beside it; docs/outputs.md), "activations" ("ram", "half",
  * "disk"), "heldout" (rows of the first evaluation whose errors are measured too, default 4),
  * "memory_limit" (bytes for all, 0 = none), "recipe" (what was asked, as lines: written beside the

@@ -5,6 +5,7 @@
 #include "parts.h"
 #include "paths.h"
 #include "store.h"
+#include "tables.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include <sys/stat.h>
 
 #define S24_NAME "model.s24"
+
+enum { TABLES = 2 }; /* embedding and head */
 
 /* ---- The model ---- */
 
@@ -89,10 +92,23 @@ static bool put_vector(writing *w, const char *name, const s24_file *values)
            s24m_good(s24_file_put(w->out, name, &v, shape, rank, type), "%s", name);
 }
 
+/* Embedding or head as codes. */
+static bool put_table(writing *w, const char *name)
+{
+    stored told[2];
+    int count;
+    bool done = s24m_tables_put(w->model, w->out, name, told, &count);
+    for (int i = 0; done && i < count; i++)
+        w->matrices[w->count++] = told[i];
+    return done;
+}
+
 static bool put_tensor(writing *w, const char *name)
 {
     solved m;
     stored told = {.solved = false};
+    if (s24m_tables_have(w->a->form, w->model, name))
+        return put_table(w, name);
     if (!s24m_supply_find(&w->from, name, &m))
         return false;
     if (m.values && !m.matrix)
@@ -341,7 +357,7 @@ bool s24m_assemble(const assembly *a, const record *records, int count)
     size_t most = (size_t)a->model->matrix_count;
     char *folder = s24m_checkpoint_path(a->c, "model"), *description = NULL;
     char *lines = folder ? stable_records(records, count) : NULL;
-    w.matrices = lines ? s24m_have(calloc(most + 1, sizeof *w.matrices)) : NULL;
+    w.matrices = lines ? s24m_have(calloc(most + TABLES, sizeof *w.matrices)) : NULL;
     bool done =
         w.matrices && make_folder(a, folder) && write_model(&w, folder, lines, &description) &&
         write_beside(&w, folder, description) && s24m_beside_records(folder, records, count) &&

@@ -6,7 +6,8 @@
 
 static bool same(const stored *a, const stored *b)
 {
-    return a->bits == b->bits && a->symmetric == b->symmetric && a->group == b->group;
+    return a->bits == b->bits && a->symmetric == b->symmetric && a->group == b->group &&
+           a->table == b->table;
 }
 
 /* The first matrix of another grid than those before it, from `at` on; count: none is left. */
@@ -26,6 +27,14 @@ static bool has_rest(const stored *m, int count)
 {
     for (int i = 0; i < count; i++)
         if (!m[i].solved)
+            return true;
+    return false;
+}
+
+static bool has_tables(const stored *m, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (m[i].table)
             return true;
     return false;
 }
@@ -57,16 +66,16 @@ static void put_group(FILE *out, const stored *m, int count, const stored *grid,
             "],\"weights\":{\"num_bits\":%d,\"type\":\"int\",\"symmetric\":%s,\"strategy\":\"%s\","
             "\"group_size\":%s,\"dynamic\":false,\"observer\":\"minmax\",\"actorder\":null,"
             "\"block_structure\":null},\"input_activations\":null,\"output_activations\":null,"
-            "\"format\":\"pack-quantized\"}",
+            "\"format\":\"%s\"}",
             (int)grid->bits, grid->symmetric ? "true" : "false", grid->group ? "group" : "channel",
-            group);
+            group, grid->table ? "int-quantized" : "pack-quantized");
 }
 
+/* The head is told of unless it is one of the matrices. */
 static void put_ignored(FILE *out, const stored *m, int count)
 {
-    fputs("\"ignore\":[\"lm_head\"", out);
-    if (has_rest(m, count))
-        fputs(",", out);
+    bool rest = has_rest(m, count), head = !has_tables(m, count);
+    fprintf(out, "\"ignore\":[%s%s", head ? "\"lm_head\"" : "", head && rest ? "," : "");
     put_names(out, m, count, NULL);
     fputs("]", out);
 }
@@ -75,10 +84,11 @@ static void put_pack_quantized(FILE *out, const stored *m, int count)
 {
     int first = next_grid(m, count, 0), groups = 0;
     bool only = first < count && next_grid(m, count, first + 1) == count;
-    fputs("{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\","
-          "\"quantization_status\":\"compressed\",\"global_compression_ratio\":null,"
-          "\"kv_cache_scheme\":null,",
-          out);
+    fprintf(out,
+            "{\"quant_method\":\"compressed-tensors\",\"format\":\"%s\","
+            "\"quantization_status\":\"compressed\",\"global_compression_ratio\":null,"
+            "\"kv_cache_scheme\":null,",
+            has_tables(m, count) ? "mixed-precision" : "pack-quantized");
     put_ignored(out, m, count);
     fputs(",\"config_groups\":{", out);
     for (int at = first; at < count; at = next_grid(m, count, at + 1)) {

@@ -24,6 +24,8 @@ static const form forms[] = {
      .one_grid = true},
     {"--format gptq", "gptq-v1", NULL, HOLDER_FOLDER, BESIDE_NOTHING, POWERS, SYM, 4,
      .one_grid = true},
+    {"--format pack-quantized-all", "pack-quantized", NULL, HOLDER_FOLDER, BESIDE_NOTHING, UP_TO_8,
+     ASYM | SYM, 4, .tables = true},
     {.option = "--format sparse-24-bitmask",
      .layout = "sparse-24-bitmask",
      .holder = HOLDER_FOLDER},

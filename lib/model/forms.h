@@ -20,6 +20,7 @@ typedef struct form {
     int64_t group;          /* that it has; 0: any */
     bool no_zero;           /* pruned weights have no code */
     bool one_grid;          /* the same for all matrices */
+    bool tables;            /* embedding and head are codes as well */
 } form;
 
 /* The form of two words, as options have them: `store` a type, `format`. NULL and a message when

@@ -161,10 +161,11 @@ static bool measure(s24_compression *c, s24m_model *model, overlay *o)
     return done;
 }
 
-/* Packed matrices lie in a file that is no plain model: the source takes the part of the rest. */
+/* Packed matrices lie in a file that is no plain model: the source takes the part of the rest.
+ * Folders of codes are models: they are decoded when they are opened. */
 static bool is_packed(const form *f)
 {
-    return f->holder == HOLDER_S24 || (f->holder == HOLDER_FOLDER && f->layout);
+    return f->holder == HOLDER_S24 || (f->holder == HOLDER_FOLDER && f->layout && !f->bits);
 }
 
 static bool open_written(s24_compression *c, const char *path, s24m_model **model, overlay *o)

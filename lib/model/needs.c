@@ -7,6 +7,7 @@
 #include "program.h"
 #include "refine.h"
 #include "store.h"
+#include "tables.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,8 +267,12 @@ static void predict_disk(const s24_compression *c, needs *n)
 bool s24m_job_needs(s24_compression *c, needs *n)
 {
     *n = (needs){0};
-    for (int64_t i = 0; i < s24_file_count(c->model->file); i++)
-        n->written += stored_bytes(c, s24_file_name(c->model->file, i));
+    for (int64_t i = 0; i < s24_file_count(c->model->file); i++) {
+        const char *name = s24_file_name(c->model->file, i);
+        n->written += s24m_tables_have(c->settings.form, c->model, name)
+                          ? s24m_tables_bytes(c->model, name)
+                          : stored_bytes(c, name);
+    }
     if (!check_rest(c) || !check_matrices(c, n))
         return false;
     if (c->settings.form->beside == BESIDE_FACTORS && !n->ranks)
