@@ -314,7 +314,8 @@ S24_API void s24_compression_cancel(s24_compression *c);
 /**
  * What came of the last run: "matrices", "zeros", "size", "relative_loss", "dense_relative_loss"
  * (means over the matrices), "perplexity_before", "perplexity_after" (of the evaluation `index`,
- * else index is 0), "seconds", "block_seconds" and "efficiency" (NaN if an earlier run did the
+ * else index is 0), of an encoder "hidden_error" in their place (sum of squares of how far the last
+ * hidden states moved, over that of the dense ones), "seconds", "block_seconds" and "efficiency" (NaN if an earlier run did the
  * blocks), "complete" (1: it did). S24_E_ARG for another name or index.
  */
 S24_API s24_status s24_compression_number(const s24_compression *c, const char *name, int32_t index,

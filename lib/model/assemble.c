@@ -26,6 +26,7 @@ typedef struct writing {
     supply from;
     stored *matrices; /* of all blocks, in the order of the file */
     int count;
+    bool others; /* there are, or a loader makes, linear layers that are none of these */
 } writing;
 
 /* A tensor as it is in the source; where the holder has no such type, its blocks as a packed
@@ -103,6 +104,20 @@ static bool put_table(writing *w, const char *name)
     return done;
 }
 
+/* A matrix outside the blocks that is no table of the vocabulary: of a pooler, a classifier, a
+ * vision tower. */
+static bool is_other(const s24m_model *model, const char *name)
+{
+    char own[S24M_NAME];
+    int64_t shape[8];
+    int32_t rank = 0;
+    s24_file_info(model->file, name, shape, &rank, NULL);
+    bool other = rank == 2 && s24m_layer_of(model, name) < 0;
+    for (int32_t i = 0; other && i < S24M_GLOBALS; i++)
+        other = !s24m_global(model, i, own) || strcmp(own, name);
+    return other;
+}
+
 static bool put_tensor(writing *w, const char *name)
 {
     solved m;
@@ -115,6 +130,7 @@ static bool put_tensor(writing *w, const char *name)
         return put_vector(w, name, m.values);
     if (m.folded && m.values)
         return put_folded(w, name, &m);
+    w->others |= !m.matrix && is_other(w->model, name);
     s24m_module(name, told.module);
     bool done = m.values ? s24m_store(w->model->ctx, w->a->form, w->out, name, &m, &told)
                          : put_rest(w, name);
@@ -296,7 +312,8 @@ static bool describe(writing *w, char **text)
     const form *f = w->a->form;
     if (f->holder != HOLDER_FOLDER || !f->layout)
         return true;
-    *text = s24m_describe(f, w->matrices, w->count);
+    described of = {w->matrices, w->count, w->others, s24m_is_encoder(w->model)};
+    *text = s24m_describe(f, &of);
     return *text && set(w, "config.quantization_config", NULL) &&
            set(w, "config.quantization_config", *text);
 }
@@ -348,6 +365,7 @@ bool s24m_assemble(const assembly *a, const record *records, int count)
 {
     writing w = {.a = a,
                  .model = a->model,
+                 .others = s24m_is_encoder(a->model),
                  .from = {.model = a->model,
                           .blocks = a->exporting ? NULL : a->c,
                           .parts = a->parts,

@@ -48,6 +48,7 @@ void s24_compression_destroy(s24_compression *c)
     for (int i = 0; i < c->evaluated; i++) {
         s24m_tokens_close(&c->evaluations[i].tokens);
         free(c->evaluations[i].name);
+        free(c->evaluations[i].dense);
     }
     free(c->constraints);
     free(c->solver);
@@ -227,8 +228,9 @@ static bool find_number(const s24_compression *c, const char *name, int32_t inde
         {"expected_eval_seconds", x->evaluations},
         {"perplexity_before", e->before},
         {"perplexity_after", e->after},
+        {"hidden_error", e->hidden},
     };
-    enum { NUMBERS = sizeof numbers / sizeof *numbers, OF_EVALUATIONS = NUMBERS - 2 };
+    enum { NUMBERS = sizeof numbers / sizeof *numbers, OF_EVALUATIONS = NUMBERS - 3 };
     int i = 0;
     while (i < NUMBERS && strcmp(numbers[i].name, name))
         i++;

@@ -50,9 +50,31 @@ static void put_names(FILE *out, const stored *m, int count, const stored *grid)
         }
 }
 
+/* The name of a module in a regular expression inside JSON. */
+static void put_escaped(FILE *out, const char *module)
+{
+    for (; *module; module++)
+        fprintf(out, *module == '.' ? "\\\\%c" : "%c", *module);
+}
+
 /* ---- compressed-tensors ---- */
 
-static void put_group(FILE *out, const stored *m, int count, const stored *grid, bool only)
+/* Matrices of a grid as regular expressions inside JSON, whatever stands before the first dot. */
+static void put_patterns(FILE *out, const described *of, const stored *grid)
+{
+    const char *comma = "";
+    for (const stored *m = of->matrices; m < of->matrices + of->count; m++) {
+        const char *dot = strchr(m->module, '.');
+        if (!m->solved || !same(m, grid))
+            continue;
+        fprintf(out, "%s\"re:(.*\\\\.)?", comma);
+        put_escaped(out, dot ? dot + 1 : m->module);
+        fputs("$\"", out);
+        comma = ",";
+    }
+}
+
+static void put_group(FILE *out, const described *of, const stored *grid, bool only)
 {
     char group[32] = "null";
     if (grid->group)
@@ -60,8 +82,10 @@ static void put_group(FILE *out, const stored *m, int count, const stored *grid,
     fputs("{\"targets\":[", out);
     if (only)
         fputs("\"Linear\"", out);
+    else if (of->rooted)
+        put_patterns(out, of, grid);
     else
-        put_names(out, m, count, grid);
+        put_names(out, of->matrices, of->count, grid);
     fprintf(out,
             "],\"weights\":{\"num_bits\":%d,\"type\":\"int\",\"symmetric\":%s,\"strategy\":\"%s\","
             "\"group_size\":%s,\"dynamic\":false,\"observer\":\"minmax\",\"actorder\":null,"
@@ -80,10 +104,12 @@ static void put_ignored(FILE *out, const stored *m, int count)
     fputs("]", out);
 }
 
-static void put_pack_quantized(FILE *out, const stored *m, int count)
+static void put_pack_quantized(FILE *out, const described *of)
 {
+    const stored *m = of->matrices;
+    int count = of->count;
     int first = next_grid(m, count, 0), groups = 0;
-    bool only = first < count && next_grid(m, count, first + 1) == count;
+    bool only = !of->others && first < count && next_grid(m, count, first + 1) == count;
     fprintf(out,
             "{\"quant_method\":\"compressed-tensors\",\"format\":\"%s\","
             "\"quantization_status\":\"compressed\",\"global_compression_ratio\":null,"
@@ -93,7 +119,7 @@ static void put_pack_quantized(FILE *out, const stored *m, int count)
     fputs(",\"config_groups\":{", out);
     for (int at = first; at < count; at = next_grid(m, count, at + 1)) {
         fprintf(out, "%s\"group_%d\":", groups ? "," : "", groups);
-        put_group(out, m, count, m + at, only);
+        put_group(out, of, m + at, only);
         groups++;
     }
     fputs("}}", out);
@@ -116,8 +142,7 @@ static void put_bitmask(FILE *out, const stored *m, int count)
 static void put_left(FILE *out, const char *module)
 {
     fputs("\"-:^", out);
-    for (; *module; module++)
-        fprintf(out, *module == '.' ? "\\\\%c" : "%c", *module);
+    put_escaped(out, module);
     fputs("$\":{}", out);
 }
 
@@ -168,7 +193,7 @@ static char *finish(FILE *out, char **text)
     return s24m_have(NULL);
 }
 
-char *s24m_describe(const form *f, const stored *matrices, int count)
+char *s24m_describe(const form *f, const described *of)
 {
     char *text = NULL;
     size_t size;
@@ -176,11 +201,11 @@ char *s24m_describe(const form *f, const stored *matrices, int count)
     if (!out)
         return s24m_have(NULL);
     if (is_gptq(f))
-        put_gptq(out, f, matrices, count);
+        put_gptq(out, f, of->matrices, of->count);
     else if (f->bits)
-        put_pack_quantized(out, matrices, count);
+        put_pack_quantized(out, of);
     else
-        put_bitmask(out, matrices, count);
+        put_bitmask(out, of->matrices, of->count);
     return finish(out, &text);
 }
 

@@ -4,9 +4,17 @@
 #define DESCRIBE_H
 #include "store.h"
 
+/* What is told of a folder. */
+typedef struct described {
+    const stored *matrices;
+    int count;
+    bool others; /* there are linear layers beside the matrices */
+    bool rooted; /* loaders may put the first word before names, or leave it out */
+} described;
+
 /* quantization_config of a folder in this form; NULL without memory. To be freed. GPTQ's
  * has one grid for all. */
-char *s24m_describe(const form *f, const stored *matrices, int count);
+char *s24m_describe(const form *f, const described *of);
 /* adapter_config.json of PEFT for factors of these modules and ranks; W = base + B A. */
 typedef struct factors {
     char module[S24M_NAME];

@@ -1,5 +1,6 @@
 /* A compressed model in another form: the same matrices, nothing solved again. */
 #include "beside.h"
+#include "card.h"
 #include "compression.h"
 #include "json.h"
 #include "parts.h"
@@ -189,6 +190,21 @@ static bool relabel(exporting *e)
 
 /* ---- All of it ---- */
 
+static bool write_card(void *arg, const char *folder)
+{
+    const exporting *e = arg;
+    const s24m_card of = {.handle = e->handle,
+                          .model = e->model,
+                          .origin = &e->origin,
+                          .records = e->records,
+                          .count = e->count,
+                          .form = e->form};
+    char *text = s24m_card_write(&of, folder, false);
+    bool done = text && s24m_beside_add(folder, CARD, text);
+    free(text);
+    return done;
+}
+
 static bool write(exporting *e, const char *out)
 {
     const char *made = s24_file_meta(e->model->file, "sparse24.settings");
@@ -199,7 +215,9 @@ static bool write(exporting *e, const char *out)
                   .parts = e->parts,
                   .form = e->form,
                   .watch = &e->handle->watch,
-                  .out = out};
+                  .out = out,
+                  .beside = write_card,
+                  .arg = e};
     bool ours = s24m_checkpoint_open(&e->c, e->model->ctx, out, false); /* else somebody's work */
     bool done = ours && (e->c.settings = s24m_have(strdup(made ? made : ""))) &&
                 s24m_assemble_check(&a) && s24m_assemble(&a, e->records, e->count);

@@ -322,6 +322,9 @@ void s24m_job_forget(s24_compression *c)
     c->needs = (needs){0};
     c->disk_free = UINT64_MAX;
     c->forecast = (forecast){NAN, NAN, NAN, NAN, NAN};
-    for (evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
-        e->before = e->after = NAN;
+    for (evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++) {
+        e->before = e->after = e->hidden = NAN;
+        free(e->dense);
+        e->dense = NULL;
+    }
 }

@@ -4,6 +4,7 @@
 #include "card.h"
 #include "codes.h"
 #include "compression.h"
+#include "hidden.h"
 #include "memory.h"
 #include "own_rows.h"
 #include "paths.h"
@@ -144,17 +145,39 @@ static bool take_matrices(void *arg, s24m_block *block)
     return done;
 }
 
+/* Of an encoder: its hidden states before, then how far they are from those. */
+static bool measure_hidden(s24m_model *model, evaluated *e, const evaluating *how)
+{
+    const tokens *t = &e->tokens;
+    float *h = NULL;
+    if (!e->dense)
+        return s24m_hidden_take(model, t, how, &e->dense);
+    bool done = s24m_hidden_take(model, t, how, &h);
+    if (done)
+        e->hidden = s24m_hidden_error(e->dense, h, t->rows * t->length * model->config.hidden);
+    free(e->dense);
+    e->dense = NULL;
+    free(h);
+    return done;
+}
+
 /* Without an overlay: before. */
 static bool measure(s24_compression *c, s24m_model *model, overlay *o)
 {
     evaluating how = {.watch = &c->watch,
-                      .title = o ? "perplexity after" : "perplexity before",
+                      .title = s24m_is_encoder(model) ? "hidden states"
+                               : o                    ? "perplexity after"
+                                                      : "perplexity before",
                       .memory = c->eval_memory,
                       .adjust = o ? take_matrices : NULL,
                       .arg = o};
     bool done = true;
     for (evaluated *e = c->evaluations; done && e < c->evaluations + c->evaluated; e++) {
         evaluation found;
+        if (s24m_is_encoder(model)) {
+            done = measure_hidden(model, e, &how);
+            continue;
+        }
         done = s24m_evaluate(model, &e->tokens, &how, &found);
         *(o ? &e->after : &e->before) = done ? exp(found.mean) : NAN;
     }
@@ -210,8 +233,11 @@ static bool write_rows(s24_compression *c)
                            .memory = c->eval_memory};
     if (!strcmp(c->own, "auto") && !s24m_can_generate(c->model))
         s24m_watch_log(&c->watch, 1,
-                       "%s has recurrent layers and cannot write rows of its own yet: the given "
-                       "ones stand alone",
+                       s24m_is_encoder(c->model)
+                           ? "%s is an encoder and writes no rows of its own: the given ones stand "
+                             "alone"
+                           : "%s has recurrent layers and cannot write rows of its own yet: the "
+                             "given ones stand alone",
                        c->model->config.architecture);
     return !self->rows ||
            s24m_own_rows_make(self, c->model, &how, &c->checkpoint,

@@ -76,6 +76,8 @@ typedef struct s24m_config {
     int qkv;          /* s24m_qkv: how the rows of q, k and v stand in this kind of file */
     int32_t biased;   /* bit i: role i has a bias; of a GGUF file: if it is there */
     int64_t layers, hidden, ffn, heads, kv_heads, head_dim, vocab;
+    int64_t width;   /* of the vocabulary's tables: hidden, or less where h is projected */
+    int64_t types;   /* rows of the table of kinds of tokens; 0: there is none */
     int64_t trained; /* positions that the file says, else what its architecture has */
     int64_t context; /* longest sequence, INT64_MAX if the file does not say */
     int64_t window;  /* what windowed layers see, INT64_MAX: all */
@@ -214,6 +216,7 @@ typedef struct s24m_embedding {
     s24_mat table;
     void *storage;                   /* of the table if it does not lie in the file */
     float *positions, *gain, *shift; /* NULL where there is none */
+    float *types, *project;          /* kinds of tokens; from rows of the table to h; or NULL */
 } s24m_embedding;
 s24_status s24m_embedding_load(const s24m_model *model, int64_t length, const s24_mat *table,
                                s24m_embedding *e);
@@ -234,9 +237,14 @@ typedef struct s24m_head {
     float *norm, *shift; /* hidden; NULL: none */
     s24_mat table;       /* (vocab, hidden), of any float type */
     float *bias;         /* vocab, or NULL */
+    float *project;      /* from h to the table's width, or NULL */
     void *storage;       /* of the table if it does not lie in the file */
 } s24m_head;
 
+/** An encoder: hidden states are what comes out. */
+bool s24m_is_encoder(const s24m_model *model);
+/** S24_E_UNSUPPORTED: it has none. */
+s24_status s24m_head_check(const s24m_model *model);
 s24_status s24m_head_load(const s24m_model *model, s24m_head *head);
 void s24m_head_free(s24m_head *head);
 /** logits (count, vocab) of `count` rows of h. */

@@ -1,6 +1,7 @@
 /* What a compression will take. */
 #include "compression.h"
 #include "disk.h"
+#include "hidden.h"
 #include "memory.h"
 #include "own_rows.h"
 #include "parts.h"
@@ -221,12 +222,14 @@ static uint64_t walk_needs(const s24_compression *c)
 /* The least that an evaluation can do with. */
 static uint64_t evaluation_needs(const s24_compression *c)
 {
-    uint64_t most = 0;
+    uint64_t most = 0, kept = 0; /* kept: hidden states of a dense encoder */
     for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++) {
         int64_t chunk = s24m_chunk(e->tokens.length), rows = e->tokens.rows;
-        most = larger(most, s24m_evaluate_bytes(c->model, &e->tokens, rows < chunk ? rows : chunk));
+        bool all = s24m_is_encoder(c->model) || rows < chunk;
+        most = larger(most, s24m_evaluate_bytes(c->model, &e->tokens, all ? rows : chunk));
+        kept += s24m_is_encoder(c->model) ? s24m_hidden_bytes(c->model, &e->tokens) : 0;
     }
-    return most;
+    return most + kept;
 }
 
 static double pass_flops(const s24_compression *c, int64_t rows, int64_t length, bool head)
@@ -244,7 +247,7 @@ static void predict_flops(const s24_compression *c, needs *n)
                                       c->sequences.length);
     n->flops += s24m_generate_flops(c->model, c->settings.self.rows, c->sequences.length);
     for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
-        n->flops += 2 * pass_flops(c, e->tokens.rows, e->tokens.length, true);
+        n->flops += 2 * pass_flops(c, e->tokens.rows, e->tokens.length, !s24m_is_encoder(c->model));
 }
 
 enum { RATE = 12 << 20 }; /* what s24m_product_rate() multiplies */

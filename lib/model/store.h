@@ -10,7 +10,7 @@ typedef struct stored {
     bool solved;            /* else it is as in the source */
     int32_t bits;           /* as they are stored; 0: floats */
     bool symmetric;
-    bool table;     /* of the vocabulary: integers that are not packed */
+    bool table;    /* of the vocabulary: integers that are not packed */
     int64_t group; /* 0: all columns */
 } stored;
 

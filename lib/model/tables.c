@@ -26,8 +26,8 @@ static bool is_global(const s24m_model *model, int32_t which, const char *tensor
 
 bool s24m_tables_have(const form *f, const s24m_model *model, const char *tensor)
 {
-    return f->tables && (is_global(model, S24M_EMBEDDING, tensor) ||
-                         is_global(model, S24M_OUTPUT, tensor));
+    return f->tables &&
+           (is_global(model, S24M_EMBEDDING, tensor) || is_global(model, S24M_OUTPUT, tensor));
 }
 
 /* The head has no tensor of its own. */
@@ -39,15 +39,15 @@ static bool is_tied(const s24m_model *model, const char *tensor)
 /* Groups that fill a row. */
 static int64_t group_of(const s24m_model *model)
 {
-    int64_t cols = model->config.hidden;
+    int64_t cols = model->config.width;
     return cols % 64 == 0 ? 64 : cols % 32 == 0 ? 32 : cols;
 }
 
 uint64_t s24m_tables_bytes(const s24m_model *model, const char *tensor)
 {
-    int64_t groups = model->config.hidden / group_of(model);
+    int64_t groups = model->config.width / group_of(model);
     int64_t scales = is_tied(model, tensor) ? 4 * groups : 2 * groups;
-    return (uint64_t)(model->config.vocab * (model->config.hidden + scales));
+    return (uint64_t)(model->config.vocab * (model->config.width + scales));
 }
 
 /* ---- Rounding ---- */
@@ -94,7 +94,7 @@ static bool round_rows(const rounding *r, int64_t first, int64_t count, s24_solv
 static bool round_table(rounding *r)
 {
     s24_solver *solver = NULL;
-    int64_t rows = r->model->config.vocab, cols = r->model->config.hidden;
+    int64_t rows = r->model->config.vocab, cols = r->model->config.width;
     int64_t at_once = WEIGHTS_AT_ONCE / cols > 0 ? WEIGHTS_AT_ONCE / cols : 1;
     r->codes = s24m_have(malloc((size_t)(rows * cols)));
     r->scales = s24m_have(malloc((size_t)(rows * r->groups) * sizeof *r->scales));
@@ -126,10 +126,9 @@ static bool put_scales(const rounding *r, s24_file *out, const char *module)
 static bool put_codes(const rounding *r, s24_file *out, const stored *told, int count)
 {
     s24_mat codes = {0};
-    bool done =
-        s24m_good(s24_mat_rowmajor(&codes, r->codes, r->table.rows, r->table.cols, S24_I8), "%s",
-                  r->tensor) &&
-        s24m_good(s24_file_put(out, r->tensor, &codes, NULL, 2, NULL), "%s", r->tensor);
+    bool done = s24m_good(s24_mat_rowmajor(&codes, r->codes, r->table.rows, r->table.cols, S24_I8),
+                          "%s", r->tensor) &&
+                s24m_good(s24_file_put(out, r->tensor, &codes, NULL, 2, NULL), "%s", r->tensor);
     for (int i = 0; done && i < count; i++)
         done = put_scales(r, out, told[i].module);
     return done;
@@ -140,7 +139,7 @@ bool s24m_tables_put(const s24m_model *model, s24_file *out, const char *tensor,
 {
     rounding r = {.model = model, .tensor = tensor, .group = group_of(model)};
     char head[S24M_NAME];
-    r.groups = model->config.hidden / r.group;
+    r.groups = model->config.width / r.group;
     told[0] = (stored){.solved = true,
                        .table = true,
                        .bits = BITS,

@@ -10,6 +10,7 @@ static family_list list;
 
 #define ok(call) ck_assert_msg((call) == S24_OK, "%s: %s", #call, s24_last_error())
 
+/* Of an encoder hidden states take their place. */
 static float *logits_of(s24m_model *model)
 {
     int64_t hidden = model->config.hidden, vocab = model->config.vocab;
@@ -25,6 +26,10 @@ static float *logits_of(s24m_model *model)
         ok(s24m_block_load(model, i, &block));
         ok(s24m_forward_block(model, &block, h, 1, LENGTH));
         s24m_block_free(&block);
+    }
+    if (model->family->encoder) {
+        free(logits);
+        return h;
     }
     ok(s24m_head_load(model, &head));
     ok(s24m_logits(model, &head, h, LENGTH, logits));
@@ -45,7 +50,8 @@ static void compare(int index, const char *file)
     float *logits = logits_of(model);
     family_logits(&list, index, &golden);
     ck_assert_int_eq(golden.rows, LENGTH);
-    ck_assert_int_eq(golden.cols, model->config.vocab);
+    ck_assert_int_eq(golden.cols,
+                     model->family->encoder ? model->config.hidden : model->config.vocab);
     for (int64_t i = 0; i < golden.rows * golden.cols; i++) {
         double apart = fabs(logits[i] - ((const float *)golden.data)[i]);
         worst = apart <= worst ? worst : isnan(apart) ? INFINITY : apart;

@@ -223,7 +223,8 @@ START_TEST(tables_are_codes_too)
     s24_file_destroy(file);
     for (int i = 0; i < 96 * 64; i++) { /* the search may give up a little of the largest */
         float error = fabsf(table[i] - dense[i]), largest = 127 * step[i / 64];
-        ck_assert(step[i / 64] > 0 && error <= (fabsf(dense[i]) < largest ? .501f : 8) * step[i / 64]);
+        ck_assert(step[i / 64] > 0 &&
+                  error <= (fabsf(dense[i]) < largest ? .501f : 8) * step[i / 64]);
     }
     ck_assert_double_eq(evaluate("all"), value);
     run("tiny", "int4 sym g32", "options=[scales=f16]", "plain");
