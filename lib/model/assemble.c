@@ -24,9 +24,8 @@ typedef struct writing {
     const s24m_model *model;
     s24_file *out;
     supply from;
-    stored *matrices; /* of all blocks, in the order of the file */
+    stored *matrices; /* of all blocks, and others, in the order of the file */
     int count;
-    bool others; /* there are, or a loader makes, linear layers that are none of these */
 } writing;
 
 /* A tensor as it is in the source; where the holder has no such type, its blocks as a packed
@@ -130,11 +129,10 @@ static bool put_tensor(writing *w, const char *name)
         return put_vector(w, name, m.values);
     if (m.folded && m.values)
         return put_folded(w, name, &m);
-    w->others |= !m.matrix && is_other(w->model, name);
     s24m_module(name, told.module);
     bool done = m.values ? s24m_store(w->model->ctx, w->a->form, w->out, name, &m, &told)
                          : put_rest(w, name);
-    if (m.matrix)
+    if (m.matrix || is_other(w->model, name))
         w->matrices[w->count++] = told;
     return done;
 }
@@ -312,7 +310,7 @@ static bool describe(writing *w, char **text)
     const form *f = w->a->form;
     if (f->holder != HOLDER_FOLDER || !f->layout)
         return true;
-    described of = {w->matrices, w->count, w->others, s24m_is_encoder(w->model)};
+    described of = {w->matrices, w->count, s24m_is_encoder(w->model)};
     *text = s24m_describe(f, &of);
     return *text && set(w, "config.quantization_config", NULL) &&
            set(w, "config.quantization_config", *text);
@@ -365,14 +363,13 @@ bool s24m_assemble(const assembly *a, const record *records, int count)
 {
     writing w = {.a = a,
                  .model = a->model,
-                 .others = s24m_is_encoder(a->model),
                  .from = {.model = a->model,
                           .blocks = a->exporting ? NULL : a->c,
                           .parts = a->parts,
                           .records = records,
                           .count = count,
                           .layer = -1}};
-    size_t most = (size_t)a->model->matrix_count;
+    size_t most = (size_t)(a->model->matrix_count + s24_file_count(a->model->file));
     char *folder = s24m_checkpoint_path(a->c, "model"), *description = NULL;
     char *lines = folder ? stable_records(records, count) : NULL;
     w.matrices = lines ? s24m_have(calloc(most + TABLES, sizeof *w.matrices)) : NULL;

@@ -1,4 +1,5 @@
 #include "compression.h"
+#include "image.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,8 @@ s24_status s24_compression_add_skip(s24_compression *c, const char *pattern)
 /* Of rows that the model can take. */
 static bool take(const s24_compression *c, tokens *t, const s24_mat *ids, const char *name)
 {
+    if (c->model->config.image.size)
+        return s24m_pixels_take(t, c->model, ids, name);
     if (!s24m_tokens_take(t, ids, name, c->model->config.vocab))
         return false;
     bool done = s24m_evaluate_check(c->model, t, name);

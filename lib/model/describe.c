@@ -82,7 +82,7 @@ static void put_group(FILE *out, const described *of, const stored *grid, bool o
     fputs("{\"targets\":[", out);
     if (only)
         fputs("\"Linear\"", out);
-    else if (of->rooted)
+    else if (of->encoder)
         put_patterns(out, of, grid);
     else
         put_names(out, of->matrices, of->count, grid);
@@ -96,11 +96,14 @@ static void put_group(FILE *out, const described *of, const stored *grid, bool o
 }
 
 /* The head is told of unless it is one of the matrices. */
-static void put_ignored(FILE *out, const stored *m, int count)
+static void put_ignored(FILE *out, const described *of)
 {
-    bool rest = has_rest(m, count), head = !has_tables(m, count);
+    const stored *m = of->matrices;
+    bool rest = has_rest(m, of->count), head = !has_tables(m, of->count);
     fprintf(out, "\"ignore\":[%s%s", head ? "\"lm_head\"" : "", head && rest ? "," : "");
-    put_names(out, m, count, NULL);
+    put_names(out, m, of->count, NULL);
+    if (of->encoder)
+        fprintf(out, "%s\"re:.*pooler.*\"", head || rest ? "," : "");
     fputs("]", out);
 }
 
@@ -109,13 +112,13 @@ static void put_pack_quantized(FILE *out, const described *of)
     const stored *m = of->matrices;
     int count = of->count;
     int first = next_grid(m, count, 0), groups = 0;
-    bool only = !of->others && first < count && next_grid(m, count, first + 1) == count;
+    bool only = first < count && next_grid(m, count, first + 1) == count;
     fprintf(out,
             "{\"quant_method\":\"compressed-tensors\",\"format\":\"%s\","
             "\"quantization_status\":\"compressed\",\"global_compression_ratio\":null,"
             "\"kv_cache_scheme\":null,",
             has_tables(m, count) ? "mixed-precision" : "pack-quantized");
-    put_ignored(out, m, count);
+    put_ignored(out, of);
     fputs(",\"config_groups\":{", out);
     for (int at = first; at < count; at = next_grid(m, count, at + 1)) {
         fprintf(out, "%s\"group_%d\":", groups ? "," : "", groups);
@@ -125,14 +128,14 @@ static void put_pack_quantized(FILE *out, const described *of)
     fputs("}}", out);
 }
 
-static void put_bitmask(FILE *out, const stored *m, int count)
+static void put_bitmask(FILE *out, const described *of)
 {
     fputs("{\"quant_method\":\"compressed-tensors\",\"format\":\"dense\","
           "\"quantization_status\":\"compressed\",\"config_groups\":{},\"kv_cache_scheme\":null,"
           "\"ignore\":[],\"sparsity_config\":{\"format\":\"sparse-24-bitmask\","
           "\"sparsity_structure\":\"2:4\",\"targets\":[\"Linear\"],",
           out);
-    put_ignored(out, m, count);
+    put_ignored(out, of);
     fputs("}}", out);
 }
 
@@ -205,7 +208,7 @@ char *s24m_describe(const form *f, const described *of)
     else if (f->bits)
         put_pack_quantized(out, of);
     else
-        put_bitmask(out, of->matrices, of->count);
+        put_bitmask(out, of);
     return finish(out, &text);
 }
 

@@ -8,8 +8,7 @@
 typedef struct described {
     const stored *matrices;
     int count;
-    bool others; /* there are linear layers beside the matrices */
-    bool rooted; /* loaders may put the first word before names, or leave it out */
+    bool encoder; /* loaders may put a word before names or leave it out, and make a pooler */
 } described;
 
 /* quantization_config of a folder in this form; NULL without memory. To be freed. GPTQ's

@@ -164,7 +164,9 @@ bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, ev
     double *nll = s24m_have(malloc((size_t)count * sizeof *nll));
     done = p.h && nll && s24m_done(s24m_head_check(model));
     for (int64_t r = 0; done && r < t->rows; r += most) {
-        tokens rows = {t->ids + r * t->length, t->rows - r < most ? t->rows - r : most, t->length};
+        tokens rows = {.ids = t->ids + r * t->length,
+                       .rows = t->rows - r < most ? t->rows - r : most,
+                       .length = t->length};
         p.t = &rows;
         done = run_blocks(&p) && run_head(&p, nll + r * (t->length - 1));
     }

@@ -108,6 +108,7 @@ struct s24m_family {
     /* Names of tensors in Hugging Face files, NULL: Llama's; an empty last_norm: none. */
     const char *blocks, *embedding, *last_norm, *output;
     bool encoder;          /* every token sees all others; hidden states are what comes out */
+    bool image;            /* it sees patches of images */
     const char *types;     /* table of kinds of tokens, of which all are the first; NULL: none */
     const char *project;   /* before "in" and "out": tables narrower than h; NULL: never */
     const char *carried;   /* names, in a row, that stand below the first word and play no part */

@@ -299,7 +299,7 @@ bool s24m_can_generate(const s24m_model *model)
     return true;
 }
 
-static bool check_layers(const s24m_model *model)
+bool s24m_generate_check(const s24m_model *model)
 {
     return s24m_can_generate(model) ||
            s24m_wrong(S24_E_UNSUPPORTED,
@@ -322,7 +322,7 @@ bool s24m_generate(s24m_model *model, const tokens *prompts, const s24m_generati
     w.rows = rows_together(&w, prompts->rows);
     w.kept = blocks_kept(&w);
     int64_t together = w.rows;
-    bool done = check_layers(model) && open_writer(&w);
+    bool done = s24m_generate_check(model) && open_writer(&w);
     for (; done && w.first < prompts->rows; w.first += w.rows) {
         w.rows = s24m_least(together, prompts->rows - w.first);
         done = write_rows(&w, prompts);

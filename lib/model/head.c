@@ -1,5 +1,6 @@
 #include "exponential.h"
 #include "family.h"
+#include "image.h"
 #include "parts.h"
 #include "steps.h"
 #include <math.h>
@@ -185,11 +186,18 @@ s24_status s24m_embedding_rows(const s24m_model *model, const s24m_embedding *e,
                               : s24m_norm(model, e->gain, e->shift, h, count, c->hidden, h);
 }
 
+int64_t s24m_row_values(const s24m_model *model, int64_t length)
+{
+    return model->config.image.size ? model->config.image.values : length;
+}
+
 s24_status s24m_embed(const s24m_model *model, const int32_t *tokens, int64_t sequences,
                       int64_t length, float *h)
 {
     s24m_embedding e;
     s24m_places at = {sequences, length, 0};
+    if (model->config.image.size)
+        return s24m_image_embed(model, (const float *)(const void *)tokens, sequences, h);
     s24_status status = s24m_embedding_load(model, length, NULL, &e);
     if (!status)
         status = s24m_embedding_rows(model, &e, tokens, &at, h);
@@ -219,6 +227,22 @@ static void complete_gain(const s24m_model *model, float *gain)
 bool s24m_is_encoder(const s24m_model *model)
 {
     return model->family->encoder;
+}
+
+s24_status s24m_last_norm(const s24m_model *model, float *h, int64_t count)
+{
+    float *gain = NULL, *shift = NULL;
+    char name[S24M_NAME];
+    if (!s24m_global(model, S24M_LAST_NORM, name))
+        return S24_OK;
+    s24_status status = read_vector(model, S24M_LAST_NORM, &gain);
+    if (!status)
+        status = read_vector(model, S24M_LAST_SHIFT, &shift);
+    if (!status)
+        status = s24m_norm(model, gain, shift, h, count, model->config.hidden, h);
+    free(gain);
+    free(shift);
+    return status;
 }
 
 s24_status s24m_head_check(const s24m_model *model)

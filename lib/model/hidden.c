@@ -11,7 +11,8 @@ uint64_t s24m_hidden_bytes(const s24m_model *model, const tokens *t)
 bool s24m_hidden_take(s24m_model *model, const tokens *t, const evaluating *how, float **h)
 {
     *h = s24m_have(malloc((size_t)s24m_hidden_bytes(model, t)));
-    if (*h && s24m_evaluate_blocks(model, t, how, *h))
+    if (*h && s24m_evaluate_blocks(model, t, how, *h) &&
+        s24m_done(s24m_last_norm(model, *h, t->rows * t->length)))
         return true;
     free(*h);
     *h = NULL;

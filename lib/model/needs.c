@@ -267,9 +267,34 @@ static void predict_disk(const s24_compression *c, needs *n)
         n->disk += s24m_walk_store_bytes(c->model, &c->settings, t->count, t->length);
 }
 
+/* transformers calls the layers of images' encoders otherwise than their files do, so that a folder
+ * of codes can only tell of all of them. */
+static bool check_names(const s24_compression *c)
+{
+    const form *f = c->settings.form;
+    return !c->model->config.image.size || f->holder != HOLDER_FOLDER || !f->layout ||
+           !c->settings.plan.count ||
+           s24m_wrong(
+               S24_E_UNSUPPORTED,
+               "%s: loaders have other names for the matrices of %s: leave --rule and --skip "
+               "out",
+               f->option, c->model->config.architecture);
+}
+
+/* Images as they were given, and once more those of the walk. */
+static uint64_t pixel_bytes(const s24_compression *c)
+{
+    int64_t rows = c->calibration.rows + c->sequences.count[0] + c->sequences.count[1];
+    for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
+        rows += e->tokens.rows;
+    return (uint64_t)(rows * c->calibration.pixels) * sizeof(float);
+}
+
 bool s24m_job_needs(s24_compression *c, needs *n)
 {
     *n = (needs){0};
+    if (!check_names(c))
+        return false;
     for (int64_t i = 0; i < s24_file_count(c->model->file); i++) {
         const char *name = s24_file_name(c->model->file, i);
         n->written += s24m_tables_have(c->settings.form, c->model, name)
@@ -283,7 +308,7 @@ bool s24m_job_needs(s24_compression *c, needs *n)
                           "--format adapter: no matrix has a rank: ask for \"2:4+rank 16\"");
     predict_flops(c, n);
     predict_disk(c, n);
-    n->base = s24m_memory_base(c->settings.ctx);
+    n->base = s24m_memory_base(c->settings.ctx) + pixel_bytes(c);
     n->own = n->base + walk_needs(c);
     n->measuring =
         n->base + product_needs(c) + larger(c->evaluated ? evaluation_needs(c) : 0, RATE);

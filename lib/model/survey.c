@@ -1,5 +1,6 @@
 /* All tensors of a file against the configuration, before anything is done with them. */
 #include "family.h"
+#include "image.h"
 #include "packed.h"
 #include "parts.h"
 #include "paths.h"
@@ -12,7 +13,7 @@
 /* A tensor that the configuration announces. */
 typedef struct expected {
     char name[S24M_NAME];
-    int64_t shape[3];
+    int64_t shape[4];
     int32_t rank;
     s24m_presence presence;
 } expected;
@@ -51,7 +52,10 @@ static void add_plain(list *l, s24m_presence presence, const char *name, int64_t
 
 static void add_globals(list *l)
 {
-    for (int32_t i = 0; i < S24M_GLOBALS; i++) {
+    expected e = {.presence = S24M_ALWAYS};
+    for (int32_t i = 0; s24m_image_tensor(l->model, i, e.name, e.shape, &e.rank); i++)
+        *add(l, e.presence) = e;
+    for (int32_t i = l->model->family->image ? S24M_EMBEDDING + 1 : 0; i < S24M_GLOBALS; i++) {
         char name[S24M_NAME];
         int64_t rows, cols;
         s24m_presence presence = s24m_global_presence(l->model, i);

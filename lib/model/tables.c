@@ -26,7 +26,7 @@ static bool is_global(const s24m_model *model, int32_t which, const char *tensor
 
 bool s24m_tables_have(const form *f, const s24m_model *model, const char *tensor)
 {
-    return f->tables &&
+    return f->tables && !model->config.image.size &&
            (is_global(model, S24M_EMBEDDING, tensor) || is_global(model, S24M_OUTPUT, tensor));
 }
 

@@ -89,11 +89,12 @@ static bool embed(walk *w, const int32_t *tokens)
 {
     int64_t total = (w->sequences[0] + w->sequences[1]) * w->length;
     int64_t most = s24m_chunk_tokens(w->sequences, w->length);
+    int64_t width = s24m_row_values(w->model, w->length);
     bool done = true;
     for (int64_t first = 0, count; done && first < total; first += count) {
         count = total - first < most ? total - first : most;
-        done = s24m_done(s24m_embed(w->model, tokens + first, count / w->length, w->length,
-                                    w->stream.h)) &&
+        done = s24m_done(s24m_embed(w->model, tokens + first / w->length * width, count / w->length,
+                                    w->length, w->stream.h)) &&
                s24m_activations_write(&w->compressed, first, count, w->stream.h) &&
                (!corrects(w) || s24m_activations_write(&w->dense, first, count, w->stream.h));
     }

@@ -41,7 +41,7 @@ ATTENTION = {"falcon-rw": "sdpa"}
 # What is compared of encoders: hidden states. One is saved without a head, and so without what stands before names.
 ENCODERS = {"bert": transformers.AutoModelForMaskedLM, "roberta": transformers.AutoModelForMaskedLM,
             "xlm-roberta": transformers.AutoModelForMaskedLM, "distilbert": transformers.AutoModelForMaskedLM,
-            "bert-plain": transformers.AutoModel}
+            "bert-plain": transformers.AutoModel, "vit": transformers.AutoModelForImageClassification, "vit-plain": transformers.AutoModel}
 # Name -> model type and what its configuration says beside sizes.
 MODELS = {
     "llama-gelu": ("llama", dict(hidden_act="gelu")),
@@ -115,6 +115,8 @@ MODELS = {
     "qwen3.5": ("qwen3_5_text", dict(DELTA)),
     "qwen3.5-moe": ("qwen3_5_moe_text", dict(DELTA, **EXPERTS, shared_expert_intermediate_size=24)),
     "bert": ("bert", dict(max_position_embeddings=64)),
+    "vit": ("vit", dict(image_size=16, patch_size=4, num_channels=3)),
+    "vit-plain": ("vit", dict(image_size=12, patch_size=6, num_channels=1, qkv_bias=False)),
     "bert-plain": ("bert", dict(max_position_embeddings=64, type_vocab_size=1, hidden_act="gelu_new")),
     "roberta": ("roberta", dict(max_position_embeddings=64, pad_token_id=1)),
     "xlm-roberta": ("xlm-roberta", dict(max_position_embeddings=64, pad_token_id=1)),
@@ -135,12 +137,19 @@ def values(name, shape):
     return out.reshape(shape)
 
 
+def pixels(config):
+    """One image, whose values are those of a tensor."""
+    shape = (1, config.num_channels, config.image_size, config.image_size)
+    return torch.from_numpy(values("pixels", shape)).double()
+
+
 def run(name, folder, ids, attention):
     """Logits, or the hidden states of an encoder."""
     options = dict(dtype=torch.float64, attn_implementation=attention, experts_implementation="eager")
     if name in ENCODERS:
         del options["experts_implementation"]
-        return transformers.AutoModel.from_pretrained(folder, **options).eval()(ids).last_hidden_state[0]
+        net = transformers.AutoModel.from_pretrained(folder, **options).eval()
+        return net(pixels(net.config) if net.config.model_type == "vit" else ids).last_hidden_state[0]
     return transformers.AutoModelForCausalLM.from_pretrained(folder, **options).eval()(ids).logits[0]
 
 

@@ -24,7 +24,7 @@ transformers.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)
 ROWS, LENGTH, VOCAB = 8, 24, 48
 SDPA = {"falcon-rw"}  # make_families.py
-ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert"}
+ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "vit"}
 TITLE = """# Architectures
 
 Made by `tests/model/survey_families.py` from tiny random models (`tests/model/make_families.py`): 2 to 4 layers, width
@@ -62,12 +62,15 @@ def theirs(name, folder, ids):
 def states(folder, ids):
     net = transformers.AutoModel.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager").eval()
     with torch.no_grad():
-        return net(torch.from_numpy(ids).long()).last_hidden_state.numpy()
+        return net(torch.from_numpy(ids).long() if ids.ndim == 2 else torch.from_numpy(ids).double()).last_hidden_state.numpy()
 
 
 def survey_encoder(program, folder, scratch):
     """Hidden states take the place of perplexity: the error that compress prints against transformers' of the written model."""
-    ids = np.random.default_rng(1).integers(3, VOCAB, (ROWS, LENGTH)).astype(np.int32)
+    config, random = json.load(open(os.path.join(folder, "config.json"))), np.random.default_rng(1)
+    ids = random.integers(3, VOCAB, (ROWS, LENGTH)).astype(np.int32)
+    if config["model_type"] == "vit":
+        ids = random.normal(size=(ROWS, config["num_channels"], config["image_size"], config["image_size"])).astype(np.float32)
     tokens, out = os.path.join(scratch, "tokens.safetensors"), os.path.join(scratch, "out")
     save_file({"ids": ids}, tokens)
     printed = run(program, "compress", folder, "--calib", tokens, "--eval", tokens, "--constraints", "2:4", "--solver", "sparsegpt",

@@ -1,17 +1,18 @@
-/* Compression of models whose norms stand over h: encoders, judged by their hidden states, and
- * OPT-350m, whose tables are narrower than h. */
+/* Compression of encoders, of tokens and of images, which are judged by their hidden states, and of
+ * OPT-350m, whose norms stand over h as BERT's do and whose tables are narrower than h. */
 #include "families.h"
 #include "family.h"
 #include "model.h"
 #include <check.h>
 #include <sparse24/model.h>
 
-enum { ROWS = 3, LENGTH = 24 };
+enum { ROWS = 3, LENGTH = 24, PIXELS = 3 * 16 * 16 };
 
 static family_list list;
 static s24_ctx *ctx;
 static char folder[64], outputs[64];
 static int32_t ids[ROWS * LENGTH];
+static float pixels[ROWS * PIXELS];
 #define ok(call) ck_assert_msg((call) == S24_OK, "%s: %s", #call, s24_last_error())
 
 static void fails(s24_status got, s24_status wanted, const char *text)
@@ -28,6 +29,8 @@ static void set_up(void)
     ok(s24_ctx_create(&ctx));
     for (int i = 0; i < ROWS * LENGTH; i++)
         ids[i] = 3 + (i * i + 7 * i / LENGTH + 3 * i) % 45;
+    for (int i = 0; i < ROWS * PIXELS; i++)
+        pixels[i] = (float)((i * 37 + i / 11 * 5) % 101) / 50 - 1;
 }
 
 static void tear_down(void)
@@ -63,10 +66,22 @@ static s24_mat rows_of_ids(void)
     return rows;
 }
 
+/* What the model takes. */
+static s24_mat rows_of(s24_model *model)
+{
+    s24_mat rows;
+    const char *kind = NULL;
+    ok(s24_model_str(model, "architecture", &kind));
+    if (strcmp(kind, "vit"))
+        return rows_of_ids();
+    ok(s24_mat_rowmajor(&rows, pixels, ROWS, PIXELS, S24_F32));
+    return rows;
+}
+
 static s24_compression *begin(s24_model *model, const char *constraints, const char *options)
 {
     s24_compression *c = NULL;
-    s24_mat rows = rows_of_ids();
+    s24_mat rows = rows_of(model);
     ok(s24_compression_create(model, &c));
     ok(s24_compression_parse(c, "heldout=1"));
     ok(s24_compression_set_str(c, "constraints", constraints));
@@ -90,17 +105,23 @@ static float *hidden_of(const char *path)
 {
     s24m_model *model = NULL;
     ok(s24m_open(ctx, path, &model));
-    int64_t hidden = model->config.hidden;
-    float *h = malloc((size_t)(ROWS * LENGTH * hidden) * sizeof *h);
+    int64_t hidden = model->config.hidden, each = model->config.image.tokens;
+    bool image = each > 0;
+    each = image ? each : LENGTH;
+    float *h = calloc((size_t)(ROWS * LENGTH * hidden), sizeof *h);
     for (int row = 0; row < ROWS; row++) {
-        float *at = h + row * LENGTH * hidden;
-        ok(s24m_embed(model, ids + row * LENGTH, 1, LENGTH, at));
+        float *at = h + row * each * hidden;
+        ok(s24m_embed(model,
+                      image ? (const int32_t *)(const void *)(pixels + row * PIXELS)
+                            : ids + row * LENGTH,
+                      1, each, at));
         for (int64_t i = 0; i < model->config.layers; i++) {
             s24m_block block;
             ok(s24m_block_load(model, i, &block));
-            ok(s24m_forward_block(model, &block, at, 1, LENGTH));
+            ok(s24m_forward_block(model, &block, at, 1, each));
             s24m_block_free(&block);
         }
+        ok(s24m_last_norm(model, at, each));
     }
     s24m_close(model);
     return h;
@@ -126,6 +147,8 @@ static const struct {
              {"roberta", "int4 sym g16", "format=pack-quantized-all"},
              {"xlm-roberta", "2:4+int4 sym g16", "format=gptq"},
              {"distilbert", "int4 sym g16", "format=pack-quantized"},
+             {"vit", "2:4", ""},
+             {"vit", "int4 sym g16", "format=pack-quantized"},
              {"distilbert", "50%", "format=dense,memory_limit=200000000"}};
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -202,9 +225,52 @@ END_TEST
 
 /* ---- Refusals ---- */
 
+/* Images come from files as tensors, and nothing else will do. */
+START_TEST(rows_of_pixels)
+{
+    s24_model *model = open_model("vit");
+    s24_tokens *t = NULL;
+    s24_file *file = NULL;
+    s24_mat made = rows_of(model), found, wrong = made;
+    const int64_t shape[] = {ROWS, 3, 16, 16}, other[] = {ROWS, 16, 16, 3};
+    s24_compression *c = begin(model, "2:4", "");
+    ok(s24_file_create(ctx, out_path("a.safetensors"), "safetensors", &file));
+    ok(s24_file_put(file, "pixel_values", &made, shape, 4, NULL));
+    wrong.rows = ROWS * PIXELS / 8;
+    wrong.cols = wrong.row_stride = 8;
+    ok(s24_file_put(file, "labels", &wrong, NULL, 2, NULL));
+    ok(s24_file_commit(file));
+    s24_file_destroy(file);
+    ok(s24_tokens_open(model, out_path("a.safetensors"), "rows=2", &t));
+    ok(s24_tokens_get(t, &found, NULL));
+    ck_assert(found.rows == 2 && found.cols == PIXELS && found.dtype == S24_F32);
+    ck_assert(!memcmp(found.data, pixels, 2 * PIXELS * sizeof *pixels));
+    s24_tokens_destroy(t);
+    fails(s24_tokens_open(model, out_path("a.safetensors"), "rows=4", &t), S24_E_SHAPE, "has 3");
+    ok(s24_file_create(ctx, out_path("b.safetensors"), "safetensors", &file));
+    ok(s24_file_put(file, "a", &made, shape, 4, NULL));
+    ok(s24_file_put(file, "b", &made, other, 4, NULL));
+    ok(s24_file_commit(file));
+    s24_file_destroy(file);
+    fails(s24_tokens_open(model, out_path("b.safetensors"), NULL, &t), S24_E_SHAPE,
+          "name one as FILE:TENSOR");
+    fails(s24_tokens_open(model, out_path("c.safetensors"), NULL, &t), S24_E_IO, "c.safetensors");
+    fails(s24_compression_set_calibration(c, &wrong, NULL), S24_E_SHAPE, "3 x 16 x 16");
+    wrong = rows_of_ids();
+    fails(s24_compression_set_calibration(c, &wrong, NULL), S24_E_DTYPE, "takes pixels");
+    pixels[PIXELS + 5] = NAN;
+    fails(s24_compression_set_calibration(c, &made, NULL), S24_E_NONFINITE, "row 1, value 5");
+    ok(s24_compression_parse(c, "format=pack-quantized"));
+    ok(s24_compression_add_skip(c, "*query*"));
+    fails(s24_compression_run(c, out_path("out")), S24_E_UNSUPPORTED, "leave --rule and --skip");
+    s24_compression_destroy(c);
+    s24_model_destroy(model);
+}
+END_TEST
+
 START_TEST(encoders_neither_predict_nor_write)
 {
-    s24_model *model = open_model(_i ? "distilbert" : "bert");
+    s24_model *model = open_model(_i ? "vit" : "bert");
     s24_mat rows = rows_of_ids(), made;
     int32_t more[ROWS * (LENGTH + 2)];
     ok(s24_mat_rowmajor(&made, more, ROWS, LENGTH + 2, S24_I32));
@@ -230,6 +296,10 @@ static const struct {
     {"bert", "\"type_vocab_size\":2", "\"type_vocab_size\":3", "token_type_embeddings"},
     {"roberta", "\"pad_token_id\":1", "\"pad_token_id\":0", "config.pad_token_id"},
     {"distilbert", "\"n_layers\":2", "\"n_layers\":1", "the configuration says 1 layers"},
+    {"vit", "\"image_size\":16", "\"image_size\":[16,24]", "config.image_size is [16"},
+    {"vit", "\"image_size\":16", "\"image_size\":18", "have no whole patches"},
+    {"vit", "\"patch_size\":4", "\"patch_size\":8", "projection.weight"},
+    {"vit", "\"qkv_bias\":true", "\"qkv_bias\":false", "bias"},
     {"opt-350m", "\"word_embed_proj_dim\":16", "\"word_embed_proj_dim\":8", "embed_tokens"},
     {"opt-350m", "\"do_layer_norm_before\":false", "\"do_layer_norm_before\":0",
      "config.do_layer_norm_before"},
@@ -270,6 +340,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, resumed_runs_say_the_same);
     tcase_add_test(tests, narrow_tables_and_norms_over_h);
     tcase_add_loop_test(tests, encoders_neither_predict_nor_write, 0, 2);
+    tcase_add_test(tests, rows_of_pixels);
     tcase_add_loop_test(tests, other_models_are_refused, 0, sizeof others / sizeof *others);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
