@@ -1,5 +1,6 @@
 #include "assemble.h"
 #include "beside.h"
+#include "codes.h"
 #include "fail.h"
 #include "label.h"
 #include "parts.h"
@@ -41,6 +42,28 @@ static bool put_rest(writing *w, const char *name)
     return done;
 }
 
+/* The values of one matrix, which is `lies` in the source: those that its codes give, or what
+ * stands beside its factors. */
+static bool slice_values(const writing *w, const solved *folded, const char *name,
+                         const s24_mat *lies, s24_mat *to)
+{
+    const form *f = w->a->form;
+    char part[S24M_NAME + 16];
+    s24_mat sparse;
+    codes c;
+    s24_status status = w->a->exporting ? s24_mat_copy(w->model->ctx, lies, to)
+                                        : s24_file_read(folded->values, name, to);
+    if (!s24m_good(status, "%s", name))
+        return false;
+    snprintf(part, sizeof part, "%s.sparse", name);
+    if (f->beside == BESIDE_FACTORS && folded->parts &&
+        s24_file_get(folded->parts, part, &sparse) == S24_OK)
+        return s24m_good(s24_mat_copy(w->model->ctx, &sparse, to), "%s", name);
+    if (!f->layout || !folded->parts || !s24m_codes_of_file(folded->parts, name, &c))
+        return true;
+    return s24m_codes_decode(&c, w->model->ctx, s24m_supply_constraints(&w->from, name), to->data);
+}
+
 /* The compressed values of one matrix into its place in the tensor. */
 static bool put_slice(const writing *w, const solved *folded, int32_t which, float *tensor)
 {
@@ -48,12 +71,17 @@ static bool put_slice(const writing *w, const solved *folded, int32_t which, flo
     char name[S24M_NAME];
     s24_mat to = s24m_mat(tensor, m->outputs, m->inputs);
     s24m_name(w->model, folded->layer, which, name);
+    float *values = s24m_have(malloc((size_t)(m->outputs * m->inputs) * sizeof *values));
+    s24_mat from = s24m_mat(values, m->outputs, m->inputs);
     to.data = tensor + (m->slices ? m->expert * m->outputs * m->inputs : 0);
     if (m->transposed) {
         to.row_stride = 1;
         to.col_stride = m->outputs;
     }
-    return s24m_good(s24_file_read(folded->values, name, &to), "%s", name);
+    bool done = values && slice_values(w, folded, name, &to, &from) &&
+                s24m_good(s24_mat_copy(w->model->ctx, &from, &to), "%s", name);
+    free(values);
+    return done;
 }
 
 /* A tensor of which compressed matrices are slices, or which is transposed. */
@@ -65,14 +93,16 @@ static bool put_folded(writing *w, const char *name, const solved *m)
     char first[S24M_NAME];
     float *values = NULL;
     s24m_name(w->model, m->layer, m->which, first);
+    const char *holds = w->a->exporting ? name : first;
     bool done = s24m_good(s24_file_info(w->model->file, name, shape, &rank, NULL), "%s", name) &&
-                s24m_good(s24_file_info(m->values, first, NULL, NULL, &type), "%s", first) &&
+                s24m_good(s24_file_info(m->values, holds, NULL, NULL, &type), "%s", holds) &&
                 s24m_done(s24m_read_any(w->model, name, &values));
     for (int32_t which = m->which; done && which >= 0;
          which = s24m_supply_next(&w->from, m, name, which + 1))
         done = put_slice(w, m, which, values);
     for (int32_t i = 0; i < rank - 1; i++)
         rows *= shape[i];
+    type = done && w->a->form->type ? w->a->form->type : type;
     s24_mat view = s24m_mat(values, rows, rank ? shape[rank - 1] : 0);
     done = done && s24m_good(s24_file_put(w->out, name, &view, shape, rank, type), "%s", name);
     free(values);
@@ -117,6 +147,13 @@ static bool is_other(const s24m_model *model, const char *name)
     return other;
 }
 
+/* Tensors of several matrices are made anew; not where they are exported as the floats that they
+ * are. */
+static bool is_rewritten(const assembly *a)
+{
+    return !a->exporting || a->form->layout || a->form->beside == BESIDE_FACTORS;
+}
+
 static bool put_tensor(writing *w, const char *name)
 {
     solved m;
@@ -127,8 +164,10 @@ static bool put_tensor(writing *w, const char *name)
         return false;
     if (m.values && !m.matrix)
         return put_vector(w, name, m.values);
-    if (m.folded && m.values)
-        return put_folded(w, name, &m);
+    if (m.folded && is_rewritten(w->a))
+        return m.values ? put_folded(w, name, &m) : put_rest(w, name);
+    if (m.folded)
+        m.values = NULL;
     s24m_module(name, told.module);
     bool done = m.values ? s24m_store(w->model->ctx, w->a->form, w->out, name, &m, &told)
                          : put_rest(w, name);
@@ -248,7 +287,8 @@ static bool types_of(void *from, const char *name, const char **before, const ch
     *after = m.values ? w->a->form->type : *before;
     if (m.folded && m.values)
         s24m_name(w->model, m.layer, m.which, first);
-    return *after || s24m_good(s24_file_info(m.values, m.folded ? first : name, NULL, NULL, after),
+    return *after || s24m_good(s24_file_info(m.values, m.folded && !w->a->exporting ? first : name,
+                                             NULL, NULL, after),
                                "%s", name);
 }
 

@@ -231,7 +231,7 @@ static void put_ranks(FILE *out, const char *key, const factors *each, int count
     fputs("},", out);
 }
 
-char *s24m_describe_adapter(const factors *each, int count)
+char *s24m_describe_adapter(const factors *each, int count, bool turned)
 {
     char *text = NULL;
     size_t size;
@@ -241,8 +241,8 @@ char *s24m_describe_adapter(const factors *each, int count)
     fprintf(out,
             "{\"peft_type\":\"LORA\",\"task_type\":\"CAUSAL_LM\",\"inference_mode\":true,"
             "\"base_model_name_or_path\":null,\"r\":%lld,\"lora_alpha\":%lld,\"lora_dropout\":0.0,"
-            "\"bias\":\"none\",\"fan_in_fan_out\":false,\"use_rslora\":false,",
-            (long long)each->rank, (long long)each->rank);
+            "\"bias\":\"none\",\"fan_in_fan_out\":%s,\"use_rslora\":false,",
+            (long long)each->rank, (long long)each->rank, turned ? "true" : "false");
     put_ranks(out, "rank_pattern", each, count);
     put_ranks(out, "alpha_pattern", each, count);
     fputs("\"target_modules\":[", out);

@@ -19,7 +19,8 @@ typedef struct factors {
     char module[S24M_NAME];
     int64_t rank;
 } factors;
-char *s24m_describe_adapter(const factors *each, int count);
+/* turned: their weights lie as inputs x outputs. */
+char *s24m_describe_adapter(const factors *each, int count, bool turned);
 /* A folder in this form has its description in this file too; NULL: none. */
 const char *s24m_description_file(const form *f);
 

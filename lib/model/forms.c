@@ -94,6 +94,11 @@ const char *s24m_form_stored(const form *f, const char *constraints)
     return f->type ? f->type : s24m_form_layout(f, &t);
 }
 
+const char *s24m_form_stored_as(const form *f, const char *constraints, bool whole)
+{
+    return whole || f->holder != HOLDER_S24 ? s24m_form_stored(f, constraints) : NULL;
+}
+
 /* ---- What it holds ---- */
 
 static bool holds_grid(const form *f, const terms *t, int64_t cols)

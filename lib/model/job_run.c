@@ -22,15 +22,17 @@ static void open_matrices(s24_compression *c, const s24m_block *block, matrix *m
     for (int32_t which = 0; which < block->program->count; which++) {
         const char *constraints = s24m_job_constraints(c, block->layer, which);
         const char *name = block->linear[which].name, *all = constraints ? constraints : "";
-        m[which] = (matrix){.tensor = name,
-                            .kind = s24m_kind(c->model, block->layer, which),
-                            .layer = (int)block->layer,
-                            .tokens = -1,
-                            .constraints = constraints,
-                            .w = block->linear[which].weights,
-                            .source = s24m_job_source(c, name),
-                            .store = s24m_job_stored(c, name, all),
-                            .stored = s24m_form_stored(c->settings.form, all)};
+        m[which] =
+            (matrix){.tensor = name,
+                     .kind = s24m_kind(c->model, block->layer, which),
+                     .layer = (int)block->layer,
+                     .tokens = -1,
+                     .constraints = constraints,
+                     .w = block->linear[which].weights,
+                     .source = s24m_job_source(c, name),
+                     .store = s24m_job_stored(c, name, all),
+                     .stored = s24m_form_stored_as(
+                         c->settings.form, all, s24m_is_whole(block->program->matrices + which))};
     }
 }
 
@@ -184,11 +186,11 @@ static bool measure(s24_compression *c, s24m_model *model, overlay *o)
     return done;
 }
 
-/* Packed matrices lie in a file that is no plain model: the source takes the part of the rest.
- * Folders of codes are models: they are decoded when they are opened. */
+/* What is written is a model of floats, of codes or of packed matrices, but for one form, of which
+ * we read the matrices alone: the source takes the part of the rest. */
 static bool is_packed(const form *f)
 {
-    return f->holder == HOLDER_S24 || (f->holder == HOLDER_FOLDER && f->layout && !f->bits);
+    return f->holder == HOLDER_FOLDER && f->layout && !f->bits;
 }
 
 static bool open_written(s24_compression *c, const char *path, s24m_model **model, overlay *o)

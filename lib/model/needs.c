@@ -126,6 +126,24 @@ static bool check_grid(const s24_compression *c, const char *name, const char *c
                       name, c->settings.form->option, n->first);
 }
 
+/* A tensor of codes has no place for a slice that stays as it is. */
+static bool check_slices(s24_compression *c, int64_t index, int32_t which)
+{
+    const s24m_program *p = s24m_program_of(c->model, index);
+    const s24m_matrix *m = p->matrices + which;
+    char name[S24M_NAME];
+    for (int32_t i = 0; m->slices && c->settings.form->type && i < p->count; i++)
+        if (p->matrices[i].role == m->role && !s24m_job_constraints(c, index, i)) {
+            s24m_name(c->model, index, i, name);
+            return s24m_wrong(
+                S24_E_UNSUPPORTED,
+                "%s: %s holds all matrices of a tensor or none: skip none of them, or "
+                "all",
+                name, c->settings.form->option);
+        }
+    return true;
+}
+
 /* The operations of a solve: about forty products, before anything is measured. */
 static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage_needs *to,
                          bool routed, needs *n)
@@ -153,7 +171,7 @@ static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage
     n->disk += block_bytes(c, name, constraints, outputs, inputs);
     n->written += made - stored_share(c, index, which);
     n->ranks += s24m_terms(constraints).rank > 0;
-    return check_grid(c, name, constraints, n) &&
+    return check_grid(c, name, constraints, n) && check_slices(c, index, which) &&
            s24m_form_check_whole(c->settings.form, c->model, index, which);
 }
 

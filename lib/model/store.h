@@ -16,7 +16,9 @@ typedef struct stored {
 
 /* What goes before ".weight". */
 void s24m_module(const char *tensor, char module[S24M_NAME]);
-/* Some forms hold whole matrices only: no slices of a tensor, none that lies transposed. */
+/* It is no slice of a tensor, and does not lie transposed. */
+bool s24m_is_whole(const s24m_matrix *m);
+/* Some forms hold whole matrices only. */
 bool s24m_form_check_whole(const form *f, const s24m_model *model, int64_t layer, int32_t which);
 /* Put it, and say what was stored. The matrix is never rounded to codes again: they are those of
  * its parts. */
