@@ -6,7 +6,7 @@
 
 struct tokens;
 
-/* config.image from the keys image_size, patch_size and num_channels, and how many tokens that is. */
+/* config.image from image_size, patch_size and num_channels, and how many tokens that is. */
 s24_status s24m_image_config(const s24m_model *model, const int64_t sizes[3], s24m_config *c);
 /* Tensors beside the blocks: name and shape of the i-th; false: there are no more. */
 bool s24m_image_tensor(const s24m_model *model, int32_t i, char name[S24M_NAME], int64_t shape[4],
