@@ -127,7 +127,7 @@ START_TEST(refused_by_name)
         const char *text;
     } cases[] = {
         {"opt", "do_layer_norm_before", "false", S24_E_UNSUPPORTED, "final_layer_norm.bias is not"},
-        {"opt", "word_embed_proj_dim", "16", S24_E_ARG, "project_in.weight"},
+        {"opt", "word_embed_proj_dim", "16", S24_E_SHAPE, "embed_tokens.weight"},
         {"opt", "max_position_embeddings", "65", S24_E_SHAPE, "embed_positions.weight"},
         {"gpt2", "scale_attn_by_inverse_layer_idx", "true", S24_E_UNSUPPORTED, "inverse_layer"},
         {"gpt2", "activation_function", "\"tanh\"", S24_E_UNSUPPORTED, "activation_function is ta"},
