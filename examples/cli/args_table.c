@@ -123,8 +123,8 @@ const option args_options[] = {
     {"store", "TYPE", TEXT, FIELD(store), IN_COMPRESS | IN_EXPORT, 0,
      "type of the written matrices: f32, f16, bf16, or their codes in GGUF: q4_0, q4_1, q8_0"},
     {"format", "FORMAT", TEXT, FIELD(format), IN_COMPRESS | IN_EXPORT, 0,
-     "what is written: gguf, dense, pack-quantized, gptq, gptq-v2, sparse-24-bitmask, s24, "
-     "adapter"},
+     "what is written: gguf, dense, pack-quantized, pack-quantized-all, gptq, gptq-v2, "
+     "sparse-24-bitmask, s24, adapter"},
     {"json", NULL, FLAG, FIELD(json), IN_BOTH | IN_EVAL | IN_COMPRESS, 0,
      "one JSON object a line instead of text"},
     {"progress", NULL, FLAG, FIELD(progress), IN_BOTH | IN_MODEL | IN_EXPORT, 0,

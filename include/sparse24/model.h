@@ -231,7 +231,7 @@ S24_API void s24_compression_destroy(s24_compression *c);
  * solver, as for s24_solver_parse()), "correct" (share of the dense model's outputs in what is
  * aimed at, 0 .. 1, default 0.5), "store" ("f32", "f16", "bf16"; default "": as the source;
  * "q4_0", "q4_1", "q8_0": codes as types of a GGUF file), "format" ("gguf", "dense",
- * "pack-quantized", "gptq", "gptq-v2", "sparse-24-bitmask", "s24", "adapter"; default "": as the
+ * "pack-quantized", "pack-quantized-all", "gptq", "gptq-v2", "sparse-24-bitmask", "s24", "adapter"; default "": as the
  * source, with codes and factors beside it; docs/outputs.md), "activations" ("ram", "half",
  * "disk"), "heldout" (rows of the first evaluation whose errors are measured too, default 4),
  * "memory_limit" (bytes for all, 0 = none), "recipe" (what was asked, as lines: written beside the
@@ -314,7 +314,8 @@ S24_API void s24_compression_cancel(s24_compression *c);
 /**
  * What came of the last run: "matrices", "zeros", "size", "relative_loss", "dense_relative_loss"
  * (means over the matrices), "perplexity_before", "perplexity_after" (of the evaluation `index`,
- * else index is 0), "seconds", "block_seconds" and "efficiency" (NaN if an earlier run did the
+ * else index is 0), of an encoder "hidden_error" in their place (sum of squares of how far the last
+ * hidden states moved, over that of the dense ones), "seconds", "block_seconds" and "efficiency" (NaN if an earlier run did the
  * blocks), "complete" (1: it did). S24_E_ARG for another name or index.
  */
 S24_API s24_status s24_compression_number(const s24_compression *c, const char *name, int32_t index,

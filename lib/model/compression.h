@@ -14,6 +14,8 @@ typedef struct evaluated {
     tokens tokens;
     char *name;
     double before, after; /* perplexities; NaN: not measured */
+    double hidden;        /* of an encoder in their place: s24m_hidden_error() */
+    float *dense;         /* its hidden states before, until they are compared */
 } evaluated;
 
 typedef struct needs {

@@ -23,6 +23,8 @@ typedef struct evaluating {
 /* Each row is one sequence; layer by layer over all rows, or as many as memory allows, so that
  * weights are read once. The same bits for any number of rows at a time. */
 bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, evaluation *e);
+/* h (rows, length, hidden): what all blocks make of all rows. */
+bool s24m_evaluate_blocks(s24m_model *model, const tokens *t, const evaluating *how, float *h);
 /* The memory it takes outside the library for `rows` rows at a time. */
 uint64_t s24m_evaluate_bytes(const s24m_model *model, const tokens *t, int64_t rows);
 /* Rows that the model can take at all; `what` names the argument in the message. */

@@ -24,6 +24,8 @@ static const form forms[] = {
      .one_grid = true},
     {"--format gptq", "gptq-v1", NULL, HOLDER_FOLDER, BESIDE_NOTHING, POWERS, SYM, 4,
      .one_grid = true},
+    {"--format pack-quantized-all", "pack-quantized", NULL, HOLDER_FOLDER, BESIDE_NOTHING, UP_TO_8,
+     ASYM | SYM, 4, .tables = true},
     {.option = "--format sparse-24-bitmask",
      .layout = "sparse-24-bitmask",
      .holder = HOLDER_FOLDER},
@@ -90,6 +92,11 @@ const char *s24m_form_stored(const form *f, const char *constraints)
 {
     terms t = s24m_terms(constraints);
     return f->type ? f->type : s24m_form_layout(f, &t);
+}
+
+const char *s24m_form_stored_as(const form *f, const char *constraints, bool whole)
+{
+    return whole || f->holder != HOLDER_S24 ? s24m_form_stored(f, constraints) : NULL;
 }
 
 /* ---- What it holds ---- */

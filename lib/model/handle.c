@@ -262,7 +262,7 @@ static bool evaluate(s24_model *model, const s24_mat *ids, const char *name, con
     s24m_model *m = model->network;
     evaluating how = {.watch = &model->watch, .title = "eval"};
     evaluation e;
-    bool done = read_options(options, &how.memory) &&
+    bool done = s24m_done(s24m_head_check(m)) && read_options(options, &how.memory) &&
                 s24m_tokens_take(&t, ids, name, m->config.vocab) &&
                 s24m_evaluate_check(m, &t, name) && fits(m, &t, how.memory) &&
                 s24m_evaluate(m, &t, &how, &e);

@@ -159,18 +159,19 @@ static bool gather_tokens(s24_compression *c)
 {
     const tokens *calibration = &c->calibration, *first = &c->evaluations->tokens;
     int64_t length = row_length(c), own = c->settings.self.rows, held = 0;
+    int64_t width = s24m_row_values(c->model, length);
     int64_t given = calibration->ids ? calibration->rows : 0, rows = given + own;
     if (c->evaluated && first->length == length)
         held = c->heldout < first->rows ? c->heldout : first->rows;
     free(c->ids);
-    c->ids = s24m_have(calloc((size_t)((rows + held) * length), sizeof *c->ids));
+    c->ids = s24m_have(calloc((size_t)((rows + held) * width), sizeof *c->ids));
     if (!c->ids)
         return false;
     if (given)
-        memcpy(c->ids, calibration->ids, (size_t)(given * length) * sizeof *c->ids);
+        memcpy(c->ids, calibration->ids, (size_t)(given * width) * sizeof *c->ids);
     if (held)
-        memcpy(c->ids + rows * length, first->ids, (size_t)(held * length) * sizeof *c->ids);
-    c->sequences = (sequences){c->ids, {rows, held}, length};
+        memcpy(c->ids + rows * width, first->ids, (size_t)(held * width) * sizeof *c->ids);
+    c->sequences = (sequences){c->ids, {rows, held}, length, width};
     c->settings.rows = s24m_identity_rows(&c->sequences, own);
     return c->settings.rows;
 }
@@ -322,6 +323,9 @@ void s24m_job_forget(s24_compression *c)
     c->needs = (needs){0};
     c->disk_free = UINT64_MAX;
     c->forecast = (forecast){NAN, NAN, NAN, NAN, NAN};
-    for (evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
-        e->before = e->after = NAN;
+    for (evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++) {
+        e->before = e->after = e->hidden = NAN;
+        free(e->dense);
+        e->dense = NULL;
+    }
 }

@@ -4,6 +4,7 @@
 #include "card.h"
 #include "codes.h"
 #include "compression.h"
+#include "hidden.h"
 #include "memory.h"
 #include "own_rows.h"
 #include "paths.h"
@@ -21,15 +22,17 @@ static void open_matrices(s24_compression *c, const s24m_block *block, matrix *m
     for (int32_t which = 0; which < block->program->count; which++) {
         const char *constraints = s24m_job_constraints(c, block->layer, which);
         const char *name = block->linear[which].name, *all = constraints ? constraints : "";
-        m[which] = (matrix){.tensor = name,
-                            .kind = s24m_kind(c->model, block->layer, which),
-                            .layer = (int)block->layer,
-                            .tokens = -1,
-                            .constraints = constraints,
-                            .w = block->linear[which].weights,
-                            .source = s24m_job_source(c, name),
-                            .store = s24m_job_stored(c, name, all),
-                            .stored = s24m_form_stored(c->settings.form, all)};
+        m[which] =
+            (matrix){.tensor = name,
+                     .kind = s24m_kind(c->model, block->layer, which),
+                     .layer = (int)block->layer,
+                     .tokens = -1,
+                     .constraints = constraints,
+                     .w = block->linear[which].weights,
+                     .source = s24m_job_source(c, name),
+                     .store = s24m_job_stored(c, name, all),
+                     .stored = s24m_form_stored_as(
+                         c->settings.form, all, s24m_is_whole(block->program->matrices + which))};
     }
 }
 
@@ -144,27 +147,50 @@ static bool take_matrices(void *arg, s24m_block *block)
     return done;
 }
 
+/* Of an encoder: its hidden states before, then how far they are from those. */
+static bool measure_hidden(s24m_model *model, evaluated *e, const evaluating *how)
+{
+    const tokens *t = &e->tokens;
+    float *h = NULL;
+    if (!e->dense)
+        return s24m_hidden_take(model, t, how, &e->dense);
+    bool done = s24m_hidden_take(model, t, how, &h);
+    if (done)
+        e->hidden = s24m_hidden_error(e->dense, h, t->rows * t->length * model->config.hidden);
+    free(e->dense);
+    e->dense = NULL;
+    free(h);
+    return done;
+}
+
 /* Without an overlay: before. */
 static bool measure(s24_compression *c, s24m_model *model, overlay *o)
 {
     evaluating how = {.watch = &c->watch,
-                      .title = o ? "perplexity after" : "perplexity before",
+                      .title = s24m_is_encoder(model) ? "hidden states"
+                               : o                    ? "perplexity after"
+                                                      : "perplexity before",
                       .memory = c->eval_memory,
                       .adjust = o ? take_matrices : NULL,
                       .arg = o};
     bool done = true;
     for (evaluated *e = c->evaluations; done && e < c->evaluations + c->evaluated; e++) {
         evaluation found;
+        if (s24m_is_encoder(model)) {
+            done = measure_hidden(model, e, &how);
+            continue;
+        }
         done = s24m_evaluate(model, &e->tokens, &how, &found);
         *(o ? &e->after : &e->before) = done ? exp(found.mean) : NAN;
     }
     return done;
 }
 
-/* Packed matrices lie in a file that is no plain model: the source takes the part of the rest. */
+/* What is written is a model of floats, of codes or of packed matrices, but for one form, of which
+ * we read the matrices alone: the source takes the part of the rest. */
 static bool is_packed(const form *f)
 {
-    return f->holder == HOLDER_S24 || (f->holder == HOLDER_FOLDER && f->layout);
+    return f->holder == HOLDER_FOLDER && f->layout && !f->bits;
 }
 
 static bool open_written(s24_compression *c, const char *path, s24m_model **model, overlay *o)
@@ -209,8 +235,11 @@ static bool write_rows(s24_compression *c)
                            .memory = c->eval_memory};
     if (!strcmp(c->own, "auto") && !s24m_can_generate(c->model))
         s24m_watch_log(&c->watch, 1,
-                       "%s has recurrent layers and cannot write rows of its own yet: the given "
-                       "ones stand alone",
+                       s24m_is_encoder(c->model)
+                           ? "%s is an encoder and writes no rows of its own: the given ones stand "
+                             "alone"
+                           : "%s has recurrent layers and cannot write rows of its own yet: the "
+                             "given ones stand alone",
                        c->model->config.architecture);
     return !self->rows ||
            s24m_own_rows_make(self, c->model, &how, &c->checkpoint,

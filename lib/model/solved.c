@@ -17,7 +17,7 @@ static bool take_block(supply *s, int64_t layer)
     return s->block;
 }
 
-static const char *constraints_of(const supply *s, const char *tensor)
+const char *s24m_supply_constraints(const supply *s, const char *tensor)
 {
     for (int i = 0; i < s->count; i++)
         if (s->records[i].text[RECORD_TENSOR] && !strcmp(s->records[i].text[RECORD_TENSOR], tensor))
@@ -48,7 +48,9 @@ int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, i
     for (; which < count; which++) {
         s24m_tensor_name(s->model, m->layer, which, false, lies);
         s24m_name(s->model, m->layer, which, name);
-        if (!strcmp(lies, tensor) && s24_file_info(s->block, name, NULL, NULL, NULL) == S24_OK)
+        bool there = s->blocks ? s24_file_info(s->block, name, NULL, NULL, NULL) == S24_OK
+                               : s24m_supply_constraints(s, name) != NULL;
+        if (!strcmp(lies, tensor) && there)
             return which;
     }
     return -1;
@@ -67,12 +69,13 @@ bool s24m_supply_find(supply *s, const char *tensor, solved *found)
         return true;
     }
     if (found->folded) {
-        int32_t first = s->blocks ? s24m_supply_next(s, found, tensor, found->which) : -1;
-        found->values = first >= 0 ? s->block : NULL;
+        int32_t first = s24m_supply_next(s, found, tensor, found->which);
+        found->values = first < 0 ? NULL : s->blocks ? s->block : s->model->file;
+        found->parts = s->blocks ? s->block : s->parts;
         found->which = first;
         return true;
     }
-    found->constraints = constraints_of(s, tensor);
+    found->constraints = s24m_supply_constraints(s, tensor);
     const s24_file *file = s->blocks ? s->block : s->model->file;
     bool there = s->blocks ? s24_file_info(file, tensor, NULL, NULL, NULL) == S24_OK
                            : found->constraints != NULL;

@@ -23,13 +23,21 @@ static void packed_name(const form *f, const char *tensor, char name[S24M_NAME])
         snprintf(name, S24M_NAME, "%s", tensor);
 }
 
+bool s24m_is_whole(const s24m_matrix *m)
+{
+    return !m->slices && !m->transposed;
+}
+
+/* Blocks of GGUF lie in tensors of any shape, floats everywhere; adapters know transposed ones. */
 bool s24m_form_check_whole(const form *f, const s24m_model *model, int64_t layer, int32_t which)
 {
     const s24m_matrix *m = s24m_program_of(model, layer)->matrices + which;
     char name[S24M_NAME];
-    bool whole = !m->slices && !m->transposed;
+    bool held = !f->layout || f->holder == HOLDER_S24 || (f->type && !m->transposed);
+    if (f->beside == BESIDE_FACTORS)
+        held = !m->slices;
     s24m_name(model, layer, which, name);
-    return whole || (!f->layout && f->holder != HOLDER_S24 && f->beside != BESIDE_FACTORS) ||
+    return s24m_is_whole(m) || held ||
            s24m_wrong(S24_E_UNSUPPORTED,
                       "%s: %s holds whole matrices, and this is %s: leave such ones out with "
                       "--skip, or write floats",
