@@ -12,7 +12,7 @@ typedef struct parser {
     const command *c;
     const char *where; /* for messages: the command, or a line of a recipe */
     args *a;
-    uint64_t seen; /* bits of options */
+    bool seen[ARGS_OPTIONS]; /* of the table */
 } parser;
 
 /* "-h" is the one short option. */
@@ -75,10 +75,10 @@ static int parse_option(parser *p, int argc, char **argv, int *used)
         value = argv[1];
         *used = 2;
     }
-    uint64_t bit = UINT64_C(1) << (o - args_options);
-    if (o->kind != FLAG && o->kind != LIST && p->seen & bit)
+    bool *seen = p->seen + (o - args_options);
+    if (o->kind != FLAG && o->kind != LIST && *seen)
         return wrong_usage(name, "%s: --%s is given twice", p->where, o->name);
-    p->seen |= bit;
+    *seen = true;
     if (!args_assign(o, value, p->a))
         return wrong_usage(name, "%s: --%s %s: expected %s", p->where, o->name, value,
                            args_wanted(o));
@@ -118,7 +118,7 @@ static int list_missing(const parser *p, char *list, size_t size)
         count++;
     }
     for (int i = 0; i < args_count && used < size; i++)
-        if (args_options[i].required & c->bit && !(p->seen & UINT64_C(1) << i))
+        if (args_options[i].required & c->bit && !p->seen[i])
             used += (size_t)snprintf(list + used, size - used, "%s--%s %s", count++ ? ", " : "",
                                      args_options[i].name, args_options[i].value);
     return count;
@@ -141,8 +141,8 @@ static args defaults(void)
     return (args){.heldout = 4};
 }
 
-/* A line at a time; the bits of what is there go to *seen. */
-static int parse_recipe(const command *c, const recipe *r, args *a, uint64_t *seen)
+/* A line at a time; what is there is marked in `seen`. */
+static int parse_recipe(const command *c, const recipe *r, args *a, bool seen[ARGS_OPTIONS])
 {
     parser p = {.c = c, .a = a};
     int status = 0;
@@ -157,7 +157,7 @@ static int parse_recipe(const command *c, const recipe *r, args *a, uint64_t *se
             status = operand ? parse_operand(&p, line->words[1] ? line->words[1] : "")
                              : parse(&p, line->words[1] ? 2 : 1, (char **)line->words);
     }
-    *seen = p.seen;
+    memcpy(seen, p.seen, sizeof p.seen);
     return status;
 }
 
@@ -166,20 +166,21 @@ static int parse_over_recipe(parser *p, int argc, char **argv)
 {
     const char *path = p->a->recipe;
     args given = defaults();
-    uint64_t seen;
+    bool seen[ARGS_OPTIONS];
     recipe *r = recipe_open(path);
     if (!r)
         return FAILED;
     given.read = r;
-    int status = parse_recipe(p->c, r, &given, &seen);
+    int status = parse_recipe(p->c, r, &given, seen);
     if (p->a->operand)
         given.operand = NULL;
     if (p->a->calibs.count) /* of these there are two kinds at most */
         given.calibs.count = 0;
-    p->seen = 0;
+    memset(p->seen, 0, sizeof p->seen);
     *p->a = given;
     status = status ? status : parse(p, argc, argv);
-    p->seen |= seen;
+    for (int i = 0; i < args_count; i++)
+        p->seen[i] |= seen[i];
     return status;
 }
 

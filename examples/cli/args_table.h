@@ -4,6 +4,7 @@
 #include "args.h"
 #include <stddef.h>
 
+enum { ARGS_OPTIONS = 128 }; /* at most */
 enum kind { FLAG, TEXT, LIST, COUNT, BYTES, STORE };
 
 typedef struct option {
