@@ -134,7 +134,7 @@ const option args_options[] = {
     {"help", NULL, FLAG, FIELD(help), IN_ALL, 0, "print this help"},
 };
 const int args_count = sizeof args_options / sizeof *args_options;
-_Static_assert(sizeof args_options / sizeof *args_options <= 64, "args.c keeps a bit an option");
+_Static_assert(sizeof args_options / sizeof *args_options <= ARGS_MOST, "args.c marks each row");
 
 const option *args_find(uint32_t commands, const char *name, size_t length)
 {
