@@ -17,6 +17,9 @@ const option args_options[] = {
      "or self:128*0.25: rows that the model writes itself, of this weight; both may be given"},
     {"no-self", NULL, FLAG, FIELD(no_self), IN_COMPRESS, 0,
      "calibrate with the given rows alone; otherwise rows of the model's own join them"},
+    {"permute", "inner|none", TEXT, FIELD(permute), IN_COMPRESS, 0,
+     "inner, the default: for N:M, move channels inside each block so that less is lost; the model "
+     "stays the same"},
     {"refine", "none|block", TEXT, FIELD(refine), IN_COMPRESS, 0,
      "block: train the kept weights and norms of each block together, once it is solved"},
     {"refine-rate", "R", TEXT, FIELD(refine_rate), IN_COMPRESS, 0,
