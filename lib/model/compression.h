@@ -43,7 +43,7 @@ struct s24_compression {
     char *own, *chat_start, *open_start;
     double correct;
     int64_t store, format, activations, heldout, memory_limit, resume; /* words by index */
-    int64_t own_length, seed, refine, refine_epochs;
+    int64_t own_length, seed, permute, refine, refine_epochs;
     double refine_rate;
     char told[64]; /* of a number that was asked for */
     /* What else was given: */

@@ -221,6 +221,7 @@ bool s24m_job_settle(s24_compression *c)
     s->correct = c->correct;
     s->keep = (int)c->activations; /* the words are in the order of KEEP_... */
     s->plan.constraints = c->constraints;
+    s->permute = c->permute == 0;
     s->refine = c->refine > 0;
     s->refine_rate = c->refine_rate;
     s->refine_epochs = c->refine_epochs;

@@ -227,7 +227,9 @@ void s24m_matrix_close(matrix *m)
 {
     s24_result_destroy(m->result);
     free(m->v);
+    free(m->order);
     s24m_record_close(&m->record);
     m->result = NULL;
     m->v = NULL;
+    m->order = NULL;
 }
