@@ -295,7 +295,7 @@ S24_API s24_status s24_compression_plan(s24_compression *c, uint64_t *memory, do
  * minutes for large models. Progress is that of a run; warnings that can be told now go to the log.
  * Afterwards s24_compression_number() knows "memory", "flops", "written", "disk" (bytes at most
  * while it works), "disk_free" (NaN: not known), "expected_seconds", of which
- * "expected_solve_seconds", "expected_refine_seconds", "expected_own_seconds" (rows that the model
+ * "expected_pass_seconds", "expected_solve_seconds", "expected_refine_seconds", "expected_own_seconds" (rows that the model
  * writes; these two by their operations) and "expected_eval_seconds"; and each matrix its names, constraints,
  * solver, stored type, warning, size and "seconds" expected.
  * - S24_E_MEMORY, S24_E_IO: memory_limit or the disk of `out` is too small.

@@ -225,6 +225,7 @@ static bool find_number(const s24_compression *c, const char *name, int32_t inde
         {"disk", (double)c->needs.disk},
         {"disk_free", c->disk_free == UINT64_MAX ? NAN : (double)c->disk_free},
         {"expected_seconds", x->passes + x->solves + x->refinement + x->own_rows + x->evaluations},
+        {"expected_pass_seconds", x->passes},
         {"expected_solve_seconds", x->solves},
         {"expected_refine_seconds", x->refinement},
         {"expected_own_seconds", x->own_rows},

@@ -158,7 +158,7 @@ static bool check_slices(const exporting *e, int64_t layer, int32_t which)
 static bool check_matrices(const exporting *e)
 {
     terms first = e->count ? s24m_terms(e->records->text[RECORD_CONSTRAINTS]) : (terms){0};
-    bool ranks = false;
+    bool ranks = false, all = e->count == (int)e->model->matrix_count;
     for (int i = 0; i < e->count; i++) {
         const char *name = e->records[i].text[RECORD_TENSOR];
         const char *constraints = e->records[i].text[RECORD_CONSTRAINTS];
@@ -168,6 +168,7 @@ static bool check_matrices(const exporting *e)
         s24m_find_matrix(e->model, name, &layer, &which);
         s24m_shape(e->model, layer, which, &rows, &cols);
         ranks |= t.rank > 0;
+        all = all && s24m_terms_same_grid(&t, &first);
         if (!s24m_form_check(e->form, name, constraints, rows, cols) || !check_type(e, name) ||
             !s24m_form_check_whole(e->form, e->model, layer, which) ||
             !check_slices(e, layer, which))
@@ -178,6 +179,8 @@ static bool check_matrices(const exporting *e)
                               "take --format pack-quantized",
                               name, e->form->option, e->records->text[RECORD_TENSOR]);
     }
+    if (!s24m_form_check_names(e->form, e->model, all))
+        return false;
     return ranks || e->form->beside != BESIDE_FACTORS ||
            s24m_wrong(S24_E_UNSUPPORTED, "--format adapter: no matrix of the model has a rank");
 }

@@ -283,7 +283,8 @@ uint64_t s24m_form_bytes(const form *f, const terms *t, int64_t rows, int64_t co
         return 0;
     if (!t->bits)
         return size + size / 8; /* half of 16 bits each, and their places */
-    bool wide = t->bits > 4 || !strcmp(layout, "q8_0");
+    bool wide = t->bits > 4 || !strcmp(layout, "q8_0"), gptq = !strncmp(layout, "gptq", 4);
     int64_t group = t->group && t->group < cols ? t->group : cols;
-    return size / (wide ? 1 : 2) + (uint64_t)rows * (uint64_t)(cols / group) * 4;
+    bool zeros = !strcmp(layout, "q4_1") || gptq || t->scheme == SCHEME_ASYM;
+    return size / (wide ? 1 : 2) + (uint64_t)rows * (uint64_t)(cols / group) * (zeros ? 4 : 2);
 }

@@ -14,7 +14,7 @@ s24_status s24m_image_config(const s24m_model *model, const int64_t sizes[3], s2
     s24m_image *image = &c->image;
     (void)model;
     *image = (s24m_image){.size = sizes[0], .patch = sizes[1], .channels = sizes[2]};
-    if (image->patch < 1 || image->size % image->patch)
+    if (image->size % image->patch)
         return s24m_fail(S24_E_FORMAT,
                          "images of %" PRId64 " pixels have no whole patches of %" PRId64,
                          image->size, image->patch);

@@ -87,6 +87,7 @@ static bool compress_block(s24_compression *c, int index)
     s24m_trained_close(&vectors);
     close_matrices(c, m, count, done);
     s24m_block_free(&block);
+    s24m_memory_trim();
     if (done)
         s24m_watch_log(&c->watch, 2, "block %d of %lld: %s, %.1f seconds", index + 1,
                        (long long)c->model->config.layers, found ? "read" : "done",

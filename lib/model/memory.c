@@ -2,6 +2,9 @@
 #include "image.h"
 #include "parts.h"
 #include <sched.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -78,6 +81,15 @@ uint64_t s24m_memory_table(const s24m_model *model)
         most = larger(most, bytes);
     }
     return most;
+}
+
+/* Without it the heap of the C library grows from block to block: SmolLM2, four rows, rtn, took 939
+ * MiB instead of 288. */
+void s24m_memory_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 /* Whole pages of the mapping only. */

@@ -285,20 +285,6 @@ static void predict_disk(const s24_compression *c, needs *n)
         n->disk += s24m_walk_store_bytes(c->model, &c->settings, t->count, t->length);
 }
 
-/* transformers calls the layers of images' encoders otherwise than their files do, so that a folder
- * of codes can only tell of all of them. */
-static bool check_names(const s24_compression *c)
-{
-    const form *f = c->settings.form;
-    return !c->model->config.image.size || f->holder != HOLDER_FOLDER || !f->layout ||
-           !c->settings.plan.count ||
-           s24m_wrong(
-               S24_E_UNSUPPORTED,
-               "%s: loaders have other names for the matrices of %s: leave --rule and --skip "
-               "out",
-               f->option, c->model->config.architecture);
-}
-
 /* Images as they were given, and once more those of the walk. */
 static uint64_t pixel_bytes(const s24_compression *c)
 {
@@ -311,7 +297,7 @@ static uint64_t pixel_bytes(const s24_compression *c)
 bool s24m_job_needs(s24_compression *c, needs *n)
 {
     *n = (needs){0};
-    if (!check_names(c))
+    if (!s24m_form_check_names(c->settings.form, c->model, !c->settings.plan.count))
         return false;
     for (int64_t i = 0; i < s24_file_count(c->model->file); i++) {
         const char *name = s24_file_name(c->model->file, i);
@@ -335,7 +321,11 @@ bool s24m_job_needs(s24_compression *c, needs *n)
                      s24m_own_rows_bytes(&c->settings.self, c->model, c->sequences.length,
                                          c->memory_limit > 0);
     n->library = larger(n->library, product_needs(c));
+    uint64_t tables = 0;
+    if (c->settings.form->tables && !s24m_tables_memory(c->model, &tables))
+        return false;
     n->memory = larger(larger(n->own + n->library, n->measuring), n->writing);
+    n->memory = larger(n->memory, n->base + tables);
     return true;
 }
 

@@ -74,7 +74,10 @@ bool s24m_record_read(record *r, const char *json)
 {
     s24m_record_open(r);
     r->json = s24m_have(strdup(json));
-    return r->json && fill(r);
+    if (r->json && fill(r))
+        return true;
+    s24m_record_close(r);
+    return false;
 }
 
 char *s24m_record_stable(const record *r)

@@ -45,6 +45,26 @@ bool s24m_form_check_whole(const form *f, const s24m_model *model, int64_t layer
                       m->slices ? "one of several in a tensor" : "stored as inputs x outputs");
 }
 
+/* transformers calls the layers of images' encoders otherwise than their files do, so that a folder
+ * can only tell of all of them, as one of its formats does. */
+bool s24m_form_check_names(const form *f, const s24m_model *model, bool all)
+{
+    bool telling = f->layout && !strcmp(f->layout, "pack-quantized");
+    const char *name = model->config.architecture;
+    if (!model->config.image.size || f->holder != HOLDER_FOLDER)
+        return true;
+    if (!telling)
+        return s24m_wrong(
+            S24_E_UNSUPPORTED,
+            "%s: loaders have other names for the matrices of %s: take --format dense "
+            "or pack-quantized",
+            f->option, name);
+    return all || s24m_wrong(S24_E_UNSUPPORTED,
+                             "%s: loaders have other names for the matrices of %s: leave --rule "
+                             "and --skip out",
+                             f->option, name);
+}
+
 /* ---- Packed ---- */
 
 /* It is a tensor of that type already. */

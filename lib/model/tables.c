@@ -71,17 +71,54 @@ static bool take_codes(const rounding *r, int64_t first, const s24_result *resul
            s24m_good(s24_mat_copy(r->model->ctx, &scales, &narrow), "%s", r->tensor);
 }
 
+static void put_grid(const rounding *r, char grid[32])
+{
+    snprintf(grid, 32, r->groups > 1 ? "int8 sym g%lld" : "int8 sym", (long long)r->group);
+}
+
+static int64_t rows_at_once(const s24m_model *model)
+{
+    int64_t most = WEIGHTS_AT_ONCE / model->config.width + 1;
+    return most < model->config.vocab ? most : model->config.vocab;
+}
+
+static bool make_solver(s24_ctx *ctx, s24_solver **solver)
+{
+    return s24m_good(s24_solver_create(ctx, "rtn", solver), "rtn") &&
+           s24m_good(s24_solver_parse(*solver, "scales=f16"), "rtn");
+}
+
+bool s24m_tables_memory(const s24m_model *model, uint64_t *bytes)
+{
+    rounding r = {.model = model, .group = group_of(model)};
+    s24_solver *solver = NULL;
+    s24_problem *problem = NULL;
+    char grid[32];
+    r.groups = model->config.width / r.group;
+    put_grid(&r, grid);
+    s24_mat rows = s24m_mat((const float *)(const void *)model, rows_at_once(model),
+                            model->config.width); /* its values are not looked at */
+    bool done = make_solver(model->ctx, &solver) &&
+                s24m_good(s24_problem_create(model->ctx, &rows, &problem), "tables") &&
+                s24m_good(s24_problem_parse(problem, grid), "tables") &&
+                s24m_good(s24_solver_memory(solver, problem, bytes), "tables");
+    /* Codes and scales of all rows, and the table if it does not lie in the file as floats. */
+    *bytes += (uint64_t)(model->config.vocab * (5 * model->config.width + 4 * r.groups));
+    s24_problem_destroy(problem);
+    s24_solver_destroy(solver);
+    return done;
+}
+
 /* Nobody sees what goes in or comes out, so that every weight counts the same. */
 static bool round_rows(const rounding *r, int64_t first, int64_t count, s24_solver *solver)
 {
     s24_problem *problem = NULL;
     s24_result *result = NULL;
     s24_mat rows = r->table;
-    char grid[32] = "int8 sym";
+    char grid[32];
     rows.data = (char *)rows.data + first * rows.row_stride * ((rows.dtype & 0xff) / 8);
     rows.rows = count;
-    if (r->groups > 1)
-        snprintf(grid, sizeof grid, "int8 sym g%lld", (long long)r->group);
+    put_grid(r, grid);
     bool done = s24m_good(s24_problem_create(r->model->ctx, &rows, &problem), "%s", r->tensor) &&
                 s24m_good(s24_problem_parse(problem, grid), "%s", r->tensor) &&
                 s24m_good(s24_solve(solver, problem, &result), "%s", r->tensor) &&
@@ -95,15 +132,14 @@ static bool round_table(rounding *r)
 {
     s24_solver *solver = NULL;
     int64_t rows = r->model->config.vocab, cols = r->model->config.width;
-    int64_t at_once = WEIGHTS_AT_ONCE / cols > 0 ? WEIGHTS_AT_ONCE / cols : 1;
+    int64_t at_once = rows_at_once(r->model);
     r->codes = s24m_have(malloc((size_t)(rows * cols)));
     r->scales = s24m_have(malloc((size_t)(rows * r->groups) * sizeof *r->scales));
     bool done =
         r->codes && r->scales &&
         s24m_done(s24m_table(r->model, r->tensor, rows, cols, &r->table, &r->storage)) &&
         s24m_done(r->storage ? S24_OK : s24m_check_finite(r->model, r->tensor, &r->table)) &&
-        s24m_good(s24_solver_create(r->model->ctx, "rtn", &solver), "%s", r->tensor) &&
-        s24m_good(s24_solver_parse(solver, "scales=f16"), "%s", r->tensor);
+        make_solver(r->model->ctx, &solver);
     for (int64_t first = 0; done && first < rows; first += at_once)
         done = round_rows(r, first, first + at_once < rows ? at_once : rows - first, solver);
     s24_solver_destroy(solver);

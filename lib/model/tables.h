@@ -10,7 +10,9 @@ bool s24m_tables_have(const form *f, const s24m_model *model, const char *tensor
  * the scales too: its codes are the embedding's. told[0..*count) says what was stored; room 2. */
 bool s24m_tables_put(const s24m_model *model, s24_file *out, const char *tensor, stored *told,
                      int *count);
-/* What that takes. */
+/* The memory that it takes while it is made, the library's included. */
+bool s24m_tables_memory(const s24m_model *model, uint64_t *bytes);
+/* What that takes in the file. */
 uint64_t s24m_tables_bytes(const s24m_model *model, const char *tensor);
 
 #endif

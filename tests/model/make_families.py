@@ -39,9 +39,9 @@ DELTA = dict(linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_d
 # Where eager attention is not what the model does: transformers 5.24 adds ALiBi to Falcon's mask and once more to its scores.
 ATTENTION = {"falcon-rw": "sdpa"}
 # What is compared of encoders: hidden states. One is saved without a head, and so without what stands before names.
-ENCODERS = {"bert": transformers.AutoModelForMaskedLM, "roberta": transformers.AutoModelForMaskedLM,
-            "xlm-roberta": transformers.AutoModelForMaskedLM, "distilbert": transformers.AutoModelForMaskedLM,
-            "bert-plain": transformers.AutoModel, "vit": transformers.AutoModelForImageClassification, "vit-plain": transformers.AutoModel}
+ENCODERS = {**dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert", "distilbert"), transformers.AutoModelForMaskedLM),
+            **dict.fromkeys(("bert-plain", "electra", "vit-plain"), transformers.AutoModel),
+            "vit": transformers.AutoModelForImageClassification}
 # Name -> model type and what its configuration says beside sizes.
 MODELS = {
     "llama-gelu": ("llama", dict(hidden_act="gelu")),
@@ -120,6 +120,8 @@ MODELS = {
     "bert-plain": ("bert", dict(max_position_embeddings=64, type_vocab_size=1, hidden_act="gelu_new")),
     "roberta": ("roberta", dict(max_position_embeddings=64, pad_token_id=1)),
     "xlm-roberta": ("xlm-roberta", dict(max_position_embeddings=64, pad_token_id=1)),
+    "camembert": ("camembert", dict(max_position_embeddings=64, pad_token_id=1)),
+    "electra": ("electra", dict(max_position_embeddings=64, embedding_size=32)),
     "distilbert": ("distilbert", dict(dim=32, n_layers=2, n_heads=4, hidden_dim=48, max_position_embeddings=64)),
 }
 

@@ -24,7 +24,7 @@ transformers.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)
 ROWS, LENGTH, VOCAB = 8, 24, 48
 SDPA = {"falcon-rw"}  # make_families.py
-ENCODERS = {"bert", "roberta", "xlm-roberta", "distilbert", "vit"}
+ENCODERS = {"bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert", "vit"}
 TITLE = """# Architectures
 
 Made by `tests/model/survey_families.py` from tiny random models (`tests/model/make_families.py`): 2 to 4 layers, width

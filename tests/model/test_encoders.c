@@ -263,6 +263,8 @@ START_TEST(rows_of_pixels)
     ok(s24_compression_parse(c, "format=pack-quantized"));
     ok(s24_compression_add_skip(c, "*query*"));
     fails(s24_compression_run(c, out_path("out")), S24_E_UNSUPPORTED, "leave --rule and --skip");
+    ok(s24_compression_parse(c, "format=gptq"));
+    fails(s24_compression_run(c, out_path("out")), S24_E_UNSUPPORTED, "take --format dense");
     s24_compression_destroy(c);
     s24_model_destroy(model);
 }

@@ -1,5 +1,5 @@
-/* Allocations of lib/model refused, one a time: opening, reading rows, compressing and exporting say
- * S24_E_MEMORY, leave nothing behind and succeed when they are called again. */
+/* Allocations of lib/model refused, one a time: opening, reading rows, compressing and exporting
+ * say S24_E_MEMORY, leave nothing behind and succeed when they are called again. */
 #include "families_gguf.h"
 #include <check.h>
 #include <dirent.h>
