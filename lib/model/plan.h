@@ -14,7 +14,7 @@ typedef struct rule {
 
 typedef struct plan {
     const char *constraints; /* NULL: what no rule names is left alone */
-    rule rules[PLAN_RULES]; /* the last that matches counts */
+    rule rules[PLAN_RULES];  /* the last that matches counts */
     int count;
 } plan;
 
