@@ -27,7 +27,8 @@ bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, ev
 uint64_t s24m_evaluate_bytes(const s24m_model *model, const tokens *t, int64_t rows);
 /* Rows that the model can take at all; `what` names the argument in the message. */
 bool s24m_evaluate_check(const s24m_model *model, const tokens *t, const char *what);
-/* Operations a second of large products: the best of some. */
-bool s24m_product_rate(s24_ctx *ctx, double *rate);
+/* Operations a second of large products: the best of one to eight, as many as take a hundredth of
+ * `flops`, the work that the rate is compared with. */
+bool s24m_product_rate(s24_ctx *ctx, double flops, double *rate);
 
 #endif

@@ -291,7 +291,7 @@ static bool read_number(s24_model *model, const char *key, double *value)
 {
     const evaluation *e = &model->last;
     if (!strcmp(key, "rate"))
-        return s24m_product_rate(model->network->ctx, value);
+        return s24m_product_rate(model->network->ctx, INFINITY, value);
     if (!model->evaluated)
         return s24m_wrong(S24_E_STATE, "s24_model_float: nothing has been evaluated yet");
     if (!strcmp(key, "nll"))

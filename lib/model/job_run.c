@@ -109,7 +109,7 @@ static bool compress_blocks(s24_compression *c)
     c->walked = s24_seconds() - began;
     double rate = 0, flops = c->walk.flops;
     s24m_walk_close(&c->walk);
-    done = done && s24m_product_rate(c->settings.ctx, &rate);
+    done = done && s24m_product_rate(c->settings.ctx, flops, &rate);
     c->rate = fmax(c->rate, rate); /* neighbours come and go: the better of before and after */
     c->efficiency = flops / (c->walked * c->rate);
     return done;
@@ -252,7 +252,8 @@ static bool work(s24_compression *c)
     assembly made = s24m_job_assembly(c);
     made.beside = write_beside;
     made.arg = c;
-    if (!s24m_product_rate(c->settings.ctx, &c->rate) || !measure(c, c->model, NULL) ||
+    double flops = s24m_flops_blocks(c->model, c->sequences.count[0], c->sequences.length);
+    if (!s24m_product_rate(c->settings.ctx, flops, &c->rate) || !measure(c, c->model, NULL) ||
         !write_rows(c) || !compress_blocks(c) || !s24m_assemble(&made, c->records, c->count))
         return false;
     s24m_checkpoint_close(&c->checkpoint, &c->watch, true);
