@@ -97,7 +97,7 @@ static int parse(parser *p, int argc, char **argv)
     return p->a->help ? 0 : status;
 }
 
-/* What lacks, joined by commas; returns how many that are. */
+/* What lacks (constraints may come from rules alone), joined by commas; returns how many that are. */
 static int list_missing(const parser *p, char *list, size_t size)
 {
     const command *c = p->c;
@@ -109,7 +109,8 @@ static int list_missing(const parser *p, char *list, size_t size)
         count++;
     }
     for (int i = 0; i < args_count && used < size; i++)
-        if (args_options[i].required & c->bit && !p->seen.at[i])
+        if (args_options[i].required & c->bit && !p->seen.at[i] &&
+            !(p->a->rules.count && !strcmp(args_options[i].name, "constraints")))
             used += (size_t)snprintf(list + used, size - used, "%s--%s %s", count++ ? ", " : "",
                                      args_options[i].name, args_options[i].value);
     return count;

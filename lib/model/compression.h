@@ -5,6 +5,7 @@
 #include "assemble.h"
 #include "evaluate.h"
 #include "handle.h"
+#include "shrink.h"
 #include "identity.h"
 #include "walk.h"
 
@@ -48,6 +49,7 @@ struct s24_compression {
     char told[64]; /* of a number that was asked for */
     /* What else was given: */
     settings settings; /* its plan from the first rule, the rest from the options for each run */
+    s24m_shrink shrink;
     origin origin;
     tokens calibration;
     evaluated evaluations[S24M_EVALUATIONS];

@@ -24,7 +24,7 @@ static void put_tokens(FILE *out, const char *what, const sequences *t, int64_t 
 
 static void put_plan(FILE *out, const plan *p)
 {
-    fprintf(out, "constraints %s\n", p->constraints);
+    fprintf(out, "constraints %s\n", p->constraints ? p->constraints : "");
     for (const rule *r = p->rules; r < p->rules + p->count; r++)
         if (r->constraints)
             fprintf(out, "rule %s=%s\n", r->pattern, r->constraints);

@@ -1,4 +1,5 @@
-/* The order of inner channels for n:m: found before a block is walked, and what is written of it. */
+/* The order of inner channels for n:m: found before a block is walked, and what is written of
+ * it. */
 #ifndef WALK_ORDER_H
 #define WALK_ORDER_H
 #include "walk.h"
