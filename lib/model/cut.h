@@ -15,8 +15,7 @@ typedef struct s24m_cuts {
     s24m_cut rows, cols;
 } s24m_cuts;
 
-/* What is cut off a tensor of the source, which is the `found` of a supply; *cut: anything. `supply`
- * holds the file of its block. */
+/* What is cut off a tensor of the source; *cut: anything. `supply` holds the file of its block. */
 bool s24m_cuts_of(const supply *s, const s24m_shrink *how, const char *tensor, s24m_cuts *cuts,
                   bool *cut);
 /* In place, a row-major matrix of *rows and *cols, which become less. */

@@ -99,7 +99,8 @@ static void move_rows(const mover *m, float *rows, int64_t width, const s24m_giv
                       const int32_t *order)
 {
     size_t size = (size_t)width * sizeof *rows;
-    memset(m->moved, 0, (size_t)g->count);
+    for (int64_t i = 0; i < g->count; i++)
+        m->moved[i] = 0;
     rows += g->row * width;
     order += g->input;
     for (int64_t start = 0; start < g->count; start++) {

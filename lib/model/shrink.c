@@ -59,7 +59,7 @@ static int64_t kept_of(const terms *t, int64_t count)
 /* The nearest counts that can be asked for. */
 static bool refuse_count(const char *asked, int64_t ffn, int64_t kept)
 {
-    char legal[64];
+    char legal[96];
     int64_t most = (ffn - 1) / STEP * STEP, below = kept / STEP * STEP, above = below + STEP;
     below = below < STEP ? STEP : below > most ? most : below;
     above = above > most ? most : above;

@@ -35,11 +35,17 @@ static void draw_order(const s24m_movable *m, int32_t *order)
     }
 }
 
+/* An image has so many patches. */
+static int64_t rows_of(const s24m_model *model)
+{
+    return model->config.context < LENGTH ? model->config.context : LENGTH;
+}
+
 static float *forward(s24m_model *model, const s24m_block *block)
 {
-    int64_t size = LENGTH * model->config.hidden;
+    int64_t length = rows_of(model), size = length * model->config.hidden;
     float *h = tiny_values("h", size, 1, 0);
-    ok(s24m_forward_block(model, block, h, 1, LENGTH));
+    ok(s24m_forward_block(model, block, h, 1, length));
     return h;
 }
 
@@ -98,7 +104,7 @@ static void check_block(s24m_model *model, int64_t layer, const char *name)
     bool heads = !l->recurrent && model->config.qkv != 4; /* switched */
     ck_assert_msg(moved == (heads ? 1 : 0) + (l->experts ? 0 : 2), "%s: %d", name, moved);
     float *x = forward(model, &before), *y = forward(model, &block);
-    for (int64_t i = 0; i < LENGTH * model->config.hidden; i++) {
+    for (int64_t i = 0; i < rows_of(model) * model->config.hidden; i++) {
         double apart = fabs((double)x[i] - (double)y[i]);
         worst = apart <= worst ? worst : isnan(apart) ? INFINITY : apart;
         largest = fabs((double)x[i]) > largest ? fabs((double)x[i]) : largest;
