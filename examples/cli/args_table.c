@@ -17,6 +17,9 @@ const option args_options[] = {
      "or self:128*0.25: rows that the model writes itself, of this weight; both may be given"},
     {"no-self", NULL, FLAG, FIELD(no_self), IN_COMPRESS, 0,
      "calibrate with the given rows alone; otherwise rows of the model's own join them"},
+    {"permute", "inner|none", TEXT, FIELD(permute), IN_COMPRESS, 0,
+     "inner, the default: for N:M, move channels inside each block so that less is lost; the model "
+     "stays the same"},
     {"refine", "none|block", TEXT, FIELD(refine), IN_COMPRESS, 0,
      "block: train the kept weights and norms of each block together, once it is solved"},
     {"refine-rate", "R", TEXT, FIELD(refine_rate), IN_COMPRESS, 0,
@@ -123,8 +126,8 @@ const option args_options[] = {
     {"store", "TYPE", TEXT, FIELD(store), IN_COMPRESS | IN_EXPORT, 0,
      "type of the written matrices: f32, f16, bf16, or their codes in GGUF: q4_0, q4_1, q8_0"},
     {"format", "FORMAT", TEXT, FIELD(format), IN_COMPRESS | IN_EXPORT, 0,
-     "what is written: gguf, dense, pack-quantized, pack-quantized-all, gptq, gptq-v2, "
-     "sparse-24-bitmask, s24, adapter"},
+     "what is written: gguf, dense, pack-quantized, gptq, gptq-v2, sparse-24-bitmask, s24, "
+     "adapter"},
     {"json", NULL, FLAG, FIELD(json), IN_BOTH | IN_EVAL | IN_COMPRESS, 0,
      "one JSON object a line instead of text"},
     {"progress", NULL, FLAG, FIELD(progress), IN_BOTH | IN_MODEL | IN_EXPORT, 0,
@@ -134,7 +137,7 @@ const option args_options[] = {
     {"help", NULL, FLAG, FIELD(help), IN_ALL, 0, "print this help"},
 };
 const int args_count = sizeof args_options / sizeof *args_options;
-_Static_assert(sizeof args_options / sizeof *args_options <= 64, "args.c keeps a bit an option");
+_Static_assert(sizeof args_options / sizeof *args_options <= ARGS_MOST, "args.c marks each row");
 
 const option *args_find(uint32_t commands, const char *name, size_t length)
 {

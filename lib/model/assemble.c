@@ -1,6 +1,7 @@
 #include "assemble.h"
 #include "beside.h"
 #include "codes.h"
+#include "cut.h"
 #include "fail.h"
 #include "label.h"
 #include "parts.h"
@@ -154,14 +155,58 @@ static bool is_rewritten(const assembly *a)
     return !a->exporting || a->form->layout || a->form->beside == BESIDE_FACTORS;
 }
 
+/* In which a tensor is written that was read as floats and cut: its own type, if that has a place
+ * for any number of rows. */
+static const char *cut_type(const writing *w, const char *type, bool rows_only)
+{
+    static const char *const types[] = {"F64", "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q8_0"};
+    for (int i = 0; i < (rows_only ? 7 : 4); i++)
+        if (!strcmp(types[i], type))
+            return types[i];
+    return w->model->config.gguf ? "F16" : "F32";
+}
+
+/* A tensor without the channels or heads that were removed. */
+static bool put_cut(writing *w, const char *name, const solved *m, const s24m_cuts *cuts)
+{
+    const s24_file *from = m->values ? m->values : w->model->file;
+    int64_t shape[8], rows = 1;
+    int32_t rank = 0;
+    const char *type;
+    float *values = NULL;
+    if (!s24m_good(s24_file_info(w->model->file, name, shape, &rank, NULL), "%s", name) ||
+        !s24m_good(s24_file_info(from, name, NULL, NULL, &type), "%s", name))
+        return false;
+    for (int32_t i = 0; i < rank - 1; i++)
+        rows *= shape[i];
+    values = s24m_floats(rows * shape[rank - 1]);
+    s24_mat view = s24m_mat(values, rows, shape[rank - 1]);
+    bool done = values && s24m_good(s24_file_read(from, name, &view), "%s", name);
+    if (done) {
+        s24m_cut_apply(cuts, values, &rows, &shape[rank - 1]);
+        shape[0] = rank > 1 ? rows : shape[0];
+        view = s24m_mat(values, rows, shape[rank - 1]);
+        type = cut_type(w, type, !cuts->cols.kept);
+        done = s24m_good(s24_file_put(w->out, name, &view, shape, rank, type), "%s", name);
+    }
+    free(values);
+    return done;
+}
+
 static bool put_tensor(writing *w, const char *name)
 {
+    s24m_cuts cuts;
+    bool cut = false;
     solved m;
     stored told = {.solved = false};
     if (s24m_tables_have(w->a->form, w->model, name))
         return put_table(w, name);
     if (!s24m_supply_find(&w->from, name, &m))
         return false;
+    if (w->a->shrink && !s24m_cuts_of(&w->from, w->a->shrink, name, &cuts, &cut))
+        return false;
+    if (cut)
+        return put_cut(w, name, &m, &cuts);
     if (m.values && !m.matrix)
         return put_vector(w, name, m.values);
     if (m.folded && is_rewritten(w->a))
@@ -363,6 +408,7 @@ static bool write_model(writing *w, const char *folder, const char *records, cha
     if (!name_model(w, folder, &path, &file_type))
         return false;
     bool done = begin_model(w, path) && set_types(w, file_type) && drop_parts(w) &&
+                (!w->a->shrink || s24m_shrink_put(w->a->shrink, w->model, w->out)) &&
                 set(w, "sparse24.records", records) &&
                 set(w, "sparse24.settings", w->a->c->settings) && put_tensors(w) &&
                 describe(w, description) && s24m_good(s24_file_commit(w->out), "%s", path);

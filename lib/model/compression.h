@@ -5,6 +5,7 @@
 #include "assemble.h"
 #include "evaluate.h"
 #include "handle.h"
+#include "shrink.h"
 #include "identity.h"
 #include "walk.h"
 
@@ -43,11 +44,12 @@ struct s24_compression {
     char *own, *chat_start, *open_start;
     double correct;
     int64_t store, format, activations, heldout, memory_limit, resume; /* words by index */
-    int64_t own_length, seed, refine, refine_epochs;
+    int64_t own_length, seed, permute, refine, refine_epochs;
     double refine_rate;
     char told[64]; /* of a number that was asked for */
     /* What else was given: */
     settings settings; /* its plan from the first rule, the rest from the options for each run */
+    s24m_shrink shrink;
     origin origin;
     tokens calibration;
     evaluated evaluations[S24M_EVALUATIONS];

@@ -275,6 +275,21 @@ static s24_status read_architecture(s24m_reader *r)
     return S24_OK;
 }
 
+bool s24m_config_key(const s24m_model *model, const char *json, const char *gguf,
+                     char full[S24M_KEY])
+{
+    const s24m_config *c = &model->config;
+    bool inner = !c->gguf && s24_file_meta(model->file, "config.text_config.model_type");
+    s24m_reader r = {.model = (s24m_model *)(uintptr_t)model,
+                     .prefix = c->gguf ? c->architecture
+                               : inner ? "config.text_config"
+                                       : "config",
+                     .family = model->family};
+    s24m_key(&r, c->gguf ? gguf : json, full);
+    const char *text = s24_file_meta(model->file, full);
+    return text && strcmp(text, "null");
+}
+
 s24_status s24m_read_config(s24m_model *model)
 {
     static s24_status (*const parts[])(const s24m_reader *r) = {

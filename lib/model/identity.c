@@ -24,7 +24,7 @@ static void put_tokens(FILE *out, const char *what, const sequences *t, int64_t 
 
 static void put_plan(FILE *out, const plan *p)
 {
-    fprintf(out, "constraints %s\n", p->constraints);
+    fprintf(out, "constraints %s\n", p->constraints ? p->constraints : "");
     for (const rule *r = p->rules; r < p->rules + p->count; r++)
         if (r->constraints)
             fprintf(out, "rule %s=%s\n", r->pattern, r->constraints);
@@ -44,6 +44,8 @@ char *s24m_identity_text(const settings *s, const origin *o, const sequences *t)
     fprintf(out, "sparse24 %s\nblas %s\nisa %s\n", s24_version(), blas ? blas : "", isa);
     s24m_origin_describe(o, out);
     put_tokens(out, "--calib", t, 0, t->count[0] - s->self.rows);
+    if (!s->permute)
+        fputs("permute none\n", out);
     if (s->refine)
         fprintf(out, "refine block rate %.17g epochs %" PRId64 "\n", s->refine_rate,
                 s->refine_epochs);

@@ -61,8 +61,9 @@ bool s24m_job_check_out(const char *out, bool resume, bool *complete)
 const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t which)
 {
     char name[S24M_NAME], common[S24M_NAME];
-    if (s24m_program_of(c->model, index)->matrices[which].fixed)
-        return NULL;
+    const char *shrinks = s24m_shrink_constraints(&c->shrink, c->model, index, which);
+    if (s24m_program_of(c->model, index)->matrices[which].fixed || shrinks)
+        return shrinks;
     s24m_name(c->model, index, which, name);
     s24m_common_name(c->model, index, which, common);
     return s24m_plan_constraints(&c->settings.plan, (const char *const[]){name, common, NULL});
@@ -220,13 +221,15 @@ bool s24m_job_settle(s24_compression *c)
     s->options = *c->options ? c->options : NULL;
     s->correct = c->correct;
     s->keep = (int)c->activations; /* the words are in the order of KEEP_... */
-    s->plan.constraints = c->constraints;
+    s->plan.constraints = *c->constraints ? c->constraints : NULL;
+    s->permute = c->permute == 0;
     s->refine = c->refine > 0;
     s->refine_rate = c->refine_rate;
     s->refine_epochs = c->refine_epochs;
-    if (!*c->constraints)
+    if (!*c->constraints && !s24m_plan_has_rules(&s->plan))
         return s24m_wrong(S24_E_STATE, "--constraints: there are none");
-    return (!s->refine || s24m_tape_check(c->model)) && choose_form(c) && settle_self(c) &&
+    return (!s->refine || s24m_tape_check(c->model)) && choose_form(c) &&
+           s24m_shrink_settle(&c->shrink, c->model, &s->plan, s->form) && settle_self(c) &&
            gather_tokens(c);
 }
 
@@ -275,6 +278,7 @@ assembly s24m_job_assembly(s24_compression *c)
                       .origin = &c->origin,
                       .c = &c->checkpoint,
                       .form = c->settings.form,
+                      .shrink = s24m_shrinks(&c->shrink) ? &c->shrink : NULL,
                       .watch = &c->watch,
                       .out = c->out,
                       .store = c->settings.store};

@@ -8,6 +8,7 @@
 #include "memory.h"
 #include "own_rows.h"
 #include "paths.h"
+#include "walk_order.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -65,7 +66,7 @@ static int32_t stored_as(void *from, const char *name)
 static bool compress_block(s24_compression *c, int index)
 {
     s24m_block block;
-    trained vectors = {0}, *trains = c->settings.refine ? &vectors : NULL;
+    trained vectors = {0};
     int32_t count = s24m_matrices(c->model, index);
     bool found = false;
     double began = s24_seconds();
@@ -76,10 +77,13 @@ static bool compress_block(s24_compression *c, int index)
     }
     s24m_memory_let_go(c->model->file);
     open_matrices(c, &block, m);
-    bool done = (!trains || s24m_trained_open(trains, c->model, &block, stored_as, c)) &&
-                s24m_checkpoint_load(&c->checkpoint, index, m, count, trains, &found) &&
-                s24m_walk_block(&c->walk, &block, m, trains) &&
-                (found || s24m_checkpoint_save(&c->checkpoint, index, m, count, trains));
+    bool done =
+        s24m_trained_open(&vectors, c->model, &block, stored_as, c) &&
+        s24m_checkpoint_load(&c->checkpoint, index, m, count, &vectors, &found) &&
+        (found ? s24m_order_again(c->model, &block, m) : s24m_walk_order(&c->walk, &block, m)) &&
+        s24m_walk_block(&c->walk, &block, m, c->settings.refine ? &vectors : NULL) &&
+        (found || (s24m_order_keep(c->model, &block, m, &vectors) &&
+                   s24m_checkpoint_save(&c->checkpoint, index, m, count, &vectors)));
     s24m_trained_close(&vectors);
     close_matrices(c, m, count, done);
     s24m_block_free(&block);
@@ -124,6 +128,13 @@ typedef struct overlay {
     s24_file *file; /* that has them; NULL: there are none */
 } overlay;
 
+/* What is written is a model of floats, of codes or of packed matrices, but for one form, of which
+ * we read the matrices alone: the source takes the part of the rest. */
+static bool is_packed(const form *f)
+{
+    return f->holder == HOLDER_FOLDER && f->layout && !f->bits;
+}
+
 static bool take_matrix(const overlay *o, s24m_linear *linear, const char *constraints)
 {
     const form *f = o->c->settings.form;
@@ -137,13 +148,28 @@ static bool take_matrix(const overlay *o, s24m_linear *linear, const char *const
            s24m_codes_decode(&found, ctx, constraints, linear->weights.data);
 }
 
+/* Of a packed file, which has all tensors: they may stand in another order than the source's. */
+static bool take_bias(const overlay *o, int64_t layer, int32_t which, const s24m_linear *linear)
+{
+    char name[S24M_NAME];
+    s24_mat bias = {0};
+    s24m_tensor_name(o->c->model, layer, which, true, name);
+    if (!linear->bias || !is_packed(o->c->settings.form) ||
+        s24m_program_of(o->c->model, layer)->matrices[which].slices ||
+        s24_file_info(o->file, name, NULL, NULL, NULL) != S24_OK)
+        return true;
+    s24_mat_rowmajor(&bias, linear->bias, 1, linear->weights.rows, S24_F32);
+    return s24m_good(s24_file_read(o->file, name, &bias), "%s", name);
+}
+
 static bool take_matrices(void *arg, s24m_block *block)
 {
     overlay *o = arg;
     bool done = true;
     for (int32_t which = 0; done && o->file && which < block->program->count; which++) {
         const char *constraints = s24m_job_constraints(o->c, block->layer, which);
-        done = !constraints || take_matrix(o, block->linear + which, constraints);
+        done = (!constraints || take_matrix(o, block->linear + which, constraints)) &&
+               take_bias(o, block->layer, which, block->linear + which);
     }
     return done;
 }
@@ -185,13 +211,6 @@ static bool measure(s24_compression *c, s24m_model *model, overlay *o)
         *(o ? &e->after : &e->before) = done ? exp(found.mean) : NAN;
     }
     return done;
-}
-
-/* What is written is a model of floats, of codes or of packed matrices, but for one form, of which
- * we read the matrices alone: the source takes the part of the rest. */
-static bool is_packed(const form *f)
-{
-    return f->holder == HOLDER_FOLDER && f->layout && !f->bits;
 }
 
 static bool open_written(s24_compression *c, const char *path, s24m_model **model, overlay *o)

@@ -165,7 +165,7 @@ static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage
     if (c->settings.correct > 0 && !routed)
         to->sums += (uint64_t)times * cross_bytes(outputs, inputs);
     to->solve = larger(to->solve, larger(bytes, s24m_memory_adding(c->settings.ctx)));
-    to->parts += s24m_plan_has_parts(constraints) ? (uint64_t)(10 * outputs * inputs) : 0;
+    to->parts += s24m_plan_keeps_result(constraints) ? (uint64_t)(10 * outputs * inputs) : 0;
     n->flops += 40.0 * (double)outputs * (double)inputs * (double)inputs;
     uint64_t made = written_bytes(c, name, constraints, outputs, inputs);
     n->disk += block_bytes(c, name, constraints, outputs, inputs);

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ROWS = 160, LENGTH = 24, LAYERS = 2 };
+enum { ROWS = 48, LENGTH = 16, LAYERS = 2 };
 
 static char folder[64];
 static s24_ctx *ctx;
@@ -151,7 +151,7 @@ static s24_compression *begin(const char *options, int64_t rows, listener *l)
     s24_mat view;
     *l = (listener){.c = NULL};
     ok(s24_compression_create(model, &l->c));
-    ok(s24_compression_parse(l->c, "constraints=2:4,options=[swaps=0],own=0,refine=block"));
+    ok(s24_compression_parse(l->c, "constraints=2:4,solver=wanda,own=0,refine=block"));
     ok(s24_compression_parse(l->c, options));
     ok(s24_mat_rowmajor(&view, ids, rows, LENGTH, S24_I32));
     ok(s24_compression_set_calibration(l->c, &view, "calib"));
@@ -299,9 +299,9 @@ END_TEST
 START_TEST(grids_keep_their_codes)
 {
     open_model(tiny_models);
-    listener l = compress("constraints=int4 g16,options=", "out");
+    listener l = compress("constraints=int4 g16,solver=rtn", "out");
     ck_assert_int_ge(l.refined + l.left, LAYERS);
-    compress("constraints=int4 g16,options=,refine=none", "plain");
+    compress("constraints=int4 g16,solver=rtn,refine=none", "plain");
     ck_assert_int_eq(differences("plain", "out", "layers.0.self_attn.q_proj"), 0);
     ck_assert_int_eq(differences("plain", "out", "layers.0.mlp.down_proj"), 0);
 }
