@@ -29,8 +29,28 @@ runs() { # core
         { echo 'OpenBLAS was built without it'; return 1; }
 }
 
+# Two cores at a time: their tests seldom use more than one thread.
+test_core() { # core, test...
+    core=$1
+    shift
+    OPENBLAS_CORETYPE=$core
+    export OPENBLAS_CORETYPE
+    run "cores-$core" "$built" --no-rebuild --num-processes 1 "$@" >"build/cores-$core.log" 2>&1
+    cat "build/cores-$core.log"
+    exit $status
+}
+
+finish() {
+    for process in $pending; do wait "$process" || status=1; done
+    pending=
+}
+
+pending=
 for core in $cores; do
     why=$(runs "$core") || { echo "$core is left out: $why"; continue; }
-    OPENBLAS_CORETYPE=$core run "cores-$core" "$built" --no-rebuild "$@"
+    test_core "$core" "$@" &
+    pending="$pending $!"
+    case $pending in *\ *\ *) finish ;; esac
 done
+finish
 exit $status

@@ -235,7 +235,7 @@ class Texts(Files):
         err = self.check(self.safetensors({name: ([4, 8], rows(4, 8, dense=[0]))}))[2]
         self.assertFalse(set(err) & set("\x1b\x07\u202e\x9b"))
         out = subprocess.run([PROGRAM, "info", path], capture_output=True, check=True).stdout.decode()
-        self.assertEqual(out.count("\n"), 1)
+        self.assertEqual(out.count("\n"), 2)  # the tensor, and the sum
         self.assertFalse(set(out) & set("\x1b\x07\u202e\x9b"))
 
     def test_info_cuts_long_texts(self):
