@@ -50,7 +50,7 @@ static bool put_slice(const writing *w, const solved *folded, int32_t which, flo
         to.row_stride = 1;
         to.col_stride = m->outputs;
     }
-    return s24m_good(s24_file_read(folded->values, name, &to), "%s", name);
+    return s24m_good(s24_file_read(s24m_supply_values(&w->from, name), name, &to), "%s", name);
 }
 
 /* A tensor of which compressed matrices are slices, or which is transposed. */
@@ -76,8 +76,8 @@ static bool put_folded(writing *w, const char *name, const solved *m)
     return done;
 }
 
-/* A vector that refinement trained. */
-static bool put_vector(writing *w, const char *name, const s24_file *values)
+/* A vector that was trained, or a matrix of which no more is known. */
+static bool put_trained(writing *w, const char *name, const s24_file *values)
 {
     int64_t shape[8];
     int32_t rank = 0;
@@ -95,10 +95,10 @@ static bool put_tensor(writing *w, const char *name)
     stored told = {.solved = false};
     if (!s24m_supply_find(&w->from, name, &m))
         return false;
-    if (m.values && !m.matrix)
-        return put_vector(w, name, m.values);
     if (m.folded && m.values)
         return put_folded(w, name, &m);
+    if (m.values && !m.constraints)
+        return put_trained(w, name, m.values);
     s24m_module(name, told.module);
     bool done = m.values ? s24m_store(w->model->ctx, w->a->form, w->out, name, &m, &told)
                          : put_rest(w, name);
@@ -335,6 +335,7 @@ bool s24m_assemble(const assembly *a, const record *records, int count)
                  .from = {.model = a->model,
                           .blocks = a->exporting ? NULL : a->c,
                           .parts = a->parts,
+                          .tuned = a->tuned,
                           .records = records,
                           .count = count,
                           .layer = -1}};

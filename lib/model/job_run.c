@@ -16,7 +16,7 @@
 
 /* ---- Blocks ---- */
 
-static void open_matrices(s24_compression *c, const s24m_block *block, matrix *m)
+void s24m_job_matrices(s24_compression *c, const s24m_block *block, matrix *m)
 {
     for (int32_t which = 0; which < block->program->count; which++) {
         const char *constraints = s24m_job_constraints(c, block->layer, which);
@@ -47,7 +47,7 @@ static void close_matrices(s24_compression *c, matrix *m, int32_t count, bool ke
 }
 
 /* Vectors keep their types, whatever the matrices become. */
-static int32_t stored_as(void *from, const char *name)
+int32_t s24m_job_vector_type(void *from, const char *name)
 {
     const s24_compression *c = from;
     static const int32_t floats[] = {S24_F64, S24_F32, S24_F16, S24_BF16};
@@ -72,8 +72,8 @@ static bool compress_block(s24_compression *c, int index)
         return false;
     }
     s24m_memory_let_go(c->model->file);
-    open_matrices(c, &block, m);
-    bool done = (!trains || s24m_trained_open(trains, c->model, &block, stored_as, c)) &&
+    s24m_job_matrices(c, &block, m);
+    bool done = (!trains || s24m_trained_open(trains, c->model, &block, s24m_job_vector_type, c)) &&
                 s24m_checkpoint_load(&c->checkpoint, index, m, count, trains, &found) &&
                 s24m_walk_block(&c->walk, &block, m, trains) &&
                 (found || s24m_checkpoint_save(&c->checkpoint, index, m, count, trains));
@@ -144,19 +144,19 @@ static bool take_matrices(void *arg, s24m_block *block)
     return done;
 }
 
-/* Without an overlay: before. */
-static bool measure(s24_compression *c, s24m_model *model, overlay *o)
+bool s24m_job_measure(s24_compression *c, s24m_model *model, bool after,
+                      bool (*adjust)(void *arg, s24m_block *block), void *arg)
 {
     evaluating how = {.watch = &c->watch,
-                      .title = o ? "perplexity after" : "perplexity before",
+                      .title = after ? "perplexity after" : "perplexity before",
                       .memory = c->eval_memory,
-                      .adjust = o ? take_matrices : NULL,
-                      .arg = o};
+                      .adjust = adjust,
+                      .arg = arg};
     bool done = true;
     for (evaluated *e = c->evaluations; done && e < c->evaluations + c->evaluated; e++) {
         evaluation found;
         done = s24m_evaluate(model, &e->tokens, &how, &found);
-        *(o ? &e->after : &e->before) = done ? exp(found.mean) : NAN;
+        *(after ? &e->after : &e->before) = done ? exp(found.mean) : NAN;
     }
     return done;
 }
@@ -190,7 +190,7 @@ static bool measure_written(s24_compression *c)
     if (!c->evaluated)
         return true;
     char *path = s24m_assemble_model_path(&made, c->out);
-    bool done = path && open_written(c, path, &model, &o) && measure(c, model, &o);
+    bool done = path && open_written(c, path, &model, &o) && s24m_job_measure(c, model, true, take_matrices, &o);
     s24_file_destroy(o.file);
     s24m_close(model);
     free(path);
@@ -231,10 +231,17 @@ static bool write_beside(void *arg, const char *folder)
 static bool work(s24_compression *c)
 {
     assembly made = s24m_job_assembly(c);
+    s24_file *tuned = NULL;
     made.beside = write_beside;
     made.arg = c;
-    if (!s24m_product_rate(c->settings.ctx, &c->rate) || !measure(c, c->model, NULL) ||
-        !write_rows(c) || !compress_blocks(c) || !s24m_assemble(&made, c->records, c->count))
+    if (!s24m_product_rate(c->settings.ctx, &c->rate) || !s24m_job_measure(c, c->model, false, NULL, NULL) ||
+        !write_rows(c) || !compress_blocks(c))
+        return false;
+    bool done = s24m_job_tune_blocks(c, &tuned);
+    made.tuned = tuned;
+    done = done && s24m_assemble(&made, c->records, c->count);
+    s24_file_destroy(tuned);
+    if (!done)
         return false;
     s24m_checkpoint_close(&c->checkpoint, &c->watch, true);
     return measure_written(c) && s24m_card_measured(c);
@@ -263,7 +270,7 @@ bool s24m_job_run(s24_compression *c)
 {
     /* What an earlier run did not come to: the evaluation, and all that is told. */
     if (c->complete)
-        return read_records(c) && measure(c, c->model, NULL) && measure_written(c) &&
+        return read_records(c) && s24m_job_measure(c, c->model, false, NULL, NULL) && measure_written(c) &&
                s24m_card_measured(c);
     return work(c);
 }
