@@ -22,8 +22,8 @@ typedef struct s24m_divergence {
 bool s24m_divergence_open(s24m_divergence *d, const s24m_model *model, const s24m_model *teacher,
                           bool back);
 /* *sum is added to: over `count` tokens, from the hidden states h and those of the teacher, both
- * (count, hidden). dh (NULL: not wanted) becomes `scale` times what the sum changes by with h, and the
- * gradients of the last norm are added to by as much. */
+ * (count, hidden). dh (NULL: not wanted) becomes `scale` times what the sum changes by with h, and
+ * the gradients of the last norm are added to by as much. */
 bool s24m_divergence_run(s24m_divergence *d, const float *h, const float *taught, int64_t count,
                          double scale, double *sum, float *dh);
 void s24m_divergence_close(s24m_divergence *d);

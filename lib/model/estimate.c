@@ -301,9 +301,9 @@ static double refinement_flops(const s24_compression *c)
 static double tuning_flops(const s24_compression *c)
 {
     int64_t rows = c->sequences.count[0] + s24m_job_further(c).continued;
-    return !c->settings.tune ? 0
-                             : s24m_tune_flops(c->model, c->settings.tune_epochs, rows,
-                                               c->sequences.length);
+    return !c->settings.tune
+               ? 0
+               : s24m_tune_flops(c->model, c->settings.tune_epochs, rows, c->sequences.length);
 }
 
 static double evaluation_flops(const s24_compression *c)

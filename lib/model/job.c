@@ -315,9 +315,8 @@ bool s24m_job_begin(s24_compression *c)
 
 bool s24m_job_open(s24_compression *c)
 {
-    return s24m_job_begin(c) && s24m_job_settle(c) &&
-           s24m_job_limit_memory(c) && s24m_job_check_disk(c, &c->needs) &&
-           s24m_plan_check_used(&c->settings.plan) && begin(c);
+    return s24m_job_begin(c) && s24m_job_settle(c) && s24m_job_limit_memory(c) &&
+           s24m_job_check_disk(c, &c->needs) && s24m_plan_check_used(&c->settings.plan) && begin(c);
 }
 
 /* What comes of closing hides no error. */

@@ -190,7 +190,8 @@ static bool measure_written(s24_compression *c)
     if (!c->evaluated)
         return true;
     char *path = s24m_assemble_model_path(&made, c->out);
-    bool done = path && open_written(c, path, &model, &o) && s24m_job_measure(c, model, true, take_matrices, &o);
+    bool done = path && open_written(c, path, &model, &o) &&
+                s24m_job_measure(c, model, true, take_matrices, &o);
     s24_file_destroy(o.file);
     s24m_close(model);
     free(path);
@@ -234,8 +235,8 @@ static bool work(s24_compression *c)
     s24_file *tuned = NULL;
     made.beside = write_beside;
     made.arg = c;
-    if (!s24m_product_rate(c->settings.ctx, &c->rate) || !s24m_job_measure(c, c->model, false, NULL, NULL) ||
-        !write_rows(c) || !compress_blocks(c))
+    if (!s24m_product_rate(c->settings.ctx, &c->rate) ||
+        !s24m_job_measure(c, c->model, false, NULL, NULL) || !write_rows(c) || !compress_blocks(c))
         return false;
     bool done = s24m_job_tune_blocks(c, &tuned);
     made.tuned = tuned;
@@ -270,7 +271,7 @@ bool s24m_job_run(s24_compression *c)
 {
     /* What an earlier run did not come to: the evaluation, and all that is told. */
     if (c->complete)
-        return read_records(c) && s24m_job_measure(c, c->model, false, NULL, NULL) && measure_written(c) &&
-               s24m_card_measured(c);
+        return read_records(c) && s24m_job_measure(c, c->model, false, NULL, NULL) &&
+               measure_written(c) && s24m_card_measured(c);
     return work(c);
 }

@@ -254,10 +254,9 @@ static void predict_flops(const s24_compression *c, needs *n)
         n->flops += s24m_refine_flops(&c->settings, c->model, i, c->sequences.count[0],
                                       c->sequences.length);
     if (c->settings.tune)
-        n->flops += s24m_tune_flops(c->model, c->settings.tune_epochs, tuning_rows(c),
-                                    c->sequences.length);
-    n->flops += s24m_generate_flops(c->model,
-                                    c->settings.self.rows + s24m_job_further(c).continued,
+        n->flops +=
+            s24m_tune_flops(c->model, c->settings.tune_epochs, tuning_rows(c), c->sequences.length);
+    n->flops += s24m_generate_flops(c->model, c->settings.self.rows + s24m_job_further(c).continued,
                                     c->sequences.length);
     for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
         n->flops += 2 * pass_flops(c, e->tokens.rows, e->tokens.length, true);

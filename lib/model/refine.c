@@ -31,7 +31,8 @@ static bool add_matrix(refining *t, int32_t which)
     const matrix *m = t->matrices + which;
     if (!m->constraints || !m->v || s24m_matrix_has_parts(m))
         return true; /* left alone, or on a grid or of factors, which stay */
-    s24m_parameter *p = s24m_adam_add(&t->training.adam, m->tensor, m->v, m->w.rows * m->w.cols, true);
+    s24m_parameter *p =
+        s24m_adam_add(&t->training.adam, m->tensor, m->v, m->w.rows * m->w.cols, true);
     if (!p)
         return false;
     t->of[which] = p;

@@ -24,7 +24,7 @@ typedef struct settings {
     bool tune;             /* the whole model, behind all blocks */
     double tune_rate;      /* the same of that */
     int64_t tune_epochs;
-    s24m_self self;        /* its rows are the last of the calibration */
+    s24m_self self; /* its rows are the last of the calibration */
 } settings;
 
 #endif

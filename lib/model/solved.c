@@ -90,8 +90,8 @@ bool s24m_supply_find(supply *s, const char *tensor, solved *found)
     if (found->layer >= 0 && s->blocks && !take_block(s, found->layer))
         return false;
     if (!is_matrix) {
-        found->values = found->layer >= 0 || has(s->tuned, tensor) ? s24m_supply_values(s, tensor)
-                                                                   : NULL;
+        found->values =
+            found->layer >= 0 || has(s->tuned, tensor) ? s24m_supply_values(s, tensor) : NULL;
         return true;
     }
     if (found->folded) {
@@ -121,11 +121,10 @@ static bool take_record(const s24m_model *model, const char *line, size_t length
     char *one = s24m_have(strndup(line, length));
     bool done = one && s24m_record_read(r, one);
     free(one);
-    return done &&
-           ((r->text[RECORD_TENSOR] && r->text[RECORD_CONSTRAINTS] &&
-             s24m_find_matrix(model, r->text[RECORD_TENSOR], &layer, &which)) ||
-            s24m_wrong(S24_E_FORMAT, "sparse24.records: %.80s is of no matrix of the model",
-                       r->json));
+    return done && ((r->text[RECORD_TENSOR] && r->text[RECORD_CONSTRAINTS] &&
+                     s24m_find_matrix(model, r->text[RECORD_TENSOR], &layer, &which)) ||
+                    s24m_wrong(S24_E_FORMAT, "sparse24.records: %.80s is of no matrix of the model",
+                               r->json));
 }
 
 bool s24m_records_of(const s24m_model *model, record **records, int *count)

@@ -20,7 +20,7 @@ typedef struct supply {
     const s24m_model *model;
     const checkpoint *blocks; /* NULL: from the model itself and `parts` */
     const s24_file *parts;    /* or NULL */
-    const s24_file *tuned; /* has what tuning made of tensors, which comes first; or NULL */
+    const s24_file *tuned;    /* has what tuning made of tensors, which comes first; or NULL */
     const record *records;
     int count;
     s24_file *block; /* of the layer at hand */

@@ -195,9 +195,9 @@ static bool write_lesson(const s24m_student *s, int32_t i, s24_file *file)
     matrix m = stored_matrix(lesson, p->values);
     s24_mat narrow = {0};
     shift(p->values, p->count, -lesson->less);
-    bool done = s24m_matrix_narrow(&m, s->model->ctx, &narrow) &&
-                s24m_good(s24_file_put(file, lesson->name, &narrow, NULL, 2, NULL), "%s",
-                          lesson->name);
+    bool done =
+        s24m_matrix_narrow(&m, s->model->ctx, &narrow) &&
+        s24m_good(s24_file_put(file, lesson->name, &narrow, NULL, 2, NULL), "%s", lesson->name);
     shift(p->values, p->count, lesson->less);
     free(narrow.data);
     return done;

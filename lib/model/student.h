@@ -33,8 +33,8 @@ typedef struct s24m_school {
 
 typedef struct s24m_student {
     s24m_model *model;
-    s24m_block *blocks; /* all of them */
-    s24m_gradients *to; /* of each */
+    s24m_block *blocks;          /* all of them */
+    s24m_gradients *to;          /* of each */
     float *norm, *norm_gradient; /* the last one's gain; NULL: it has none */
     s24m_lesson *lessons;        /* in the order of Adam's parameters */
     s24m_adam *adam;

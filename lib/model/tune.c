@@ -79,9 +79,9 @@ static bool check_finite(const distilling *d, int64_t layer, const float *h, int
     s24m_fault fault;
     s24_mat view = s24m_mat(h, tokens, d->t->model->config.hidden);
     return s24m_done(s24m_find_fault(d->t->model, &view, &fault)) &&
-           (fault.row < 0 || s24m_wrong(S24_E_NUMERIC,
-                                        "tuning: block %lld of the compressed model gives %g",
-                                        (long long)layer + 1, fault.value));
+           (fault.row < 0 ||
+            s24m_wrong(S24_E_NUMERIC, "tuning: block %lld of the compressed model gives %g",
+                       (long long)layer + 1, fault.value));
 }
 
 /* The compressed model up to the head, with the input of every block kept. */
@@ -96,8 +96,8 @@ static bool forth(distilling *d, const int64_t *rows, int64_t count)
         done = s24m_activations_read(&d->taught, rows[i] * length, length,
                                      d->states + i * length * hidden);
     }
-    done = done &&
-           s24m_done(s24m_embedding_rows(t->model, &d->embedding, d->ids, &at, d->inputs[0]));
+    done =
+        done && s24m_done(s24m_embedding_rows(t->model, &d->embedding, d->ids, &at, d->inputs[0]));
     for (int64_t i = 0; done && i < t->model->config.layers; i++) {
         done = s24m_tape_forward(&d->tape, d->student.blocks + i, d->inputs[i], count, length) &&
                check_finite(d, i, d->tape.y, tokens);
@@ -239,13 +239,12 @@ static bool open_all(distilling *d)
 {
     s24m_tuning *t = d->t;
     d->together = rows_together(t->length);
-    bool done = check_sizes(t) && s24m_tape_check(t->model) &&
-                s24m_training_split(&d->training, t->rows, t->own, "tuning") &&
-                s24m_student_open(&d->student, t->model, &t->school, &d->training.adam) &&
-                open_room(d) && open_end(d) &&
-                s24m_tape_open(&d->tape, t->model, d->together * t->length) &&
-                s24m_done(s24m_embedding_load(t->model, t->length, NULL, &d->embedding)) &&
-                ask_teacher(d);
+    bool done =
+        check_sizes(t) && s24m_tape_check(t->model) &&
+        s24m_training_split(&d->training, t->rows, t->own, "tuning") &&
+        s24m_student_open(&d->student, t->model, &t->school, &d->training.adam) && open_room(d) &&
+        open_end(d) && s24m_tape_open(&d->tape, t->model, d->together * t->length) &&
+        s24m_done(s24m_embedding_load(t->model, t->length, NULL, &d->embedding)) && ask_teacher(d);
     t->trained = d->student.trained;
     t->left = d->student.left;
     return done;
@@ -272,9 +271,8 @@ static void tell(const s24m_tuning *t, const char *misfit)
         s24m_watch_log(t->watch, 1, "tuning: %s leaves the range of its type: the model stays",
                        misfit);
     else if (t->taken)
-        s24m_watch_log(t->watch, 2,
-                       "tuned: divergence on rows kept back %.4g before, %.4g after%s", t->before,
-                       t->after, t->halvings ? ", at a lower rate" : "");
+        s24m_watch_log(t->watch, 2, "tuned: divergence on rows kept back %.4g before, %.4g after%s",
+                       t->before, t->after, t->halvings ? ", at a lower rate" : "");
     else
         s24m_watch_log(t->watch, 1,
                        "tuning: the model stays as it was, for rows kept back would be met worse "
@@ -313,8 +311,7 @@ static bool train(distilling *d)
     run->judge = judge;
     run->show = show;
     run->keep = keep;
-    if (!s24m_tune_state_find(t->c, run, &t->before, &found) ||
-        (!found && !judge(d, &t->before)))
+    if (!s24m_tune_state_find(t->c, run, &t->before, &found) || (!found && !judge(d, &t->before)))
         return false;
     if (!found)
         run->best = run->last = t->before;

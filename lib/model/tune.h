@@ -14,13 +14,13 @@ typedef struct s24m_tuning {
     s24m_watch *watch;
     s24m_model *model, *dense;
     s24m_school school;
-    const checkpoint *c;           /* where it goes on from, and keeps each epoch */
-    const int32_t *ids;            /* (rows, length) */
-    int64_t rows, own, length;     /* own: the last of them, which the dense model wrote */
-    double rate;                   /* relative to the size of each parameter */
-    int64_t epochs;                /* 0: by the number of rows */
-    uint64_t seed;                 /* of the orders of rows */
-    int keep;                      /* KEEP_... of activations.h: what the dense model gives */
+    const checkpoint *c;       /* where it goes on from, and keeps each epoch */
+    const int32_t *ids;        /* (rows, length) */
+    int64_t rows, own, length; /* own: the last of them, which the dense model wrote */
+    double rate;               /* relative to the size of each parameter */
+    int64_t epochs;            /* 0: by the number of rows */
+    uint64_t seed;             /* of the orders of rows */
+    int keep;                  /* KEEP_... of activations.h: what the dense model gives */
     /* What came of it: mean KL of a token of the rows that were kept back. */
     double before, after;
     int64_t halvings; /* of the rate, because they were met worse */

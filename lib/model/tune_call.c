@@ -199,7 +199,8 @@ static bool check_kind(const tuning_call *t)
 static bool open_call(tuning_call *t, const char *path)
 {
     s24_compression *c = t->c;
-    return s24m_job_begin(c) && check_kind(t) && s24m_job_settle_tuning(c) && s24m_origin_open(&t->origin, path) &&
+    return s24m_job_begin(c) && check_kind(t) && s24m_job_settle_tuning(c) &&
+           s24m_origin_open(&t->origin, path) &&
            s24m_records_of(t->model, &t->records, &t->count) &&
            s24m_parts_open(t->model->ctx, path, &t->parts) && limit_memory(t) &&
            s24m_disk_check(c->out, s24m_tune_disk(t->model)) && begin(t);
@@ -225,9 +226,9 @@ static bool measure_written(tuning_call *t)
     assembly made = assembly_of(t);
     s24m_model *model = NULL;
     char *path = c->evaluated ? s24m_assemble_model_path(&made, c->out) : NULL;
-    bool done = !c->evaluated ||
-                (path && s24m_good(s24m_open(t->model->ctx, path, &model), "%s", path) &&
-                 s24m_job_measure(c, model, true, NULL, NULL));
+    bool done =
+        !c->evaluated || (path && s24m_good(s24m_open(t->model->ctx, path, &model), "%s", path) &&
+                          s24m_job_measure(c, model, true, NULL, NULL));
     s24m_close(model);
     free(path);
     return done;

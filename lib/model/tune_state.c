@@ -59,10 +59,11 @@ bool s24m_tune_state_keep(const checkpoint *c, const s24m_training *t, double be
 {
     char text[300], *path = s24m_checkpoint_path(c, TUNE_STATE_FILE);
     s24_file *file = NULL;
-    snprintf(text, sizeof text,
-             "%" PRId64 " %" PRId64 " %" PRId64 " %a %a %a %a %016" PRIx64, t->epoch, t->adam.step,
-             t->halvings, t->adam.rate, t->best, t->last, before, hash_all(&t->adam));
-    bool done = path && s24m_good(s24_file_create(c->ctx, path, "safetensors", &file), "%s", path) &&
+    snprintf(text, sizeof text, "%" PRId64 " %" PRId64 " %" PRId64 " %a %a %a %a %016" PRIx64,
+             t->epoch, t->adam.step, t->halvings, t->adam.rate, t->best, t->last, before,
+             hash_all(&t->adam));
+    bool done = path &&
+                s24m_good(s24_file_create(c->ctx, path, "safetensors", &file), "%s", path) &&
                 s24m_good(s24_file_set_meta(file, SETTINGS, c->settings), "%s", path) &&
                 s24m_good(s24_file_set_meta(file, STATE, text), "%s", path) &&
                 put_all(file, &t->adam) && s24m_good(s24_file_commit(file), "%s", path);
@@ -106,11 +107,11 @@ bool s24m_tune_state_find(const checkpoint *c, s24m_training *t, double *before,
     bool done = path && (!*found || s24m_good(s24_file_open(c->ctx, path, &file), "%s", path));
     if (done && *found) {
         const char *theirs = s24_file_meta(file, SETTINGS);
-        done = s24m_identity_same(c->folder, theirs ? theirs : "", c->settings) &&
-               (get(file, t, before) ||
-                s24m_wrong(S24_E_FORMAT,
-                           "%s is damaged: remove it, then --resume begins the tuning again",
-                           path));
+        done =
+            s24m_identity_same(c->folder, theirs ? theirs : "", c->settings) &&
+            (get(file, t, before) ||
+             s24m_wrong(S24_E_FORMAT,
+                        "%s is damaged: remove it, then --resume begins the tuning again", path));
     }
     s24_file_destroy(file);
     free(path);

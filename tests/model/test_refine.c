@@ -1,5 +1,6 @@
-/* Tests lib/model/{adam,training,refine,trained,walk_refine}.c: steps of Adam as written down, blocks that
- * meet rows kept back better, what must not change, threads, resuming, rates that diverge. */
+/* Tests lib/model/{adam,training,refine,trained,walk_refine}.c: steps of Adam as written down,
+ * blocks that meet rows kept back better, what must not change, threads, resuming, rates that
+ * diverge. */
 #include "adam.h"
 #include "refine.h"
 #include "tiny.h"

@@ -419,7 +419,6 @@ int main(void)
     Suite *suite = suite_create("tune");
     TCase *tc = tcase_create("tune");
     tcase_add_checked_fixture(tc, set_up, tear_down);
-    tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, the_whole_model, 0, 2);
     tcase_add_test(tc, equal_for_any_threads);
     tcase_add_loop_test(tc, goes_on, 0, 3);
