@@ -294,6 +294,16 @@ s24_status s24_compression_parse(s24_compression *c, const char *assignments)
     return s24m_status(done);
 }
 
+/* With as few digits as give the same number. */
+static void tell_number(char *text, size_t size, double value)
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            return;
+    }
+}
+
 s24_status s24_compression_get(s24_compression *c, const char *name, const char **value)
 {
     const option *o = NULL;
@@ -302,7 +312,7 @@ s24_status s24_compression_get(s24_compression *c, const char *name, const char 
         return status;
     bool done = (value || s24m_wrong(S24_E_ARG, "value is NULL")) && (o = find(name));
     if (done && o->kind == SHARE)
-        snprintf(c->told, sizeof c->told, "%.17g", *(double *)field(c, o));
+        tell_number(c->told, sizeof c->told, *(double *)field(c, o));
     else if (done && o->kind == COUNT)
         snprintf(c->told, sizeof c->told, "%" PRId64, *(int64_t *)field(c, o));
     if (done)
