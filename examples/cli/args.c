@@ -7,12 +7,17 @@
 #include <string.h>
 #include <strings.h>
 
+/* Which rows of the table were met. */
+typedef struct marks {
+    bool at[ARGS_MOST];
+} marks;
+
 /* Where words come from. */
 typedef struct parser {
     const command *c;
     const char *where; /* for messages: the command, or a line of a recipe */
     args *a;
-    bool seen[ARGS_OPTIONS]; /* of the table */
+    marks seen;
 } parser;
 
 /* "-h" is the one short option. */
@@ -21,20 +26,6 @@ static const option *find_word(const command *c, const char *word, const char **
     const char *name = word[1] == '-' ? word + 2 : strcmp(word, "-h") ? "" : "help";
     *equals = strchr(name, '=');
     return args_find(c->bit, name, *equals ? (size_t)(*equals - name) : strlen(name));
-}
-
-/* As other programs call an option of ours. */
-static const char *of_others(const char *name)
-{
-    static const char *const words[][2] = {
-        {"dry-run", "plan"}, {"o", "out"},         {"output", "out"},
-        {"quiet", "json"},   {"config", "recipe"}, {"sparsity", "constraints"},
-        {"dtype", "store"},  {"dataset", "calib"}, {"j", "threads"},
-    };
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (!strcmp(name, words[i][0]))
-            return words[i][1];
-    return NULL;
 }
 
 static int unknown_option(const parser *p, const char *word)
@@ -46,7 +37,7 @@ static int unknown_option(const parser *p, const char *word)
     for (const option *o = args_options; o < args_options + args_count; o++)
         if (o->commands & p->c->bit)
             known[count++] = o->name;
-    const char *meant = of_others(name);
+    const char *meant = args_of_others(name);
     if (!meant || !args_find(p->c->bit, meant, strlen(meant)))
         meant = text_nearest(name, known);
     bool elsewhere = !meant && args_find(IN_ALL, name, strlen(name));
@@ -75,7 +66,7 @@ static int parse_option(parser *p, int argc, char **argv, int *used)
         value = argv[1];
         *used = 2;
     }
-    bool *seen = p->seen + (o - args_options);
+    bool *seen = p->seen.at + (o - args_options);
     if (o->kind != FLAG && o->kind != LIST && *seen)
         return wrong_usage(name, "%s: --%s is given twice", p->where, o->name);
     *seen = true;
@@ -106,7 +97,7 @@ static int parse(parser *p, int argc, char **argv)
     return p->a->help ? 0 : status;
 }
 
-/* What lacks, joined by commas; returns how many that are. */
+/* What lacks (constraints may come from rules alone), joined by commas; returns how many that are. */
 static int list_missing(const parser *p, char *list, size_t size)
 {
     const command *c = p->c;
@@ -118,7 +109,8 @@ static int list_missing(const parser *p, char *list, size_t size)
         count++;
     }
     for (int i = 0; i < args_count && used < size; i++)
-        if (args_options[i].required & c->bit && !p->seen[i])
+        if (args_options[i].required & c->bit && !p->seen.at[i] &&
+            !(p->a->rules.count && !strcmp(args_options[i].name, "constraints")))
             used += (size_t)snprintf(list + used, size - used, "%s--%s %s", count++ ? ", " : "",
                                      args_options[i].name, args_options[i].value);
     return count;
@@ -141,8 +133,8 @@ static args defaults(void)
     return (args){.heldout = 4};
 }
 
-/* A line at a time; what is there is marked in `seen`. */
-static int parse_recipe(const command *c, const recipe *r, args *a, bool seen[ARGS_OPTIONS])
+/* A line at a time; *seen: what is there. */
+static int parse_recipe(const command *c, const recipe *r, args *a, marks *seen)
 {
     parser p = {.c = c, .a = a};
     int status = 0;
@@ -157,7 +149,7 @@ static int parse_recipe(const command *c, const recipe *r, args *a, bool seen[AR
             status = operand ? parse_operand(&p, line->words[1] ? line->words[1] : "")
                              : parse(&p, line->words[1] ? 2 : 1, (char **)line->words);
     }
-    memcpy(seen, p.seen, sizeof p.seen);
+    *seen = p.seen;
     return status;
 }
 
@@ -166,21 +158,21 @@ static int parse_over_recipe(parser *p, int argc, char **argv)
 {
     const char *path = p->a->recipe;
     args given = defaults();
-    bool seen[ARGS_OPTIONS];
+    marks seen;
     recipe *r = recipe_open(path);
     if (!r)
         return FAILED;
     given.read = r;
-    int status = parse_recipe(p->c, r, &given, seen);
+    int status = parse_recipe(p->c, r, &given, &seen);
     if (p->a->operand)
         given.operand = NULL;
     if (p->a->calibs.count) /* of these there are two kinds at most */
         given.calibs.count = 0;
-    memset(p->seen, 0, sizeof p->seen);
+    p->seen = (marks){0};
     *p->a = given;
     status = status ? status : parse(p, argc, argv);
     for (int i = 0; i < args_count; i++)
-        p->seen[i] |= seen[i];
+        p->seen.at[i] |= seen.at[i];
     return status;
 }
 

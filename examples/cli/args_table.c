@@ -18,6 +18,9 @@ const option args_options[] = {
      "or self:128*0.25: rows that the model writes itself, of this weight; both may be given"},
     {"no-self", NULL, FLAG, FIELD(no_self), IN_TRAIN, 0,
      "calibrate with the given rows alone; otherwise rows of the model's own join them"},
+    {"permute", "inner|none", TEXT, FIELD(permute), IN_COMPRESS, 0,
+     "inner, the default: for N:M, move channels inside each block so that less is lost; the model "
+     "stays the same"},
     {"refine", "none|block|model", TEXT, FIELD(refine), IN_COMPRESS, 0,
      "block: train the kept weights and norms of each block together, once it is solved; model: "
      "then those of all blocks"},
@@ -143,7 +146,7 @@ const option args_options[] = {
     {"help", NULL, FLAG, FIELD(help), IN_ALL, 0, "print this help"},
 };
 const int args_count = sizeof args_options / sizeof *args_options;
-_Static_assert(sizeof args_options / sizeof *args_options <= ARGS_OPTIONS, "args.c has no room");
+_Static_assert(sizeof args_options / sizeof *args_options <= ARGS_MOST, "args.c marks each row");
 
 const option *args_find(uint32_t commands, const char *name, size_t length)
 {

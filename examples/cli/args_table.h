@@ -15,6 +15,8 @@ typedef struct option {
     const char *help;
 } option;
 
+enum { ARGS_MOST = 128 }; /* rows */
+
 #define IN_BOTH (IN_SOLVE | IN_COMPARE)
 
 extern const option args_options[];
@@ -23,6 +25,8 @@ extern const int args_count;
 bool args_assign(const option *o, const char *value, args *a);
 /* What a value must look like. */
 const char *args_wanted(const option *o);
+/* As other programs call an option of ours; NULL: none does. */
+const char *args_of_others(const char *name);
 /* The one of this name that some of these commands take, or NULL. */
 const option *args_find(uint32_t commands, const char *name, size_t length);
 

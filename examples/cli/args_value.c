@@ -77,3 +77,16 @@ const char *args_wanted(const option *o)
            : o->kind == LIST  ? "it at most 16 times"
                               : o->value;
 }
+
+const char *args_of_others(const char *name)
+{
+    static const char *const words[][2] = {
+        {"dry-run", "plan"}, {"o", "out"},         {"output", "out"},
+        {"quiet", "json"},   {"config", "recipe"}, {"sparsity", "constraints"},
+        {"dtype", "store"},  {"dataset", "calib"}, {"j", "threads"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(name, words[i][0]))
+            return words[i][1];
+    return NULL;
+}

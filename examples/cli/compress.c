@@ -25,6 +25,7 @@ static bool set_options(s24_compression *c, const args *a)
                                     {"open_start", a->open_start},
                                     {"store", a->store},
                                     {"format", a->format},
+                                    {"permute", a->permute},
                                     {"refine", a->refine}};
     const struct {
         const char *name;

@@ -64,6 +64,37 @@ static void print_meta(const char *key, const char *value, bool all)
     say("%s: %.*s ... (%zu bytes, --all prints them)", key, (int)shown, value, length);
 }
 
+/* How many tensors of which types there are, behind what scrolls by. */
+static void print_sum(const s24_file *file)
+{
+    enum { TYPES = 16 };
+    const char *types[TYPES] = {NULL};
+    int counts[TYPES] = {0};
+    double weights = 0, bytes = 0;
+    for (int64_t i = 0; i < s24_file_count(file); i++) {
+        const char *name = s24_file_name(file, i), *type = "";
+        int64_t shape[8];
+        int32_t rank = 0, k = 0;
+        const void *data;
+        size_t size = 0;
+        double each = 1;
+        s24_file_info(file, name, shape, &rank, &type);
+        s24_file_bytes(file, name, &data, &size);
+        for (int32_t d = 0; d < rank; d++)
+            each *= (double)shape[d];
+        while (k < TYPES - 1 && types[k] && strcmp(types[k], type))
+            k++;
+        types[k] = type;
+        counts[k]++;
+        weights += each;
+        bytes += (double)size;
+    }
+    printf("%lld tensors", (long long)s24_file_count(file));
+    for (int k = 0; k < TYPES && types[k]; k++)
+        printf("%s%d %s", k ? ", " : ": ", counts[k], types[k]);
+    printf("; %.4g million elements, %.2f MiB\n", 1e-6 * weights, bytes / (1 << 20));
+}
+
 static void print_file(const s24_file *file, bool all)
 {
     size_t width = 0, type_width = 8;
@@ -78,6 +109,7 @@ static void print_file(const s24_file *file, bool all)
         print_tensor(file, s24_file_name(file, i), (int)width, (int)type_width);
     for (int64_t i = 0; (key = s24_file_meta_key(file, i)); i++)
         print_meta(key, s24_file_meta(file, key), all);
+    print_sum(file);
 }
 
 int run_info(const args *a)

@@ -56,7 +56,8 @@ static void print_time(const job *j)
 {
     static const struct {
         const char *number, *what;
-    } rest[] = {{"expected_refine_seconds", "refining"},
+    } rest[] = {{"expected_pass_seconds", "passing the rows through"},
+                {"expected_refine_seconds", "refining"},
                 {"expected_own_seconds", "the model's own rows"},
                 {"expected_eval_seconds", "perplexities"}};
     char all[32], part[32];

@@ -46,12 +46,27 @@ static void print_json(const job *j)
         record = record_put_number(record, key, job_number(j, "perplexity_before", i));
         snprintf(key, sizeof key, i ? "perplexity_after_%d" : "perplexity_after", i + 1);
         record = record_put_number(record, key, job_number(j, "perplexity_after", i));
+        snprintf(key, sizeof key, i ? "hidden_error_%d" : "hidden_error", i + 1);
+        if (!isnan(job_number(j, "hidden_error", i)))
+            record = record_put_number(record, key, job_number(j, "hidden_error", i));
     }
     record = record_put_number(record, "seconds", s24_seconds() - j->began);
     record = record_put_number(record, "efficiency", job_number(j, "efficiency", 0));
     record = record_put_number(record, "peak_bytes", (double)peak_memory());
     puts(record);
     free(record);
+}
+
+static void print_evaluation(const job *j, int i)
+{
+    double hidden = job_number(j, "hidden_error", i);
+    if (!isnan(hidden))
+        printf("%-13s%.4g relative error of the last hidden states (%s)\n", "encoder", hidden,
+               j->a->eval.text[i]);
+    else
+        printf("%-13s%.3f before, %.3f after (%s)\n", "perplexity",
+               job_number(j, "perplexity_before", i), job_number(j, "perplexity_after", i),
+               j->a->eval.text[i]);
 }
 
 static void print_summary(const job *j, bool reported)
@@ -71,9 +86,7 @@ static void print_summary(const job *j, bool reported)
         printf("%-13s%.4g mean relative distance from the dense model's\n", "",
                job_number(j, "dense_relative_loss", 0));
     for (int i = 0; i < j->a->eval.count; i++)
-        printf("%-13s%.3f before, %.3f after (%s)\n", "perplexity",
-               job_number(j, "perplexity_before", i), job_number(j, "perplexity_after", i),
-               j->a->eval.text[i]);
+        print_evaluation(j, i);
     if (job_number(j, "complete", 0) > 0)
         printf("%-13s%.1f in all, the blocks by an earlier run\n", "seconds",
                s24_seconds() - j->began);
@@ -92,7 +105,8 @@ static bool write_report(const job *j)
     report_perplexity perplexity[ARGS_LIST];
     const args *a = j->a;
     char asked[400];
-    for (int i = 0; i < a->eval.count; i++) {
+    int measured = isnan(job_number(j, "hidden_error", 0)) ? a->eval.count : 0;
+    for (int i = 0; i < measured; i++) {
         const char *slash = strrchr(a->eval.text[i], '/');
         perplexity[i] = (report_perplexity){slash ? slash + 1 : a->eval.text[i],
                                             job_number(j, "perplexity_before", i),
@@ -108,7 +122,7 @@ static bool write_report(const job *j)
                 .job = j,
                 .matrices = (int)job_number(j, "matrices", 0),
                 .perplexity = perplexity,
-                .perplexities = a->eval.count,
+                .perplexities = measured,
                 .seconds = s24_seconds() - j->began,
                 .efficiency = job_number(j, "efficiency", 0)};
     return report_write(&r, a->report);

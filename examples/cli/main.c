@@ -19,13 +19,12 @@ static void usage(FILE *stream)
           stream);
     for (int i = 0; i < command_count; i++)
         fprintf(stream, "  %-12s%s\n", commands[i].name, commands[i].summary);
-    fputs(
-        "\nsparse24 help COMMAND describes one command.\n\nExamples:\n"
-        "  sparse24 compress model.gguf --calib tokens.safetensors --constraints 2:4 --out small "
-        "--plan\n"
-        "  sparse24 compress model.gguf --calib tokens.safetensors --constraints 2:4 --out small\n"
-        "  sparse24 info model.gguf\n",
-        stream);
+    fputs("\nsparse24 help COMMAND describes one command.\n\nExamples:\n"
+          "  sparse24 compress model.gguf --calib wiki.txt --constraints 2:4 --out small "
+          "--plan\n"
+          "  sparse24 compress model.gguf --calib wiki.txt --constraints 2:4 --out small\n"
+          "  sparse24 info model.gguf\n",
+          stream);
 }
 
 /* help [COMMAND] */

@@ -1497,6 +1497,7 @@ class Compressed(NamedTuple):
     matrices: list[dict[str, Any]]
     seconds: float
     complete: bool  # an earlier run had done all but the evaluation
+    hidden_error: dict[str, float] = {}  # of an encoder, which has no perplexity: how far its last hidden states moved
 
 
 class _Tokens(_Handle):
@@ -1692,13 +1693,13 @@ class Model(_Handle):
 
     def estimate(self, constraints: str, calibration: Any, test: Any = None, rules: dict[str, str] | None = None, skip: Any = (),
                  out: str | os.PathLike | None = None, progress: Progress = None, **options: Any) -> dict[str, Any]:
-        """As plan(), and how long compress() will take on this machine, measured on a few rows of each shape of matrix: "seconds", of which "solve_seconds",
-        "refine_seconds", "own_seconds" (rows that the model writes) and "eval_seconds"; "disk" (bytes at most while it works), "disk_free" where `out` goes; "matrices": a dict for each, with warnings that can be told now."""
+        """As plan(), and how long compress() will take on this machine, measured on a few rows of each shape of matrix: "seconds", of which "pass_seconds",
+        "solve_seconds", "refine_seconds", "own_seconds" (rows that the model writes) and "eval_seconds"; "disk" (bytes at most while it works), "disk_free" where `out` goes; "matrices": a dict for each, with warnings that can be told now."""
         with _Compression(self, {"constraints": constraints, **options}) as work:
             work.add(self, calibration, _named(test), rules or {}, skip)
             with _Watch(work.own(), progress):
                 _call("s24_compression_estimate", work, out)
-            names = {"seconds": "expected_seconds", **{f"{part}_seconds": f"expected_{part}_seconds" for part in ("solve", "refine", "own", "eval")},
+            names = {"seconds": "expected_seconds", **{f"{part}_seconds": f"expected_{part}_seconds" for part in ("pass", "solve", "refine", "own", "eval")},
                      **{name: name for name in ("memory", "flops", "written", "disk", "disk_free")}}
             return {**{name: work.number(key) for name, key in names.items()}, "matrices": [work.expected(i) for i in range(int(work.number("matrices")))]}
 
@@ -1719,7 +1720,8 @@ class Model(_Handle):
                 _call("s24_compression_run", work, out)
             both = ({name: work.number(f"perplexity_{when}", i) for i, name in enumerate(test)} for when in ("before", "after"))
             records = [json.loads(work.text(i, "json")) for i in range(int(work.number("matrices")))]
-            return Compressed(*both, records, work.number("seconds"), work.number("complete") > 0)
+            moved = {name: work.number("hidden_error", i) for i, name in enumerate(test)}
+            return Compressed(*both, records, work.number("seconds"), work.number("complete") > 0, moved)
 
     def tune(self, out: str | os.PathLike, dense: Model, calibration: Any, test: Any = None, progress: Progress = None,
              log: Callable[[int, str], Any] | None = None, **options: Any) -> dict[str, Any]:

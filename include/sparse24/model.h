@@ -231,7 +231,7 @@ S24_API void s24_compression_destroy(s24_compression *c);
  * solver, as for s24_solver_parse()), "correct" (share of the dense model's outputs in what is
  * aimed at, 0 .. 1, default 0.5), "store" ("f32", "f16", "bf16"; default "": as the source;
  * "q4_0", "q4_1", "q8_0": codes as types of a GGUF file), "format" ("gguf", "dense",
- * "pack-quantized", "gptq", "gptq-v2", "sparse-24-bitmask", "s24", "adapter"; default "": as the
+ * "pack-quantized", "pack-quantized-all", "gptq", "gptq-v2", "sparse-24-bitmask", "s24", "adapter"; default "": as the
  * source, with codes and factors beside it; docs/outputs.md), "activations" ("ram", "half",
  * "disk"), "heldout" (rows of the first evaluation whose errors are measured too, default 4),
  * "memory_limit" (bytes for all, 0 = none), "recipe" (what was asked, as lines: written beside the
@@ -297,7 +297,7 @@ S24_API s24_status s24_compression_plan(s24_compression *c, uint64_t *memory, do
  * minutes for large models. Progress is that of a run; warnings that can be told now go to the log.
  * Afterwards s24_compression_number() knows "memory", "flops", "written", "disk" (bytes at most
  * while it works), "disk_free" (NaN: not known), "expected_seconds", of which
- * "expected_solve_seconds", "expected_refine_seconds", "expected_own_seconds" (rows that the model
+ * "expected_pass_seconds", "expected_solve_seconds", "expected_refine_seconds", "expected_own_seconds" (rows that the model
  * writes; these two by their operations) and "expected_eval_seconds"; and each matrix its names, constraints,
  * solver, stored type, warning, size and "seconds" expected.
  * - S24_E_MEMORY, S24_E_IO: memory_limit or the disk of `out` is too small.
@@ -337,7 +337,8 @@ S24_API void s24_compression_cancel(s24_compression *c);
 /**
  * What came of the last run: "matrices", "zeros", "size", "relative_loss", "dense_relative_loss"
  * (means over the matrices), "perplexity_before", "perplexity_after" (of the evaluation `index`,
- * else index is 0), "seconds", "block_seconds" and "efficiency" (NaN if an earlier run did the
+ * else index is 0), of an encoder "hidden_error" in their place (sum of squares of how far the last
+ * hidden states moved, over that of the dense ones), "seconds", "block_seconds" and "efficiency" (NaN if an earlier run did the
  * blocks), "complete" (1: it did). S24_E_ARG for another name or index.
  */
 S24_API s24_status s24_compression_number(const s24_compression *c, const char *name, int32_t index,

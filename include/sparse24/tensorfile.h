@@ -152,10 +152,11 @@ S24_API s24_status s24_file_check_copy(const s24_file *file, const s24_file *fro
  * Set one key; value NULL removes it.
  * - GGUF: an existing key keeps its type. S24_E_ARG: the key is an array, or its type cannot hold
  *   the value. A new key is a string, except "general.alignment", "general.file_type" and
- *   "general.quantization_version", which are u32.
+ *   "general.quantization_version", and lengths of keys, values and rotation, which are u32.
  * - Folder: "config.<key>" and "config.<key>.<key>" change the config.json that was carried over
  *   (S24_E_STATE before that). An existing value keeps its kind. A new value that begins with '{' or
- *   '[' is JSON, any other a string. An object can only be removed as a whole.
+ *   '[' is JSON, as are those of head_dim and num_key_value_heads; any other is a string. An object
+ *   can only be removed as a whole.
  */
 S24_API s24_status s24_file_set_meta(s24_file *file, const char *key, const char *value);
 S24_API s24_status s24_file_commit(s24_file *file);

@@ -172,13 +172,14 @@ struct s24_problem {
     s24_gram *gram;   /* retained; NULL: H = identity */
     s24_cross *cross; /* retained, or NULL; in use with its own gram only */
     double blend;
-    s24i_pattern pattern;   /* its mask is NULL: see below */
-    s24_mat mask;           /* data NULL: none */
-    s24_mat importance;     /* data NULL: none */
-    _Atomic int32_t solves; /* that run on it: nothing above changes meanwhile */
-    s24i_lock lock;         /* of the cache and the text */
-    s24i_cached norm;       /* tr(W H W^T) */
-    char constraints[S24I_CONSTRAINTS_TEXT];
+    s24i_constraints constraints;     /* its mask is NULL: see below */
+    s24_mat mask;                     /* data NULL: none */
+    s24_mat importance;               /* data NULL: none */
+    _Atomic int32_t solves;           /* that run on it: nothing above changes meanwhile */
+    s24i_lock lock;                   /* of the cache and the text */
+    s24i_cached norm;                 /* tr(W H W^T) */
+    char text[S24I_CONSTRAINTS_TEXT]; /* of the constraints */
+    ;
 };
 
 void s24i_problem_release(s24_problem *problem);
@@ -235,8 +236,8 @@ const s24_mat *s24i_check_subject(const s24i_check *check);
 /* Replace everything but the mask; untouched on failure. `cols` must be a multiple of m, of n:mt
  * `rows` too. */
 s24_status s24i_constraints_parse(const char *text, int64_t rows, int64_t cols,
-                                  s24i_pattern *pattern);
-s24_status s24i_check_pattern(int64_t n, int64_t m, int64_t cols);
+                                  s24i_constraints *constraints);
+s24_status s24i_check_constraints(int64_t n, int64_t m, int64_t cols);
 s24_status s24i_check_sparsity(double sparsity);
 s24_status s24i_check_grid(int64_t bits, int64_t group);
 s24_status s24i_check_rank(int64_t rank);
@@ -246,9 +247,10 @@ int32_t s24i_grid_scheme(const char *word);
 bool s24i_constraints_meant(const char *text, char out[S24I_CONSTRAINTS_TEXT]);
 /* Canonical text: "2:4", "2:4t", "70%", "row 70%", "int4 sym g64", "rank 8", "mask", joined by "+";
  * "" for none. */
-void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I_CONSTRAINTS_TEXT]);
+void s24i_constraints_text(const s24i_constraints *constraints, bool mask,
+                           char out[S24I_CONSTRAINTS_TEXT]);
 /* S24I_HAS_... bits of what is asked. */
-uint32_t s24i_constraints_bits(const s24i_pattern *pattern, bool mask);
+uint32_t s24i_constraints_bits(const s24i_constraints *constraints, bool mask);
 /* Does the solver honour exactly these? If not, S24_E_UNSUPPORTED names one constraint and the
  * solvers that do. No constraint at all is S24_E_STATE. */
 s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits);

@@ -36,18 +36,18 @@ static s24_status check_support(const s24i_check *c, const s24i_run *run)
 {
     s24i_solution s = solution_of(c);
     const s24_mat *subject = s24i_subject(&s);
-    s24i_pattern pattern = c->problem->pattern;
+    s24i_constraints constraints = c->problem->constraints;
     size_t kept = run->arena->used, size = (size_t)(c->weights->rows * c->weights->cols);
     uint8_t *mask = c->problem->mask.data ? s24i_arena_take(run->arena, size, 1) : NULL;
     s24_status status = S24_OK;
 
     if (mask)
         status = s24i_problem_mask(c->problem, c->ctx, mask);
-    pattern.mask = mask;
+    constraints.mask = mask;
     if (!status && subject && !s24i_counting(run))
         status = s24i_check_values(c->ctx, subject, c->name, false);
     if (!status)
-        status = s24i_check_zeros(run, &pattern, &s);
+        status = s24i_check_zeros(run, &constraints, &s);
     run->arena->used = kept;
     return status;
 }
@@ -62,7 +62,7 @@ static s24_status need(const s24_mat *part, const char *name, int64_t rows, int6
 static s24_status check_codes(const s24i_check *c, const s24i_run *run)
 {
     s24i_solution s = solution_of(c);
-    const s24i_grid_form *form = &c->problem->pattern.grid;
+    const s24i_grid_form *form = &c->problem->constraints.grid;
     int64_t rows = c->weights->rows, cols = c->weights->cols;
     int64_t groups = s24i_grid_groups(form, cols);
     s24_status status = need(s.codes, "codes", rows, cols);
@@ -78,11 +78,11 @@ static s24_status check_codes(const s24i_check *c, const s24i_run *run)
 
 static s24_status check_levels(const s24i_check *c, const s24i_run *run)
 {
-    const s24i_pattern *pattern = &c->problem->pattern;
+    const s24i_constraints *constraints = &c->problem->constraints;
     s24i_solution s = solution_of(c);
 
-    return s24i_check_on_grid(run, &pattern->grid, &s,
-                              pattern->n || pattern->scope || c->problem->mask.data);
+    return s24i_check_on_grid(run, &constraints->grid, &s,
+                              constraints->n || constraints->scope || c->problem->mask.data);
 }
 
 static s24_status check_rank(const s24i_check *c, const s24i_run *run)
@@ -92,9 +92,9 @@ static s24_status check_rank(const s24i_check *c, const s24i_run *run)
 
     if (!s.u || !s.v)
         return s24i_fail(S24_E_STATE, "the result has no \"lowrank_u\" and \"lowrank_v\"");
-    if (rank > c->problem->pattern.rank)
+    if (rank > c->problem->constraints.rank)
         return s24i_fail(S24_E_STATE, "lowrank_u has %lld columns, rank %lld is allowed",
-                         (long long)rank, (long long)c->problem->pattern.rank);
+                         (long long)rank, (long long)c->problem->constraints.rank);
     s24_status status = s24i_check_shape(s.u, "lowrank_u", c->weights->rows, rank);
     if (!status)
         status = s24i_check_shape(s.v, "lowrank_v", rank, c->weights->cols);
@@ -103,12 +103,12 @@ static s24_status check_rank(const s24i_check *c, const s24i_run *run)
 
 s24_status s24i_check_parts(const s24i_check *c, const s24i_run *run)
 {
-    const s24i_pattern *pattern = &c->problem->pattern;
+    const s24i_constraints *constraints = &c->problem->constraints;
     s24_status status = S24_OK;
 
-    if (pattern->grid.bits)
+    if (constraints->grid.bits)
         status = c->mask ? check_codes(c, run) : check_levels(c, run);
-    if (!status && pattern->rank)
+    if (!status && constraints->rank)
         status = check_rank(c, run);
     return status;
 }
@@ -137,7 +137,7 @@ static s24_status check_candidate(const s24_problem *problem, const s24_mat *can
     s24i_check check = {.problem = problem, .name = "candidate", .weights = candidate};
     s24_status status = s24i_check_candidate(problem, candidate);
 
-    if (!status && problem->pattern.rank)
+    if (!status && problem->constraints.rank)
         status = s24i_fail(S24_E_UNSUPPORTED,
                            "candidate: under a rank only a whole result can be checked");
     return status ? status : run_check(&check);

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-s24_status s24i_check_pattern(int64_t n, int64_t m, int64_t cols)
+s24_status s24i_check_constraints(int64_t n, int64_t m, int64_t cols)
 {
     if (n < 1 || n > m || m > S24I_MAX_GROUP)
         return s24i_fail(S24_E_ARG, "pattern %lld:%lld: n:m keeps n of each m, 1 <= n <= m <= %d",
@@ -15,15 +15,15 @@ s24_status s24i_check_pattern(int64_t n, int64_t m, int64_t cols)
 }
 
 /* Of "n:mt" the columns are cut into groups too. */
-static s24_status check_both(const s24i_pattern *pattern, int64_t rows)
+static s24_status check_both(const s24i_constraints *constraints, int64_t rows)
 {
-    if (rows % pattern->m == 0)
+    if (rows % constraints->m == 0)
         return S24_OK;
     return s24i_fail(S24_E_SHAPE,
                      "pattern %d:%dt: the %lld rows of w are not a multiple of %d, as the columns "
                      "have to be cut into groups of %d too",
-                     (int)pattern->n, (int)pattern->m, (long long)rows, (int)pattern->m,
-                     (int)pattern->m);
+                     (int)constraints->n, (int)constraints->m, (long long)rows, (int)constraints->m,
+                     (int)constraints->m);
 }
 
 s24_status s24i_check_sparsity(double sparsity)
@@ -67,7 +67,7 @@ int32_t s24i_grid_scheme(const char *word)
 typedef struct reader {
     const char *at;
     int64_t rows, cols;
-    s24i_pattern pattern;
+    s24i_constraints constraints;
 } reader;
 
 static bool is_space(char c)
@@ -157,7 +157,7 @@ static s24_status read_integer(reader *in, const char *wanted, int64_t *value)
     return malformed(in, wanted);
 }
 
-static s24_status read_pattern(reader *in, const char *number)
+static s24_status read_constraints(reader *in, const char *number)
 {
     static const char wanted[] = "a pattern of two integers";
     int64_t n, m;
@@ -167,14 +167,14 @@ static s24_status read_pattern(reader *in, const char *number)
     s24_status status = read_integer(in, wanted, &m);
     if (status)
         return status;
-    if (in->pattern.n)
+    if (in->constraints.n)
         return s24i_fail(S24_E_OPTION, "a second pattern, %lld:%lld", (long long)n, (long long)m);
-    status = s24i_check_pattern(n, m, in->cols);
-    in->pattern.n = (int32_t)n;
-    in->pattern.m = (int32_t)m;
-    in->pattern.both = *in->at == 't' && !is_letter(in->at[1]);
-    in->at += in->pattern.both;
-    return status || !in->pattern.both ? status : check_both(&in->pattern, in->rows);
+    status = s24i_check_constraints(n, m, in->cols);
+    in->constraints.n = (int32_t)n;
+    in->constraints.m = (int32_t)m;
+    in->constraints.both = *in->at == 't' && !is_letter(in->at[1]);
+    in->at += in->constraints.both;
+    return status || !in->constraints.both ? status : check_both(&in->constraints, in->rows);
 }
 
 static s24_status read_sparsity(reader *in, const char *number, int32_t scope)
@@ -183,12 +183,12 @@ static s24_status read_sparsity(reader *in, const char *number, int32_t scope)
 
     /* Scaled as text, so that "33.3%" is the double nearest to 0.333. */
     snprintf(scaled, sizeof scaled, "%se-2", number);
-    if (!s24i_number_read(scaled, &in->pattern.sparsity))
+    if (!s24i_number_read(scaled, &in->constraints.sparsity))
         return malformed(in, "a number of percent");
-    if (in->pattern.scope)
+    if (in->constraints.scope)
         return s24i_fail(S24_E_OPTION, "a second sparsity, %s%%", number);
-    in->pattern.scope = scope;
-    return s24i_check_sparsity(in->pattern.sparsity);
+    in->constraints.scope = scope;
+    return s24i_check_sparsity(in->constraints.sparsity);
 }
 
 /* "sym", "g128", in any order, after "int4". */
@@ -227,10 +227,10 @@ static s24_status read_grid(reader *in)
         status = read_grid_words(in, &grid);
     if (!status)
         status = s24i_check_grid(bits, grid.group);
-    if (!status && in->pattern.grid.bits)
+    if (!status && in->constraints.grid.bits)
         status = s24i_fail(S24_E_OPTION, "a second grid, int%lld", (long long)bits);
     grid.bits = (int32_t)bits;
-    in->pattern.grid = grid;
+    in->constraints.grid = grid;
     return status;
 }
 
@@ -300,14 +300,14 @@ static s24_status read_units(reader *in, int32_t kind)
         status = read_word(in, "of");
     if (!status && kind != S24I_UNIT_COLUMN)
         status = read_integer(in, "how many there are", &units.count);
-    if (!status && in->pattern.units.kind)
+    if (!status && in->constraints.units.kind)
         status =
             s24i_fail(S24_E_OPTION, "a second term of whole columns, %s", s24i_unit_name(kind));
     if (!status && share >= 0)
         units.keep = units.count - s24i_zeros(share, units.count);
     if (!status)
         status = check_units(&units, in->cols);
-    in->pattern.units = units;
+    in->constraints.units = units;
     return status;
 }
 
@@ -326,9 +326,9 @@ static s24_status read_rank(reader *in)
 
     if (!status)
         status = s24i_check_rank(rank);
-    if (!status && in->pattern.rank)
+    if (!status && in->constraints.rank)
         status = s24i_fail(S24_E_OPTION, "a second rank, %lld", (long long)rank);
-    in->pattern.rank = rank;
+    in->constraints.rank = rank;
     return status;
 }
 
@@ -352,7 +352,7 @@ static s24_status read_term(reader *in)
     if (!*number)
         return malformed(in, "a number");
     if (!scope && skip(in, ':'))
-        return read_pattern(in, number);
+        return read_constraints(in, number);
     if (skip(in, '%'))
         return read_sparsity(in, number, scope ? scope : S24I_SCOPE_LAYER);
     return malformed(in, scope ? "\"%\"" : "\":\" or \"%\"");
@@ -382,67 +382,68 @@ static s24_status refuse_text(s24_status status, const char *text, int64_t rows,
     s24i_failure_keep(&kept, 0, status);
     bool known = s24i_constraints_meant(text, meant) && read_terms(&in) == S24_OK;
     s24i_failure_raise(&kept);
-    if (known && !in.pattern.units.kind) /* a share of units stays a share */
-        s24i_constraints_text(&in.pattern, false, meant);
+    if (known && !in.constraints.units.kind) /* a share of units stays a share */
+        s24i_constraints_text(&in.constraints, false, meant);
     snprintf(prefix, sizeof prefix, "constraints \"%.64s\"%s%s%s", text,
              known ? " (did you mean \"" : "", known ? meant : "", known ? "\"?)" : "");
     return s24i_fail_in(status == S24_E_ARG ? S24_E_OPTION : status, prefix);
 }
 
 s24_status s24i_constraints_parse(const char *text, int64_t rows, int64_t cols,
-                                  s24i_pattern *pattern)
+                                  s24i_constraints *constraints)
 {
     reader in = {.at = text ? text : "", .rows = rows, .cols = cols};
     s24_status status = read_terms(&in);
 
     if (status)
         return refuse_text(status, text, rows, cols);
-    *pattern = in.pattern;
+    *constraints = in.constraints;
     return S24_OK;
 }
 
 /* ---- Writing ---- */
 
-void s24i_constraints_text(const s24i_pattern *pattern, bool mask, char out[S24I_CONSTRAINTS_TEXT])
+void s24i_constraints_text(const s24i_constraints *constraints, bool mask,
+                           char out[S24I_CONSTRAINTS_TEXT])
 {
     char *at = out, *end = out + S24I_CONSTRAINTS_TEXT, percent[S24I_NUMBER_SIZE];
 
     *out = 0;
-    if (pattern->n)
-        at += snprintf(at, (size_t)(end - at), "%d:%d%s", (int)pattern->n, (int)pattern->m,
-                       pattern->both ? "t" : "");
-    if (pattern->scope) {
-        s24i_number_write_percent(percent, pattern->sparsity);
+    if (constraints->n)
+        at += snprintf(at, (size_t)(end - at), "%d:%d%s", (int)constraints->n, (int)constraints->m,
+                       constraints->both ? "t" : "");
+    if (constraints->scope) {
+        s24i_number_write_percent(percent, constraints->sparsity);
         at += snprintf(at, (size_t)(end - at), "%s%s%s%%", at > out ? "+" : "",
-                       pattern->scope == S24I_SCOPE_ROW ? "row " : "", percent);
+                       constraints->scope == S24I_SCOPE_ROW ? "row " : "", percent);
     }
-    if (pattern->units.kind)
+    if (constraints->units.kind)
         at += snprintf(at, (size_t)(end - at), "%s%s %lld kept", at > out ? "+" : "",
-                       s24i_unit_name(pattern->units.kind), (long long)pattern->units.keep);
-    if (pattern->units.kind > S24I_UNIT_COLUMN)
-        at += snprintf(at, (size_t)(end - at), " of %lld", (long long)pattern->units.count);
-    if (pattern->grid.bits) {
-        const s24i_grid_form *grid = &pattern->grid;
+                       s24i_unit_name(constraints->units.kind), (long long)constraints->units.keep);
+    if (constraints->units.kind > S24I_UNIT_COLUMN)
+        at += snprintf(at, (size_t)(end - at), " of %lld", (long long)constraints->units.count);
+    if (constraints->grid.bits) {
+        const s24i_grid_form *grid = &constraints->grid;
         at += snprintf(at, (size_t)(end - at), "%sint%d%s%s", at > out ? "+" : "", (int)grid->bits,
                        grid->scheme ? " " : "", grid->scheme ? schemes[grid->scheme] : "");
         if (grid->group)
             at += snprintf(at, (size_t)(end - at), " g%lld", (long long)grid->group);
     }
-    if (pattern->rank)
+    if (constraints->rank)
         at += snprintf(at, (size_t)(end - at), "%srank %lld", at > out ? "+" : "",
-                       (long long)pattern->rank);
+                       (long long)constraints->rank);
     if (mask)
         snprintf(at, (size_t)(end - at), "%smask", at > out ? "+" : "");
 }
 
 /* ---- Who honours what ---- */
 
-uint32_t s24i_constraints_bits(const s24i_pattern *pattern, bool mask)
+uint32_t s24i_constraints_bits(const s24i_constraints *constraints, bool mask)
 {
-    return (pattern->n ? S24I_HAS_PATTERN : 0) | (pattern->scope ? S24I_HAS_SPARSITY : 0) |
-           (mask ? S24I_HAS_MASK : 0) | (pattern->grid.bits ? S24I_HAS_GRID : 0) |
-           (pattern->rank ? S24I_HAS_RANK : 0) | (pattern->both ? S24I_HAS_BOTH : 0) |
-           (pattern->units.kind ? S24I_HAS_UNITS : 0);
+    return (constraints->n ? S24I_HAS_PATTERN : 0) | (constraints->scope ? S24I_HAS_SPARSITY : 0) |
+           (mask ? S24I_HAS_MASK : 0) | (constraints->grid.bits ? S24I_HAS_GRID : 0) |
+           (constraints->rank ? S24I_HAS_RANK : 0) | (constraints->both ? S24I_HAS_BOTH : 0) |
+           (constraints->units.kind ? S24I_HAS_UNITS : 0);
 }
 
 static const char *bit_name(uint32_t bit)

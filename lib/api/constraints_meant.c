@@ -42,7 +42,7 @@ enum { WORDS = sizeof words / sizeof *words };
 
 typedef struct meant {
     const char *at;
-    char pattern[2 * S24I_WORD], sparsity[S24I_NUMBER_SIZE + 2], scope[8];
+    char constraints[2 * S24I_WORD], sparsity[S24I_NUMBER_SIZE + 2], scope[8];
     char units[4 * S24I_WORD];
     char bits[S24I_WORD], group[S24I_WORD], scheme[8], rank[S24I_WORD];
 } meant;
@@ -132,7 +132,7 @@ static bool take_share(meant *m, const char *number)
 }
 
 /* "2/4", "2 of 4", and the other way round. */
-static bool take_pattern(meant *m, const char *first)
+static bool take_constraints(meant *m, const char *first)
 {
     char second[S24I_WORD], text[2 * S24I_WORD];
     int64_t a, b;
@@ -140,7 +140,7 @@ static bool take_pattern(meant *m, const char *first)
     if (!take_number(m, second) || !s24i_integer_read(first, &a) || !s24i_integer_read(second, &b))
         return false;
     snprintf(text, sizeof text, "%s:%s", a < b ? first : second, a < b ? second : first);
-    return SET(m, pattern, text);
+    return SET(m, constraints, text);
 }
 
 static bool starts(const meant *m, const char *text)
@@ -160,10 +160,10 @@ static bool take_after_number(meant *m, const char *number)
 
     skip(m, " \t-_");
     if (*m->at && strchr(":/;|", *m->at))
-        return m->at++, skip(m, " \t"), take_pattern(m, number);
+        return m->at++, skip(m, " \t"), take_constraints(m, number);
     if (starts(m, "of")) {
         m->at += 2;
-        return take_pattern(m, number);
+        return take_constraints(m, number);
     }
     if (*m->at == '%')
         return m->at++, take_share(m, number);
@@ -299,7 +299,7 @@ bool s24i_constraints_meant(const char *text, char out[S24I_CONSTRAINTS_TEXT])
     *out = 0;
     if (!read(&m))
         return false;
-    join(out, "", m.pattern);
+    join(out, "", m.constraints);
     join(out, *m.sparsity ? m.scope : "", m.sparsity);
     join(out, "", m.units);
     join(out, "int", m.bits);

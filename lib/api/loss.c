@@ -195,10 +195,10 @@ s24_status s24i_reading_loss(const s24i_reading *reading, const s24i_run *run, c
 s24_status s24i_reading_target_loss(const s24i_reading *reading, const s24i_run *run,
                                     const s24_mat *v, double *loss, double *norm)
 {
-    s24i_layer layer = {.gram = &reading->gram->sums,
-                        .cross = &reading->cross->sums,
-                        .blend = reading->problem->blend};
-    return s24i_target_loss(run, &layer, S24I_BOTH, &reading->problem->w, v, NULL, loss, norm);
+    s24i_matrix matrix = {.gram = &reading->gram->sums,
+                          .cross = &reading->cross->sums,
+                          .blend = reading->problem->blend};
+    return s24i_target_loss(run, &matrix, S24I_BOTH, &reading->problem->w, v, NULL, loss, norm);
 }
 
 typedef struct evaluation {

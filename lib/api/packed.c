@@ -216,22 +216,22 @@ s24_status s24_pack_codes(s24_ctx *ctx, const char *grid, const s24_mat *codes,
                           s24_packed **out)
 {
     s24_status status = check_call(ctx, layout, out);
-    s24i_pattern pattern = {0};
+    s24i_constraints constraints = {0};
 
     if (!status)
         status = s24i_check_pointer(grid, "grid");
     if (!status)
         status = check_codes(codes, scales, zeros);
     if (!status)
-        status = s24i_constraints_parse(grid, codes->rows, codes->cols, &pattern);
-    if (!status && pattern.grid.scheme == S24I_GRID_REAL && s24i_has_support(&pattern))
+        status = s24i_constraints_parse(grid, codes->rows, codes->cols, &constraints);
+    if (!status && constraints.grid.scheme == S24I_GRID_REAL && s24i_has_support(&constraints))
         status = s24i_fail(S24_E_UNSUPPORTED,
                            "grid \"%.64s\": where zeros are real numbers pruned weights have no "
                            "code: ask for sym, or pack the result",
                            grid);
     if (status)
         return s24i_done(__func__, status);
-    source from = {.grid = pattern.grid, .codes = codes, .scales = scales, .zeros = zeros};
+    source from = {.grid = constraints.grid, .codes = codes, .scales = scales, .zeros = zeros};
     from.weights = s24i_mat_plain(NULL, codes->rows, codes->cols, S24_F32);
     return s24i_done(__func__, pack_source(ctx, &from, layout, out));
 }

@@ -138,12 +138,12 @@ s24_status s24_problem_set_pattern(s24_problem *problem, int32_t n, int32_t m)
     s24_status status = check_idle(problem);
 
     if (!status)
-        status = s24i_check_pattern(n, m, problem->w.cols);
+        status = s24i_check_constraints(n, m, problem->w.cols);
     if (status)
         return s24i_done(__func__, status);
-    problem->pattern.n = n;
-    problem->pattern.m = m;
-    problem->pattern.both = false;
+    problem->constraints.n = n;
+    problem->constraints.m = m;
+    problem->constraints.both = false;
     return S24_OK;
 }
 
@@ -170,8 +170,8 @@ s24_status s24_problem_set_sparsity(s24_problem *problem, double sparsity, const
         status = read_scope(scope, &code);
     if (status)
         return s24i_done(__func__, status);
-    problem->pattern.sparsity = sparsity;
-    problem->pattern.scope = code;
+    problem->constraints.sparsity = sparsity;
+    problem->constraints.scope = code;
     return S24_OK;
 }
 
@@ -189,7 +189,7 @@ s24_status s24_problem_set_grid(s24_problem *problem, int32_t bits, int64_t grou
             S24_E_ARG, "scheme is \"%.32s\", but must be \"asym\", \"sym\" or \"real\"", scheme);
     if (status)
         return s24i_done(__func__, status);
-    problem->pattern.grid = (s24i_grid_form){bits, s24i_grid_scheme(scheme), group};
+    problem->constraints.grid = (s24i_grid_form){bits, s24i_grid_scheme(scheme), group};
     return S24_OK;
 }
 
@@ -201,7 +201,7 @@ s24_status s24_problem_set_rank(s24_problem *problem, int64_t rank)
         status = s24i_check_rank(rank);
     if (status)
         return s24i_done(__func__, status);
-    problem->pattern.rank = rank;
+    problem->constraints.rank = rank;
     return S24_OK;
 }
 
@@ -247,7 +247,7 @@ s24_status s24_problem_parse(s24_problem *problem, const char *constraints)
 
     if (!status)
         status = s24i_constraints_parse(constraints, problem->w.rows, problem->w.cols,
-                                        &problem->pattern);
+                                        &problem->constraints);
     if (!status)
         problem->mask.data = NULL;
     return s24i_done(__func__, status);
@@ -260,12 +260,12 @@ const char *s24_problem_constraints(const s24_problem *problem)
 
     if (s24i_check_handle(problem, S24I_PROBLEM, "problem"))
         return s24i_done(__func__, S24_E_ARG), NULL;
-    s24i_constraints_text(&problem->pattern, problem->mask.data != NULL, text);
+    s24i_constraints_text(&problem->constraints, problem->mask.data != NULL, text);
     s24i_lock_take(&own->lock);
-    if (strcmp(own->constraints, text)) /* else someone may be reading it */
-        memcpy(own->constraints, text, sizeof text);
+    if (strcmp(own->text, text)) /* else someone may be reading it */
+        memcpy(own->text, text, sizeof text);
     s24i_lock_drop(&own->lock);
-    return own->constraints;
+    return own->text;
 }
 
 const char *s24_problem_solver(const s24_problem *problem)
@@ -273,7 +273,7 @@ const char *s24_problem_solver(const s24_problem *problem)
     if (s24i_check_handle(problem, S24I_PROBLEM, "problem"))
         return s24i_done(__func__, S24_E_ARG), NULL;
     return s24i_default_solver(
-        s24i_constraints_bits(&problem->pattern, problem->mask.data != NULL));
+        s24i_constraints_bits(&problem->constraints, problem->mask.data != NULL));
 }
 
 s24_status s24i_problem_mask(const s24_problem *problem, s24_ctx *ctx, uint8_t *mask)

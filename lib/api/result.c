@@ -69,7 +69,7 @@ size_t s24i_result_bytes(const s24i_job *job)
 {
     size_t bytes =
         sizeof(s24_result) + OPTIONS_TEXT + RECORD_TEXT +
-        s24i_mul(s24i_mul((size_t)job->layer.rows, (size_t)job->layer.cols), sizeof(float) + 1);
+        s24i_mul(s24i_mul((size_t)job->matrix.rows, (size_t)job->matrix.cols), sizeof(float) + 1);
 
     for (int32_t i = 0; i < job->part_count; i++)
         bytes += bytes_of(&job->parts[i].mat);
@@ -124,8 +124,8 @@ s24_status s24i_result_create(s24_ctx *ctx, const s24i_job *job, s24_result **ou
     if (!result)
         return S24_E_MEMORY;
     s24i_object_init(&result->object, S24I_RESULT, ctx);
-    result->rows = job->layer.rows;
-    result->cols = job->layer.cols;
+    result->rows = job->matrix.rows;
+    result->cols = job->matrix.cols;
     if (!make_matrix(ctx, &result->weights, result->rows, result->cols, S24_F32) ||
         !make_matrix(ctx, &result->mask, result->rows, result->cols, S24_U8) ||
         !make_parts(ctx, job, result) || !make_text(ctx, &result->options_text, OPTIONS_TEXT) ||

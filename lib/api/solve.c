@@ -11,7 +11,7 @@ typedef struct solve {
     s24_solver *solver;
     const s24_problem *problem;
     s24i_reading reading;
-    s24i_pattern pattern; /* its mask: on the host */
+    s24i_constraints constraints; /* its mask: on the host */
     s24i_watch watch;
     s24i_run run; /* the solver's */
     s24i_job job;
@@ -40,12 +40,12 @@ static void describe(solve *s)
                         .damp_used = NAN,
                         .heldout = NAN,
                         .residual = NAN};
-    s->job.layer = (s24i_layer){.rows = problem->w.rows,
-                                .cols = problem->w.cols,
-                                .gram = s->reading.gram ? &s->reading.gram->sums : NULL,
-                                .cross = s->reading.cross ? &s->reading.cross->sums : NULL,
-                                .blend = problem->blend,
-                                .pattern = s->pattern};
+    s->job.matrix = (s24i_matrix){.rows = problem->w.rows,
+                                  .cols = problem->w.cols,
+                                  .gram = s->reading.gram ? &s->reading.gram->sums : NULL,
+                                  .cross = s->reading.cross ? &s->reading.cross->sums : NULL,
+                                  .blend = problem->blend,
+                                  .constraints = s->constraints};
 }
 
 /* An array of the solver: the result's own where the device works in the host's memory, else one of
@@ -73,13 +73,13 @@ static void place_arrays(solve *s)
     }
     if (s->problem->mask.data) {
         uint8_t *mask = device_array(s, s->mask, size, 1);
-        s->job.layer.pattern.mask = counting ? (const uint8_t *)&nowhere : mask;
+        s->job.matrix.constraints.mask = counting ? (const uint8_t *)&nowhere : mask;
     }
 }
 
 static s24_status bring_in(solve *s)
 {
-    uint8_t *mask = (uint8_t *)(uintptr_t)s->job.layer.pattern.mask;
+    uint8_t *mask = (uint8_t *)(uintptr_t)s->job.matrix.constraints.mask;
     s24_status status = s24i_mat_read(&s->run, &s->problem->w, "w", s->job.w);
 
     return status || !mask || s->run.device->host
@@ -145,7 +145,7 @@ static s24_status verify(const solve *s, const s24i_run *run)
     if (!status)
         status = s24i_check_finite(run, &weights, name);
     if (!status)
-        status = s24i_check_support(run, &s->pattern, mask.data, rows, cols, "mask");
+        status = s24i_check_support(run, &s->constraints, mask.data, rows, cols, "mask");
     if (!status)
         status = s24i_check_parts(&check, run);
     if (status != S24_E_STATE)
@@ -174,8 +174,8 @@ static s24_status all_stages(solve *s, s24i_arena *solving, s24i_arena *checking
     bool counting = solving->base == NULL;
 
     s->run = (s24i_run){.device = s->ctx->device, .arena = solving, .watch = &s->watch};
-    s->pattern = s->problem->pattern;
-    s->pattern.mask = counting ? s->problem->mask.data : s->mask;
+    s->constraints = s->problem->constraints;
+    s->constraints.mask = counting ? s->problem->mask.data : s->mask;
     s24_status status = solver_stage(s);
 
     if (!counting)
@@ -342,9 +342,10 @@ static s24_status fill(const solve *s)
     r->stop = stop_name(s);
     r->blas = s24i_blas_name();
     r->isa = s->ctx->kernels.isa;
-    s24i_constraints_text(&s->problem->pattern, s->problem->mask.data != NULL, r->constraints_text);
+    s24i_constraints_text(&s->problem->constraints, s->problem->mask.data != NULL,
+                          r->constraints_text);
     r->constraints = r->constraints_text;
-    r->grid = s->problem->pattern.grid;
+    r->grid = s->problem->constraints.grid;
     if (s->job.damp_rule) {
         strncpy(r->damp_word, s->job.damp_rule, sizeof r->damp_word - 1);
         r->damp_rule = r->damp_word;
@@ -366,7 +367,7 @@ static s24_status fill(const solve *s)
 static s24_status check_job(const s24_solver *solver, const s24_problem *problem)
 {
     return s24i_check_honoured(
-        solver->class, s24i_constraints_bits(&problem->pattern, problem->mask.data != NULL));
+        solver->class, s24i_constraints_bits(&problem->constraints, problem->mask.data != NULL));
 }
 
 static s24_status check_inputs(solve *s)

@@ -491,7 +491,7 @@ typedef struct search {
     char *other; /* a file that looks like weights of another kind */
 } search;
 
-static bool ends_with(const char *name, const char *ending)
+bool s24i_folder_ends_with(const char *name, const char *ending)
 {
     size_t length = strlen(name), size = strlen(ending);
 
@@ -512,10 +512,10 @@ static s24_status look_at(void *arg, const char *name)
     search *s = arg;
 
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        if (ends_with(name, others[i]))
+        if (s24i_folder_ends_with(name, others[i]))
             return keep(s, &s->other, name);
     }
-    if (*name == '.' || !ends_with(name, ".gguf"))
+    if (*name == '.' || !s24i_folder_ends_with(name, ".gguf"))
         return S24_OK;
     size_t stem = s24i_gguf_stem(name);
     if (s->gguf && (stem != s24i_gguf_stem(s->gguf) || memcmp(name, s->gguf, stem)))

@@ -17,6 +17,8 @@ s24_status s24i_folder_map(s24i_memory *memory, const char *folder, const char *
                            const void **data, uint64_t *size);
 /* "folder/name", for s24i_strfree(). */
 char *s24i_folder_path(s24i_memory *memory, const char *folder, const char *name);
+/* Whether a name has this ending and something before it. */
+bool s24i_folder_ends_with(const char *name, const char *ending);
 /* The folder that a reader has open, or NULL if it is none. */
 const char *s24i_folder_of(const s24i_reader *reader);
 

@@ -132,11 +132,17 @@ static s24_status change(s24i_memory *memory, s24i_json *root, const char *key, 
     return S24_OK;
 }
 
-/* A new value: an object or an array as JSON, anything else as a string. */
+/* Sizes that a configuration may leave out as long as others say them. */
+static bool is_size(const char *key)
+{
+    return !strcmp(key, "head_dim") || !strcmp(key, "num_key_value_heads");
+}
+
+/* A new value: an object or an array as JSON, and a size; anything else as a string. */
 static s24_status make_value(s24i_memory *memory, const char *key, const char *value,
                              s24i_json *added, s24i_json_doc **doc)
 {
-    bool compound = value && (*value == '{' || *value == '[');
+    bool compound = value && (*value == '{' || *value == '[' || is_size(key));
     s24_status status =
         compound ? s24i_json_parse(memory, value, strlen(value), MAX_DEPTH, MAX_VALUES, doc)
                  : S24_OK;

@@ -135,23 +135,16 @@ static bool is_config(const char *key)
     return !strncmp(key, CONFIG, sizeof CONFIG - 1);
 }
 
-static bool ends_with(const char *name, const char *ending)
-{
-    size_t length = strlen(name), size = strlen(ending);
-
-    return length >= size && !strcmp(name + length - size, ending);
-}
-
 /* Configuration, tokenizer, code, licence and description: all that is no weights. */
 static bool is_carried(const char *name)
 {
     static const char *const endings[] = {".json", ".jinja", ".md",      ".model",
                                           ".py",   ".txt",   ".tiktoken"};
 
-    if (*name == '.' || ends_with(name, ".index.json"))
+    if (*name == '.' || s24i_folder_ends_with(name, ".index.json"))
         return false;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        if (ends_with(name, endings[i]))
+        if (s24i_folder_ends_with(name, endings[i]))
             return true;
     }
     return !strncmp(name, "LICENSE", 7) || !strncmp(name, "NOTICE", 6);

@@ -132,6 +132,13 @@ static s24_status set_scalar(gguf *w, const char *key, const char *value, uint32
 
 static bool is_u32(const char *key)
 {
+    static const char *const ends[] = {".attention.key_length", ".attention.value_length",
+                                       ".rope.dimension_count"};
+    size_t length = strlen(key);
+
+    for (int i = 0; i < 3; i++)
+        if (length > strlen(ends[i]) && !strcmp(key + length - strlen(ends[i]), ends[i]))
+            return true;
     return !strcmp(key, S24I_GGUF_ALIGNMENT_KEY) || !strcmp(key, "general.file_type") ||
            !strcmp(key, "general.quantization_version");
 }

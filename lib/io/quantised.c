@@ -97,18 +97,27 @@ static s24_status join(const s24i_fold *fold, const char *name, size_t stem, con
     return out->failed ? S24_E_MEMORY : S24_OK;
 }
 
-s24_status s24i_fold_part(s24i_fold *fold, const char *name, size_t stem, const char *ending,
-                          s24i_tensor *part)
+s24_status s24i_fold_look(const s24i_fold *fold, const char *name, size_t stem, const char *ending,
+                          const s24i_tensor **tensor)
 {
     s24i_text full;
     s24_status status = join(fold, name, stem, ending, &full);
-    const s24i_tensor *t = status ? NULL : s24i_reader_look(fold->reader, full.data);
+
+    *tensor = status ? NULL : s24i_reader_look(fold->reader, full.data);
+    s24i_text_free(&full);
+    return status;
+}
+
+s24_status s24i_fold_part(s24i_fold *fold, const char *name, size_t stem, const char *ending,
+                          s24i_tensor *part)
+{
+    const s24i_tensor *t;
+    s24_status status = s24i_fold_look(fold, name, stem, ending, &t);
 
     if (t) {
         fold->hidden[t - fold->reader->tensors] = 1;
         *part = *t;
     }
-    s24i_text_free(&full);
     return status;
 }
 

@@ -70,6 +70,9 @@ s24_status s24i_fold_integer(const s24i_fold *fold, const char *key, int64_t lea
 s24_status s24i_fold_undecoded(s24i_fold *fold, const char *what, const char *value);
 /* Length of the name without the ending, or 0. */
 size_t s24i_fold_stem(const char *name, const char *ending);
+/* The tensor called name[0..stem) and `ending`, NULL if there is none. S24_E_MEMORY. */
+s24_status s24i_fold_look(const s24i_fold *fold, const char *name, size_t stem, const char *ending,
+                          const s24i_tensor **tensor);
 /* Copy the tensor called name[0..stem) and `ending` into `part`, which keeps `data` NULL if there
  * is none. It belongs to a matrix and is no more offered. S24_E_MEMORY. */
 s24_status s24i_fold_part(s24i_fold *fold, const char *name, size_t stem, const char *ending,

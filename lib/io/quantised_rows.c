@@ -337,11 +337,50 @@ static s24_status take_packed(s24i_fold *fold, const s24i_tensor *codes, size_t 
     return status ? status : take_parts(fold, codes, stem, p);
 }
 
+/* Whether another matrix that has codes has these scales. */
+static s24_status find_twin(const s24i_fold *fold, const s24i_tensor *scales, bool *found)
+{
+    const s24i_reader *reader = fold->reader;
+    const s24i_tensor *codes;
+    s24_status status = S24_OK;
+
+    *found = false;
+    for (int64_t i = 0; !status && !*found && i < reader->count; i++) {
+        const s24i_tensor *t = &reader->tensors[i];
+        size_t stem = s24i_fold_stem(t->name, ".weight_scale");
+        if (!stem || t == scales || t->size != scales->size || t->element != scales->element ||
+            memcmp(t->data, scales->data, t->size))
+            continue;
+        status = s24i_fold_look(fold, t->name, stem, ".weight", &codes);
+        *found = codes && codes->element->dtype == S24_I8;
+    }
+    return status;
+}
+
+/* A head that shares the embedding's codes has scales of its own, which repeat the embedding's. */
+static s24_status drop_tied(s24i_fold *fold, const s24i_tensor *scales, size_t stem)
+{
+    const s24i_tensor *plain, *packed = NULL;
+    s24i_tensor part;
+    bool twin = false;
+    s24_status status = s24i_fold_look(fold, scales->name, stem, ".weight", &plain);
+
+    if (!status)
+        status = s24i_fold_look(fold, scales->name, stem, ".weight_packed", &packed);
+    if (!status && !plain && !packed)
+        status = find_twin(fold, scales, &twin);
+    return status || !twin ? status
+                           : s24i_fold_part(fold, scales->name, stem, ".weight_scale", &part);
+}
+
 static s24_status take_compressed(s24i_fold *fold, const s24i_tensor *codes, s24i_packing *p)
 {
     size_t packed = s24i_fold_stem(codes->name, ".weight_packed");
     size_t plain = s24i_fold_stem(codes->name, ".weight");
+    size_t scale = s24i_fold_stem(codes->name, ".weight_scale");
 
+    if (scale)
+        return drop_tied(fold, codes, scale);
     if (packed)
         return take_packed(fold, codes, packed, p);
     if (!plain || (codes->element->dtype != S24_I8 && !is_fp8(codes)))

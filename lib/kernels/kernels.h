@@ -17,7 +17,7 @@
 
 /*
  * One block of columns of the column sweep (SparseGPT, GPTQ, coordinate descent) for `lanes` rows
- * at once. Arrays [cols][lanes], a row of the layer in each lane. With S = R R^T, R upper
+ * at once. Arrays [cols][lanes], a row of the matrix in each lane. With S = R R^T, R upper
  * triangular, and D = W - V for the columns done so far, the weights that the rest should take next
  * are w_j = W_j + a_j / R_jj, a = sum over earlier columns i of D_i R_ij.
  */

@@ -1,10 +1,13 @@
 #include "assemble.h"
 #include "beside.h"
+#include "codes.h"
+#include "cut.h"
 #include "fail.h"
 #include "label.h"
 #include "parts.h"
 #include "paths.h"
 #include "store.h"
+#include "tables.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +17,8 @@
 
 #define S24_NAME "model.s24"
 
+enum { TABLES = 2 }; /* embedding and head */
+
 /* ---- The model ---- */
 
 typedef struct writing {
@@ -21,7 +26,7 @@ typedef struct writing {
     const s24m_model *model;
     s24_file *out;
     supply from;
-    stored *matrices; /* of all blocks, in the order of the file */
+    stored *matrices; /* of all blocks, and others, in the order of the file */
     int count;
 } writing;
 
@@ -38,6 +43,29 @@ static bool put_rest(writing *w, const char *name)
     return done;
 }
 
+/* The values of one matrix, which is `lies` in the source: those that its codes give, or what
+ * stands beside its factors. */
+static bool slice_values(const writing *w, const solved *folded, const char *name,
+                         const s24_mat *lies, s24_mat *to)
+{
+    const form *f = w->a->form;
+    char part[S24M_NAME + 16];
+    s24_mat sparse;
+    codes c;
+    const s24_file *file = s24m_supply_values(&w->from, name);
+    s24_status status =
+        file ? s24_file_read(file, name, to) : s24_mat_copy(w->model->ctx, lies, to);
+    if (!s24m_good(status, "%s", name))
+        return false;
+    snprintf(part, sizeof part, "%s.sparse", name);
+    if (f->beside == BESIDE_FACTORS && folded->parts &&
+        s24_file_get(folded->parts, part, &sparse) == S24_OK)
+        return s24m_good(s24_mat_copy(w->model->ctx, &sparse, to), "%s", name);
+    if (!f->layout || !folded->parts || !s24m_codes_of_file(folded->parts, name, &c))
+        return true;
+    return s24m_codes_decode(&c, w->model->ctx, s24m_supply_constraints(&w->from, name), to->data);
+}
+
 /* The compressed values of one matrix into its place in the tensor. */
 static bool put_slice(const writing *w, const solved *folded, int32_t which, float *tensor)
 {
@@ -45,12 +73,17 @@ static bool put_slice(const writing *w, const solved *folded, int32_t which, flo
     char name[S24M_NAME];
     s24_mat to = s24m_mat(tensor, m->outputs, m->inputs);
     s24m_name(w->model, folded->layer, which, name);
+    float *values = s24m_have(malloc((size_t)(m->outputs * m->inputs) * sizeof *values));
+    s24_mat from = s24m_mat(values, m->outputs, m->inputs);
     to.data = tensor + (m->slices ? m->expert * m->outputs * m->inputs : 0);
     if (m->transposed) {
         to.row_stride = 1;
         to.col_stride = m->outputs;
     }
-    return s24m_good(s24_file_read(s24m_supply_values(&w->from, name), name, &to), "%s", name);
+    bool done = values && slice_values(w, folded, name, &to, &from) &&
+                s24m_good(s24_mat_copy(w->model->ctx, &from, &to), "%s", name);
+    free(values);
+    return done;
 }
 
 /* A tensor of which compressed matrices are slices, or which is transposed. */
@@ -62,14 +95,16 @@ static bool put_folded(writing *w, const char *name, const solved *m)
     char first[S24M_NAME];
     float *values = NULL;
     s24m_name(w->model, m->layer, m->which, first);
+    const char *holds = w->a->exporting ? name : first;
     bool done = s24m_good(s24_file_info(w->model->file, name, shape, &rank, NULL), "%s", name) &&
-                s24m_good(s24_file_info(m->values, first, NULL, NULL, &type), "%s", first) &&
+                s24m_good(s24_file_info(m->values, holds, NULL, NULL, &type), "%s", holds) &&
                 s24m_done(s24m_read_any(w->model, name, &values));
     for (int32_t which = m->which; done && which >= 0;
          which = s24m_supply_next(&w->from, m, name, which + 1))
         done = put_slice(w, m, which, values);
     for (int32_t i = 0; i < rank - 1; i++)
         rows *= shape[i];
+    type = done && w->a->form->type ? w->a->form->type : type;
     s24_mat view = s24m_mat(values, rows, rank ? shape[rank - 1] : 0);
     done = done && s24m_good(s24_file_put(w->out, name, &view, shape, rank, type), "%s", name);
     free(values);
@@ -89,20 +124,100 @@ static bool put_trained(writing *w, const char *name, const s24_file *values)
            s24m_good(s24_file_put(w->out, name, &v, shape, rank, type), "%s", name);
 }
 
+/* Embedding or head as codes. */
+static bool put_table(writing *w, const char *name)
+{
+    stored told[2];
+    int count;
+    bool done = s24m_tables_put(w->model, w->out, name, told, &count);
+    for (int i = 0; done && i < count; i++)
+        w->matrices[w->count++] = told[i];
+    return done;
+}
+
+/* A matrix outside the blocks that is no table of the vocabulary: of a pooler, a classifier, a
+ * vision tower. */
+static bool is_other(const s24m_model *model, const char *name)
+{
+    char own[S24M_NAME];
+    int64_t shape[8];
+    int32_t rank = 0;
+    s24_file_info(model->file, name, shape, &rank, NULL);
+    bool other = rank == 2 && s24m_layer_of(model, name) < 0;
+    for (int32_t i = 0; other && i < S24M_GLOBALS; i++)
+        other = !s24m_global(model, i, own) || strcmp(own, name);
+    return other;
+}
+
+/* Tensors of several matrices are made anew; not where they are exported as the floats that they
+ * are. */
+static bool is_rewritten(const assembly *a)
+{
+    return !a->exporting || a->tuned || a->form->layout || a->form->beside == BESIDE_FACTORS;
+}
+
+/* In which a tensor is written that was read as floats and cut: its own type, if that has a place
+ * for any number of rows. */
+static const char *cut_type(const writing *w, const char *type, bool rows_only)
+{
+    static const char *const types[] = {"F64", "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q8_0"};
+    for (int i = 0; i < (rows_only ? 7 : 4); i++)
+        if (!strcmp(types[i], type))
+            return types[i];
+    return w->model->config.gguf ? "F16" : "F32";
+}
+
+/* A tensor without the channels or heads that were removed. */
+static bool put_cut(writing *w, const char *name, const solved *m, const s24m_cuts *cuts)
+{
+    const s24_file *from = m->values ? m->values : w->model->file;
+    int64_t shape[8], rows = 1;
+    int32_t rank = 0;
+    const char *type;
+    float *values = NULL;
+    if (!s24m_good(s24_file_info(w->model->file, name, shape, &rank, NULL), "%s", name) ||
+        !s24m_good(s24_file_info(from, name, NULL, NULL, &type), "%s", name))
+        return false;
+    for (int32_t i = 0; i < rank - 1; i++)
+        rows *= shape[i];
+    values = s24m_floats(rows * shape[rank - 1]);
+    s24_mat view = s24m_mat(values, rows, shape[rank - 1]);
+    bool done = values && s24m_good(s24_file_read(from, name, &view), "%s", name);
+    if (done) {
+        s24m_cut_apply(cuts, values, &rows, &shape[rank - 1]);
+        shape[0] = rank > 1 ? rows : shape[0];
+        view = s24m_mat(values, rows, shape[rank - 1]);
+        type = cut_type(w, type, !cuts->cols.kept);
+        done = s24m_good(s24_file_put(w->out, name, &view, shape, rank, type), "%s", name);
+    }
+    free(values);
+    return done;
+}
+
 static bool put_tensor(writing *w, const char *name)
 {
+    s24m_cuts cuts;
+    bool cut = false;
     solved m;
     stored told = {.solved = false};
+    if (s24m_tables_have(w->a->form, w->model, name))
+        return put_table(w, name);
     if (!s24m_supply_find(&w->from, name, &m))
         return false;
-    if (m.folded && m.values)
-        return put_folded(w, name, &m);
+    if (w->a->shrink && !s24m_cuts_of(&w->from, w->a->shrink, name, &cuts, &cut))
+        return false;
+    if (cut)
+        return put_cut(w, name, &m, &cuts);
+    if (m.folded && is_rewritten(w->a))
+        return m.values ? put_folded(w, name, &m) : put_rest(w, name);
+    if (m.folded)
+        m.values = NULL;
     if (m.values && !m.constraints)
         return put_trained(w, name, m.values);
     s24m_module(name, told.module);
     bool done = m.values ? s24m_store(w->model->ctx, w->a->form, w->out, name, &m, &told)
                          : put_rest(w, name);
-    if (m.matrix)
+    if (m.matrix || is_other(w->model, name))
         w->matrices[w->count++] = told;
     return done;
 }
@@ -218,7 +333,8 @@ static bool types_of(void *from, const char *name, const char **before, const ch
     *after = m.values ? w->a->form->type : *before;
     if (m.folded && m.values)
         s24m_name(w->model, m.layer, m.which, first);
-    return *after || s24m_good(s24_file_info(m.values, m.folded ? first : name, NULL, NULL, after),
+    return *after || s24m_good(s24_file_info(m.values, m.folded && !w->a->exporting ? first : name,
+                                             NULL, NULL, after),
                                "%s", name);
 }
 
@@ -280,7 +396,8 @@ static bool describe(writing *w, char **text)
     const form *f = w->a->form;
     if (f->holder != HOLDER_FOLDER || !f->layout)
         return true;
-    *text = s24m_describe(f, w->matrices, w->count);
+    described of = {w->matrices, w->count, s24m_is_encoder(w->model)};
+    *text = s24m_describe(f, &of);
     return *text && set(w, "config.quantization_config", NULL) &&
            set(w, "config.quantization_config", *text);
 }
@@ -292,6 +409,7 @@ static bool write_model(writing *w, const char *folder, const char *records, cha
     if (!name_model(w, folder, &path, &file_type))
         return false;
     bool done = begin_model(w, path) && set_types(w, file_type) && drop_parts(w) &&
+                (!w->a->shrink || s24m_shrink_put(w->a->shrink, w->model, w->out)) &&
                 set(w, "sparse24.records", records) &&
                 set(w, "sparse24.settings", w->a->c->settings) && put_tensors(w) &&
                 describe(w, description) && s24m_good(s24_file_commit(w->out), "%s", path);
@@ -339,10 +457,10 @@ bool s24m_assemble(const assembly *a, const record *records, int count)
                           .records = records,
                           .count = count,
                           .layer = -1}};
-    size_t most = (size_t)a->model->matrix_count;
+    size_t most = (size_t)(a->model->matrix_count + s24_file_count(a->model->file));
     char *folder = s24m_checkpoint_path(a->c, "model"), *description = NULL;
     char *lines = folder ? stable_records(records, count) : NULL;
-    w.matrices = lines ? s24m_have(calloc(most + 1, sizeof *w.matrices)) : NULL;
+    w.matrices = lines ? s24m_have(calloc(most + TABLES, sizeof *w.matrices)) : NULL;
     bool done =
         w.matrices && make_folder(a, folder) && write_model(&w, folder, lines, &description) &&
         write_beside(&w, folder, description) && s24m_beside_records(folder, records, count) &&

@@ -7,6 +7,7 @@
 #include "forms.h"
 #include "model.h"
 #include "origin.h"
+#include "shrink.h"
 
 typedef struct assembly {
     const s24m_model *model; /* the source */
@@ -16,6 +17,7 @@ typedef struct assembly {
     const s24_file *parts;   /* ... and these are its parts; NULL: it has none */
     const s24_file *tuned;   /* tensors that were tuned since; or NULL */
     const form *form;
+    const s24m_shrink *shrink; /* columns are removed; NULL: sizes stay */
     s24m_watch *watch;
     const char *out;
     int32_t store; /* as in settings */

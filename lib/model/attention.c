@@ -1,6 +1,7 @@
 #include "cache.h"
 #include "exponential.h"
 #include "family.h"
+#include "extents.h"
 #include "rope.h"
 #include "steps.h"
 #include "tensors.h"
@@ -206,11 +207,6 @@ typedef struct attention_job {
     _Atomic s24_status status;
 } attention_job;
 
-static int64_t most(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* scores[0 .. count) = e^(scale * (score - largest)); returns their sum, in one order whatever the
  * vector unit, with e^(sink - largest) of a score that stands for nothing. */
 S24M_VECTOR static float exponentials(float *scores, int64_t count, float scale, const float *sink)
@@ -319,7 +315,8 @@ static s24_status attend(const attention_job *j, int64_t sequence, int64_t head,
     const s24m_config *c = &m->config;
     int64_t start = sequence * j->c->length, begins = sequence * whole_of(j->c);
     int64_t place = past_of(j->c) + first, low = j->window < place + 1 ? place + 1 - j->window : 0;
-    int64_t keys = place + count - low, size = c->head_dim;
+    bool all = m->family->encoder;
+    int64_t keys = (all ? whole_of(j->c) : place + count) - low, size = c->head_dim;
     int64_t shared = head / (c->heads / c->kv_heads);
     bool shaped = is_shaped(j);
     float scale = shaped ? 1 : (float)c->scale, sums[QUERIES];
@@ -338,7 +335,8 @@ static s24_status attend(const attention_job *j, int64_t sequence, int64_t head,
         return status;
     for (int64_t i = 0; i < count; i++) {
         float *row = scores + i * keys;
-        int64_t end = place + i + 1 - low, begin = most(0, place + i + 1 - j->window - low);
+        int64_t end = all ? keys : place + i + 1 - low;
+        int64_t begin = s24m_most(0, place + i + 1 - j->window - low);
         for (int64_t t = 0; t < begin; t++)
             row[t] = 0;
         if (shaped)
@@ -360,7 +358,7 @@ static void attend_tile(void *arg, int64_t tile, int32_t worker)
     int64_t count = j->c->model->config.heads, first = tile % j->blocks * QUERIES;
     int64_t head = tile / j->blocks % count, sequence = tile / j->blocks / count;
     int64_t left = j->c->length - first, size = left < QUERIES ? left : QUERIES;
-    int64_t keys = past_of(j->c) + first + size;
+    int64_t keys = j->c->model->family->encoder ? whole_of(j->c) : past_of(j->c) + first + size;
     float *scores = malloc((size_t)(size * keys) * sizeof *scores);
     s24_status status =
         scores ? attend(j, sequence, head, first, size, scores) : (s24_status)S24_E_MEMORY;
@@ -451,7 +449,8 @@ double s24m_flops_attention(const s24m_model *model, const s24m_program *p, cons
                             int64_t sequences, int64_t length)
 {
     const s24m_config *c = &model->config;
-    double pairs = (double)length * (double)(length + 1) / 2 * (double)sequences;
+    double seen = model->family->encoder ? (double)length : (double)(length + 1) / 2;
+    double pairs = (double)length * seen * (double)sequences;
     return s24m_flops_products(model, p, s, sequences, length) +
            4 * pairs * (double)(c->heads * c->head_dim);
 }

@@ -1,6 +1,7 @@
 #include "beside.h"
 #include "codes.h"
 #include "paths.h"
+#include "program.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +109,12 @@ static bool put_factor(void *arg, const s24_file *file, const char *name)
     return true;
 }
 
+/* All matrices of an architecture lie so, or none. */
+static bool is_turned(const s24m_model *model)
+{
+    return s24m_program_of(model, 0)->matrices->transposed;
+}
+
 bool s24m_beside_factors(const supply *s, const char *folder)
 {
     size_t most = (size_t)s->model->matrix_count;
@@ -117,7 +124,8 @@ bool s24m_beside_factors(const supply *s, const char *folder)
     if (done && a.to.file)
         done = s24m_good(s24_file_set_meta(a.to.file, "format", "pt"), "%s", folder);
     done = close_file(&a.to, done);
-    char *text = done && a.count ? s24m_describe_adapter(a.each, a.count) : NULL;
+    char *text =
+        done && a.count ? s24m_describe_adapter(a.each, a.count, is_turned(s->model)) : NULL;
     done = done &&
            (!a.count || (text && s24m_beside_text(folder, ADAPTER "/adapter_config.json", text)));
     free(text);

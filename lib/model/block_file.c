@@ -11,6 +11,7 @@
 
 #define CHECKSUM "checksum"
 #define SETTINGS "settings"
+#define ORDER "%s.order"
 
 /* ---- The checksum: a sum, whatever the order ---- */
 
@@ -97,13 +98,22 @@ static bool put_parts(saving *to, const matrix *m)
     return true;
 }
 
+static bool put_order(saving *to, const matrix *m)
+{
+    char name[600];
+    s24_mat order;
+    snprintf(name, sizeof name, ORDER, m->tensor);
+    s24_mat_rowmajor(&order, m->order, 1, m->w.cols, S24_I32);
+    return !m->order || put(to, name, &order);
+}
+
 static bool put_matrix(saving *to, s24_ctx *ctx, const matrix *m)
 {
     char key[600];
     s24_mat narrow = {0};
     snprintf(key, sizeof key, "record.%s", m->tensor);
     bool done = s24m_matrix_narrow(m, ctx, &narrow) && put(to, m->tensor, &narrow) &&
-                put_text(to, key, m->record.json) && put_parts(to, m);
+                put_text(to, key, m->record.json) && put_parts(to, m) && put_order(to, m);
     free(narrow.data);
     return done;
 }
@@ -157,6 +167,26 @@ static bool obeys(s24_ctx *ctx, const matrix *m)
     return done;
 }
 
+/* Whether it is an order of the block is asked where it is used. */
+static bool get_order(const s24_file *file, matrix *m)
+{
+    char name[600];
+    s24_mat order;
+    size_t size = (size_t)m->w.cols * sizeof *m->order;
+    snprintf(name, sizeof name, ORDER, m->tensor);
+    if (s24_file_info(file, name, NULL, NULL, NULL) != S24_OK)
+        return true;
+    if (!s24m_good(s24_file_get(file, name, &order), "--resume: %s", name))
+        return false;
+    if (order.dtype != S24_I32 || order.rows != 1 || order.cols != m->w.cols)
+        return s24m_wrong(S24_E_FORMAT, "--resume: %s is not one row of %lld numbers of type I32",
+                          name, (long long)m->w.cols);
+    if (!(m->order = s24m_have(malloc(size))))
+        return false;
+    memcpy(m->order, order.data, size);
+    return true;
+}
+
 static bool get_matrix(s24_ctx *ctx, const s24_file *file, matrix *m)
 {
     char key[600];
@@ -173,7 +203,7 @@ static bool get_matrix(s24_ctx *ctx, const s24_file *file, matrix *m)
     return s24m_good(s24_file_read(file, m->tensor, &v), "--resume") &&
            (!s24m_codes_of_file(file, m->tensor, &parts) ||
             s24m_codes_decode(&parts, ctx, m->constraints, m->v)) &&
-           obeys(ctx, m);
+           obeys(ctx, m) && get_order(file, m);
 }
 
 static bool get_vector(const s24_file *file, matrix *m)

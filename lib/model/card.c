@@ -9,10 +9,10 @@
 
 /* ---- The source's own card ---- */
 
-static const origin_file *source_card(const s24_compression *c)
+static const origin_file *source_card(const s24m_card *c)
 {
-    for (const origin_file *f = c->origin.files; f < c->origin.files + c->origin.count; f++)
-        if (c->origin.folder && !strcmp(s24m_path_name(f->path), CARD))
+    for (const origin_file *f = c->origin->files; f < c->origin->files + c->origin->count; f++)
+        if (c->origin->folder && !strcmp(s24m_path_name(f->path), CARD))
             return f;
     return NULL;
 }
@@ -45,7 +45,7 @@ static void put_front(FILE *out, const char *path)
 }
 
 /* Its licence as the source names it; "" if it does not. */
-static void find_licence(const s24_compression *c, char *licence, size_t size)
+static void find_licence(const s24m_card *c, char *licence, size_t size)
 {
     static const char key[] = "license:";
     const origin_file *card = source_card(c);
@@ -75,7 +75,7 @@ static void put_name(FILE *out, const char *name)
     fputc('`', out);
 }
 
-static void put_source_name(FILE *out, const s24_compression *c)
+static void put_source_name(FILE *out, const s24m_card *c)
 {
     const char *path = c->handle->path, *end = path + strlen(path);
     while (end > path + 1 && end[-1] == '/')
@@ -88,47 +88,63 @@ static void put_source_name(FILE *out, const s24_compression *c)
     free(copy);
 }
 
+/* Of matrices that only obey nobody knows it. */
+static const char *solver_of(const record *r)
+{
+    return r->text[RECORD_SOLVER] ? r->text[RECORD_SOLVER] : "not told";
+}
+
 /* The first record of the same constraints and solver. */
-static const record *leader(const s24_compression *c, const record *r)
+static const record *leader(const s24m_card *c, const record *r)
 {
     for (const record *l = c->records; l < r; l++)
         if (!strcmp(l->text[RECORD_CONSTRAINTS], r->text[RECORD_CONSTRAINTS]) &&
-            !strcmp(l->text[RECORD_SOLVER], r->text[RECORD_SOLVER]))
+            !strcmp(solver_of(l), solver_of(r)))
             return l;
     return r;
 }
 
-static bool is_described(const record *r)
-{
-    return r->text[RECORD_CONSTRAINTS] && r->text[RECORD_SOLVER];
-}
-
-static void put_work(FILE *out, const s24_compression *c)
+static void put_work(FILE *out, const s24m_card *c)
 {
     const record *end = c->records + c->count;
     fputs("| constraints | solver | matrices | zeros |\n|---|---|---|---|\n", out);
     for (const record *r = c->records; r < end; r++) {
         double zeros = 0, size = 0;
         int count = 0;
-        if (!is_described(r) || leader(c, r) != r)
+        if (leader(c, r) != r)
             continue;
         for (const record *o = r; o < end; o++)
-            if (is_described(o) && leader(c, o) == r) {
+            if (leader(c, o) == r) {
                 zeros += o->number[RECORD_ZEROS];
                 size += o->number[RECORD_SIZE];
                 count++;
             }
-        fprintf(out, "| %s | %s | %d | %.2f %% |\n", r->text[RECORD_CONSTRAINTS],
-                r->text[RECORD_SOLVER], count, 100 * zeros / size);
+        fprintf(out, "| %s | %s | %d | ", r->text[RECORD_CONSTRAINTS], solver_of(r), count);
+        fprintf(out, isnan(zeros / size) ? "not told |\n" : "%.2f %% |\n", 100 * zeros / size);
     }
+}
+
+/* What is not among the matrices. */
+static void put_rest(FILE *out, const s24m_card *c)
+{
     int left = (int)c->model->matrix_count - c->count;
-    int64_t own = c->settings.self.rows;
-    fprintf(out, "\nEmbeddings%s head are as they were",
-            c->settings.refine ? " and" : ", norms and");
+    bool refined = c->made && c->made->settings.refine;
+    if (c->form->tables)
+        fprintf(out, "\nEmbedding and head are integers of 8 bits%s",
+                refined ? "; nothing else is as it was" : ", norms are as they were");
+    else
+        fprintf(out, "\nEmbeddings%s head are as they were", refined ? " and" : ", norms and");
     if (left)
         fprintf(out, ", and so %s of the blocks' matrices (%d)", left > 1 ? "are some" : "is one",
                 left);
-    fprintf(out, ". Calibration: %lld rows of %lld tokens", (long long)c->sequences.count[0],
+    fputs(".", out);
+}
+
+/* How it was made. */
+static void put_making(FILE *out, const s24_compression *c)
+{
+    int64_t own = c->settings.self.rows;
+    fprintf(out, " Calibration: %lld rows of %lld tokens", (long long)c->sequences.count[0],
             (long long)c->sequences.length);
     if (own)
         fprintf(out, ", %lld of them the model's own with the weight %g", (long long)own,
@@ -142,7 +158,7 @@ static void put_work(FILE *out, const s24_compression *c)
               out);
 }
 
-static void put_errors(FILE *out, const s24_compression *c)
+static void put_errors(FILE *out, const s24m_card *c)
 {
     const record *worst = NULL;
     double sum = 0;
@@ -193,25 +209,36 @@ static uint64_t size_of(const char *folder)
     return sum;
 }
 
-static void put_figures(FILE *out, const s24_compression *c, const char *folder, bool measured)
+static void put_evaluations(FILE *out, const s24_compression *c)
 {
     static const char option[] = "--eval "; /* which the program puts in front */
-    uint64_t before = 0;
-    for (const origin_file *f = c->origin.files; f < c->origin.files + c->origin.count; f++)
-        before += is_weights(s24m_path_name(f->path)) ? (uint64_t)f->state.st_size : 0;
-    fputs("\n## Figures\n\n| | before | after |\n|---|---|---|\n", out);
-    put_size(out, before, size_of(folder));
-    for (const evaluated *e = c->evaluations; measured && e < c->evaluations + c->evaluated; e++) {
-        if (isnan(e->before) || isnan(e->after))
+    for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++) {
+        bool hidden = !isnan(e->hidden);
+        if (!hidden && (isnan(e->before) || isnan(e->after)))
             continue;
-        fputs("| perplexity on ", out);
+        fputs(hidden ? "| relative error of the last hidden states on " : "| perplexity on ", out);
         put_name(out, s24m_path_name(!strncmp(e->name, option, sizeof option - 1)
                                          ? e->name + sizeof option - 1
                                          : e->name));
-        fprintf(out, " | %.3f | %.3f |\n", e->before, e->after);
+        if (hidden)
+            fprintf(out, " | 0 | %.4g |\n", e->hidden);
+        else
+            fprintf(out, " | %.3f | %.3f |\n", e->before, e->after);
     }
+}
+
+static void put_figures(FILE *out, const s24m_card *c, const char *folder, bool measured)
+{
+    uint64_t before = 0;
+    for (const origin_file *f = c->origin->files; f < c->origin->files + c->origin->count; f++)
+        before += is_weights(s24m_path_name(f->path)) ? (uint64_t)f->state.st_size : 0;
+    fputs("\n## Figures\n\n| | before | after |\n|---|---|---|\n", out);
+    put_size(out, before, size_of(folder));
+    if (measured && c->made)
+        put_evaluations(out, c->made);
     fputs("\n", out);
-    put_errors(out, c);
+    if (c->made)
+        put_errors(out, c);
 }
 
 static void put_recipe(FILE *out, const s24_compression *c)
@@ -226,7 +253,7 @@ static void put_recipe(FILE *out, const s24_compression *c)
         fputs(*s == '\n' && s[1] ? "\n    " : (char[]){*s, 0}, out);
 }
 
-static void put_licence(FILE *out, const s24_compression *c)
+static void put_licence(FILE *out, const s24m_card *c)
 {
     char licence[200];
     find_licence(c, licence, sizeof licence);
@@ -243,7 +270,7 @@ static void put_licence(FILE *out, const s24_compression *c)
 
 /* ---- All of it ---- */
 
-static void put_card(FILE *out, const s24_compression *c, const char *folder, bool measured)
+static void put_card(FILE *out, const s24m_card *c, const char *folder, bool measured)
 {
     const origin_file *card = source_card(c);
     int64_t parameters = 0;
@@ -252,17 +279,28 @@ static void put_card(FILE *out, const s24_compression *c, const char *folder, bo
         put_front(out, card->path);
     fputs("tags:\n- sparse24\n---\n\n# ", out);
     put_source_name(out, c);
-    fputs(", compressed\n\n", out);
+    fputs(c->made ? ", compressed\n\n" : ", in another form\n\n", out);
     s24_model_int(c->handle, "parameters", &parameters);
     fprintf(out, "Architecture %s, %.4g million parameters; made by sparse24 %s.\n\n",
             c->model->config.architecture, 1e-6 * (double)parameters, s24_version());
+    if (!c->made)
+        fprintf(out,
+                "Written by `sparse24 export %s`: the same matrices, nothing solved or rounded "
+                "again.\n\n",
+                c->form->option);
     put_work(out, c);
+    put_rest(out, c);
+    if (c->made)
+        put_making(out, c->made);
+    else
+        fputs("\n", out);
     put_figures(out, c, folder, measured);
-    put_recipe(out, c);
+    if (c->made)
+        put_recipe(out, c->made);
     put_licence(out, c);
 }
 
-char *s24m_card_text(const s24_compression *c, const char *folder, bool measured)
+char *s24m_card_write(const s24m_card *c, const char *folder, bool measured)
 {
     char *text = NULL;
     size_t size;
@@ -275,6 +313,18 @@ char *s24m_card_text(const s24_compression *c, const char *folder, bool measured
         return text;
     free(text);
     return s24m_have(NULL);
+}
+
+char *s24m_card_text(const s24_compression *c, const char *folder, bool measured)
+{
+    const s24m_card made = {.handle = c->handle,
+                            .model = c->model,
+                            .origin = &c->origin,
+                            .records = c->records,
+                            .count = c->count,
+                            .form = c->settings.form,
+                            .made = c};
+    return s24m_card_write(&made, folder, measured);
 }
 
 bool s24m_card_measured(const s24_compression *c)

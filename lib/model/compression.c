@@ -1,4 +1,5 @@
 #include "compression.h"
+#include "image.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,7 @@ void s24_compression_destroy(s24_compression *c)
     for (int i = 0; i < c->evaluated; i++) {
         s24m_tokens_close(&c->evaluations[i].tokens);
         free(c->evaluations[i].name);
+        free(c->evaluations[i].dense);
     }
     free(c->constraints);
     free(c->solver);
@@ -86,6 +88,8 @@ s24_status s24_compression_add_skip(s24_compression *c, const char *pattern)
 /* Of rows that the model can take. */
 static bool take(const s24_compression *c, tokens *t, const s24_mat *ids, const char *name)
 {
+    if (c->model->config.image.size)
+        return s24m_pixels_take(t, c->model, ids, name);
     if (!s24m_tokens_take(t, ids, name, c->model->config.vocab))
         return false;
     bool done = s24m_evaluate_check(c->model, t, name);
@@ -223,14 +227,16 @@ static bool find_number(const s24_compression *c, const char *name, int32_t inde
         {"disk", (double)c->needs.disk},
         {"disk_free", c->disk_free == UINT64_MAX ? NAN : (double)c->disk_free},
         {"expected_seconds", x->passes + x->solves + x->refinement + x->own_rows + x->evaluations},
+        {"expected_pass_seconds", x->passes},
         {"expected_solve_seconds", x->solves},
         {"expected_refine_seconds", x->refinement},
         {"expected_own_seconds", x->own_rows},
         {"expected_eval_seconds", x->evaluations},
         {"perplexity_before", e->before},
         {"perplexity_after", e->after},
+        {"hidden_error", e->hidden},
     };
-    enum { NUMBERS = sizeof numbers / sizeof *numbers, OF_EVALUATIONS = NUMBERS - 2 };
+    enum { NUMBERS = sizeof numbers / sizeof *numbers, OF_EVALUATIONS = NUMBERS - 3 };
     int i = 0;
     while (i < NUMBERS && strcmp(numbers[i].name, name))
         i++;

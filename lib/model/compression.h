@@ -5,6 +5,7 @@
 #include "assemble.h"
 #include "evaluate.h"
 #include "handle.h"
+#include "shrink.h"
 #include "identity.h"
 #include "student.h"
 #include "walk.h"
@@ -15,6 +16,8 @@ typedef struct evaluated {
     tokens tokens;
     char *name;
     double before, after; /* perplexities; NaN: not measured */
+    double hidden;        /* of an encoder in their place: s24m_hidden_error() */
+    float *dense;         /* its hidden states before, until they are compared */
 } evaluated;
 
 typedef struct needs {
@@ -42,11 +45,12 @@ struct s24_compression {
     char *own, *chat_start, *open_start;
     double correct;
     int64_t store, format, activations, heldout, memory_limit, resume; /* words by index */
-    int64_t own_length, seed, refine, refine_epochs, tune_epochs;
+    int64_t own_length, seed, permute, refine, refine_epochs, tune_epochs;
     double refine_rate, tune_rate;
     char told[64]; /* of a number that was asked for */
     /* What else was given: */
     settings settings; /* its plan from the first rule, the rest from the options for each run */
+    s24m_shrink shrink;
     origin origin;
     tokens calibration;
     evaluated evaluations[S24M_EVALUATIONS];

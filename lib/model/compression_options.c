@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT, WORD, COUNT, SHARE, WORDS = 10 };
+enum { TEXT, WORD, COUNT, SHARE, WORDS = 12 };
 
 typedef struct option {
     const char *name;
@@ -48,10 +48,11 @@ static const option options[] = {
     {FIELD(format),
      WORD,
      "",
-     "gguf, dense, pack-quantized, gptq, gptq-v2, sparse-24-bitmask, s24 or adapter",
+     "gguf, dense, pack-quantized, pack-quantized-all, gptq, gptq-v2, sparse-24-bitmask, s24 or "
+     "adapter",
      "what is written; without one the source's format, codes and factors beside it",
-     {"", "gguf", "dense", "pack-quantized", "gptq", "gptq-v2", "sparse-24-bitmask", "s24",
-      "adapter"}},
+     {"", "gguf", "dense", "pack-quantized", "pack-quantized-all", "gptq", "gptq-v2",
+      "sparse-24-bitmask", "s24", "adapter"}},
     {FIELD(activations),
      WORD,
      "ram",
@@ -100,6 +101,12 @@ static const option options[] = {
      "ids, 1,2,3",
      "what the others begin with; without it as the model's metadata say",
      {NULL}},
+    {FIELD(permute),
+     WORD,
+     "inner",
+     "inner or none",
+     "for n:m patterns, move channels inside each block so that less is lost",
+     {"inner", "none"}},
     {FIELD(refine),
      WORD,
      "none",

@@ -1,4 +1,5 @@
 #include "config.h"
+#include "image.h"
 #include "packed.h"
 #include "parts.h"
 #include <limits.h>
@@ -50,6 +51,27 @@ static s24_status read_size(const s24m_reader *r, int which)
                : s24m_fail(S24_E_FORMAT, "metadata %s is missing", full);
 }
 
+/* A row is an image, and as long as that has tokens. */
+static s24_status read_image(const s24m_reader *r)
+{
+    static const char *const keys[] = {"image_size", "patch_size", "num_channels"};
+    s24m_config *c = &r->model->config;
+    int64_t extents[3] = {0};
+    s24_status status = S24_OK;
+    for (int i = 0; !status && i < 3; i++) {
+        char full[S24M_KEY];
+        const char *text = s24m_key(r, keys[i], full);
+        if (!text || *text == '[')
+            return s24m_fail(S24_E_UNSUPPORTED, "%s is %.40s, but only one number is supported",
+                             full, text ? text : "missing");
+        status = s24m_key_integer(r, keys[i], S24M_EXTENT, extents + i);
+    }
+    if (!status)
+        status = s24m_image_config(r->model, extents, c);
+    c->trained = c->context = c->image.tokens;
+    return status;
+}
+
 static s24_status read_sizes(const s24m_reader *r)
 {
     s24m_config *c = &r->model->config;
@@ -62,6 +84,10 @@ static s24_status read_sizes(const s24m_reader *r)
     c->kv_heads = r->family->kv_heads ? r->family->kv_heads : c->kv_heads;
     c->kv_heads = c->kv_heads ? c->kv_heads : c->heads;
     c->trained = c->trained ? c->trained : INT64_MAX;
+    if (r->family->offset_inside)
+        c->trained -= r->family->position_offset;
+    if (c->trained < 1)
+        return s24m_fail(S24_E_FORMAT, "max_position_embeddings leaves no place for a token");
     c->context = c->gguf || s24m_key_given(r, sizes[CONTEXT].json) ? c->trained : INT64_MAX;
     if (c->heads % c->kv_heads)
         return s24m_fail(S24_E_FORMAT, "%lld heads are no multiple of %lld key/value heads",
@@ -92,6 +118,8 @@ static s24_status read_vocabulary(const s24m_reader *r)
     int64_t shape[8];
     int32_t rank = 2;
     s24_status status = S24_OK;
+    if (r->family->image)
+        return S24_OK;
     s24m_global(r->model, S24M_EMBEDDING, table);
     if (!s24m_packed(r->model, table, shape, shape + 1))
         status = s24_file_info(r->model->file, table, shape, &rank, NULL);
@@ -101,6 +129,19 @@ static s24_status read_vocabulary(const s24m_reader *r)
         return s24m_fail(S24_E_SHAPE, "%s is not a table of tokens", table);
     c->vocab = shape[0];
     return c->gguf ? S24_OK : s24m_key_integer(r, "vocab_size", S24M_TABLE, &c->vocab);
+}
+
+/* Tables that are narrower than h; kinds of tokens; images in the place of tokens. */
+static s24_status read_tables(const s24m_reader *r)
+{
+    s24m_config *c = &r->model->config;
+    s24_status status = r->family->image ? read_image(r) : S24_OK;
+    c->width = c->hidden;
+    if (r->family->project)
+        status = s24m_key_integer(r, "word_embed_proj_dim", S24M_EXTENT, &c->width);
+    if (!status && r->family->types)
+        status = s24m_key_integer(r, "type_vocab_size", S24M_EXTENT, &c->types);
+    return status;
 }
 
 /* ---- Blocks ---- */
@@ -168,6 +209,8 @@ static s24_status read_head(const s24m_reader *r)
     s24m_config *c = &r->model->config;
     char name[S24M_NAME];
     bool tied = c->gguf;
+    if (r->family->encoder)
+        return S24_OK;
     s24m_global(r->model, S24M_OUTPUT, name);
     c->tied = !s24m_has(r->model, name);
     s24_status status = c->gguf ? S24_OK : s24m_key_truth(r, "tie_word_embeddings", &tied);
@@ -232,12 +275,28 @@ static s24_status read_architecture(s24m_reader *r)
     return S24_OK;
 }
 
+bool s24m_config_key(const s24m_model *model, const char *json, const char *gguf,
+                     char full[S24M_KEY])
+{
+    const s24m_config *c = &model->config;
+    bool inner = !c->gguf && s24_file_meta(model->file, "config.text_config.model_type");
+    s24m_reader r = {.model = (s24m_model *)(uintptr_t)model,
+                     .prefix = c->gguf ? c->architecture
+                               : inner ? "config.text_config"
+                                       : "config",
+                     .family = model->family};
+    s24m_key(&r, c->gguf ? gguf : json, full);
+    const char *text = s24_file_meta(model->file, full);
+    return text && strcmp(text, "null");
+}
+
 s24_status s24m_read_config(s24m_model *model)
 {
     static s24_status (*const parts[])(const s24m_reader *r) = {
-        s24m_key_load_all, read_sizes,      s24m_read_multipliers, s24m_refuse_keys,
-        read_vocabulary,   read_biases,     s24m_read_experts,     s24m_read_windows,
-        read_eps,          read_activation, s24m_read_rope,        read_head};
+        s24m_key_load_all, read_sizes,  s24m_read_multipliers, s24m_refuse_keys,
+        read_vocabulary,   read_tables, read_biases,           s24m_read_experts,
+        s24m_read_windows, read_eps,    read_activation,       s24m_read_rope,
+        read_head};
     s24m_reader r = {.model = model};
     s24_status status = read_architecture(&r);
     for (size_t i = 0; !status && i < sizeof parts / sizeof *parts; i++)

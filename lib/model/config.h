@@ -3,6 +3,9 @@
 #define S24M_CONFIG_H
 #include "keys.h"
 
+/* The whole name of a key, by that of its kind of file; whether the file says it, and not null. */
+bool s24m_config_key(const s24m_model *model, const char *json, const char *gguf,
+                     char full[S24M_KEY]);
 /* Scales and caps that the row applies. */
 s24_status s24m_read_multipliers(const s24m_reader *r);
 /* Whether `key` is one of those, in either kind of file. */

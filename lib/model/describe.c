@@ -6,7 +6,8 @@
 
 static bool same(const stored *a, const stored *b)
 {
-    return a->bits == b->bits && a->symmetric == b->symmetric && a->group == b->group;
+    return a->bits == b->bits && a->symmetric == b->symmetric && a->group == b->group &&
+           a->table == b->table;
 }
 
 /* The first matrix of another grid than those before it, from `at` on; count: none is left. */
@@ -30,6 +31,14 @@ static bool has_rest(const stored *m, int count)
     return false;
 }
 
+static bool has_tables(const stored *m, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (m[i].table)
+            return true;
+    return false;
+}
+
 /* A list of the names of modules: those as they were, or those of a grid. */
 static void put_names(FILE *out, const stored *m, int count, const stored *grid)
 {
@@ -41,9 +50,31 @@ static void put_names(FILE *out, const stored *m, int count, const stored *grid)
         }
 }
 
+/* The name of a module in a regular expression inside JSON. */
+static void put_escaped(FILE *out, const char *module)
+{
+    for (; *module; module++)
+        fprintf(out, *module == '.' ? "\\\\%c" : "%c", *module);
+}
+
 /* ---- compressed-tensors ---- */
 
-static void put_group(FILE *out, const stored *m, int count, const stored *grid, bool only)
+/* Matrices of a grid as regular expressions inside JSON, whatever stands before the first dot. */
+static void put_patterns(FILE *out, const described *of, const stored *grid)
+{
+    const char *comma = "";
+    for (const stored *m = of->matrices; m < of->matrices + of->count; m++) {
+        const char *dot = strchr(m->module, '.');
+        if (!m->solved || !same(m, grid))
+            continue;
+        fprintf(out, "%s\"re:(.*\\\\.)?", comma);
+        put_escaped(out, dot ? dot + 1 : m->module);
+        fputs("$\"", out);
+        comma = ",";
+    }
+}
+
+static void put_group(FILE *out, const described *of, const stored *grid, bool only)
 {
     char group[32] = "null";
     if (grid->group)
@@ -51,52 +82,60 @@ static void put_group(FILE *out, const stored *m, int count, const stored *grid,
     fputs("{\"targets\":[", out);
     if (only)
         fputs("\"Linear\"", out);
+    else if (of->encoder)
+        put_patterns(out, of, grid);
     else
-        put_names(out, m, count, grid);
+        put_names(out, of->matrices, of->count, grid);
     fprintf(out,
             "],\"weights\":{\"num_bits\":%d,\"type\":\"int\",\"symmetric\":%s,\"strategy\":\"%s\","
             "\"group_size\":%s,\"dynamic\":false,\"observer\":\"minmax\",\"actorder\":null,"
             "\"block_structure\":null},\"input_activations\":null,\"output_activations\":null,"
-            "\"format\":\"pack-quantized\"}",
+            "\"format\":\"%s\"}",
             (int)grid->bits, grid->symmetric ? "true" : "false", grid->group ? "group" : "channel",
-            group);
+            group, grid->table ? "int-quantized" : "pack-quantized");
 }
 
-static void put_ignored(FILE *out, const stored *m, int count)
+/* The head is told of unless it is one of the matrices. */
+static void put_ignored(FILE *out, const described *of)
 {
-    fputs("\"ignore\":[\"lm_head\"", out);
-    if (has_rest(m, count))
-        fputs(",", out);
-    put_names(out, m, count, NULL);
+    const stored *m = of->matrices;
+    bool rest = has_rest(m, of->count), head = !has_tables(m, of->count);
+    fprintf(out, "\"ignore\":[%s%s", head ? "\"lm_head\"" : "", head && rest ? "," : "");
+    put_names(out, m, of->count, NULL);
+    if (of->encoder)
+        fprintf(out, "%s\"re:.*pooler.*\"", head || rest ? "," : "");
     fputs("]", out);
 }
 
-static void put_pack_quantized(FILE *out, const stored *m, int count)
+static void put_pack_quantized(FILE *out, const described *of)
 {
+    const stored *m = of->matrices;
+    int count = of->count;
     int first = next_grid(m, count, 0), groups = 0;
     bool only = first < count && next_grid(m, count, first + 1) == count;
-    fputs("{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\","
-          "\"quantization_status\":\"compressed\",\"global_compression_ratio\":null,"
-          "\"kv_cache_scheme\":null,",
-          out);
-    put_ignored(out, m, count);
+    fprintf(out,
+            "{\"quant_method\":\"compressed-tensors\",\"format\":\"%s\","
+            "\"quantization_status\":\"compressed\",\"global_compression_ratio\":null,"
+            "\"kv_cache_scheme\":null,",
+            has_tables(m, count) ? "mixed-precision" : "pack-quantized");
+    put_ignored(out, of);
     fputs(",\"config_groups\":{", out);
     for (int at = first; at < count; at = next_grid(m, count, at + 1)) {
         fprintf(out, "%s\"group_%d\":", groups ? "," : "", groups);
-        put_group(out, m, count, m + at, only);
+        put_group(out, of, m + at, only);
         groups++;
     }
     fputs("}}", out);
 }
 
-static void put_bitmask(FILE *out, const stored *m, int count)
+static void put_bitmask(FILE *out, const described *of)
 {
     fputs("{\"quant_method\":\"compressed-tensors\",\"format\":\"dense\","
           "\"quantization_status\":\"compressed\",\"config_groups\":{},\"kv_cache_scheme\":null,"
           "\"ignore\":[],\"sparsity_config\":{\"format\":\"sparse-24-bitmask\","
           "\"sparsity_structure\":\"2:4\",\"targets\":[\"Linear\"],",
           out);
-    put_ignored(out, m, count);
+    put_ignored(out, of);
     fputs("}}", out);
 }
 
@@ -106,8 +145,7 @@ static void put_bitmask(FILE *out, const stored *m, int count)
 static void put_left(FILE *out, const char *module)
 {
     fputs("\"-:^", out);
-    for (; *module; module++)
-        fprintf(out, *module == '.' ? "\\\\%c" : "%c", *module);
+    put_escaped(out, module);
     fputs("$\":{}", out);
 }
 
@@ -158,7 +196,7 @@ static char *finish(FILE *out, char **text)
     return s24m_have(NULL);
 }
 
-char *s24m_describe(const form *f, const stored *matrices, int count)
+char *s24m_describe(const form *f, const described *of)
 {
     char *text = NULL;
     size_t size;
@@ -166,11 +204,11 @@ char *s24m_describe(const form *f, const stored *matrices, int count)
     if (!out)
         return s24m_have(NULL);
     if (is_gptq(f))
-        put_gptq(out, f, matrices, count);
+        put_gptq(out, f, of->matrices, of->count);
     else if (f->bits)
-        put_pack_quantized(out, matrices, count);
+        put_pack_quantized(out, of);
     else
-        put_bitmask(out, matrices, count);
+        put_bitmask(out, of);
     return finish(out, &text);
 }
 
@@ -193,7 +231,7 @@ static void put_ranks(FILE *out, const char *key, const factors *each, int count
     fputs("},", out);
 }
 
-char *s24m_describe_adapter(const factors *each, int count)
+char *s24m_describe_adapter(const factors *each, int count, bool turned)
 {
     char *text = NULL;
     size_t size;
@@ -203,8 +241,8 @@ char *s24m_describe_adapter(const factors *each, int count)
     fprintf(out,
             "{\"peft_type\":\"LORA\",\"task_type\":\"CAUSAL_LM\",\"inference_mode\":true,"
             "\"base_model_name_or_path\":null,\"r\":%lld,\"lora_alpha\":%lld,\"lora_dropout\":0.0,"
-            "\"bias\":\"none\",\"fan_in_fan_out\":false,\"use_rslora\":false,",
-            (long long)each->rank, (long long)each->rank);
+            "\"bias\":\"none\",\"fan_in_fan_out\":%s,\"use_rslora\":false,",
+            (long long)each->rank, (long long)each->rank, turned ? "true" : "false");
     put_ranks(out, "rank_pattern", each, count);
     put_ranks(out, "alpha_pattern", each, count);
     fputs("\"target_modules\":[", out);

@@ -15,22 +15,22 @@ typedef struct pass {
     double flops, done_flops; /* of all passes; so far */
 } pass;
 
-bool s24m_product_rate(s24_ctx *ctx, double *rate)
+bool s24m_product_rate(s24_ctx *ctx, double flops, double *rate)
 {
     enum { SIZE = 1024, TIMES = 8 };
-    const double enough = 0.1; /* seconds */
+    const double each = 2.0 * SIZE * SIZE * SIZE, share = 0.01 * flops / each;
+    int times = share > 1 ? (int)fmin(share, TIMES) : 1;
     float *data = s24m_have(calloc(3 * SIZE * SIZE, sizeof *data));
     s24_mat x, w, y;
     bool done = data && s24_mat_rowmajor(&x, data, SIZE, SIZE, S24_F32) == S24_OK &&
                 s24_mat_rowmajor(&w, data + SIZE * SIZE, SIZE, SIZE, S24_F32) == S24_OK &&
                 s24_mat_rowmajor(&y, data + 2 * SIZE * SIZE, SIZE, SIZE, S24_F32) == S24_OK;
-    double began = s24_seconds();
     *rate = 0;
-    for (int i = 0; done && i < TIMES && (!i || s24_seconds() - began < enough); i++) {
+    for (int i = 0; done && i < times; i++) {
         double start = s24_seconds();
         done = s24m_good(s24_mat_multiply(ctx, &x, &w, &y), "a product of %d x %d", (int)SIZE,
                          (int)SIZE);
-        *rate = fmax(*rate, 2.0 * SIZE * SIZE * SIZE / (s24_seconds() - start));
+        *rate = fmax(*rate, each / (s24_seconds() - start));
     }
     free(data);
     return done;
@@ -100,13 +100,20 @@ static bool run_head(pass *p, double *nll)
     return done;
 }
 
-static bool run_rows(pass *p, double *nll)
+static bool run_blocks(pass *p)
 {
     const tokens *t = p->t;
     bool done = s24m_done(s24m_embed(p->model, t->ids, t->rows, t->length, p->h));
     for (int64_t i = 0; done && i < p->model->config.layers; i++)
         done = run_block(p, i);
-    return done && run_head(p, nll);
+    return done;
+}
+
+bool s24m_evaluate_blocks(s24m_model *model, const tokens *t, const evaluating *how, float *h)
+{
+    pass p = {.model = model, .t = t, .how = how, .h = h};
+    p.flops = s24m_flops_blocks(model, t->rows, t->length);
+    return run_blocks(&p);
 }
 
 /* ---- Memory ---- */
@@ -157,11 +164,13 @@ bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, ev
         s24m_flops_blocks(model, t->rows, t->length) + s24m_flops_head(model, t->rows, t->length);
     p.h = s24m_have(malloc((size_t)(most * t->length * model->config.hidden) * sizeof *p.h));
     double *nll = s24m_have(malloc((size_t)count * sizeof *nll));
-    done = p.h && nll;
+    done = p.h && nll && s24m_done(s24m_head_check(model));
     for (int64_t r = 0; done && r < t->rows; r += most) {
-        tokens rows = {t->ids + r * t->length, t->rows - r < most ? t->rows - r : most, t->length};
+        tokens rows = {.ids = t->ids + r * t->length,
+                       .rows = t->rows - r < most ? t->rows - r : most,
+                       .length = t->length};
         p.t = &rows;
-        done = run_rows(&p, nll + r * (t->length - 1));
+        done = run_blocks(&p) && run_head(&p, nll + r * (t->length - 1));
     }
     *e = (evaluation){.flops = p.flops};
     for (int64_t i = 0; done && i < count; i++)

@@ -23,11 +23,14 @@ typedef struct evaluating {
 /* Each row is one sequence; layer by layer over all rows, or as many as memory allows, so that
  * weights are read once. The same bits for any number of rows at a time. */
 bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, evaluation *e);
+/* h (rows, length, hidden): what all blocks make of all rows. */
+bool s24m_evaluate_blocks(s24m_model *model, const tokens *t, const evaluating *how, float *h);
 /* The memory it takes outside the library for `rows` rows at a time. */
 uint64_t s24m_evaluate_bytes(const s24m_model *model, const tokens *t, int64_t rows);
 /* Rows that the model can take at all; `what` names the argument in the message. */
 bool s24m_evaluate_check(const s24m_model *model, const tokens *t, const char *what);
-/* Operations a second of large products: the best of some. */
-bool s24m_product_rate(s24_ctx *ctx, double *rate);
+/* Operations a second of large products: the best of one to eight, as many as take a hundredth of
+ * `flops`, the work that the rate is compared with. */
+bool s24m_product_rate(s24_ctx *ctx, double flops, double *rate);
 
 #endif

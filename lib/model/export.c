@@ -1,5 +1,6 @@
 /* A compressed model in another form: the same matrices, nothing solved again. */
 #include "beside.h"
+#include "card.h"
 #include "compression.h"
 #include "json.h"
 #include "parts.h"
@@ -106,10 +107,30 @@ static bool check_type(const exporting *e, const char *name)
                       name, type, e->form->option);
 }
 
+/* A tensor of codes has no place for a slice without any: the next one is there too, round and
+ * round. */
+static bool check_slices(const exporting *e, int64_t layer, int32_t which)
+{
+    const s24m_program *p = s24m_program_of(e->model, layer);
+    const s24m_matrix *m = p->matrices + which;
+    char next[S24M_NAME] = "";
+    if (!m->slices || !e->form->type)
+        return true;
+    for (int32_t i = 0; i < p->count; i++)
+        if (p->matrices[i].role == m->role && p->matrices[i].expert == (m->expert + 1) % m->slices)
+            s24m_name(e->model, layer, i, next);
+    for (int i = 0; i < e->count; i++)
+        if (!strcmp(e->records[i].text[RECORD_TENSOR], next))
+            return true;
+    return s24m_wrong(S24_E_UNSUPPORTED,
+                      "%s: is not compressed, and %s holds all matrices of a tensor or none", next,
+                      e->form->option);
+}
+
 static bool check_matrices(const exporting *e)
 {
     terms first = e->count ? s24m_terms(e->records->text[RECORD_CONSTRAINTS]) : (terms){0};
-    bool ranks = false;
+    bool ranks = false, all = e->count == (int)e->model->matrix_count;
     for (int i = 0; i < e->count; i++) {
         const char *name = e->records[i].text[RECORD_TENSOR];
         const char *constraints = e->records[i].text[RECORD_CONSTRAINTS];
@@ -119,8 +140,10 @@ static bool check_matrices(const exporting *e)
         s24m_find_matrix(e->model, name, &layer, &which);
         s24m_shape(e->model, layer, which, &rows, &cols);
         ranks |= t.rank > 0;
+        all = all && s24m_terms_same_grid(&t, &first);
         if (!s24m_form_check(e->form, name, constraints, rows, cols) || !check_type(e, name) ||
-            !s24m_form_check_whole(e->form, e->model, layer, which))
+            !s24m_form_check_whole(e->form, e->model, layer, which) ||
+            !check_slices(e, layer, which))
             return false;
         if (e->form->one_grid && !s24m_terms_same_grid(&t, &first))
             return s24m_wrong(S24_E_UNSUPPORTED,
@@ -128,6 +151,8 @@ static bool check_matrices(const exporting *e)
                               "take --format pack-quantized",
                               name, e->form->option, e->records->text[RECORD_TENSOR]);
     }
+    if (!s24m_form_check_names(e->form, e->model, all))
+        return false;
     return ranks || e->form->beside != BESIDE_FACTORS ||
            s24m_wrong(S24_E_UNSUPPORTED, "--format adapter: no matrix of the model has a rank");
 }
@@ -150,7 +175,11 @@ static bool relabel(exporting *e)
     for (int i = 0; done && i < e->count; i++) {
         record *r = e->records + i;
         const char *type = NULL;
-        const char *now = s24m_form_stored(e->form, r->text[RECORD_CONSTRAINTS]);
+        int64_t layer;
+        int32_t which;
+        s24m_find_matrix(e->model, r->text[RECORD_TENSOR], &layer, &which);
+        bool whole = s24m_is_whole(s24m_program_of(e->model, layer)->matrices + which);
+        const char *now = s24m_form_stored_as(e->form, r->text[RECORD_CONSTRAINTS], whole);
         s24_file_info(e->model->file, r->text[RECORD_TENSOR], NULL, NULL, &type);
         now = now ? now : type;
         r->json = now ? s24m_json_put_text(r->json, "stored", now) : r->json;
@@ -160,6 +189,21 @@ static bool relabel(exporting *e)
 }
 
 /* ---- All of it ---- */
+
+static bool write_card(void *arg, const char *folder)
+{
+    const exporting *e = arg;
+    const s24m_card of = {.handle = e->handle,
+                          .model = e->model,
+                          .origin = &e->origin,
+                          .records = e->records,
+                          .count = e->count,
+                          .form = e->form};
+    char *text = s24m_card_write(&of, folder, false);
+    bool done = text && s24m_beside_add(folder, CARD, text);
+    free(text);
+    return done;
+}
 
 static bool write(exporting *e, const char *out)
 {
@@ -171,7 +215,9 @@ static bool write(exporting *e, const char *out)
                   .parts = e->parts,
                   .form = e->form,
                   .watch = &e->handle->watch,
-                  .out = out};
+                  .out = out,
+                  .beside = write_card,
+                  .arg = e};
     bool ours = s24m_checkpoint_open(&e->c, e->model->ctx, out, false); /* else somebody's work */
     bool done = ours && (e->c.settings = s24m_have(strdup(made ? made : ""))) &&
                 s24m_assemble_check(&a) && s24m_assemble(&a, e->records, e->count);

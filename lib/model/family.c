@@ -6,7 +6,8 @@
 const s24m_family *s24m_family_at(int32_t index)
 {
     static const s24m_family *const tables[] = {s24m_rms_families, s24m_layer_families,
-                                                s24m_expert_families, s24m_delta_families};
+                                                s24m_expert_families, s24m_delta_families,
+                                                s24m_encoder_families};
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const s24m_family *f = tables[t]; f->name; f++)
             if (!index--)

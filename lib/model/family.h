@@ -17,9 +17,12 @@ enum {
     S24M_AFTER_ATTENTION = 2,
     S24M_BEFORE_MLP = 4,
     S24M_AFTER_MLP = 8,
+    S24M_OVER_ATTENTION = 16, /* of h, once attention was added to it */
+    S24M_OVER_MLP = 32,
     S24M_BEFORE = S24M_BEFORE_ATTENTION | S24M_BEFORE_MLP,
     S24M_AFTER = S24M_AFTER_ATTENTION | S24M_AFTER_MLP,
-    S24M_AROUND = S24M_BEFORE | S24M_AFTER
+    S24M_AROUND = S24M_BEFORE | S24M_AFTER,
+    S24M_OVER = S24M_OVER_ATTENTION | S24M_OVER_MLP
 };
 
 /* What gains are stored as. */
@@ -102,10 +105,16 @@ struct s24m_family {
     const char *gguf;  /* general.architecture; NULL: the same word */
     bool only_json;    /* no GGUF file has it, or it is another model there */
     bool permuted;     /* in GGUF files rows of q and k stand so that pairs are neighbours */
-    /* Names of tensors in Hugging Face files, NULL: Llama's. */
+    /* Names of tensors in Hugging Face files, NULL: Llama's; an empty last_norm: none. */
     const char *blocks, *embedding, *last_norm, *output;
+    bool encoder;          /* every token sees all others; hidden states are what comes out */
+    bool image;            /* it sees patches of images */
+    const char *types;     /* table of kinds of tokens, of which all are the first; NULL: none */
+    const char *project;   /* before "in" and "out": tables narrower than h; NULL: never */
+    const char *carried;   /* names, in a row, that stand below the first word and play no part */
     const char *positions; /* learned; NULL: none */
     int64_t position_offset;
+    bool offset_inside;         /* max_position_embeddings counts the rows before it */
     const char *embedding_norm; /* NULL: none */
     const char *part[S24M_PARTS];
     const char *gguf_mlp_norm; /* its name in GGUF files, where it is not ffn_norm */
@@ -153,6 +162,6 @@ bool s24m_family_applies(const s24m_family *family, const char *key);
 
 /* Tables of arch/, each ended by a row without a name. */
 extern const s24m_family s24m_rms_families[], s24m_layer_families[], s24m_expert_families[],
-    s24m_delta_families[];
+    s24m_delta_families[], s24m_encoder_families[];
 
 #endif

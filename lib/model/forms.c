@@ -24,6 +24,8 @@ static const form forms[] = {
      .one_grid = true},
     {"--format gptq", "gptq-v1", NULL, HOLDER_FOLDER, BESIDE_NOTHING, POWERS, SYM, 4,
      .one_grid = true},
+    {"--format pack-quantized-all", "pack-quantized", NULL, HOLDER_FOLDER, BESIDE_NOTHING, UP_TO_8,
+     ASYM | SYM, 4, .tables = true},
     {.option = "--format sparse-24-bitmask",
      .layout = "sparse-24-bitmask",
      .holder = HOLDER_FOLDER},
@@ -90,6 +92,11 @@ const char *s24m_form_stored(const form *f, const char *constraints)
 {
     terms t = s24m_terms(constraints);
     return f->type ? f->type : s24m_form_layout(f, &t);
+}
+
+const char *s24m_form_stored_as(const form *f, const char *constraints, bool whole)
+{
+    return whole || f->holder != HOLDER_S24 ? s24m_form_stored(f, constraints) : NULL;
 }
 
 /* ---- What it holds ---- */
@@ -276,7 +283,8 @@ uint64_t s24m_form_bytes(const form *f, const terms *t, int64_t rows, int64_t co
         return 0;
     if (!t->bits)
         return size + size / 8; /* half of 16 bits each, and their places */
-    bool wide = t->bits > 4 || !strcmp(layout, "q8_0");
+    bool wide = t->bits > 4 || !strcmp(layout, "q8_0"), gptq = !strncmp(layout, "gptq", 4);
     int64_t group = t->group && t->group < cols ? t->group : cols;
-    return size / (wide ? 1 : 2) + (uint64_t)rows * (uint64_t)(cols / group) * 4;
+    bool zeros = !strcmp(layout, "q4_1") || gptq || t->scheme == SCHEME_ASYM;
+    return size / (wide ? 1 : 2) + (uint64_t)rows * (uint64_t)(cols / group) * (zeros ? 4 : 2);
 }

@@ -20,6 +20,7 @@ typedef struct form {
     int64_t group;          /* that it has; 0: any */
     bool no_zero;           /* pruned weights have no code */
     bool one_grid;          /* the same for all matrices */
+    bool tables;            /* embedding and head are codes as well */
 } form;
 
 /* The form of two words, as options have them: `store` a type, `format`. NULL and a message when
@@ -37,6 +38,8 @@ const char *s24m_form_layout(const form *f, const terms *t);
 bool s24m_form_has_codes(const form *f, const char *constraints);
 /* As records name what a matrix is stored as: "Q4_0", "pack-quantized"; NULL: floats. */
 const char *s24m_form_stored(const form *f, const char *constraints);
+/* The same of one that may be a part of a tensor, which `.s24` holds as floats. */
+const char *s24m_form_stored_as(const form *f, const char *constraints, bool whole);
 /* What such a matrix takes in it, nearly; 0: as floats. */
 uint64_t s24m_form_bytes(const form *f, const terms *t, int64_t rows, int64_t cols);
 

@@ -1,4 +1,5 @@
 #include "generate.h"
+#include "extents.h"
 #include "memory.h"
 #include "parts.h"
 #include "stages.h"
@@ -26,17 +27,12 @@ typedef struct writer {
     _Atomic int64_t fault; /* a row without finite logits, -1: none */
 } writer;
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* ---- Memory ---- */
 
 /* Rows of a prompt that are taken at once: their tokens are a chunk. */
 static int64_t rows_in_chunk(int64_t rows, int64_t given)
 {
-    return least(rows, s24m_chunk(given));
+    return s24m_least(rows, s24m_chunk(given));
 }
 
 /* Tokens for which there is room: a chunk of prompts, and a token of each row. */
@@ -73,13 +69,13 @@ uint64_t s24m_generate_bytes(const s24m_model *model, int64_t rows, int64_t give
 
 uint64_t s24m_generate_most(const s24m_model *model, int64_t rows, int64_t given, int64_t length)
 {
-    return bytes_of(model, least(rows, S24M_TOGETHER), given, length) +
+    return bytes_of(model, s24m_least(rows, S24M_TOGETHER), given, length) +
            (uint64_t)model->config.layers * s24m_memory_block(model);
 }
 
 static int64_t rows_together(const writer *w, int64_t rows)
 {
-    int64_t together = least(rows, S24M_TOGETHER);
+    int64_t together = s24m_least(rows, S24M_TOGETHER);
     while (w->how->memory && together > 1 &&
            bytes_of(w->model, together, w->given, w->length) > w->how->memory)
         together = (together + 1) / 2;
@@ -166,7 +162,7 @@ static bool run_prompts(writer *w, const int32_t *prompts)
     int64_t hidden = w->model->config.hidden, most = rows_in_chunk(w->rows, w->given);
     bool done = true;
     for (int64_t r = 0, rows; done && r < w->rows; r += rows) {
-        rows = least(most, w->rows - r);
+        rows = s24m_least(most, w->rows - r);
         done = run_rows(w, prompts + r * w->given, r, rows, w->given);
         for (int64_t i = 0; done && i < rows; i++)
             memcpy(w->last + (r + i) * hidden, w->h + ((i + 1) * w->given - 1) * hidden,
@@ -295,18 +291,22 @@ static bool open_writer(writer *w)
 
 bool s24m_can_generate(const s24m_model *model)
 {
+    if (s24m_is_encoder(model))
+        return false;
     for (int64_t i = 0; i < model->config.layers; i++)
         if (model->layer[i].recurrent)
             return false;
     return true;
 }
 
-static bool check_layers(const s24m_model *model)
+bool s24m_generate_check(const s24m_model *model)
 {
     return s24m_can_generate(model) ||
            s24m_wrong(S24_E_UNSUPPORTED,
-                      "%s has recurrent layers, whose state is not kept from token to token yet: "
-                      "compress with text of your own and --no-self",
+                      s24m_is_encoder(model)
+                          ? "%s is an encoder and writes no text: calibrate with text of your own"
+                          : "%s has recurrent layers, whose state is not kept from token to token "
+                            "yet: compress with text of your own and --no-self",
                       model->config.architecture);
 }
 
@@ -322,9 +322,9 @@ bool s24m_generate(s24m_model *model, const tokens *prompts, const s24m_generati
     w.rows = rows_together(&w, prompts->rows);
     w.kept = blocks_kept(&w);
     int64_t together = w.rows;
-    bool done = check_layers(model) && open_writer(&w);
+    bool done = s24m_generate_check(model) && open_writer(&w);
     for (; done && w.first < prompts->rows; w.first += w.rows) {
-        w.rows = least(together, prompts->rows - w.first);
+        w.rows = s24m_least(together, prompts->rows - w.first);
         done = write_rows(&w, prompts);
     }
     close_writer(&w);

@@ -25,6 +25,8 @@ bool s24m_generate(s24m_model *model, const tokens *prompts, const s24m_generati
                    int64_t length, int32_t *ids);
 /* Not those with layers that keep more of the past than keys and values. */
 bool s24m_can_generate(const s24m_model *model);
+/* The same, or the reason. */
+bool s24m_generate_check(const s24m_model *model);
 /* The least that it can do with. */
 uint64_t s24m_generate_bytes(const s24m_model *model, int64_t rows, int64_t given, int64_t length);
 /* What it takes without a limit. */

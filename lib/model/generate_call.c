@@ -111,7 +111,7 @@ static bool generate(s24_model *model, const s24_mat *prompts, const char *name,
         .watch = &model->watch, .title = "generate", .sampling = {.temperature = 1, .top_p = 1}};
     tokens given = {0};
     int32_t *made = NULL;
-    bool done = s24m_option_text(options, set, &how) &&
+    bool done = s24m_generate_check(model->network) && s24m_option_text(options, set, &how) &&
                 s24m_tokens_take_prompts(&given, prompts, name, model->network->config.vocab) &&
                 check_out(model, &given, ids, name) && fits(model, &given, ids->cols, how.memory) &&
                 (made = s24m_have(malloc((size_t)(ids->rows * ids->cols) * sizeof *made))) &&

@@ -262,7 +262,7 @@ static bool evaluate(s24_model *model, const s24_mat *ids, const char *name, con
     s24m_model *m = model->network;
     evaluating how = {.watch = &model->watch, .title = "eval"};
     evaluation e;
-    bool done = read_options(options, &how.memory) &&
+    bool done = s24m_done(s24m_head_check(m)) && read_options(options, &how.memory) &&
                 s24m_tokens_take(&t, ids, name, m->config.vocab) &&
                 s24m_evaluate_check(m, &t, name) && fits(m, &t, how.memory) &&
                 s24m_evaluate(m, &t, &how, &e);
@@ -291,7 +291,7 @@ static bool read_number(s24_model *model, const char *key, double *value)
 {
     const evaluation *e = &model->last;
     if (!strcmp(key, "rate"))
-        return s24m_product_rate(model->network->ctx, value);
+        return s24m_product_rate(model->network->ctx, INFINITY, value);
     if (!model->evaluated)
         return s24m_wrong(S24_E_STATE, "s24_model_float: nothing has been evaluated yet");
     if (!strcmp(key, "nll"))

@@ -1,5 +1,6 @@
 #include "exponential.h"
 #include "family.h"
+#include "image.h"
 #include "parts.h"
 #include "steps.h"
 #include <math.h>
@@ -13,41 +14,49 @@ typedef struct gather_job {
     const s24_mat *table;
     const int32_t *tokens;
     const float *positions; /* (length, hidden), or NULL */
+    const float *type;      /* hidden, or NULL */
     int64_t length, past;   /* past: the position of the first of `length` tokens */
+    float *rows;            /* of the table */
     float *h;
 } gather_job;
-
-/* Scaled, and the position's row added. */
-static void finish_row(const gather_job *j, int64_t position, float *h)
-{
-    int64_t hidden = j->model->config.hidden;
-    float scale = (float)j->model->config.embedding_scale;
-    const float *row = j->positions ? j->positions + position * hidden : NULL;
-    for (int64_t i = 0; scale != 1 && i < hidden; i++)
-        h[i] *= scale;
-    for (int64_t i = 0; row && i < hidden; i++)
-        h[i] += row[i];
-}
 
 static void gather_rows(void *arg, int64_t first, int64_t last)
 {
     const gather_job *j = arg;
-    int64_t hidden = j->model->config.hidden;
+    int64_t width = j->model->config.width;
     for (int64_t r = first; r < last; r++) {
-        s24_mat row = *j->table, to = s24m_mat(j->h + r * hidden, 1, hidden);
+        s24_mat row = *j->table, to = s24m_mat(j->rows + r * width, 1, width);
         row.data = (char *)row.data + j->tokens[r] * row.row_stride * ((row.dtype & 0xff) / 8);
         row.rows = 1;
         s24_mat_copy(j->model->ctx, &row, &to);
-        finish_row(j, j->past + r % j->length, j->h + r * hidden);
+    }
+}
+
+/* Scaled; the rows of the position and of the kind of token added. */
+static void finish_rows(void *arg, int64_t first, int64_t last)
+{
+    const gather_job *j = arg;
+    int64_t hidden = j->model->config.hidden;
+    float scale = (float)j->model->config.embedding_scale;
+    for (int64_t r = first; r < last; r++) {
+        float *h = j->h + r * hidden;
+        int64_t position = j->past + r % j->length;
+        const float *row = j->positions ? j->positions + position * hidden : NULL;
+        for (int64_t i = 0; scale != 1 && i < hidden; i++)
+            h[i] *= scale;
+        for (int64_t i = 0; j->type && i < hidden; i++)
+            h[i] += j->type[i];
+        for (int64_t i = 0; row && i < hidden; i++)
+            h[i] += row[i];
     }
 }
 
 /* Only the rows that are used matter. */
 static s24_status check_rows(const s24m_model *model, const char *name, const int32_t *tokens,
-                             int64_t count, const float *h)
+                             int64_t count, const float *values)
 {
     s24m_fault fault;
-    s24_mat rows = s24m_mat(h, count, model->config.hidden);
+    s24_mat rows = s24m_mat(values, count, model->config.width);
     s24_status status = s24m_find_fault(model, &rows, &fault);
     return status || fault.row < 0
                ? status
@@ -83,6 +92,15 @@ static s24_status read_norm(const s24m_model *model, s24m_embedding *e)
     return status;
 }
 
+/* A table, where there is one. */
+static s24_status read_global(const s24m_model *model, int32_t which, float **out)
+{
+    char name[S24M_NAME];
+    int64_t rows, cols;
+    s24m_global_shape(model, which, &rows, &cols);
+    return s24m_global(model, which, name) ? s24m_read(model, name, rows, cols, out) : S24_OK;
+}
+
 s24_status s24m_embedding_load(const s24m_model *model, int64_t length, const s24_mat *table,
                                s24m_embedding *e)
 {
@@ -94,7 +112,11 @@ s24_status s24m_embedding_load(const s24m_model *model, int64_t length, const s2
     s24m_global(model, S24M_EMBEDDING, name);
     s24_status status = read_positions(model, length, &e->positions);
     if (!status && !table)
-        status = s24m_table(model, name, c->vocab, c->hidden, &e->table, &e->storage);
+        status = s24m_table(model, name, c->vocab, c->width, &e->table, &e->storage);
+    if (!status)
+        status = read_global(model, S24M_TYPES, &e->types);
+    if (!status)
+        status = read_global(model, S24M_PROJECT_IN, &e->project);
     if (!status)
         status = read_norm(model, e);
     if (status)
@@ -108,7 +130,36 @@ void s24m_embedding_free(s24m_embedding *e)
     free(e->positions);
     free(e->gain);
     free(e->shift);
+    free(e->types);
+    free(e->project);
     *e = (s24m_embedding){0};
+}
+
+/* y (count, outputs) = x (count, inputs) m^T. */
+static s24_status project(const s24m_model *model, const float *m, const float *x, float *y,
+                          const int64_t shape[3])
+{
+    s24_mat by = s24m_mat(m, shape[2], shape[1]), in = s24m_mat(x, shape[0], shape[1]);
+    s24_mat out = s24m_mat(y, shape[0], shape[2]);
+    return s24m_library(s24_mat_multiply(model->ctx, &in, &by, &out), "the projection of tables");
+}
+
+/* Rows of the table into h, projected where they are narrower. */
+static s24_status gather(const s24m_embedding *e, gather_job *j, const char *name, int64_t count)
+{
+    const s24m_config *c = &j->model->config;
+    float *narrow = e->project ? s24m_floats(count * c->width) : NULL;
+    if (e->project && !narrow)
+        return S24_E_MEMORY;
+    j->rows = narrow ? narrow : j->h;
+    s24_status status = s24m_rows(j->model, gather_rows, j, count);
+    if (!status)
+        status = check_rows(j->model, name, j->tokens, count, j->rows);
+    if (!status && narrow)
+        status = project(j->model, e->project, narrow, j->h,
+                         (const int64_t[]){count, c->width, c->hidden});
+    free(narrow);
+    return status ? status : s24m_rows(j->model, finish_rows, j, count);
 }
 
 s24_status s24m_embedding_rows(const s24m_model *model, const s24m_embedding *e,
@@ -120,6 +171,7 @@ s24_status s24m_embedding_rows(const s24m_model *model, const s24m_embedding *e,
     gather_job j = {.model = model,
                     .table = &e->table,
                     .tokens = tokens,
+                    .type = e->types,
                     .length = at->length,
                     .past = at->past,
                     .h = h};
@@ -129,11 +181,14 @@ s24_status s24m_embedding_rows(const s24m_model *model, const s24m_embedding *e,
             return s24m_fail(S24_E_ARG, "token %lld is %d, but the vocabulary has %lld",
                              (long long)i, (int)tokens[i], (long long)c->vocab);
     s24m_global(model, S24M_EMBEDDING, name);
-    s24_status status = s24m_rows(model, gather_rows, &j, count);
-    if (!status)
-        status = check_rows(model, name, tokens, count, h);
+    s24_status status = gather(e, &j, name, count);
     return status || !e->gain ? status
                               : s24m_norm(model, e->gain, e->shift, h, count, c->hidden, h);
+}
+
+int64_t s24m_row_values(const s24m_model *model, int64_t length)
+{
+    return model->config.image.size ? model->config.image.values : length;
 }
 
 s24_status s24m_embed(const s24m_model *model, const int32_t *tokens, int64_t sequences,
@@ -141,6 +196,8 @@ s24_status s24m_embed(const s24m_model *model, const int32_t *tokens, int64_t se
 {
     s24m_embedding e;
     s24m_places at = {sequences, length, 0};
+    if (model->config.image.size)
+        return s24m_image_embed(model, (const float *)(const void *)tokens, sequences, h);
     s24_status status = s24m_embedding_load(model, length, NULL, &e);
     if (!status)
         status = s24m_embedding_rows(model, &e, tokens, &at, h);
@@ -167,13 +224,46 @@ static void complete_gain(const s24m_model *model, float *gain)
         gain[i] += 1;
 }
 
+bool s24m_is_encoder(const s24m_model *model)
+{
+    return model->family->encoder;
+}
+
+s24_status s24m_last_norm(const s24m_model *model, float *h, int64_t count)
+{
+    float *gain = NULL, *shift = NULL;
+    char name[S24M_NAME];
+    if (!s24m_global(model, S24M_LAST_NORM, name))
+        return S24_OK;
+    s24_status status = read_vector(model, S24M_LAST_NORM, &gain);
+    if (!status)
+        status = read_vector(model, S24M_LAST_SHIFT, &shift);
+    if (!status)
+        status = s24m_norm(model, gain, shift, h, count, model->config.hidden, h);
+    free(gain);
+    free(shift);
+    return status;
+}
+
+s24_status s24m_head_check(const s24m_model *model)
+{
+    return s24m_is_encoder(model)
+               ? s24m_fail(S24_E_UNSUPPORTED,
+                           "%s is an encoder: it has no output head, and so no perplexity; "
+                           "compress --eval tells how far its hidden states move",
+                           model->config.architecture)
+               : S24_OK;
+}
+
 s24_status s24m_head_load(const s24m_model *model, s24m_head *head)
 {
     const s24m_config *c = &model->config;
     char name[S24M_NAME];
-    s24m_global(model, c->tied ? S24M_EMBEDDING : S24M_OUTPUT, name);
     *head = (s24m_head){0};
-    s24_status status = read_vector(model, S24M_LAST_NORM, &head->norm);
+    s24_status status = s24m_head_check(model);
+    s24m_global(model, c->tied ? S24M_EMBEDDING : S24M_OUTPUT, name);
+    if (!status)
+        status = read_vector(model, S24M_LAST_NORM, &head->norm);
     if (!status && head->norm)
         complete_gain(model, head->norm);
     if (!status)
@@ -181,7 +271,9 @@ s24_status s24m_head_load(const s24m_model *model, s24m_head *head)
     if (!status)
         status = read_vector(model, S24M_OUTPUT_BIAS, &head->bias);
     if (!status)
-        status = s24m_table(model, name, c->vocab, c->hidden, &head->table, &head->storage);
+        status = read_global(model, S24M_PROJECT_OUT, &head->project);
+    if (!status)
+        status = s24m_table(model, name, c->vocab, c->width, &head->table, &head->storage);
     if (!status && !head->storage)
         status = s24m_check_finite(model, name, &head->table);
     if (status)
@@ -194,6 +286,7 @@ void s24m_head_free(s24m_head *head)
     free(head->norm);
     free(head->shift);
     free(head->bias);
+    free(head->project);
     free(head->storage);
     *head = (s24m_head){0};
 }
@@ -228,10 +321,20 @@ static s24_status multiply(const s24m_model *model, const s24m_head *head, float
 {
     const s24m_config *c = &model->config;
     logit_job j = {head, c, logits};
-    s24_mat in = s24m_mat(x, count, c->hidden), out = s24m_mat(logits, count, c->vocab);
-    s24_status status = s24m_norm(model, head->norm, head->shift, x, count, c->hidden, x);
+    s24_mat in = s24m_mat(x, count, c->width), out = s24m_mat(logits, count, c->vocab);
+    bool bare = model->family->last_norm && !*model->family->last_norm;
+    float *narrow = head->project ? s24m_floats(count * c->width) : NULL;
+    s24_status status = head->project && !narrow ? S24_E_MEMORY : S24_OK;
+    if (!status && !bare)
+        status = s24m_norm(model, head->norm, head->shift, x, count, c->hidden, x);
+    if (!status && narrow) {
+        in.data = narrow;
+        status =
+            project(model, head->project, x, narrow, (const int64_t[]){count, c->hidden, c->width});
+    }
     if (!status)
         status = s24m_library(s24_mat_multiply(model->ctx, &in, &head->table, &out), "head");
+    free(narrow);
     bool plain = !head->bias && c->logit_scale == 1 && !(c->final_soft_cap > 0);
     return status || plain ? status : s24m_rows(model, finish_logits, &j, count);
 }

@@ -14,7 +14,7 @@
 static void put_tokens(FILE *out, const char *what, const sequences *t, int64_t begin,
                        int64_t count)
 {
-    int64_t first = begin * t->length, size = count * t->length;
+    int64_t first = begin * t->width, size = count * t->width;
     fprintf(out, "%s %lld x %lld", what, (long long)count, (long long)t->length);
     if (size)
         fprintf(out, " %016" PRIx64,
@@ -24,7 +24,7 @@ static void put_tokens(FILE *out, const char *what, const sequences *t, int64_t 
 
 static void put_plan(FILE *out, const plan *p)
 {
-    fprintf(out, "constraints %s\n", p->constraints);
+    fprintf(out, "constraints %s\n", p->constraints ? p->constraints : "");
     for (const rule *r = p->rules; r < p->rules + p->count; r++)
         if (r->constraints)
             fprintf(out, "rule %s=%s\n", r->pattern, r->constraints);
@@ -44,6 +44,8 @@ char *s24m_identity_text(const settings *s, const origin *o, const sequences *t)
     fprintf(out, "sparse24 %s\nblas %s\nisa %s\n", s24_version(), blas ? blas : "", isa);
     s24m_origin_describe(o, out);
     put_tokens(out, "--calib", t, 0, t->count[0] - s->self.rows);
+    if (!s->permute)
+        fputs("permute none\n", out);
     if (s->refine)
         fprintf(out, "refine block rate %.17g epochs %" PRId64 "\n", s->refine_rate,
                 s->refine_epochs);
@@ -117,12 +119,12 @@ int64_t s24m_identity_rows(const sequences *t, int64_t own)
     if (!hashes)
         return 0;
     for (int64_t r = 0; r < rows; r++)
-        hashes[r] = hash(HASH_BEGIN, t->ids + r * t->length, (size_t)t->length * sizeof *t->ids);
+        hashes[r] = hash(HASH_BEGIN, t->ids + r * t->width, (size_t)t->width * sizeof *t->ids);
     qsort(hashes, (size_t)rows, sizeof *hashes, by_value);
     for (int64_t r = 0; r < rows; r++)
         different += !r || hashes[r] != hashes[r - 1];
     free(hashes);
-    while (i < rows * t->length && t->ids[i] == t->ids[0])
+    while (i < rows * t->width && t->ids[i] == t->ids[0])
         i++;
-    return i == rows * t->length && !own ? 1 : different * t->length;
+    return i == rows * t->width && !own ? 1 : different * t->length;
 }

@@ -8,6 +8,7 @@
 typedef struct sequences {
     const int32_t *ids;
     int64_t count[2], length;
+    int64_t width; /* values of a sequence: length, or an image's */
 } sequences;
 
 /* To be freed. The origin is hashed already. */

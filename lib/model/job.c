@@ -61,8 +61,9 @@ bool s24m_job_check_out(const char *out, bool resume, bool *complete)
 const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t which)
 {
     char name[S24M_NAME], common[S24M_NAME];
-    if (s24m_program_of(c->model, index)->matrices[which].fixed)
-        return NULL;
+    const char *shrinks = s24m_shrink_constraints(&c->shrink, c->model, index, which);
+    if (s24m_program_of(c->model, index)->matrices[which].fixed || shrinks)
+        return shrinks;
     s24m_name(c->model, index, which, name);
     s24m_common_name(c->model, index, which, common);
     return s24m_plan_constraints(&c->settings.plan, (const char *const[]){name, common, NULL});
@@ -159,18 +160,19 @@ static bool gather_tokens(s24_compression *c)
 {
     const tokens *calibration = &c->calibration, *first = &c->evaluations->tokens;
     int64_t length = row_length(c), own = c->settings.self.rows, held = 0;
+    int64_t width = s24m_row_values(c->model, length);
     int64_t given = calibration->ids ? calibration->rows : 0, rows = given + own;
     if (c->evaluated && first->length == length)
         held = c->heldout < first->rows ? c->heldout : first->rows;
     free(c->ids);
-    c->ids = s24m_have(calloc((size_t)((rows + held) * length), sizeof *c->ids));
+    c->ids = s24m_have(calloc((size_t)((rows + held) * width), sizeof *c->ids));
     if (!c->ids)
         return false;
     if (given)
-        memcpy(c->ids, calibration->ids, (size_t)(given * length) * sizeof *c->ids);
+        memcpy(c->ids, calibration->ids, (size_t)(given * width) * sizeof *c->ids);
     if (held)
-        memcpy(c->ids + rows * length, first->ids, (size_t)(held * length) * sizeof *c->ids);
-    c->sequences = (sequences){c->ids, {rows, held}, length};
+        memcpy(c->ids + rows * width, first->ids, (size_t)(held * width) * sizeof *c->ids);
+    c->sequences = (sequences){c->ids, {rows, held}, length, width};
     c->settings.rows = s24m_identity_rows(&c->sequences, own);
     return c->settings.rows;
 }
@@ -231,7 +233,8 @@ static void settle_common(s24_compression *c)
     s->options = *c->options ? c->options : NULL;
     s->correct = c->correct;
     s->keep = (int)c->activations; /* the words are in the order of KEEP_... */
-    s->plan.constraints = c->constraints;
+    s->plan.constraints = *c->constraints ? c->constraints : NULL;
+    s->permute = c->permute == 0;
     settle_training(c);
 }
 
@@ -239,7 +242,7 @@ bool s24m_job_settle_tuning(s24_compression *c)
 {
     settings *s = &c->settings;
     settle_common(c);
-    s->refine = false;
+    s->refine = s->permute = false;
     s->tune = true;
     s->store = 0;
     return (s->form = s24m_form_find("", "")) && settle_self(c) && gather_tokens(c);
@@ -249,9 +252,10 @@ bool s24m_job_settle(s24_compression *c)
 {
     settings *s = &c->settings;
     settle_common(c);
-    if (!*c->constraints)
+    if (!*c->constraints && !s24m_plan_has_rules(&s->plan))
         return s24m_wrong(S24_E_STATE, "--constraints: there are none");
-    return (!s->refine || s24m_tape_check(c->model)) && choose_form(c) && settle_self(c) &&
+    return (!s->refine || s24m_tape_check(c->model)) && choose_form(c) &&
+           s24m_shrink_settle(&c->shrink, c->model, &s->plan, s->form) && settle_self(c) &&
            gather_tokens(c);
 }
 
@@ -298,6 +302,7 @@ assembly s24m_job_assembly(s24_compression *c)
                       .origin = &c->origin,
                       .c = &c->checkpoint,
                       .form = c->settings.form,
+                      .shrink = s24m_shrinks(&c->shrink) ? &c->shrink : NULL,
                       .watch = &c->watch,
                       .out = c->out,
                       .store = c->settings.store};
@@ -351,6 +356,9 @@ void s24m_job_forget(s24_compression *c)
     c->needs = (needs){0};
     c->disk_free = UINT64_MAX;
     c->forecast = (forecast){NAN, NAN, NAN, NAN, NAN};
-    for (evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
-        e->before = e->after = NAN;
+    for (evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++) {
+        e->before = e->after = e->hidden = NAN;
+        free(e->dense);
+        e->dense = NULL;
+    }
 }

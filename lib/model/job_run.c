@@ -4,9 +4,11 @@
 #include "card.h"
 #include "codes.h"
 #include "compression.h"
+#include "hidden.h"
 #include "memory.h"
 #include "own_rows.h"
 #include "paths.h"
+#include "walk_order.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -21,15 +23,17 @@ void s24m_job_matrices(s24_compression *c, const s24m_block *block, matrix *m)
     for (int32_t which = 0; which < block->program->count; which++) {
         const char *constraints = s24m_job_constraints(c, block->layer, which);
         const char *name = block->linear[which].name, *all = constraints ? constraints : "";
-        m[which] = (matrix){.tensor = name,
-                            .kind = s24m_kind(c->model, block->layer, which),
-                            .layer = (int)block->layer,
-                            .tokens = -1,
-                            .constraints = constraints,
-                            .w = block->linear[which].weights,
-                            .source = s24m_job_source(c, name),
-                            .store = s24m_job_stored(c, name, all),
-                            .stored = s24m_form_stored(c->settings.form, all)};
+        m[which] =
+            (matrix){.tensor = name,
+                     .kind = s24m_kind(c->model, block->layer, which),
+                     .layer = (int)block->layer,
+                     .tokens = -1,
+                     .constraints = constraints,
+                     .w = block->linear[which].weights,
+                     .source = s24m_job_source(c, name),
+                     .store = s24m_job_stored(c, name, all),
+                     .stored = s24m_form_stored_as(
+                         c->settings.form, all, s24m_is_whole(block->program->matrices + which))};
     }
 }
 
@@ -62,7 +66,7 @@ int32_t s24m_job_vector_type(void *from, const char *name)
 static bool compress_block(s24_compression *c, int index)
 {
     s24m_block block;
-    trained vectors = {0}, *trains = c->settings.refine ? &vectors : NULL;
+    trained vectors = {0};
     int32_t count = s24m_matrices(c->model, index);
     bool found = false;
     double began = s24_seconds();
@@ -73,13 +77,17 @@ static bool compress_block(s24_compression *c, int index)
     }
     s24m_memory_let_go(c->model->file);
     s24m_job_matrices(c, &block, m);
-    bool done = (!trains || s24m_trained_open(trains, c->model, &block, s24m_job_vector_type, c)) &&
-                s24m_checkpoint_load(&c->checkpoint, index, m, count, trains, &found) &&
-                s24m_walk_block(&c->walk, &block, m, trains) &&
-                (found || s24m_checkpoint_save(&c->checkpoint, index, m, count, trains));
+    bool done =
+        s24m_trained_open(&vectors, c->model, &block, s24m_job_vector_type, c) &&
+        s24m_checkpoint_load(&c->checkpoint, index, m, count, &vectors, &found) &&
+        (found ? s24m_order_again(c->model, &block, m) : s24m_walk_order(&c->walk, &block, m)) &&
+        s24m_walk_block(&c->walk, &block, m, c->settings.refine ? &vectors : NULL) &&
+        (found || (s24m_order_keep(c->model, &block, m, &vectors) &&
+                   s24m_checkpoint_save(&c->checkpoint, index, m, count, &vectors)));
     s24m_trained_close(&vectors);
     close_matrices(c, m, count, done);
     s24m_block_free(&block);
+    s24m_memory_trim();
     if (done)
         s24m_watch_log(&c->watch, 2, "block %d of %lld: %s, %.1f seconds", index + 1,
                        (long long)c->model->config.layers, found ? "read" : "done",
@@ -105,7 +113,7 @@ static bool compress_blocks(s24_compression *c)
     c->walked = s24_seconds() - began;
     double rate = 0, flops = c->walk.flops;
     s24m_walk_close(&c->walk);
-    done = done && s24m_product_rate(c->settings.ctx, &rate);
+    done = done && s24m_product_rate(c->settings.ctx, flops, &rate);
     c->rate = fmax(c->rate, rate); /* neighbours come and go: the better of before and after */
     c->efficiency = flops / (c->walked * c->rate);
     return done;
@@ -120,6 +128,13 @@ typedef struct overlay {
     s24_file *file; /* that has them; NULL: there are none */
 } overlay;
 
+/* What is written is a model of floats, of codes or of packed matrices, but for one form, of which
+ * we read the matrices alone: the source takes the part of the rest. */
+static bool is_packed(const form *f)
+{
+    return f->holder == HOLDER_FOLDER && f->layout && !f->bits;
+}
+
 static bool take_matrix(const overlay *o, s24m_linear *linear, const char *constraints)
 {
     const form *f = o->c->settings.form;
@@ -133,14 +148,45 @@ static bool take_matrix(const overlay *o, s24m_linear *linear, const char *const
            s24m_codes_decode(&found, ctx, constraints, linear->weights.data);
 }
 
+/* Of a packed file, which has all tensors: they may stand in another order than the source's. */
+static bool take_bias(const overlay *o, int64_t layer, int32_t which, const s24m_linear *linear)
+{
+    char name[S24M_NAME];
+    s24_mat bias = {0};
+    s24m_tensor_name(o->c->model, layer, which, true, name);
+    if (!linear->bias || !is_packed(o->c->settings.form) ||
+        s24m_program_of(o->c->model, layer)->matrices[which].slices ||
+        s24_file_info(o->file, name, NULL, NULL, NULL) != S24_OK)
+        return true;
+    s24_mat_rowmajor(&bias, linear->bias, 1, linear->weights.rows, S24_F32);
+    return s24m_good(s24_file_read(o->file, name, &bias), "%s", name);
+}
+
 static bool take_matrices(void *arg, s24m_block *block)
 {
     overlay *o = arg;
     bool done = true;
     for (int32_t which = 0; done && o->file && which < block->program->count; which++) {
         const char *constraints = s24m_job_constraints(o->c, block->layer, which);
-        done = !constraints || take_matrix(o, block->linear + which, constraints);
+        done = (!constraints || take_matrix(o, block->linear + which, constraints)) &&
+               take_bias(o, block->layer, which, block->linear + which);
     }
+    return done;
+}
+
+/* Of an encoder: its hidden states before, then how far they are from those. */
+static bool measure_hidden(s24m_model *model, evaluated *e, const evaluating *how)
+{
+    const tokens *t = &e->tokens;
+    float *h = NULL;
+    if (!e->dense)
+        return s24m_hidden_take(model, t, how, &e->dense);
+    bool done = s24m_hidden_take(model, t, how, &h);
+    if (done)
+        e->hidden = s24m_hidden_error(e->dense, h, t->rows * t->length * model->config.hidden);
+    free(e->dense);
+    e->dense = NULL;
+    free(h);
     return done;
 }
 
@@ -148,23 +194,23 @@ bool s24m_job_measure(s24_compression *c, s24m_model *model, bool after,
                       bool (*adjust)(void *arg, s24m_block *block), void *arg)
 {
     evaluating how = {.watch = &c->watch,
-                      .title = after ? "perplexity after" : "perplexity before",
+                      .title = s24m_is_encoder(model) ? "hidden states"
+                               : after                ? "perplexity after"
+                                                      : "perplexity before",
                       .memory = c->eval_memory,
                       .adjust = adjust,
                       .arg = arg};
     bool done = true;
     for (evaluated *e = c->evaluations; done && e < c->evaluations + c->evaluated; e++) {
         evaluation found;
+        if (s24m_is_encoder(model)) {
+            done = measure_hidden(model, e, &how);
+            continue;
+        }
         done = s24m_evaluate(model, &e->tokens, &how, &found);
         *(after ? &e->after : &e->before) = done ? exp(found.mean) : NAN;
     }
     return done;
-}
-
-/* Packed matrices lie in a file that is no plain model: the source takes the part of the rest. */
-static bool is_packed(const form *f)
-{
-    return f->holder == HOLDER_S24 || (f->holder == HOLDER_FOLDER && f->layout);
 }
 
 static bool open_written(s24_compression *c, const char *path, s24m_model **model, overlay *o)
@@ -210,8 +256,11 @@ static bool write_rows(s24_compression *c)
                            .memory = c->eval_memory};
     if (!strcmp(c->own, "auto") && !s24m_can_generate(c->model))
         s24m_watch_log(&c->watch, 1,
-                       "%s has recurrent layers and cannot write rows of its own yet: the given "
-                       "ones stand alone",
+                       s24m_is_encoder(c->model)
+                           ? "%s is an encoder and writes no rows of its own: the given ones stand "
+                             "alone"
+                           : "%s has recurrent layers and cannot write rows of its own yet: the "
+                             "given ones stand alone",
                        c->model->config.architecture);
     return !self->rows ||
            s24m_own_rows_make(self, c->model, &how, &c->checkpoint,
@@ -235,7 +284,8 @@ static bool work(s24_compression *c)
     s24_file *tuned = NULL;
     made.beside = write_beside;
     made.arg = c;
-    if (!s24m_product_rate(c->settings.ctx, &c->rate) ||
+    double flops = s24m_flops_blocks(c->model, c->sequences.count[0], c->sequences.length);
+    if (!s24m_product_rate(c->settings.ctx, flops, &c->rate) ||
         !s24m_job_measure(c, c->model, false, NULL, NULL) || !write_rows(c) || !compress_blocks(c))
         return false;
     bool done = s24m_job_tune_blocks(c, &tuned);

@@ -4,6 +4,7 @@
 #include "generate.h"
 #include "own_rows.h"
 #include "tune.h"
+#include "walk_order.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,8 @@ static bool take_block(s24_compression *c, s24m_block *block, matrix *m, trained
     bool found = false;
     if (!s24m_trained_open(vectors, c->model, block, s24m_job_vector_type, c) ||
         !s24m_checkpoint_load(&c->checkpoint, (int)block->layer, m, block->program->count, vectors,
-                              &found))
+                              &found) ||
+        !s24m_order_again(c->model, block, m))
         return false;
     for (int32_t i = 0; i < block->program->count; i++)
         copy_values(block->linear[i].weights.data, m + i);

@@ -35,11 +35,11 @@ double s24m_json_number(const char *object, const char *key)
     return number;
 }
 
-char *s24m_json_text(const char *object, const char *key)
+bool s24m_json_text(const char *object, const char *key, char **member)
 {
     size_t size = s24_record_str(object, key, NULL, 0);
-    char *text = size ? s24m_have(malloc(size)) : NULL;
-    if (text)
-        s24_record_str(object, key, text, size);
-    return text;
+    *member = size ? s24m_have(malloc(size)) : NULL;
+    if (*member)
+        s24_record_str(object, key, *member, size);
+    return *member || !size;
 }

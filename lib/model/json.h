@@ -10,7 +10,7 @@ char *s24m_json_put_number(char *text, const char *key, double value);
 char *s24m_json_put_text(char *text, const char *key, const char *value);
 /* A member that is a number; NaN for anything else. */
 double s24m_json_number(const char *text, const char *key);
-/* A member that is a text, to be freed; NULL if there is none. */
-char *s24m_json_text(const char *text, const char *key);
+/* A member that is a text, to be freed; NULL if there is none. False: no memory. */
+bool s24m_json_text(const char *text, const char *key, char **member);
 
 #endif

@@ -217,7 +217,7 @@ bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const su
 
 void s24m_matrix_let_go(matrix *m)
 {
-    if (!m->result || s24m_matrix_has_parts(m))
+    if (!m->result || s24m_plan_keeps_result(m->constraints))
         return;
     s24_result_destroy(m->result);
     m->result = NULL;
@@ -227,7 +227,9 @@ void s24m_matrix_close(matrix *m)
 {
     s24_result_destroy(m->result);
     free(m->v);
+    free(m->order);
     s24m_record_close(&m->record);
     m->result = NULL;
     m->v = NULL;
+    m->order = NULL;
 }

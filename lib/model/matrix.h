@@ -21,9 +21,11 @@ typedef struct matrix {
     const char *source;      /* the type that w was decoded from; NULL: it was of floats */
     int32_t store;           /* type in the written file: S24_F64, S24_F32, S24_F16 or S24_BF16 */
     const char *stored;      /* as what it is written there if not as floats, or NULL */
-    float *v;                /* as stored, on a grid what the codes give; NULL until solved */
-    s24_result *result;      /* for its further parts; NULL when read back from a file */
-    record record;           /* no JSON until solved */
+    int32_t *order; /* of its inputs, where they were moved: which of the file's is j-th; or NULL */
+    double kept[2]; /* shares of a score that n:m keeps in the file's order, and in this one */
+    float *v;       /* as stored, on a grid what the codes give; NULL until solved */
+    s24_result *result; /* for its further parts; NULL when read back from a file */
+    record record;      /* no JSON until solved */
 } matrix;
 
 /* Solve, round to the stored type, measure. `heldout` has a NULL gram when no tokens were held out.

@@ -30,4 +30,7 @@ void s24m_memory_let_go(const s24_file *file);
  * thread. */
 uint64_t s24m_memory_base(const s24_ctx *ctx);
 
+/* Give back to the system what was freed. */
+void s24m_memory_trim(void);
+
 #endif

@@ -67,6 +67,12 @@ typedef struct s24m_delta {
     int64_t key_heads, value_heads, key_size, value_size, kernel;
 } s24m_delta;
 
+/* What an image encoder sees; size 0: the model takes tokens. */
+typedef struct s24m_image {
+    int64_t size, patch, channels; /* pixels of a side; of a patch's */
+    int64_t tokens, values;        /* of an image: patches and one more; channels size size */
+} s24m_image;
+
 typedef struct s24m_config {
     char architecture[32];
     bool gguf;        /* tensor names, and for llama the order of the rows of q and k */
@@ -76,6 +82,8 @@ typedef struct s24m_config {
     int qkv;          /* s24m_qkv: how the rows of q, k and v stand in this kind of file */
     int32_t biased;   /* bit i: role i has a bias; of a GGUF file: if it is there */
     int64_t layers, hidden, ffn, heads, kv_heads, head_dim, vocab;
+    int64_t width;   /* of the vocabulary's tables: hidden, or less where h is projected */
+    int64_t types;   /* rows of the table of kinds of tokens; 0: there is none */
     int64_t trained; /* positions that the file says, else what its architecture has */
     int64_t context; /* longest sequence, INT64_MAX if the file does not say */
     int64_t window;  /* what windowed layers see, INT64_MAX: all */
@@ -86,6 +94,7 @@ typedef struct s24m_config {
     s24m_activation activation;
     s24m_experts experts;
     s24m_delta delta;
+    s24m_image image;
     s24m_rope rope[S24M_ROPES];
 } s24m_config;
 
@@ -204,6 +213,8 @@ void s24m_block_free(s24m_block *block);
 /* * Sequences of this length that are best taken as one chunk: enough for fast products, little
  *   memory. At least 1. */
 int64_t s24m_chunk(int64_t length);
+/** Values of 32 bits that a row of the input holds: token ids, or an image's pixels as floats. */
+int64_t s24m_row_values(const s24m_model *model, int64_t length);
 /* * h (sequences * length, hidden): rows of the embedding, scaled, with positions and normalised
  *   where the architecture does. Reads the whole table: call it once for all tokens. */
 s24_status s24m_embed(const s24m_model *model, const int32_t *tokens, int64_t sequences,
@@ -214,6 +225,7 @@ typedef struct s24m_embedding {
     s24_mat table;
     void *storage;                   /* of the table if it does not lie in the file */
     float *positions, *gain, *shift; /* NULL where there is none */
+    float *types, *project;          /* kinds of tokens; from rows of the table to h; or NULL */
 } s24m_embedding;
 s24_status s24m_embedding_load(const s24m_model *model, int64_t length, const s24_mat *table,
                                s24m_embedding *e);
@@ -234,9 +246,16 @@ typedef struct s24m_head {
     float *norm, *shift; /* hidden; NULL: none */
     s24_mat table;       /* (vocab, hidden), of any float type */
     float *bias;         /* vocab, or NULL */
+    float *project;      /* from h to the table's width, or NULL */
     void *storage;       /* of the table if it does not lie in the file */
 } s24m_head;
 
+/** An encoder: hidden states are what comes out. */
+bool s24m_is_encoder(const s24m_model *model);
+/** Its hidden states from what the last block left, in place: the last norm, if there is one. */
+s24_status s24m_last_norm(const s24m_model *model, float *h, int64_t count);
+/** S24_E_UNSUPPORTED: it has none. */
+s24_status s24m_head_check(const s24m_model *model);
 s24_status s24m_head_load(const s24m_model *model, s24m_head *head);
 void s24m_head_free(s24m_head *head);
 /** logits (count, vocab) of `count` rows of h. */

@@ -1,6 +1,7 @@
 /* What a compression will take. */
 #include "compression.h"
 #include "disk.h"
+#include "hidden.h"
 #include "memory.h"
 #include "own_rows.h"
 #include "parts.h"
@@ -8,6 +9,7 @@
 #include "refine.h"
 #include "tune.h"
 #include "store.h"
+#include "tables.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +127,24 @@ static bool check_grid(const s24_compression *c, const char *name, const char *c
                       name, c->settings.form->option, n->first);
 }
 
+/* A tensor of codes has no place for a slice that stays as it is. */
+static bool check_slices(s24_compression *c, int64_t index, int32_t which)
+{
+    const s24m_program *p = s24m_program_of(c->model, index);
+    const s24m_matrix *m = p->matrices + which;
+    char name[S24M_NAME];
+    for (int32_t i = 0; m->slices && c->settings.form->type && i < p->count; i++)
+        if (p->matrices[i].role == m->role && !s24m_job_constraints(c, index, i)) {
+            s24m_name(c->model, index, i, name);
+            return s24m_wrong(
+                S24_E_UNSUPPORTED,
+                "%s: %s holds all matrices of a tensor or none: skip none of them, or "
+                "all",
+                name, c->settings.form->option);
+        }
+    return true;
+}
+
 /* The operations of a solve: about forty products, before anything is measured. */
 static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage_needs *to,
                          bool routed, needs *n)
@@ -146,13 +166,13 @@ static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage
     if (c->settings.correct > 0 && !routed)
         to->sums += (uint64_t)times * cross_bytes(outputs, inputs);
     to->solve = larger(to->solve, larger(bytes, s24m_memory_adding(c->settings.ctx)));
-    to->parts += s24m_plan_has_parts(constraints) ? (uint64_t)(10 * outputs * inputs) : 0;
+    to->parts += s24m_plan_keeps_result(constraints) ? (uint64_t)(10 * outputs * inputs) : 0;
     n->flops += 40.0 * (double)outputs * (double)inputs * (double)inputs;
     uint64_t made = written_bytes(c, name, constraints, outputs, inputs);
     n->disk += block_bytes(c, name, constraints, outputs, inputs);
     n->written += made - stored_share(c, index, which);
     n->ranks += s24m_terms(constraints).rank > 0;
-    return check_grid(c, name, constraints, n) &&
+    return check_grid(c, name, constraints, n) && check_slices(c, index, which) &&
            s24m_form_check_whole(c->settings.form, c->model, index, which);
 }
 
@@ -221,12 +241,14 @@ static uint64_t walk_needs(const s24_compression *c)
 /* The least that an evaluation can do with. */
 static uint64_t evaluation_needs(const s24_compression *c)
 {
-    uint64_t most = 0;
+    uint64_t most = 0, kept = 0; /* kept: hidden states of a dense encoder */
     for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++) {
         int64_t chunk = s24m_chunk(e->tokens.length), rows = e->tokens.rows;
-        most = larger(most, s24m_evaluate_bytes(c->model, &e->tokens, rows < chunk ? rows : chunk));
+        bool all = s24m_is_encoder(c->model) || rows < chunk;
+        most = larger(most, s24m_evaluate_bytes(c->model, &e->tokens, all ? rows : chunk));
+        kept += s24m_is_encoder(c->model) ? s24m_hidden_bytes(c->model, &e->tokens) : 0;
     }
-    return most;
+    return most + kept;
 }
 
 /* Rows of the calibration, and those that go on from the user's. */
@@ -259,7 +281,7 @@ static void predict_flops(const s24_compression *c, needs *n)
     n->flops += s24m_generate_flops(c->model, c->settings.self.rows + s24m_job_further(c).continued,
                                     c->sequences.length);
     for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
-        n->flops += 2 * pass_flops(c, e->tokens.rows, e->tokens.length, true);
+        n->flops += 2 * pass_flops(c, e->tokens.rows, e->tokens.length, !s24m_is_encoder(c->model));
 }
 
 enum { RATE = 12 << 20 }; /* what s24m_product_rate() multiplies */
@@ -281,11 +303,26 @@ static void predict_disk(const s24_compression *c, needs *n)
         n->disk += s24m_walk_store_bytes(c->model, &c->settings, t->count, t->length);
 }
 
+/* Images as they were given, and once more those of the walk. */
+static uint64_t pixel_bytes(const s24_compression *c)
+{
+    int64_t rows = c->calibration.rows + c->sequences.count[0] + c->sequences.count[1];
+    for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
+        rows += e->tokens.rows;
+    return (uint64_t)(rows * c->calibration.pixels) * sizeof(float);
+}
+
 bool s24m_job_needs(s24_compression *c, needs *n)
 {
     *n = (needs){0};
-    for (int64_t i = 0; i < s24_file_count(c->model->file); i++)
-        n->written += stored_bytes(c, s24_file_name(c->model->file, i));
+    if (!s24m_form_check_names(c->settings.form, c->model, !c->settings.plan.count))
+        return false;
+    for (int64_t i = 0; i < s24_file_count(c->model->file); i++) {
+        const char *name = s24_file_name(c->model->file, i);
+        n->written += s24m_tables_have(c->settings.form, c->model, name)
+                          ? s24m_tables_bytes(c->model, name)
+                          : stored_bytes(c, name);
+    }
     if (!check_rest(c) || !check_matrices(c, n))
         return false;
     if (c->settings.form->beside == BESIDE_FACTORS && !n->ranks)
@@ -293,7 +330,7 @@ bool s24m_job_needs(s24_compression *c, needs *n)
                           "--format adapter: no matrix has a rank: ask for \"2:4+rank 16\"");
     predict_flops(c, n);
     predict_disk(c, n);
-    n->base = s24m_memory_base(c->settings.ctx);
+    n->base = s24m_memory_base(c->settings.ctx) + pixel_bytes(c);
     n->own = n->base + walk_needs(c);
     n->measuring =
         n->base + product_needs(c) + larger(c->evaluated ? evaluation_needs(c) : 0, RATE);
@@ -304,7 +341,11 @@ bool s24m_job_needs(s24_compression *c, needs *n)
     n->library = larger(n->library, product_needs(c));
     if (c->settings.tune)
         n->tuning = n->base + product_needs(c) + tuning_needs(c);
+    uint64_t tables = 0;
+    if (c->settings.form->tables && !s24m_tables_memory(c->model, &tables))
+        return false;
     n->memory = larger(larger(n->own + n->library, n->measuring), larger(n->writing, n->tuning));
+    n->memory = larger(n->memory, n->base + tables);
     return true;
 }
 

@@ -51,6 +51,7 @@ static const neutral_key json_keys[] = {
     {"scale_attn_by_inverse_layer_idx", "false"},
     {"layer_norm_elementwise_affine", "true"},
     {"word_embed_proj_dim", "HIDDEN"},
+    {"embedding_size", "HIDDEN"},
     {"use_parallel_residual", "false"},
     {"add_cross_attention", "false"},
     {"is_encoder_decoder", "false"},

@@ -197,6 +197,16 @@ void s24m_tensor_shape(const s24m_matrix *m, bool bias, int64_t shape[3], int32_
 
 /* ---- Outside the blocks ---- */
 
+static bool projection(const s24m_model *model, int32_t which, char name[S24M_NAME])
+{
+    char whole[S24M_NAME];
+    if (!model->family->project || model->config.width == model->config.hidden)
+        return false;
+    rooted(model, model->family->project, whole);
+    snprintf(name, S24M_NAME, "%.140s%s.weight", whole, which == S24M_PROJECT_IN ? "in" : "out");
+    return true;
+}
+
 bool s24m_global(const s24m_model *model, int32_t which, char name[S24M_NAME])
 {
     const s24m_family *f = model->family;
@@ -205,7 +215,8 @@ bool s24m_global(const s24m_model *model, int32_t which, char name[S24M_NAME])
                                      [S24M_LAST_NORM] = f->last_norm ? f->last_norm : "model.norm",
                                      [S24M_OUTPUT] = f->output ? f->output : "lm_head",
                                      [S24M_POSITIONS] = f->positions,
-                                     [S24M_EMBEDDING_NORM] = f->embedding_norm};
+                                     [S24M_EMBEDDING_NORM] = f->embedding_norm,
+                                     [S24M_TYPES] = model->config.types ? f->types : NULL};
     static const char *const gguf[S24M_GLOBALS] = {[S24M_EMBEDDING] = "token_embd",
                                                    [S24M_LAST_NORM] = "output_norm",
                                                    [S24M_OUTPUT] = "output",
@@ -216,7 +227,10 @@ bool s24m_global(const s24m_model *model, int32_t which, char name[S24M_NAME])
     int32_t of = which - bias;
     char whole[S24M_NAME];
     *name = 0;
-    if (!own[of] || (which == S24M_OUTPUT_BIAS && !f->head_bias) ||
+    if (which == S24M_PROJECT_IN || which == S24M_PROJECT_OUT)
+        return projection(model, which, name);
+    if (!own[of] || !*own[of] || (f->encoder && of == S24M_OUTPUT) ||
+        (which == S24M_OUTPUT_BIAS && !f->head_bias) ||
         (bias && which != S24M_OUTPUT_BIAS && !f->shifts) ||
         (which == S24M_LAST_NORM && f->gain == S24M_NO_GAIN))
         return false;
@@ -229,13 +243,20 @@ bool s24m_global(const s24m_model *model, int32_t which, char name[S24M_NAME])
 void s24m_global_shape(const s24m_model *model, int32_t which, int64_t *rows, int64_t *cols)
 {
     const s24m_config *c = &model->config;
-    bool table = which == S24M_EMBEDDING || which == S24M_OUTPUT || which == S24M_POSITIONS;
+    bool table = which == S24M_EMBEDDING || which == S24M_OUTPUT || which == S24M_PROJECT_OUT;
+    bool wide = which == S24M_POSITIONS || which == S24M_TYPES;
     *rows = c->hidden;
     if (which == S24M_POSITIONS)
         *rows = c->trained + model->family->position_offset;
+    else if (which == S24M_TYPES)
+        *rows = c->types;
+    else if (which == S24M_PROJECT_OUT)
+        *rows = c->width;
     else if (table || which == S24M_OUTPUT_BIAS)
         *rows = c->vocab;
-    *cols = table ? c->hidden : 0;
+    *cols = wide || which == S24M_PROJECT_OUT   ? c->hidden
+            : table || which == S24M_PROJECT_IN ? c->width
+                                                : 0;
 }
 
 s24m_presence s24m_global_presence(const s24m_model *model, int32_t which)

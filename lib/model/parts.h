@@ -15,6 +15,9 @@ enum {
     S24M_POSITIONS,
     S24M_EMBEDDING_NORM,
     S24M_EMBEDDING_SHIFT,
+    S24M_TYPES,
+    S24M_PROJECT_IN,
+    S24M_PROJECT_OUT,
     S24M_GLOBALS
 };
 /* False: this architecture has none such. */

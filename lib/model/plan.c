@@ -1,16 +1,29 @@
 #include "plan.h"
 #include "fail.h"
+#include "terms.h"
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* "mlp" and "attention" are all of its matrices, but of whole columns the one that loses them. */
+static char *pattern_of(const char *pattern, size_t length, const char *constraints)
+{
+    static const char *const words[][3] = {{"mlp", "*.mlp.*", "*.mlp.down_proj"},
+                                           {"attention", "*.self_attn.*", "*.self_attn.o_proj"}};
+    bool units = constraints && s24m_terms(constraints).unit;
+    for (int i = 0; i < 2; i++)
+        if (strlen(words[i][0]) == length && !strncmp(words[i][0], pattern, length))
+            return strdup(words[i][units ? 2 : 1]);
+    return strndup(pattern, length);
+}
 
 static bool add(plan *p, const char *pattern, size_t length, const char *constraints)
 {
     if (p->count == PLAN_RULES)
         return s24m_wrong(S24_E_OPTION, "more than %d rules", (int)PLAN_RULES);
     rule *r = &p->rules[p->count++];
-    *r = (rule){.pattern = s24m_have(strndup(pattern, length))};
+    *r = (rule){.pattern = s24m_have(pattern_of(pattern, length, constraints))};
     return r->pattern && (!constraints || (r->constraints = s24m_have(strdup(constraints))));
 }
 
@@ -30,6 +43,14 @@ bool s24m_plan_add_rule(plan *p, const char *text)
 bool s24m_plan_add_skip(plan *p, const char *pattern)
 {
     return add(p, pattern, strlen(pattern), NULL);
+}
+
+bool s24m_plan_has_rules(const plan *p)
+{
+    bool any = false;
+    for (int i = 0; i < p->count; i++)
+        any = any || p->rules[i].constraints;
+    return any;
 }
 
 static bool matches(const char *pattern, const char *name)
@@ -61,6 +82,11 @@ const char *s24m_plan_constraints(plan *p, const char *const *names)
 bool s24m_plan_has_parts(const char *constraints)
 {
     return strstr(constraints, "int") || strstr(constraints, "rank");
+}
+
+bool s24m_plan_keeps_result(const char *constraints)
+{
+    return s24m_plan_has_parts(constraints) || s24m_terms(constraints).unit;
 }
 
 bool s24m_plan_check_used(const plan *p)

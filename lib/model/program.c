@@ -73,6 +73,7 @@ static s24m_stage *next_stage(const maker *m, const char *name)
                       .first = m->p->count,
                       .gain = S24M_NO_PART,
                       .after = S24M_NO_PART,
+                      .over = S24M_NO_PART,
                       .flops = s24m_flops_products};
     return s;
 }
@@ -120,6 +121,7 @@ static void add_out(maker *m, const char *name, int32_t role, int64_t inputs, in
     s->finish = s24m_step_add;
     s->ending = S24M_ADDS;
     s->after = norm_of(m, bit, norm);
+    s->over = norm_of(m, bit == S24M_AFTER_MLP ? S24M_OVER_MLP : S24M_OVER_ATTENTION, norm);
     close_stage(m, s);
 }
 

@@ -32,12 +32,14 @@ bool s24m_record_set(record *r, int text, const char *value)
 }
 
 /* What is not known yet. */
-static void fill(record *r)
+static bool fill(record *r)
 {
+    bool done = true;
     for (int i = 0; i < RECORD_NUMBERS; i++)
         r->number[i] = isnan(r->number[i]) ? s24m_json_number(r->json, numbers[i]) : r->number[i];
-    for (int i = 0; i < RECORD_TEXTS; i++)
-        r->text[i] = r->text[i] ? r->text[i] : s24m_json_text(r->json, texts[i]);
+    for (int i = 0; done && i < RECORD_TEXTS; i++)
+        done = r->text[i] || s24m_json_text(r->json, texts[i], &r->text[i]);
+    return done;
 }
 
 static void put_number(record *r, int i)
@@ -65,17 +67,17 @@ bool s24m_record_seal(record *r, const char *solver)
     put_text(r, RECORD_WARNING);
     for (int i = RECORD_LOSS; i <= RECORD_TEST_DENSE_LOSS; i++)
         put_number(r, i);
-    if (r->json)
-        fill(r);
-    return r->json;
+    return r->json && fill(r);
 }
 
 bool s24m_record_read(record *r, const char *json)
 {
     s24m_record_open(r);
-    if ((r->json = s24m_have(strdup(json))))
-        fill(r);
-    return r->json;
+    r->json = s24m_have(strdup(json));
+    if (r->json && fill(r))
+        return true;
+    s24m_record_close(r);
+    return false;
 }
 
 char *s24m_record_stable(const record *r)

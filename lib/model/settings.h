@@ -17,6 +17,7 @@ typedef struct settings {
     int keep;         /* KEEP_... of activations.h */
     int blocks;       /* of the model */
     plan plan;
+    bool permute; /* inner channels, so that n:m loses less */
     int64_t rows; /* of the calibration, those that can differ from each other; 1: one token only */
     bool refine;  /* blocks, once they are solved */
     double refine_rate;    /* relative to the root mean square of each parameter */

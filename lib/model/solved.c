@@ -17,7 +17,7 @@ static bool take_block(supply *s, int64_t layer)
     return s->block;
 }
 
-static const char *constraints_of(const supply *s, const char *tensor)
+const char *s24m_supply_constraints(const supply *s, const char *tensor)
 {
     for (int i = 0; i < s->count; i++)
         if (s->records[i].text[RECORD_TENSOR] && !strcmp(s->records[i].text[RECORD_TENSOR], tensor))
@@ -58,7 +58,9 @@ int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, i
     for (; which < count; which++) {
         s24m_tensor_name(s->model, m->layer, which, false, lies);
         s24m_name(s->model, m->layer, which, name);
-        if (!strcmp(lies, tensor) && s24m_supply_values(s, name))
+        bool there = has(s->tuned, name) ||
+                     (s->blocks ? has(s->block, name) : s24m_supply_constraints(s, name) != NULL);
+        if (!strcmp(lies, tensor) && there)
             return which;
     }
     return -1;
@@ -67,7 +69,7 @@ int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, i
 /* Matrices that were tuned have no parts; one from elsewhere has no constraints that are known. */
 static bool take_matrix(const supply *s, const char *tensor, solved *found)
 {
-    found->constraints = constraints_of(s, tensor);
+    found->constraints = s24m_supply_constraints(s, tensor);
     if (has(s->tuned, tensor)) {
         found->values = s->tuned;
         return true;
@@ -84,7 +86,6 @@ static bool take_matrix(const supply *s, const char *tensor, solved *found)
 
 bool s24m_supply_find(supply *s, const char *tensor, solved *found)
 {
-    char name[S24M_NAME];
     *found = (solved){.matrix = false};
     bool is_matrix = find_place(s->model, tensor, found);
     if (found->layer >= 0 && s->blocks && !take_block(s, found->layer))
@@ -96,10 +97,8 @@ bool s24m_supply_find(supply *s, const char *tensor, solved *found)
     }
     if (found->folded) {
         found->which = s24m_supply_next(s, found, tensor, found->which);
-        if (found->which >= 0) {
-            s24m_name(s->model, found->layer, found->which, name);
-            found->values = s24m_supply_values(s, name);
-        }
+        found->values = found->which < 0 ? NULL : s->blocks ? s->block : s->model->file;
+        found->parts = s->blocks ? s->block : s->parts;
         return true;
     }
     return take_matrix(s, tensor, found);

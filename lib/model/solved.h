@@ -35,6 +35,8 @@ int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, i
 /* Call visit(arg, file, name) for every tensor of the parts, in the order of the blocks. */
 typedef bool (*part_fn)(void *arg, const s24_file *file, const char *name);
 bool s24m_supply_parts(const supply *s, part_fn visit, void *arg);
+/* What the record of a matrix names; NULL: there is none. */
+const char *s24m_supply_constraints(const supply *s, const char *tensor);
 void s24m_supply_close(supply *s);
 /* The records that a compressed model holds, each of one of its matrices, with room for all; none:
  * it is from elsewhere. To be closed and freed also on failure. */

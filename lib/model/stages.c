@@ -1,15 +1,11 @@
 #include "stages.h"
+#include "extents.h"
 #include "steps.h"
 #include "tensors.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- Sizes ---- */
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 int32_t s24m_stage_of(const s24m_program *p, int32_t which)
 {
@@ -21,7 +17,8 @@ int32_t s24m_stage_of(const s24m_program *p, int32_t which)
 
 bool s24m_stage_is_linear(const s24m_stage *s)
 {
-    return s->ending == S24M_ADDS && s->after == S24M_NO_PART && !s->routed;
+    return s->ending == S24M_ADDS && s->after == S24M_NO_PART && s->over == S24M_NO_PART &&
+           !s->routed;
 }
 
 /* Room in front of the outputs in the zone, for the next x. */
@@ -33,15 +30,15 @@ static int64_t gap(const s24m_stage *s)
 static void widen(s24m_widths *w, const s24m_program *p, const s24m_stage *s)
 {
     int64_t zone = s->input ? gap(s) + s->outputs : s->inputs;
-    w->fresh = larger(w->fresh, s->input ? s->inputs : s->outputs);
-    w->zone = larger(w->zone, zone);
+    w->fresh = s24m_most(w->fresh, s->input ? s->inputs : s->outputs);
+    w->zone = s24m_most(w->zone, zone);
     if (!s->input)
-        w->kept = larger(w->kept, s->inputs);
+        w->kept = s24m_most(w->kept, s->inputs);
     if (!s->routed)
-        w->outputs = larger(w->outputs, s->outputs);
+        w->outputs = s24m_most(w->outputs, s->outputs);
     w->wanted |= !s->input && !s->routed && !s24m_stage_is_linear(s);
     for (int32_t i = 0; s->routed && i < s24m_groups(p, s); i++)
-        w->group = larger(w->group, s24m_group_at(p, s, i).inputs);
+        w->group = s24m_most(w->group, s24m_group_at(p, s, i).inputs);
 }
 
 s24m_widths s24m_room(const s24m_model *model)

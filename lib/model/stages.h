@@ -46,6 +46,7 @@ struct s24m_stage {
     /* From the outputs to the next x, or to h or aside, next NULL. */
     s24_status (*finish)(const s24m_stream *c, const s24m_stage *s, float *next);
     int32_t after; /* the norm of outputs before they are added, or S24M_NO_PART */
+    int32_t over;  /* the norm of h once they are, or S24M_NO_PART */
     s24m_ending ending;
     bool apart;              /* the next x must not lie over the outputs */
     bool routed;             /* every expert's matrices see its own tokens; `finish` multiplies */

@@ -140,7 +140,9 @@ s24_status s24m_step_add(const s24m_stream *c, const s24m_stage *s, float *next)
     if (!status)
         status = s24m_rows(c->model, add_rows, &j, count);
     j.y = c->aside;
-    return status || !f->parallel ? status : s24m_rows(c->model, add_rows, &j, count);
+    if (!status && f->parallel)
+        status = s24m_rows(c->model, add_rows, &j, count);
+    return status || s->over == S24M_NO_PART ? status : norm_with(c, s->over, c->h, c->h);
 }
 
 /* ---- Gates ---- */

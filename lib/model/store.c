@@ -23,18 +23,46 @@ static void packed_name(const form *f, const char *tensor, char name[S24M_NAME])
         snprintf(name, S24M_NAME, "%s", tensor);
 }
 
+bool s24m_is_whole(const s24m_matrix *m)
+{
+    return !m->slices && !m->transposed;
+}
+
+/* Blocks of GGUF lie in tensors of any shape, floats everywhere; adapters know transposed ones. */
 bool s24m_form_check_whole(const form *f, const s24m_model *model, int64_t layer, int32_t which)
 {
     const s24m_matrix *m = s24m_program_of(model, layer)->matrices + which;
     char name[S24M_NAME];
-    bool whole = !m->slices && !m->transposed;
+    bool held = !f->layout || f->holder == HOLDER_S24 || (f->type && !m->transposed);
+    if (f->beside == BESIDE_FACTORS)
+        held = !m->slices;
     s24m_name(model, layer, which, name);
-    return whole || (!f->layout && f->holder != HOLDER_S24 && f->beside != BESIDE_FACTORS) ||
+    return s24m_is_whole(m) || held ||
            s24m_wrong(S24_E_UNSUPPORTED,
                       "%s: %s holds whole matrices, and this is %s: leave such ones out with "
                       "--skip, or write floats",
                       name, f->option,
                       m->slices ? "one of several in a tensor" : "stored as inputs x outputs");
+}
+
+/* transformers calls the layers of images' encoders otherwise than their files do, so that a folder
+ * can only tell of all of them, as one of its formats does. */
+bool s24m_form_check_names(const form *f, const s24m_model *model, bool all)
+{
+    bool telling = f->layout && !strcmp(f->layout, "pack-quantized");
+    const char *name = model->config.architecture;
+    if (!model->config.image.size || f->holder != HOLDER_FOLDER)
+        return true;
+    if (!telling)
+        return s24m_wrong(
+            S24_E_UNSUPPORTED,
+            "%s: loaders have other names for the matrices of %s: take --format dense "
+            "or pack-quantized",
+            f->option, name);
+    return all || s24m_wrong(S24_E_UNSUPPORTED,
+                             "%s: loaders have other names for the matrices of %s: leave --rule "
+                             "and --skip out",
+                             f->option, name);
 }
 
 /* ---- Packed ---- */

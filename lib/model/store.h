@@ -10,13 +10,18 @@ typedef struct stored {
     bool solved;            /* else it is as in the source */
     int32_t bits;           /* as they are stored; 0: floats */
     bool symmetric;
+    bool table;    /* of the vocabulary: integers that are not packed */
     int64_t group; /* 0: all columns */
 } stored;
 
 /* What goes before ".weight". */
 void s24m_module(const char *tensor, char module[S24M_NAME]);
-/* Some forms hold whole matrices only: no slices of a tensor, none that lies transposed. */
+/* It is no slice of a tensor, and does not lie transposed. */
+bool s24m_is_whole(const s24m_matrix *m);
+/* Some forms hold whole matrices only. */
 bool s24m_form_check_whole(const form *f, const s24m_model *model, int64_t layer, int32_t which);
+/* Whether a folder can tell loaders of the matrices; `all`: of every one, on one grid. */
+bool s24m_form_check_names(const form *f, const s24m_model *model, bool all);
 /* Put it, and say what was stored. The matrix is never rounded to codes again: they are those of
  * its parts. */
 bool s24m_store(s24_ctx *ctx, const form *f, s24_file *out, const char *tensor, const solved *m,

@@ -1,6 +1,9 @@
 /* All tensors of a file against the configuration, before anything is done with them. */
+#include "family.h"
+#include "image.h"
 #include "packed.h"
 #include "parts.h"
+#include "paths.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +13,7 @@
 /* A tensor that the configuration announces. */
 typedef struct expected {
     char name[S24M_NAME];
-    int64_t shape[3];
+    int64_t shape[4];
     int32_t rank;
     s24m_presence presence;
 } expected;
@@ -49,7 +52,10 @@ static void add_plain(list *l, s24m_presence presence, const char *name, int64_t
 
 static void add_globals(list *l)
 {
-    for (int32_t i = 0; i < S24M_GLOBALS; i++) {
+    expected e = {.presence = S24M_ALWAYS};
+    for (int32_t i = 0; s24m_image_tensor(l->model, i, e.name, e.shape, &e.rank); i++)
+        *add(l, e.presence) = e;
+    for (int32_t i = l->model->family->image ? S24M_EMBEDDING + 1 : 0; i < S24M_GLOBALS; i++) {
         char name[S24M_NAME];
         int64_t rows, cols;
         s24m_presence presence = s24m_global_presence(l->model, i);
@@ -126,18 +132,26 @@ static const char *layer_of(const s24m_model *model, const char *name, int64_t *
     return end + 1;
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t length = strlen(name), size = strlen(end);
-    return length >= size && !strcmp(name + length - size, end);
-}
-
 /* Tables of angles and masks, which are computed here. */
 static bool is_harmless(const char *name)
 {
-    return ends_with(name, "rotary_emb.inv_freq") || ends_with(name, "attn_rot_embd.weight") ||
-           ends_with(name, ".attn.bias") || ends_with(name, ".attn.masked_bias") ||
-           ends_with(name, ".attention.bias") || ends_with(name, ".attention.masked_bias");
+    return s24m_path_ends_with(name, "rotary_emb.inv_freq") ||
+           s24m_path_ends_with(name, "attn_rot_embd.weight") ||
+           s24m_path_ends_with(name, ".attn.bias") ||
+           s24m_path_ends_with(name, ".attn.masked_bias") ||
+           s24m_path_ends_with(name, ".attention.bias") ||
+           s24m_path_ends_with(name, ".attention.masked_bias");
+}
+
+/* One of these names, or below it. */
+static bool is_carried(const char *names, const char *name)
+{
+    for (const char *at = names; at && *at; at += strcspn(at, " ") + 1) {
+        size_t length = strcspn(at, " ");
+        if (!strncmp(at, name, length) && (!name[length] || name[length] == '.'))
+            return true;
+    }
+    return false;
 }
 
 /* Outside the blocks of a folder other parts may stand, a classifier's head or another model: none
@@ -151,7 +165,10 @@ static bool is_allowed(const s24m_model *model, const char *name)
     s24m_global(model, S24M_EMBEDDING, first);
     size_t length = model->root ? strlen(model->root) : strcspn(first, ".") + 1;
     bool inside = length && !strncmp(name, first, length);
-    return !inside && strncmp(name, "lm_head.", 8) && !strstr(name, "lora_");
+    if (inside && is_carried(model->family->carried, name + length))
+        return true;
+    return !inside && (strncmp(name, "lm_head.", 8) || model->family->encoder) &&
+           !strstr(name, "lora_");
 }
 
 /* ---- What must not be there ---- */
@@ -200,7 +217,7 @@ static const char *leftover(const char *name, int *stem)
 static bool is_bias(const list *sorted, const char *name)
 {
     char weight[S24M_NAME];
-    if (!ends_with(name, ".bias"))
+    if (!s24m_path_ends_with(name, ".bias"))
         return false;
     snprintf(weight, sizeof weight, "%.*sweight", (int)(strlen(name) - 4), name);
     const expected *e = find(sorted, weight);

@@ -24,7 +24,7 @@ static bool check_stage(const s24m_model *model, const s24m_stage *s)
         return refuse(model, "experts");
     if (s->input && s->gain == S24M_NO_PART)
         return refuse(model, "inputs without a norm");
-    if (s->after != S24M_NO_PART)
+    if (s->after != S24M_NO_PART || s->over != S24M_NO_PART)
         return refuse(model, "norms behind attention and MLP");
     if (s->finish != s24m_step_attention && s->finish != s24m_step_gate &&
         s->finish != s24m_step_add)
@@ -45,6 +45,7 @@ static bool check_family(const s24m_model *model)
                    {f->gain != S24M_GAIN, "norms without gains, or with gains less one"},
                    {f->mlp != S24M_GATED, "a fused or plain MLP"},
                    {c->activation != S24M_SILU, "an activation other than silu"},
+                   {f->encoder, "an encoder"},
                    {f->qkv != S24M_SEPARATE, "fused q, k and v"},
                    {!heads, "norms of q and k of another kind"},
                    {f->alibi || f->sinks || c->soft_cap > 0, "scores that are changed"},

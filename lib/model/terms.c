@@ -21,9 +21,30 @@ static void read_grid(const char *term, size_t length, terms *t)
                                             : SCHEME_ASYM;
 }
 
+/* "columns 25%", "heads 3 kept of 9", "groups 1 kept" */
+static bool read_units(const char *term, size_t length, terms *t)
+{
+    static const char *const words[] = {"columns ", "heads ", "groups "};
+    for (int i = 0; i < 3; i++) {
+        size_t skip = strlen(words[i]);
+        if (strncmp(term, words[i], skip))
+            continue;
+        const char *of = strstr(term, " of ");
+        t->unit = UNIT_COLUMN + i;
+        t->sparsity = memchr(term, '%', length);
+        t->share = t->sparsity ? strtod(term + skip, NULL) / 100 : 0;
+        t->unit_kept = t->sparsity ? 0 : strtoll(term + skip, NULL, 10);
+        t->unit_of = of && (size_t)(of - term) < length ? strtoll(of + 4, NULL, 10) : 0;
+        return true;
+    }
+    return false;
+}
+
 static void read_term(const char *term, size_t length, terms *t)
 {
     int kept, of;
+    if (read_units(term, length, t))
+        return;
     if (!strncmp(term, "int", 3))
         read_grid(term, length, t);
     else if (!strncmp(term, "rank", 4))

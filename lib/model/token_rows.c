@@ -1,6 +1,7 @@
 /* Rows of token ids from any file: what calibrations and evaluations take. */
 #include "handle.h"
 #include "ids.h"
+#include "image.h"
 #include "option_text.h"
 #include "paths.h"
 #include "text.h"
@@ -223,6 +224,8 @@ static bool read_file(s24_tokens *t, s24_model *model, const char *path, const c
 {
     text_kind kind = TEXT_TENSORS;
     id_source s = {0};
+    if (model->network->config.image.size)
+        return s24m_pixels_read(&t->rows, model->network, path, tensor, w->rows, &t->name);
     if (!tensor && !s24m_path_is_folder(path) && !s24m_text_kind(path, &kind))
         return false;
     if (kind == TEXT_PLAIN || kind == TEXT_LINES) {
@@ -290,5 +293,7 @@ s24_status s24_tokens_get(const s24_tokens *t, s24_mat *ids, const char **name)
                          t ? "no living handle of tokens" : "NULL");
     if (name)
         *name = t->name;
+    if (ids && t->rows.pixels)
+        return s24_mat_rowmajor(ids, t->rows.ids, t->rows.rows, t->rows.pixels, S24_F32);
     return ids ? s24_mat_rowmajor(ids, t->rows.ids, t->rows.rows, t->rows.length, S24_I32) : S24_OK;
 }

@@ -44,7 +44,7 @@ static bool take(tokens *t, const s24_mat *ids, const char *name, int64_t vocabu
 {
     if (!check(ids, name, least))
         return false;
-    *t = (tokens){NULL, ids->rows, ids->cols};
+    *t = (tokens){.rows = ids->rows, .length = ids->cols};
     t->ids = s24m_have(malloc((size_t)(t->rows * t->length) * sizeof *t->ids));
     for (int64_t i = 0; t->ids && i < t->rows * t->length; i++) {
         int64_t row = i / t->length, col = i % t->length, id = id_at(ids, row, col);

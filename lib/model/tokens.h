@@ -7,6 +7,7 @@
 typedef struct tokens {
     int32_t *ids; /* rows x length */
     int64_t rows, length;
+    int64_t pixels; /* of a row, floats in the place of ids (image.h); 0: they are ids */
 } tokens;
 
 /* Whether ids may be of that type. */

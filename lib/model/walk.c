@@ -30,13 +30,25 @@ bool s24m_walk_show(const step *s, const char *phase, double fraction)
 
 /* ---- The two streams, chunk by chunk ---- */
 
+/* What the dense matrix gave, for later; with h where the norm of the sum follows. */
+static bool keep_wanted(const step *s, const s24m_stream *c, const s24m_stage *stage)
+{
+    walk *w = s->w;
+    const float *wanted = c->out[0];
+    int64_t size = s->count * w->model->config.hidden;
+    if (stage->over != S24M_NO_PART) {
+        for (int64_t i = 0; i < size; i++)
+            w->wanted[i] = c->h[i] + c->out[0][i];
+        wanted = w->wanted;
+    }
+    return s24m_activations_write(&w->wanted_later, s->first, s->count, wanted);
+}
+
 /* A stage of the dense model behind its products. */
 static bool finish_dense(const step *s, s24m_stream *c, const s24m_stage *stage)
 {
-    walk *w = s->w;
     bool later = stage->ending != S24M_LEAVES && !stage->routed && !s24m_stage_is_linear(stage);
-    return (!later || s24m_activations_write(&w->wanted_later, s->first, s->count, c->out[0])) &&
-           s24m_done(s24m_stage_finish(c, stage));
+    return (!later || keep_wanted(s, c, stage)) && s24m_done(s24m_stage_finish(c, stage));
 }
 
 static bool project_dense(s24m_stream *c, const s24m_stage *stage)

@@ -1,5 +1,6 @@
 /* The room of a walk, its stores of activations, and what it will take. */
 #include "walk_step.h"
+#include "extents.h"
 #include "fail.h"
 #include "refine.h"
 #include <stdlib.h>
@@ -8,15 +9,10 @@
 /* What tokens of other experts weigh beside an expert's own: .1 against .9 + .1. */
 static const float share = 1.0f / 9;
 
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Tokens that are taken at once, at most. */
 int64_t s24m_chunk_tokens(const int64_t sequences[2], int64_t length)
 {
-    int64_t most = s24m_chunk(length), all = larger(sequences[0], sequences[1]);
+    int64_t most = s24m_chunk(length), all = s24m_most(sequences[0], sequences[1]);
     return (most < all ? most : all) * length;
 }
 
@@ -27,7 +23,7 @@ int32_t s24m_walk_abreast(const s24m_program *p, const s24m_stage *s)
     if (!s->routed)
         return 1;
     for (int32_t i = s->first; i < s->first + s->count; i++)
-        widest = larger(widest, p->matrices[i].inputs);
+        widest = s24m_most(widest, p->matrices[i].inputs);
     int32_t groups = s24m_groups(p, s);
     int64_t most = ROOM / (8 * widest * widest + 16384 * widest);
     return most < 1 ? 1 : most < groups ? (int32_t)most : groups;
@@ -93,11 +89,12 @@ static bool embed(walk *w, const int32_t *tokens)
 {
     int64_t total = (w->sequences[0] + w->sequences[1]) * w->length;
     int64_t most = s24m_chunk_tokens(w->sequences, w->length);
+    int64_t width = s24m_row_values(w->model, w->length);
     bool done = true;
     for (int64_t first = 0, count; done && first < total; first += count) {
         count = total - first < most ? total - first : most;
-        done = s24m_done(s24m_embed(w->model, tokens + first, count / w->length, w->length,
-                                    w->stream.h)) &&
+        done = s24m_done(s24m_embed(w->model, tokens + first / w->length * width, count / w->length,
+                                    w->length, w->stream.h)) &&
                s24m_activations_write(&w->compressed, first, count, w->stream.h) &&
                (!corrects(w) || s24m_activations_write(&w->dense, first, count, w->stream.h));
     }
@@ -172,7 +169,7 @@ static bool open_seconds(walk *w)
 {
     int most = 0;
     for (int32_t i = 0; i < w->model->program_count; i++)
-        most = (int)larger(most, parts_of(w->model->programs + i));
+        most = (int)s24m_most(most, parts_of(w->model->programs + i));
     w->program = -1;
     w->seconds = s24m_have(calloc((size_t)most, sizeof *w->seconds));
     if (w->seconds)

@@ -196,16 +196,25 @@ static bool residual(step *s)
     return true;
 }
 
+/* What the dense matrix gave; of a sum that a norm follows, the way to the dense model's. */
+static bool wanted_before(step *s)
+{
+    walk *w = s->w;
+    int64_t size = s->count * w->model->config.hidden;
+    bool done = s24m_activations_read(&w->wanted_later, s->first, s->count, w->other);
+    for (int64_t i = 0; done && s->stage->over != S24M_NO_PART && i < size; i++)
+        w->other[i] -= w->stream.h[i];
+    return done;
+}
+
 /* The same for a matrix that writes to the residual stream: the way to the dense model's h, or what
- * the dense matrix gave if that goes through a norm, or aside, first. */
+ * was wanted before if that goes through a norm, or aside, first. */
 bool s24m_watch_kept_inputs(step *s, const float *x)
 {
     walk *w = s->w;
     float *outputs[] = {w->other};
     if (!corrects(w) || !s->bundles->watching)
         return s24m_watch_inputs(s, x, NULL);
-    return (s24m_stage_is_linear(s->stage)
-                ? residual(s)
-                : s24m_activations_read(&w->wanted_later, s->first, s->count, w->other)) &&
+    return (s24m_stage_is_linear(s->stage) ? residual(s) : wanted_before(s)) &&
            s24m_watch_inputs(s, x, outputs);
 }

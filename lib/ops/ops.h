@@ -3,7 +3,7 @@
  * options or methods.
  *
  * Matrices are row-major and contiguous unless a stride is named: W and V are rows x cols (a
- * layer's outputs x inputs), H is cols x cols. Arrays lie on the device: a solver passes their
+ * matrix's outputs x inputs), H is cols x cols. Arrays lie on the device: a solver passes their
  * addresses and looks into none. Every operation cuts its work by shape alone, so the bits do not
  * depend on the threads. Scratch comes from the run's arena; an operation leaves `arena->used` as
  * it found it unless said. A row that a device lacks is S24_E_UNSUPPORTED; nothing falls back in

@@ -143,7 +143,7 @@ static inline const char *s24i_unit_name(int32_t kind)
 
 /* What is asked of a solution: first of its support, then of its values, then of what may be added
  * to it. */
-typedef struct s24i_pattern {
+typedef struct s24i_constraints {
     int32_t n, m;  /* keep n of m; n == 0: none */
     bool both;     /* also down the columns: the transpose obeys n:m too */
     int32_t scope; /* of the sparsity */
@@ -154,24 +154,24 @@ typedef struct s24i_pattern {
     /* a product U V of at most this rank comes on top; 0: none. Alone: the product is all there
      * is */
     int64_t rank;
-} s24i_pattern;
+} s24i_constraints;
 
 /* Some weights have to be zero. */
-static inline bool s24i_has_support(const s24i_pattern *pattern)
+static inline bool s24i_has_support(const s24i_constraints *constraints)
 {
-    return pattern->n || pattern->scope || pattern->units.kind || pattern->mask;
+    return constraints->n || constraints->scope || constraints->units.kind || constraints->mask;
 }
 
 /* Zeros are chosen over the whole layer, so that rows depend on each other. */
-static inline bool s24i_over_layer(const s24i_pattern *pattern)
+static inline bool s24i_over_layer(const s24i_constraints *constraints)
 {
-    return !pattern->mask && !pattern->n && pattern->scope == S24I_SCOPE_LAYER;
+    return !constraints->mask && !constraints->n && constraints->scope == S24I_SCOPE_LAYER;
 }
 
 /* So many rows at a time depend on each other, unless zeros are chosen over the whole layer. */
-static inline int64_t s24i_tied_rows(const s24i_pattern *pattern)
+static inline int64_t s24i_tied_rows(const s24i_constraints *constraints)
 {
-    return pattern->both && !pattern->mask ? pattern->m : 1;
+    return constraints->both && !constraints->mask ? constraints->m : 1;
 }
 
 /* ---- The problem made ready ---- */
@@ -187,17 +187,17 @@ typedef struct s24i_damping {
     double divisor; /* of AUTO's winner (docs/numerics.md); 0 is 1 */
 } s24i_damping;
 
-/* A layer as prepare() reads it. */
-typedef struct s24i_layer {
+/* A matrix as prepare() reads it. */
+typedef struct s24i_matrix {
     int64_t rows, cols;
     const s24i_gram *gram;   /* NULL: H = identity */
     const s24i_cross *cross; /* NULL: aim at W */
     double blend;
-    s24i_pattern pattern;
-} s24i_layer;
+    s24i_constraints constraints;
+} s24i_matrix;
 
 /*
- * The layer in unit-diagonal coordinates: S = diag(inverse) (H + Delta) diag(inverse) with unit
+ * The matrix in unit-diagonal coordinates: S = diag(inverse) (H + Delta) diag(inverse) with unit
  * diagonal, S = R R^T, and W diag(scale), whose common unit keeps the largest of it (and of wanted
  * outputs) in the range of single precision. Dead inputs (H_jj <= 1e-12 of the largest) have S_jj =
  * 1, nothing beside it, scale 1 in that unit.
@@ -223,7 +223,7 @@ typedef struct s24i_prepared {
  * constraints. */
 typedef struct s24i_target {
     const s24i_prepared *prepared;
-    const s24i_pattern *constraints;
+    const s24i_constraints *constraints;
     const float *w; /* rows x dim */
     int64_t rows;
 } s24i_target;

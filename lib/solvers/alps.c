@@ -40,17 +40,17 @@ typedef struct {
     int32_t iterations;
 } run;
 
-static bool unstructured(const s24i_layer *layer)
+static bool unstructured(const s24i_matrix *matrix)
 {
-    return !layer->pattern.n && !layer->pattern.mask;
+    return !matrix->constraints.n && !matrix->constraints.mask;
 }
 
 /* ---- the geometric schedule ---- */
 
-/* More of the layer goes, longer the way. */
+/* More of the matrix goes, longer the way. */
 static int64_t length(const run *r)
 {
-    double sparsity = unstructured(&r->job->layer) ? r->job->layer.pattern.sparsity : 0;
+    double sparsity = unstructured(&r->job->matrix) ? r->job->matrix.constraints.sparsity : 0;
     int64_t usual = sparsity > 0.8 ? 96 : sparsity > 0.6 ? 48 : sparsity > 0 ? 32 : 18;
     return r->o->max_iter ? r->o->max_iter : usual;
 }
@@ -66,20 +66,21 @@ static bool tick(run *r, int32_t steps)
 static s24_status first_point(run *r)
 {
     s24i_job *job = r->job;
-    const s24i_layer *layer = &job->layer;
+    const s24i_matrix *matrix = &job->matrix;
     s24i_target target = s24i_job_target(job, r->p);
-    if (layer->gram)
+    if (matrix->gram)
         return s24i_sweep(job->run, &target, job->v, job->mask);
-    s24_status status =
-        s24i_project(job->run, &layer->pattern, job->w, NULL, layer->rows, layer->cols, job->mask);
-    return status ? status
-                  : s24i_apply_mask(job->run, job->w, job->mask, layer->rows, layer->cols, job->v);
+    s24_status status = s24i_project(job->run, &matrix->constraints, job->w, NULL, matrix->rows,
+                                     matrix->cols, job->mask);
+    return status
+               ? status
+               : s24i_apply_mask(job->run, job->w, job->mask, matrix->rows, matrix->cols, job->v);
 }
 
 /* What first_point() gave for the rows of the block, to be kept where nothing better is found. */
 static s24_status remember(run *r)
 {
-    size_t size = (size_t)(r->admm.target.rows * r->job->layer.cols);
+    size_t size = (size_t)(r->admm.target.rows * r->job->matrix.cols);
     s24_status status = s24i_copy(r->job->run, r->v, size * sizeof(float), r->first);
     return status ? status : s24i_copy(r->job->run, r->admm.mask, size, r->first_mask);
 }
@@ -89,7 +90,7 @@ static s24_status geometric(run *r, double unit)
 {
     const s24i_job *job = r->job;
     int64_t iterations = length(r);
-    double start = r->o->rho > 0 ? r->o->rho : unstructured(&job->layer) ? 0.5 : 0.3, ratio;
+    double start = r->o->rho > 0 ? r->o->rho : unstructured(&job->matrix) ? 0.5 : 0.3, ratio;
     start *= unit;
     ratio = (r->o->rho_end > 0 ? r->o->rho_end : fmax(0.7, 2 * unit)) / start;
     s24_status status = remember(r);
@@ -122,19 +123,19 @@ static s24_status published(run *r)
 static s24_status finish(run *r)
 {
     s24i_job *job = r->job;
-    const s24i_layer *layer = &job->layer;
+    const s24i_matrix *matrix = &job->matrix;
     const s24i_target *target = &r->admm.target;
-    s24i_cg_limits limits = {(int32_t)r->o->refit_iter, r->o->tol, layer->rows};
+    s24i_cg_limits limits = {(int32_t)r->o->refit_iter, r->o->tol, matrix->rows};
     uint8_t *mask = r->admm.mask;
     double residual = 0;
     int32_t steps = 0;
     s24_status status = S24_OK;
     if (r->published)
-        status = s24i_project(job->run, &layer->pattern, r->admm.b, NULL, target->rows, layer->cols,
-                              mask);
+        status = s24i_project(job->run, &matrix->constraints, r->admm.b, NULL, target->rows,
+                              matrix->cols, mask);
     if (!status)
         status = s24i_apply_mask(job->run, r->admm.b ? r->admm.b : r->admm.z, mask, target->rows,
-                                 layer->cols, r->v);
+                                 matrix->cols, r->v);
     if (!status)
         status = s24i_cg(job->run, target, mask, limits, r->v, &steps, &residual);
     job->residual = fmax(job->residual, residual); /* NAN before the first block */
@@ -146,7 +147,7 @@ static s24_status finish(run *r)
 static void enter_block(run *r, int64_t first)
 {
     const s24i_job *job = r->job;
-    int64_t rows = job->layer.rows - first, place = first * job->layer.cols;
+    int64_t rows = job->matrix.rows - first, place = first * job->matrix.cols;
     r->admm.target.rows = rows < r->block ? rows : r->block;
     r->admm.target.w = job->w + place;
     r->admm.mask = job->mask + place;
@@ -161,7 +162,7 @@ static s24_status geometric_blocks(run *r)
     s24_status status = first_point(r);
     if (!status)
         status = s24i_penalty_unit(job->run, r->p, &unit);
-    for (int64_t first = 0; first < job->layer.rows && !status; first += r->block) {
+    for (int64_t first = 0; first < job->matrix.rows && !status; first += r->block) {
         if (first > 0 && s24i_watch_stopped(job->run->watch))
             break;
         enter_block(r, first);
@@ -176,12 +177,12 @@ static s24_status take(run *r)
 {
     const s24i_job *job = r->job;
     s24i_arena *arena = job->run->arena;
-    bool together = r->published || s24i_over_layer(&job->layer.pattern) ||
-                    S24I_ROW_BLOCK % s24i_tied_rows(&job->layer.pattern) > 0;
-    r->block = together || job->row_block > job->layer.rows ? job->layer.rows : job->row_block;
-    size_t size = (size_t)(r->block * job->layer.cols);
+    bool together = r->published || s24i_over_layer(&job->matrix.constraints) ||
+                    S24I_ROW_BLOCK % s24i_tied_rows(&job->matrix.constraints) > 0;
+    r->block = together || job->row_block > job->matrix.rows ? job->matrix.rows : job->row_block;
+    size_t size = (size_t)(r->block * job->matrix.cols);
     r->admm = (s24i_admm){.run = job->run, .target = s24i_job_target(job, r->p)};
-    r->admm.of_rows = job->layer.rows;
+    r->admm.of_rows = job->matrix.rows;
     enter_block(r, 0);
     s24_status status = s24i_admm_take(job->run, &r->admm);
     if (!r->published) {
@@ -200,23 +201,23 @@ static s24_status solve(s24i_job *job, const void *values)
     s24i_prepared prepared;
     s24i_target target = s24i_job_target(job, &prepared);
     run r = {.job = job, .o = o, .p = &prepared, .published = o->schedule.index == PUBLISHED};
-    s24i_damping damping = {o->damp_rule.index, o->damp, unstructured(&job->layer) ? 3 : 2};
+    s24i_damping damping = {o->damp_rule.index, o->damp, unstructured(&job->matrix) ? 3 : 2};
     s24i_swap_limits limits = {o->swap_method.index, 1e-6, o->swaps};
-    s24_status status = s24i_prepare(job->run, &job->layer, damping, job->w, &prepared);
+    s24_status status = s24i_prepare(job->run, &job->matrix, damping, job->w, &prepared);
     if (!status)
         status = take(&r);
     if (!status)
         status = r.published ? published(&r) : geometric_blocks(&r);
     if (!status && r.published)
         status = finish(&r);
-    if (!status && o->swaps > 0 && !job->layer.pattern.mask && !job->layer.pattern.both)
+    if (!status && o->swaps > 0 && !job->matrix.constraints.mask && !job->matrix.constraints.both)
         status = s24i_swap(job->run, &target, limits, job->v, job->mask, &job->swaps);
     if (status)
         return status;
     job->iterations = r.iterations;
     job->converged = !r.published || r.iterations < length(&r);
     s24i_report_damping(job, o->damp_rule.text, &prepared);
-    return s24i_unscale(job->run, &prepared, job->v, job->layer.rows);
+    return s24i_unscale(job->run, &prepared, job->v, job->matrix.rows);
 }
 
 static const s24i_option options[] = {

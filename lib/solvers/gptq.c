@@ -22,7 +22,7 @@ enum { BY_VARIANCE, BY_DIAGONAL, AS_THEY_ARE }; /* order */
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
-    size_t n = (size_t)job->layer.cols;
+    size_t n = (size_t)job->matrix.cols;
     s24i_prepared prepared;
     s24i_gridding g;
     s24i_gridding_take(job, o->scales, &g);
@@ -31,7 +31,7 @@ static s24_status solve(s24i_job *job, const void *values)
     bool reorder = o->order.index != AS_THEY_ARE;
     bool weigh = o->fit.index == S24I_FIT_SEARCH || o->order.index == BY_VARIANCE;
     s24i_damping damping = s24i_grid_damping(job, o->damp_rule, o->damp);
-    s24_status status = s24i_prepare(job->run, &job->layer, damping, job->w, &prepared);
+    s24_status status = s24i_prepare(job->run, &job->matrix, damping, job->w, &prepared);
     if (!status)
         status = s24i_keep_given(job);
     if (!status && weigh)

@@ -31,7 +31,7 @@
 
 static inline s24i_damping s24i_grid_damping(const s24i_job *job, s24i_word rule, double value)
 {
-    bool chosen = rule.index == S24I_DAMP_AUTO && s24i_has_support(&job->layer.pattern);
+    bool chosen = rule.index == S24I_DAMP_AUTO && s24i_has_support(&job->matrix.constraints);
     return (s24i_damping){chosen || rule.index != S24I_DAMP_AUTO ? rule.index : S24I_DAMP_RELATIVE,
                           value};
 }
@@ -54,26 +54,26 @@ typedef struct s24i_gridding {
 /* Take all of it; before anything else is taken from the arena. */
 static inline void s24i_gridding_take(s24i_job *job, s24i_word scales, s24i_gridding *out)
 {
-    const s24i_layer *layer = &job->layer;
-    const s24i_grid_form *form = &layer->pattern.grid;
-    int64_t groups = s24i_grid_groups(form, layer->cols);
+    const s24i_matrix *matrix = &job->matrix;
+    const s24i_grid_form *form = &matrix->constraints.grid;
+    int64_t groups = s24i_grid_groups(form, matrix->cols);
     int32_t type = s24i_stored_type(scales);
-    size_t size = s24i_mul((size_t)layer->rows, (size_t)groups);
-    *out = (s24i_gridding){.grid = {.form = *form, .cols = layer->cols, .type = type}};
+    size_t size = s24i_mul((size_t)matrix->rows, (size_t)groups);
+    *out = (s24i_gridding){.grid = {.form = *form, .cols = matrix->cols, .type = type}};
     out->grid.scale = s24i_arena_take(job->run->arena, size, sizeof(float));
     out->grid.zero = s24i_arena_take(job->run->arena, size, sizeof(float));
-    out->codes = s24i_job_part(job, "codes", layer->rows, layer->cols, S24_U8)->data;
-    out->scales = *s24i_job_part(job, "scales", layer->rows, groups, type);
-    out->zeros = *s24i_job_part(job, "zeros", layer->rows, groups,
+    out->codes = s24i_job_part(job, "codes", matrix->rows, matrix->cols, S24_U8)->data;
+    out->scales = *s24i_job_part(job, "scales", matrix->rows, groups, type);
+    out->zeros = *s24i_job_part(job, "zeros", matrix->rows, groups,
                                 form->scheme == S24I_GRID_REAL ? type : S24_U8);
 }
 
 /* Then, for solvers that keep outliers, this. */
 static inline void s24i_gridding_take_outliers(s24i_job *job, s24i_gridding *g)
 {
-    const s24i_layer *layer = &job->layer;
+    const s24i_matrix *matrix = &job->matrix;
     g->grid.value = s24i_arena_take(job->run->arena, (size_t)s24i_job_size(job), sizeof(float));
-    g->grid.free = s24i_job_part(job, "outliers", layer->rows, layer->cols, S24_U8)->data;
+    g->grid.outliers = s24i_job_part(job, "outliers", matrix->rows, matrix->cols, S24_U8)->data;
 }
 
 /* Codes, scales and zeros of the result, and in `v` what they decode to; job->mask is final. */
@@ -81,7 +81,7 @@ static inline s24_status s24i_gridding_finish(s24i_job *job, const s24i_gridding
 {
     s24_status status = s24i_grid_store(job->run, &g->grid, &g->scales, &g->zeros);
     return status ? status
-                  : s24i_grid_decode(job->run, &g->grid, job->mask, job->layer.rows, g->codes, v);
+                  : s24i_grid_decode(job->run, &g->grid, job->mask, job->matrix.rows, g->codes, v);
 }
 
 /*
@@ -121,9 +121,9 @@ static inline s24_status s24i_gridding_fit(s24i_job *job, const s24i_prepared *p
 {
     s24i_arena *arena = job->run->arena;
     size_t mark = arena->used;
-    int64_t rows = job->layer.rows;
+    int64_t rows = job->matrix.rows;
     s24i_prepared near = *prepared;
-    float *weight = s24i_arena_take(arena, (size_t)job->layer.cols, sizeof(float));
+    float *weight = s24i_arena_take(arena, (size_t)job->matrix.cols, sizeof(float));
     s24_status status = s24i_input_weights(job->run, prepared, variance, S24I_WEIGHT_ERROR, weight);
     if (!status && w != job->v)
         status = s24i_copy(job->run, w, (size_t)s24i_job_size(job) * sizeof(float), job->v);

@@ -11,15 +11,15 @@ typedef struct s24i_factors {
 /* Take all of it; `sparse`: there is an S. */
 static inline void s24i_factors_take(s24i_job *job, bool sparse, s24i_word type, s24i_factors *out)
 {
-    const s24i_layer *layer = &job->layer;
-    int64_t rank = layer->pattern.rank;
+    const s24i_matrix *matrix = &job->matrix;
+    int64_t rank = matrix->constraints.rank;
     int32_t dtype = s24i_stored_type(type);
-    rank = rank < layer->rows ? rank : layer->rows;
-    rank = rank < layer->cols ? rank : layer->cols;
+    rank = rank < matrix->rows ? rank : matrix->rows;
+    rank = rank < matrix->cols ? rank : matrix->cols;
     out->sparse =
-        sparse ? s24i_job_part(job, "sparse", layer->rows, layer->cols, S24_F32)->data : NULL;
-    out->u = *s24i_job_part(job, "lowrank_u", layer->rows, rank, dtype);
-    out->v = *s24i_job_part(job, "lowrank_v", rank, layer->cols, dtype);
+        sparse ? s24i_job_part(job, "sparse", matrix->rows, matrix->cols, S24_F32)->data : NULL;
+    out->u = *s24i_job_part(job, "lowrank_u", matrix->rows, rank, dtype);
+    out->v = *s24i_job_part(job, "lowrank_v", rank, matrix->cols, dtype);
 }
 
 #endif

@@ -6,13 +6,13 @@
 static s24_status solve(s24i_job *job, const void *values)
 {
     (void)values;
-    const s24i_layer *layer = &job->layer;
-    s24_status status = s24i_aim(job->run, layer, job->w);
+    const s24i_matrix *matrix = &job->matrix;
+    s24_status status = s24i_aim(job->run, matrix, job->w);
     if (!status)
-        status = s24i_project(job->run, &layer->pattern, job->w, NULL, layer->rows, layer->cols,
-                              job->mask);
+        status = s24i_project(job->run, &matrix->constraints, job->w, NULL, matrix->rows,
+                              matrix->cols, job->mask);
     if (!status)
-        status = s24i_apply_mask(job->run, job->w, job->mask, layer->rows, layer->cols, job->v);
+        status = s24i_apply_mask(job->run, job->w, job->mask, matrix->rows, matrix->cols, job->v);
     return status;
 }
 

@@ -30,11 +30,11 @@ static s24_status choose(s24i_job *job, const struct values *o, s24i_damping dam
     s24i_prepared prepared;
     s24i_target target = s24i_job_target(job, &prepared);
     float *aim = s24i_arena_take(run->arena, size, 1);
-    s24i_removal how = {usual_batch(o, &job->layer.pattern.units), o->search.index == ALL};
+    s24i_removal how = {usual_batch(o, &job->matrix.constraints.units), o->search.index == ALL};
     target.w = aim;
     s24_status status = s24i_copy(run, job->w, size, aim);
     if (!status)
-        status = s24i_prepare(run, &job->layer, damping, aim, &prepared);
+        status = s24i_prepare(run, &job->matrix, damping, aim, &prepared);
     if (!status)
         status = s24i_remove_units(run, &target, how, job->mask, kept);
     run->arena->used = mark;
@@ -44,23 +44,23 @@ static s24_status choose(s24i_job *job, const struct values *o, s24i_damping dam
 /* By the two-halves rule on the columns that stay, or with the damping they were chosen with. */
 static s24_status fit(s24i_job *job, const struct values *o, s24i_damping damping)
 {
-    s24i_layer layer = job->layer;
+    s24i_matrix matrix = job->matrix;
     s24i_prepared prepared;
     s24i_target target = s24i_job_target(job, &prepared);
-    layer.pattern.mask = job->mask;
-    s24_status status = s24i_prepare(job->run, &layer, damping, job->w, &prepared);
+    matrix.constraints.mask = job->mask;
+    s24_status status = s24i_prepare(job->run, &matrix, damping, job->w, &prepared);
     if (!status)
         status = s24i_refit_columns(job->run, &target, job->mask, job->v);
     if (status)
         return status;
     s24i_report_damping(job, o->damp_rule.text, &prepared);
-    return s24i_unscale(job->run, &prepared, job->v, layer.rows);
+    return s24i_unscale(job->run, &prepared, job->v, matrix.rows);
 }
 
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
-    const s24i_units *units = &job->layer.pattern.units;
+    const s24i_units *units = &job->matrix.constraints.units;
     bool columns = units->kind == S24I_UNIT_COLUMN;
     s24i_damping fitting = {o->damp_rule.index, o->damp, columns ? 3 : 1}, choosing = fitting;
     const s24_mat *kept = s24i_job_part(job, "kept", 1, units->keep, S24_I32);

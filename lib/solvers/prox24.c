@@ -40,7 +40,7 @@ static s24_status solve(s24i_job *job, const void *values)
     how.lambda = o->lambda;
     how.growth = o->growth;
     how.refit_steps = (int32_t)o->gradient_steps;
-    s24_status status = s24i_prepare(job->run, &job->layer, damping, job->w, &prepared);
+    s24_status status = s24i_prepare(job->run, &job->matrix, damping, job->w, &prepared);
     if (!status)
         status = s24i_shrink(job->run, &target, how, job->v, job->mask);
     if (!status && o->refit_iter > 0)
@@ -50,7 +50,7 @@ static s24_status solve(s24i_job *job, const void *values)
     job->iterations = atomic_load(&taken);
     job->converged = job->iterations < o->max_iter || !how.gradient;
     s24i_report_damping(job, o->damp_rule.text, &prepared);
-    return s24i_unscale(job->run, &prepared, job->v, job->layer.rows);
+    return s24i_unscale(job->run, &prepared, job->v, job->matrix.rows);
 }
 
 static const s24i_option options[] = {

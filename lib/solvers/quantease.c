@@ -45,12 +45,12 @@ typedef struct {
 static s24_status find_support(run *r, const float **fitted)
 {
     s24i_job *job = r->job;
-    const s24i_pattern *pattern = &job->layer.pattern;
+    const s24i_constraints *constraints = &job->matrix.constraints;
     s24i_cg_limits limits = {20, 1e-3};
     int32_t iterations;
     double residual;
     *fitted = job->w;
-    if (pattern->mask || !s24i_has_support(pattern))
+    if (constraints->mask || !s24i_has_support(constraints))
         return s24i_keep_given(job);
     *fitted = job->v;
     s24_status status = s24i_sweep(job->run, &r->target, job->v, job->mask);
@@ -63,7 +63,7 @@ static s24_status find_support(run *r, const float **fitted)
 static s24_status count_outliers(run *r)
 {
     s24i_outliers *o = &r->g.outliers;
-    int64_t all = r->job->layer.cols;
+    int64_t all = r->job->matrix.cols;
     s24_status status = S24_OK;
     o->by_magnitude = r->o->outlier_rule.index == BY_MAGNITUDE;
     o->inputs = r->o->outlier_shape.index == OF_INPUTS;
@@ -76,7 +76,7 @@ static s24_status count_outliers(run *r)
 /* Codes under job->mask, inputs by falling variance. */
 static s24_status start(run *r)
 {
-    s24i_pattern fixed = r->job->layer.pattern;
+    s24i_constraints fixed = r->job->matrix.constraints;
     s24i_target target = r->target;
     fixed.mask = r->job->mask;
     target.constraints = &fixed;
@@ -120,7 +120,7 @@ static s24_status solve(s24i_job *job, const void *values)
 {
     run r = {.job = job, .o = values};
     const float *fitted;
-    size_t n = (size_t)job->layer.cols;
+    size_t n = (size_t)job->matrix.cols;
     s24i_damping damping = s24i_grid_damping(job, r.o->damp_rule, r.o->damp);
     r.target = s24i_job_target(job, &r.prepared);
     s24i_gridding_take(job, r.o->scales, &r.g);
@@ -128,7 +128,7 @@ static s24_status solve(s24i_job *job, const void *values)
         s24i_gridding_take_outliers(job, &r.g);
     r.variance = s24i_arena_take(job->run->arena, n, sizeof(float));
     r.key = s24i_arena_take(job->run->arena, n, sizeof(float));
-    s24_status status = s24i_prepare(job->run, &job->layer, damping, job->w, &r.prepared);
+    s24_status status = s24i_prepare(job->run, &job->matrix, damping, job->w, &r.prepared);
     if (!status)
         status = s24i_variances(job->run, &r.prepared, r.variance);
     if (!status)

@@ -17,36 +17,37 @@ enum { REFIT_NONE, REFIT_AUTO }; /* from here on the order of S24I_REFIT_AUTO an
 /* job->mask: random numbers in place of magnitudes. */
 static s24_status choose(s24i_job *job, const struct values *o)
 {
-    const s24i_layer *layer = &job->layer;
+    const s24i_matrix *matrix = &job->matrix;
     size_t mark = job->run->arena->used;
     float *score = s24i_arena_take(job->run->arena, (size_t)s24i_job_size(job), sizeof(float));
     s24_status status = s24i_random(job->run, (uint64_t)o->seed, s24i_job_size(job), score);
     if (!status)
-        status = s24i_project(job->run, &layer->pattern, score, NULL, layer->rows, layer->cols,
-                              job->mask);
+        status = s24i_project(job->run, &matrix->constraints, score, NULL, matrix->rows,
+                              matrix->cols, job->mask);
     job->run->arena->used = mark;
     return status;
 }
 
 static s24_status keep_weights(s24i_job *job)
 {
-    const s24i_layer *layer = &job->layer;
-    s24_status status = s24i_aim(job->run, layer, job->w);
-    return status ? status
-                  : s24i_apply_mask(job->run, job->w, job->mask, layer->rows, layer->cols, job->v);
+    const s24i_matrix *matrix = &job->matrix;
+    s24_status status = s24i_aim(job->run, matrix, job->w);
+    return status
+               ? status
+               : s24i_apply_mask(job->run, job->w, job->mask, matrix->rows, matrix->cols, job->v);
 }
 
 static s24_status fit_weights(s24i_job *job, const struct values *o)
 {
-    const s24i_layer *layer = &job->layer;
+    const s24i_matrix *matrix = &job->matrix;
     s24i_prepared prepared;
     s24i_target target = s24i_job_target(job, &prepared);
     s24i_cg_limits limits = {(int32_t)o->max_iter, o->tol};
     int32_t iterations = 0;
-    s24_status status = s24i_prepare(job->run, layer, (s24i_damping){o->damp_rule.index, o->damp},
+    s24_status status = s24i_prepare(job->run, matrix, (s24i_damping){o->damp_rule.index, o->damp},
                                      job->w, &prepared);
     if (!status)
-        status = s24i_apply_mask(job->run, job->w, job->mask, layer->rows, layer->cols, job->v);
+        status = s24i_apply_mask(job->run, job->w, job->mask, matrix->rows, matrix->cols, job->v);
     if (!status)
         status = s24i_refit(job->run, &target, job->mask, o->refit.index - REFIT_AUTO, limits,
                             job->v, &iterations, &job->residual);
@@ -55,7 +56,7 @@ static s24_status fit_weights(s24i_job *job, const struct values *o)
     job->iterations = iterations;
     job->converged = job->residual <= o->tol;
     s24i_report_damping(job, o->damp_rule.text, &prepared);
-    return s24i_unscale(job->run, &prepared, job->v, layer->rows);
+    return s24i_unscale(job->run, &prepared, job->v, matrix->rows);
 }
 
 static s24_status solve(s24i_job *job, const void *values)

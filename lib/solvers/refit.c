@@ -16,20 +16,20 @@ struct values {
 /* The fixed mask, or where w is not zero; it must obey the other constraints. */
 static s24_status take_support(s24i_job *job)
 {
-    s24i_pattern *pattern = &job->layer.pattern;
+    s24i_constraints *constraints = &job->matrix.constraints;
     s24_status status =
-        s24i_support_of(job->run, pattern->mask, job->w, s24i_job_size(job), job->mask);
+        s24i_support_of(job->run, constraints->mask, job->w, s24i_job_size(job), job->mask);
     if (!status)
-        status = s24i_check_support(job->run, pattern, job->mask, job->layer.rows, job->layer.cols,
-                                    pattern->mask ? "mask" : "support of w");
-    pattern->mask = job->mask;
+        status = s24i_check_support(job->run, constraints, job->mask, job->matrix.rows,
+                                    job->matrix.cols, constraints->mask ? "mask" : "support of w");
+    constraints->mask = job->mask;
     return status;
 }
 
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
-    const s24i_layer *layer = &job->layer;
+    const s24i_matrix *matrix = &job->matrix;
     s24i_prepared prepared;
     s24i_target target = s24i_job_target(job, &prepared);
     s24i_damping damping = {o->damp_rule.index, o->damp};
@@ -37,9 +37,9 @@ static s24_status solve(s24i_job *job, const void *values)
     int32_t iterations = 0;
     s24_status status = take_support(job);
     if (!status)
-        status = s24i_prepare(job->run, layer, damping, job->w, &prepared);
+        status = s24i_prepare(job->run, matrix, damping, job->w, &prepared);
     if (!status)
-        status = s24i_apply_mask(job->run, job->w, job->mask, layer->rows, layer->cols, job->v);
+        status = s24i_apply_mask(job->run, job->w, job->mask, matrix->rows, matrix->cols, job->v);
     if (!status)
         status = s24i_refit(job->run, &target, job->mask, o->method.index, limits, job->v,
                             &iterations, &job->residual);
@@ -48,7 +48,7 @@ static s24_status solve(s24i_job *job, const void *values)
     job->iterations = iterations;
     job->converged = job->residual <= o->tol;
     s24i_report_damping(job, o->damp_rule.text, &prepared);
-    return s24i_unscale(job->run, &prepared, job->v, layer->rows);
+    return s24i_unscale(job->run, &prepared, job->v, matrix->rows);
 }
 
 static const s24i_option options[] = {

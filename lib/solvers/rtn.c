@@ -14,24 +14,24 @@ struct values {
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
-    const s24i_layer *layer = &job->layer;
+    const s24i_matrix *matrix = &job->matrix;
     s24i_gridding g;
     double unit = 1;
     s24i_gridding_take(job, o->scales, &g);
-    float *energy = s24i_arena_take(job->run->arena, (size_t)layer->cols, sizeof(float));
-    s24_status status = s24i_aim(job->run, layer, job->w);
+    float *energy = s24i_arena_take(job->run->arena, (size_t)matrix->cols, sizeof(float));
+    s24_status status = s24i_aim(job->run, matrix, job->w);
     if (!status)
         status = s24i_keep_given(job);
     if (!status)
-        status = s24i_input_energies(job->run, layer->gram, layer->cols, energy);
+        status = s24i_input_energies(job->run, matrix->gram, matrix->cols, energy);
     if (!status)
         status = s24i_bring_near(job->run, true, s24i_job_size(job), job->w, &unit);
     g.grid.shift = s24i_exponent(unit);
     if (!status)
         status =
-            s24i_grid_fit(job->run, o->fit.index, energy, job->w, job->mask, layer->rows, &g.grid);
+            s24i_grid_fit(job->run, o->fit.index, energy, job->w, job->mask, matrix->rows, &g.grid);
     if (!status)
-        status = s24i_grid_round(job->run, &g.grid, job->w, layer->rows, g.codes);
+        status = s24i_grid_round(job->run, &g.grid, job->w, matrix->rows, g.codes);
     return status ? status : s24i_gridding_finish(job, &g, job->v);
 }
 

@@ -33,8 +33,9 @@ enum { S24I_MOST_PARTS = 8 };
  * after its first step, so the same code runs both ways. */
 typedef struct s24i_job {
     const s24i_run *run;
-    s24i_layer layer; /* shape, gram, target, constraints; layer.pattern.mask is contiguous */
-    float *w;         /* rows x cols: the weights; the solver may overwrite it */
+    s24i_matrix
+        matrix; /* shape, gram, target, constraints; matrix.constraints.mask is contiguous */
+    float *w;   /* rows x cols: the weights; the solver may overwrite it */
     const s24_mat *importance; /* rows x cols, or NULL */
     int64_t row_block; /* where rows do not see each other, take so many at once: memory is short */
     float *v;          /* out: rows x cols, the solution */
@@ -77,18 +78,19 @@ static inline const s24_mat *s24i_job_part(s24i_job *job, const char *name, int6
 /* The aim under the problem's constraints. */
 static inline s24i_target s24i_job_target(const s24i_job *job, const s24i_prepared *prepared)
 {
-    return (s24i_target){prepared, &job->layer.pattern, job->w, job->layer.rows};
+    return (s24i_target){prepared, &job->matrix.constraints, job->w, job->matrix.rows};
 }
 
 static inline int64_t s24i_job_size(const s24i_job *job)
 {
-    return job->layer.rows * job->layer.cols;
+    return job->matrix.rows * job->matrix.cols;
 }
 
 /* job->mask: the problem's, or all ones. */
 static inline s24_status s24i_keep_given(s24i_job *job)
 {
-    return s24i_support_of(job->run, job->layer.pattern.mask, NULL, s24i_job_size(job), job->mask);
+    return s24i_support_of(job->run, job->matrix.constraints.mask, NULL, s24i_job_size(job),
+                           job->mask);
 }
 
 /* What the options scales and factors choose: "f32|f16|bf16". */

@@ -34,7 +34,7 @@ static s24_status prune(s24i_job *job, const struct values *o, const s24i_prepar
         job->converged = job->residual <= o->tol;
     }
     job->iterations = iterations;
-    return status ? status : s24i_unscale(job->run, prepared, job->v, job->layer.rows);
+    return status ? status : s24i_unscale(job->run, prepared, job->v, job->matrix.rows);
 }
 
 static s24_status prune_on_grid(s24i_job *job, const struct values *o,
@@ -42,8 +42,8 @@ static s24_status prune_on_grid(s24i_job *job, const struct values *o,
 {
     s24i_target open = s24i_job_target(job, prepared), target = open;
     s24i_descent_limits limits = {(int32_t)o->max_iter, 1};
-    s24i_pattern fixed = job->layer.pattern;
-    float *variance = s24i_arena_take(job->run->arena, (size_t)job->layer.cols, sizeof *variance);
+    s24i_constraints fixed = job->matrix.constraints;
+    float *variance = s24i_arena_take(job->run->arena, (size_t)job->matrix.cols, sizeof *variance);
     int32_t iterations = 1;
     fixed.mask = job->mask;
     target.constraints = &fixed;
@@ -64,13 +64,13 @@ static s24_status prune_on_grid(s24i_job *job, const struct values *o,
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
-    bool on_grid = job->layer.pattern.grid.bits > 0;
+    bool on_grid = job->matrix.constraints.grid.bits > 0;
     s24i_prepared prepared;
     s24i_gridding g;
     s24i_damping damping = {o->damp_rule.index, o->damp};
     if (on_grid)
         s24i_gridding_take(job, o->scales, &g);
-    s24_status status = s24i_prepare(job->run, &job->layer, damping, job->w, &prepared);
+    s24_status status = s24i_prepare(job->run, &job->matrix, damping, job->w, &prepared);
     if (!status)
         status = on_grid ? prune_on_grid(job, o, &prepared, &g) : prune(job, o, &prepared);
     if (!status)

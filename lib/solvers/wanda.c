@@ -12,7 +12,7 @@ enum { BY_INPUT, BY_IMPORTANCE };
 /* What weights are ranked by: the importance alone, or |w| times the norm of their input. */
 static s24_status rank(s24i_job *job, const struct values *o, const float *norm)
 {
-    const s24i_layer *layer = &job->layer;
+    const s24i_matrix *matrix = &job->matrix;
     const float *score = job->w;
     s24_status status = S24_OK;
     if (o->score.index == BY_IMPORTANCE) {
@@ -24,22 +24,22 @@ static s24_status rank(s24i_job *job, const struct values *o, const float *norm)
         score = given;
     }
     return status ? status
-                  : s24i_project(job->run, &layer->pattern, score, norm, layer->rows, layer->cols,
-                                 job->mask);
+                  : s24i_project(job->run, &matrix->constraints, score, norm, matrix->rows,
+                                 matrix->cols, job->mask);
 }
 
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
-    const s24i_layer *layer = &job->layer;
+    const s24i_matrix *matrix = &job->matrix;
     int64_t size = s24i_job_size(job);
     float *norm = NULL;
     double unit;
-    s24_status status = s24i_aim(job->run, layer, job->w);
-    if (o->score.index == BY_INPUT && layer->gram) {
-        norm = s24i_arena_take(job->run->arena, (size_t)layer->cols, sizeof(float));
+    s24_status status = s24i_aim(job->run, matrix, job->w);
+    if (o->score.index == BY_INPUT && matrix->gram) {
+        norm = s24i_arena_take(job->run->arena, (size_t)matrix->cols, sizeof(float));
         if (!status)
-            status = s24i_input_norms(job->run, layer->gram, norm);
+            status = s24i_input_norms(job->run, matrix->gram, norm);
     }
     if (!status)
         status = s24i_bring_near(job->run, false, size, job->w,
@@ -47,11 +47,11 @@ static s24_status solve(s24i_job *job, const void *values)
     if (!status)
         status = rank(job, o, norm);
     if (!status)
-        status = s24i_apply_mask(job->run, job->w, job->mask, layer->rows, layer->cols, job->v);
+        status = s24i_apply_mask(job->run, job->w, job->mask, matrix->rows, matrix->cols, job->v);
     if (!status)
         status = s24i_scale_by(job->run, 1 / unit, size, job->v);
     if (!status && norm)
-        status = s24i_drop_columns(job->run, norm, layer->rows, layer->cols, job->v);
+        status = s24i_drop_columns(job->run, norm, matrix->rows, matrix->cols, job->v);
     return status;
 }
 

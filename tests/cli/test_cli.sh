@@ -152,6 +152,7 @@ test_info()
     check 'info FILE' succeeded
     check 'info FILE: tensor' says '^w\.down  *F16  *576 x 1536  *1\.69 MiB$'
     check 'info FILE: metadata' says '^input_of\.down: down$'
+    check 'info FILE: sum' says '^[0-9]* tensors: [0-9]* F16; [0-9.]* million elements, [0-9.]* MiB$'
 }
 
 test_options()

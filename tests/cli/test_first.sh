@@ -68,7 +68,7 @@ test_plan()
     check 'plan' succeeded
     check 'plan: matrices' says '^matrices  *12 of 14 in its blocks$'
     check 'plan: constraints and their solvers' says '^ *2: int4 g32 by quantease$'
-    check 'plan: time' says '^time  *about .* on this machine: solving .*, perplexities '
+    check 'plan: time' says '^time  *about .* on this machine: solving .*, passing the rows through .*, perplexities '
     check 'plan: memory' says '^memory  *[0-9.]* MiB at most$'
     check 'plan: disk' says '^disk  *[0-9.]* MiB while it works, [0-9.]* .iB are free$'
     check 'plan: nothing is written' sh -c '! ls "$1" | grep -q planned' sh "$tmp"

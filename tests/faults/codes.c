@@ -14,7 +14,17 @@ static const char header[] =
     "\"norm\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[292,300]}}";
 static const char config[] = "{\"model_type\": \"llama\", \"quantization_config\": "
                              "{\"quant_method\": \"gptq\", \"bits\": 4}}";
-static char codes[PATH_ROOM + 16], big[PATH_ROOM + 16];
+static char codes[PATH_ROOM + 16], big[PATH_ROOM + 16], tied[PATH_ROOM + 16];
+
+/* An embedding of integers in compressed-tensors, and a head that has its scales only. */
+static const char tied_header[] =
+    "{\"e.weight\":{\"dtype\":\"I8\",\"shape\":[4,32],\"data_offsets\":[0,128]},"
+    "\"e.weight_scale\":{\"dtype\":\"F16\",\"shape\":[4,1],\"data_offsets\":[128,136]},"
+    "\"h.weight_scale\":{\"dtype\":\"F16\",\"shape\":[4,1],\"data_offsets\":[136,144]}}";
+static const char tied_config[] =
+    "{\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
+    "\"int-quantized\", \"config_groups\": {\"group_0\": {\"weights\": {\"num_bits\": 8, \"type\": "
+    "\"int\"}}}}}";
 
 static void write_file(const char *folder, const char *name, const void *bytes, size_t size)
 {
@@ -25,20 +35,31 @@ static void write_file(const char *folder, const char *name, const void *bytes, 
         abort();
 }
 
-static void write_folder(void)
+/* A model of these tensors and this configuration. */
+static void write_model(const char *folder, const char *tensors, const unsigned char *data,
+                        size_t size, const char *settings)
 {
-    unsigned char bytes[sizeof header + 8 + 300] = {(sizeof header - 1) & 255,
-                                                    (sizeof header - 1) >> 8};
+    size_t length = strlen(tensors);
+    unsigned char bytes[1024] = {length & 255, (unsigned char)(length >> 8)};
     char command[2 * PATH_ROOM];
-    snprintf(command, sizeof command, "mkdir -p %s", codes);
-    if (system(command))
+    snprintf(command, sizeof command, "mkdir -p %s", folder);
+    if (system(command) || 8 + length + size > sizeof bytes)
         abort();
-    memcpy(bytes + 8, header, sizeof header - 1);
-    unsigned char *data = bytes + 8 + sizeof header - 1;
+    memcpy(bytes + 8, tensors, length);
+    memcpy(bytes + 8 + length, data, size);
+    write_file(folder, "model.safetensors", bytes, 8 + length + size);
+    write_file(folder, "config.json", settings, strlen(settings));
+}
+
+static void write_folders(void)
+{
+    unsigned char data[300], same[144];
     for (int i = 0; i < 300; i++)
         data[i] = (unsigned char)(i < 148 || i >= 276 ? i * 37 % 120 : 0); /* g_idx: 0 */
-    write_file(codes, "model.safetensors", bytes, 8 + sizeof header - 1 + 300);
-    write_file(codes, "config.json", config, sizeof config - 1);
+    for (int i = 0; i < 144; i++)
+        same[i] = (unsigned char)((i < 136 ? i : i - 8) * 29 % 100);
+    write_model(codes, header, data, sizeof data, config);
+    write_model(tied, tied_header, same, sizeof same, tied_config);
 }
 
 static void put_big(unsigned char **at, uint64_t value, int size)
@@ -69,7 +90,8 @@ static void write_big(const char *folder)
 void codes_write(const char *folder)
 {
     snprintf(codes, sizeof codes, "%s/codes", folder);
-    write_folder();
+    snprintf(tied, sizeof tied, "%s/tied", folder);
+    write_folders();
     write_big(folder);
 }
 
@@ -159,7 +181,22 @@ static s24_status read_big(void)
     return status;
 }
 
-const step_fn codes_steps[] = {make_ctx,    set_threads, open_codes,  ask,        read_weight,
-                               read_narrow, make_copy,   check_copy,  carry_over, put_weight,
-                               put_bias,    put_norm,    commit_copy, shut,       open_big,
-                               read_big,    shut,        NULL};
+static s24_status open_tied(void)
+{
+    return s24_file_open(scene.ctx, tied, &scene.file);
+}
+
+/* The head's scales are no tensor of the model. */
+static s24_status read_tied(void)
+{
+    s24_mat to = plain(scene.out, 4, 32, S24_F32);
+    s24_status status = s24_file_read(scene.file, "e.weight", &to);
+    if (!status)
+        digest_bytes(scene.out, 4 * 32 * sizeof(float));
+    return status ? status : s24_file_count(scene.file) == 1 ? S24_OK : S24_E_FORMAT;
+}
+
+const step_fn codes_steps[] = {
+    make_ctx,   set_threads, open_codes, ask,       read_weight, read_narrow, make_copy,
+    check_copy, carry_over,  put_weight, put_bias,  put_norm,    commit_copy, shut,
+    open_big,   read_big,    shut,       open_tied, read_tied,   shut,        NULL};

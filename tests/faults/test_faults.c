@@ -189,6 +189,13 @@ static uint64_t tell(const story *s, int kind, int64_t k, bool *happened)
     return digest;
 }
 
+/* The sanitizer sees the same lines at fewer k: errors late in a solve leave by one way. */
+#ifdef __SANITIZE_ADDRESS__
+enum { CLOSE = 12 };
+#else
+enum { CLOSE = INT32_MAX };
+#endif
+
 /* Every k until nothing happens. False: the story is not for this solver and constraint. */
 static bool sweep(const story *s, int kind)
 {
@@ -198,7 +205,7 @@ static bool sweep(const story *s, int kind)
     told.host = kind == FAULT_RUNNER;
     if (!(undisturbed = tell(s, FAULT_NONE, 0, &happened)))
         return false;
-    for (int64_t k = 1;; k++) {
+    for (int64_t k = 1;; k += 1 + k / CLOSE) {
         digest = tell(s, kind, k, &happened);
         CHECK(digest == undisturbed || kind == FAULT_PROGRESS || (kind == FAULT_RUNNER && !digest),
               "%s: another result", about(s, 0, kind, k));

@@ -22,7 +22,7 @@ static void check_rows(const char *name, void (*run)(const s24i_kernels *, trial
                        const s24i_kernels *fast)
 {
     static const int64_t lengths[] = {0, 1, 15, 16, 17, 47, 64, 100};
-    for (number_kind kind = 0; kind < KINDS; ++kind) {
+    for (number_kind kind = 0; kind < WATCHED_KINDS; ++kind) {
         fill_floats(x, LONGEST, kind, 1e15f, 20);
         fill_floats(y, LONGEST, kind, 1e15f, 21);
         for (int64_t rows = 1; rows <= 9; ++rows)

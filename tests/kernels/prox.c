@@ -26,12 +26,13 @@ enum { STRENGTHS = sizeof strengths / sizeof *strengths };
 typedef void (*run_fn)(const s24i_kernels *table, trial *t);
 
 /* Strength number[0]; number[1]: relative; number[2]: in place. Each size of a block and one more
- * or less, and all m. */
+ * or less, and all m; wide groups, which cost most, with some. */
 static void compare_groups(const char *kernel, run_fn run, size_t size, trial shape,
                            const s24i_kernels *fast)
 {
-    static const int64_t groups[] = {0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 64};
-    for (size_t i = 0; i < sizeof groups / sizeof *groups; ++i)
+    static const int64_t groups[] = {0, 1, 7, 17, 3, 4, 5, 8, 9, 15, 16, 33, 64};
+    size_t count = shape.m > 8 ? 4 : sizeof groups / sizeof *groups;
+    for (size_t i = 0; i < count; ++i)
         for (int in_place = 0; in_place < 2; ++in_place) {
             trial t = shape;
             t.kernel = kernel;
@@ -49,7 +50,7 @@ static void compare_all(const char *kernel, run_fn run, size_t size, bool relati
                         const s24i_kernels *fast)
 {
     static const int32_t sizes[] = {1, 2, 3, 4, 5, 8, 19, 64};
-    for (number_kind kind = 0; kind < KINDS; ++kind) {
+    for (number_kind kind = 0; kind < WATCHED_KINDS; ++kind) {
         fill(kind);
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i)
             for (int strength = 0; strength < (sizes[i] > 8 ? 4 : STRENGTHS); ++strength) {

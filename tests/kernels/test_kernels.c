@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST = 17 << 12 }; /* room for 16 times the longest size below */
+enum { LONGEST = 17 << 12 };
 static float x[LONGEST], y[LONGEST], z[LONGEST], norm[LONGEST];
 static double dx[LONGEST], dy[LONGEST];
 static uint8_t mask[LONGEST];
@@ -32,7 +32,7 @@ static void fill(number_kind kind, float largest)
     }
 }
 
-/* All tails of every register, and some long ones. */
+/* All tails of every register, and some long ones: 16 times each is within LONGEST. */
 static const int64_t longer[] = {96, 127, 128, 129, 255, 257, 1000, 4099};
 enum { SIZES = 68 + sizeof longer / sizeof *longer };
 
@@ -42,7 +42,6 @@ static int64_t size_at(int index)
 }
 
 /* ---- kernels that take arrays of n values each ---- */
-
 typedef void (*run_fn)(const s24i_kernels *table, trial *t);
 
 typedef struct array {
@@ -58,7 +57,6 @@ static void compare_size(const char *kernel, run_fn run, const array *arrays, in
     trial t = {.kernel = kernel, .run = run, .n = n};
     for (int i = 0; i < count; ++i) {
         bool absent = null && arrays[i].may_be_null;
-        ck_assert_int_le(n, LONGEST);
         trial_argument(&t, arrays[i].role, absent ? NULL : arrays[i].values,
                        (size_t)n * arrays[i].size);
     }
@@ -457,14 +455,15 @@ static void compare_large_sweeps(int32_t keep, int32_t m, const s24i_kernels *fa
 static void check_sweep_block(const s24i_kernels *fast)
 {
     static const int32_t patterns[][2] = {
-        {0, 1}, {2, 4}, {1, 4},  {3, 4},  {4, 4},   {1, 1},   {1, 2},   {2, 3},  {3, 5},  {1, 6},
+        {2, 4}, {1, 4}, {3, 4},  {0, 1},  {4, 4},   {1, 1},   {1, 2},   {2, 3},  {3, 5},  {1, 6},
         {6, 7}, {4, 8}, {5, 11}, {8, 16}, {16, 32}, {17, 40}, {32, 64}, {1, 64}, {64, 64}};
     for (number_kind kind = 0; kind < WATCHED_KINDS; ++kind) {
         fill(kind, 1e15f);
         fill_grid();
         if (kind == TIES || kind == ZEROS)
             memset(y, 0, sizeof y); /* sums of nothing: ties in the scores too */
-        for (size_t i = 0; i < sizeof patterns / sizeof *patterns; ++i)
+        size_t step = kind <= TIES ? WATCHED_STEP : 3;
+        for (size_t i = kind % step; i < sizeof patterns / sizeof *patterns; i += step)
             compare_small_sweeps(patterns[i][0], patterns[i][1], fast);
         for (size_t i = kind % 3; i < sizeof patterns / sizeof *patterns && kind <= TIES; i += 3)
             compare_large_sweeps(patterns[i][0], patterns[i][1], fast);

@@ -101,7 +101,8 @@ def folders(folder):
     tokens = folder / "tokens.safetensors"
     rows = load_file(tokens)["test"]
     cases = [("dense", "2:4", []), ("pack-quantized", "int4 sym g32", []), ("pack-quantized", "2:4+int4 sym g32", ["--skip", "*.0.*.k_proj"]),
-             ("pack-quantized", "int8 sym", []), ("pack-quantized", "int4 sym g32", ["--rule", "*.k_proj=int8 sym g64"]),
+             ("pack-quantized", "int8 sym", []),
+             ("pack-quantized-all", "int4 sym g32", []), ("pack-quantized", "int4 sym g32", ["--rule", "*.k_proj=int8 sym g64"]),
              ("gptq", "int4 sym g32", []), ("gptq", "2:4+int4 sym g32", ["--skip", "*.0.*.k_proj"]), ("gptq-v2", "int4 g32", []),
              ("gptq-v2", "int4 sym g32", []), ("adapter", "2:4+rank 8", []), ("adapter", "2:4+int4 sym g32+rank 8", [])]
     for number, (form, constraints, rest) in enumerate(cases):

@@ -38,6 +38,10 @@ DELTA = dict(linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_d
              layer_types=["linear_attention", FULL])
 # Where eager attention is not what the model does: transformers 5.24 adds ALiBi to Falcon's mask and once more to its scores.
 ATTENTION = {"falcon-rw": "sdpa"}
+# What is compared of encoders: hidden states. One is saved without a head, and so without what stands before names.
+ENCODERS = {**dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert", "distilbert"), transformers.AutoModelForMaskedLM),
+            **dict.fromkeys(("bert-plain", "electra", "vit-plain"), transformers.AutoModel),
+            "vit": transformers.AutoModelForImageClassification}
 # Name -> model type and what its configuration says beside sizes.
 MODELS = {
     "llama-gelu": ("llama", dict(hidden_act="gelu")),
@@ -78,6 +82,7 @@ MODELS = {
     "starcoder2": ("starcoder2", dict(sliding_window=5)),
     "phi": ("phi", dict(num_key_value_heads=4)),
     "opt": ("opt", dict(ffn_dim=48, word_embed_proj_dim=32, max_position_embeddings=64)),
+    "opt-350m": ("opt", dict(ffn_dim=48, word_embed_proj_dim=16, max_position_embeddings=64, do_layer_norm_before=False)),
     "gpt2": ("gpt2", OLD),
     "gpt_bigcode": ("gpt_bigcode", OLD),
     "gpt_neo": ("gpt_neo", dict(num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]], window_size=5,
@@ -109,6 +114,15 @@ MODELS = {
     "hunyuan_moe": ("hunyuan_v1_moe", dict(EXPERTS, moe_topk=[2, 2], intermediate_size=16)),
     "qwen3.5": ("qwen3_5_text", dict(DELTA)),
     "qwen3.5-moe": ("qwen3_5_moe_text", dict(DELTA, **EXPERTS, shared_expert_intermediate_size=24)),
+    "bert": ("bert", dict(max_position_embeddings=64)),
+    "vit": ("vit", dict(image_size=16, patch_size=4, num_channels=3)),
+    "vit-plain": ("vit", dict(image_size=12, patch_size=6, num_channels=1, qkv_bias=False)),
+    "bert-plain": ("bert", dict(max_position_embeddings=64, type_vocab_size=1, hidden_act="gelu_new")),
+    "roberta": ("roberta", dict(max_position_embeddings=64, pad_token_id=1)),
+    "xlm-roberta": ("xlm-roberta", dict(max_position_embeddings=64, pad_token_id=1)),
+    "camembert": ("camembert", dict(max_position_embeddings=64, pad_token_id=1)),
+    "electra": ("electra", dict(max_position_embeddings=64, embedding_size=32)),
+    "distilbert": ("distilbert", dict(dim=32, n_layers=2, n_heads=4, hidden_dim=48, max_position_embeddings=64)),
 }
 
 
@@ -125,22 +139,36 @@ def values(name, shape):
     return out.reshape(shape)
 
 
-def make(kind, options, folder, attention):
-    sizes = {} if "n_embd" in options or "d_model" in options else dict(SIZES)
-    if kind == "falcon":
-        del sizes["head_dim"]
+def pixels(config):
+    """One image, whose values are those of a tensor."""
+    shape = (1, config.num_channels, config.image_size, config.image_size)
+    return torch.from_numpy(values("pixels", shape)).double()
+
+
+def run(name, folder, ids, attention):
+    """Logits, or the hidden states of an encoder."""
+    options = dict(dtype=torch.float64, attn_implementation=attention, experts_implementation="eager")
+    if name in ENCODERS:
+        del options["experts_implementation"]
+        net = transformers.AutoModel.from_pretrained(folder, **options).eval()
+        return net(pixels(net.config) if net.config.model_type == "vit" else ids).last_hidden_state[0]
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, **options).eval()(ids).logits[0]
+
+
+def make(name, kind, options, folder, attention):
+    sizes = {} if "n_embd" in options or "d_model" in options or "n_layers" in options else dict(SIZES)
+    if kind == "falcon" or name in ENCODERS:
+        sizes.pop("head_dim", None)
     config = transformers.CONFIG_MAPPING[kind](**{**sizes, "max_position_embeddings": 128, "vocab_size": VOCAB, "pad_token_id": 0,
                                                   "bos_token_id": 1, "eos_token_id": 2, **options})
-    transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    ENCODERS.get(name, transformers.AutoModelForCausalLM).from_config(config, dtype=torch.float32).save_pretrained(folder)
     path = os.path.join(folder, "model.safetensors")
     with safe_open(path, "np") as f:
         shapes = {name: f.get_slice(name).get_shape() for name in f.keys()}
     save_file({name: values(name, shape) for name, shape in shapes.items()}, path, {"format": "pt"})
-    net = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation=attention,
-                                                            experts_implementation="eager").eval()
     with torch.no_grad():
         ids = torch.tensor([[(7 * t * t + 3 * t + 5) % VOCAB for t in range(LENGTH)]])
-        return shapes, net(ids).logits[0].float().numpy()
+        return shapes, run(name, folder, ids, attention).float().numpy()
 
 
 def main():
@@ -151,7 +179,7 @@ def main():
             continue
         folder = os.path.join(kept, name) if kept else tempfile.mkdtemp()
         try:
-            shapes, golden[name] = make(kind, options, folder, ATTENTION.get(name, "eager"))
+            shapes, golden[name] = make(name, kind, options, folder, ATTENTION.get(name, "eager"))
         except Exception as e:  # a model type that this transformers does not know, or makes otherwise
             print(f"{name}: {type(e).__name__}: {str(e)[:300]}", file=sys.stderr)
             continue

@@ -8,6 +8,7 @@ static const struct {
     {"tiny-F32.gguf", "2:4+int4 sym g32", "store=q4_0", "/tiny-Q4_0.gguf", ""},
     {"tiny-F32.gguf", "int4 real g32", "store=q4_1", "/tiny-Q4_1.gguf", "/tiny-F32.gguf"},
     {"tiny", "2:4+int4 sym g32", "format=pack-quantized", "", ""},
+    {"tiny", "2:4+int4 sym g32", "format=pack-quantized-all", "", ""},
     {"tiny", "2:4+int4 sym g32", "format=gptq", "", ""},
     {"tiny", "int4 g32", "format=gptq-v2", "", ""},
     {"tiny", "2:4+int4 sym g32", "format=s24", "/model.s24", ""},
@@ -38,6 +39,46 @@ START_TEST(exports_are_what_compress_writes)
                  in_folder("later/config.json"));
         ck_assert_int_eq(system(command), 0);
     }
+}
+END_TEST
+
+/* The card says what it is, and leaves the one that compress wrote beside it. */
+START_TEST(exports_have_a_card)
+{
+    static char text[4096];
+    static const struct {
+        const char *source, *constraints, *form, *words[3];
+        bool old; /* a folder carries the card of its source over */
+    } cards[] = {
+        {"tiny",
+         "int4 sym g32",
+         "format=pack-quantized-all",
+         {"# `plain`, in another form", "`sparse24 export --format pack-quantized-all`",
+          "Embedding and head are integers of 8 bits, norms are as they were."},
+         true},
+        {"tiny-F32.gguf",
+         "2:4+int4 sym g32",
+         "store=q4_0",
+         {"| 2:4+int4 sym g32 | quantease | 14 | 5", "Embeddings, norms and head are as they were.",
+          "| MiB of weights |"},
+         false},
+        {"tiny",
+         "2:4",
+         "format=s24",
+         {"`sparse24 export --format s24`", "| 2:4 | alps | 14 | 50.00 % |", "## Licence"},
+         false},
+    };
+    run(cards[_i].source, cards[_i].constraints,
+        strstr(cards[_i].constraints, "int") ? "options=[scales=f16]" : "", "plain");
+    ok(export("plain", cards[_i].form, "later"));
+    FILE *card = fopen(in_folder("later/README.md"), "r");
+    ck_assert_ptr_nonnull(card);
+    text[fread(text, 1, sizeof text - 1, card)] = 0;
+    fclose(card);
+    for (int i = 0; i < 3; i++)
+        ck_assert_msg(strstr(text, cards[_i].words[i]), "no %s in %s", cards[_i].words[i], text);
+    ck_assert(!strstr(text, "Calibration") && !strstr(text, "nan"));
+    ck_assert(exists("later/README.source.md") == cards[_i].old);
 }
 END_TEST
 
@@ -207,6 +248,7 @@ END_TEST
 static void add(TCase *tc)
 {
     tcase_add_loop_test(tc, exports_are_what_compress_writes, 0, sizeof exports / sizeof *exports);
+    tcase_add_loop_test(tc, exports_have_a_card, 0, 3);
     tcase_add_test(tc, foreign_models_are_looked_at);
     tcase_add_test(tc, exports_are_refused);
     tcase_add_loop_test(tc, goes_on_after_any_call, 0, 3);

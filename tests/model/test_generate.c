@@ -230,13 +230,15 @@ START_TEST(rows_of_all_families)
     ok(s24_model_open(ctx, folder, &model));
     ok(s24_model_int(model, "vocab", &vocab));
     for (int i = 0; i < ROWS * GIVEN; i++)
-        prompts[i] = (int32_t)((7 * i * i + 5) % vocab);
+        prompts[i] = (int32_t)((7 * i * i + 5) % (vocab ? vocab : 1)); /* images have none */
     ok(s24_mat_rowmajor(&given, prompts, ROWS, GIVEN, S24_I32));
     ok(s24_mat_rowmajor(&made, ids, ROWS, LENGTH, S24_I32));
     s24_status status = s24_model_generate(model, &given, NULL, "temperature=0", &made);
     if (status == S24_E_UNSUPPORTED)
-        ck_assert_msg(strstr(s24_last_error(), "recurrent layers") && !strncmp(name, "qwen3.5", 7),
-                      "%s: %s", name, s24_last_error());
+        ck_assert_msg(
+            strstr(s24_last_error(), "is an encoder") ||
+                (strstr(s24_last_error(), "recurrent layers") && !strncmp(name, "qwen3.5", 7)),
+            "%s: %s", name, s24_last_error());
     else {
         ck_assert_msg(status == S24_OK, "%s: %s", name, s24_last_error());
         are_likeliest(name, folder, ids, vocab);

@@ -192,6 +192,74 @@ START_TEST(folders_describe_themselves)
 }
 END_TEST
 
+/* The embedding as integers of 8 bits, which the head that is tied to it shares: as far from the
+ * source's values as half a step. */
+START_TEST(tables_are_codes_too)
+{
+    static float dense[96 * 64], table[96 * 64], step[96];
+    s24_mat values, codes, scale, head;
+    double value = run("tiny", "int4 sym g32", "format=pack-quantized-all", "all");
+    says("all", "\"format\":\"mixed-precision\"");
+    says("all", "\"ignore\":[]");
+    says("all", "\"targets\":[\"model.embed_tokens\",\"lm_head\"],\"weights\":{\"num_bits\":8,"
+                "\"type\":\"int\",\"symmetric\":true,\"strategy\":\"channel\"");
+    says("all", "\"format\":\"int-quantized\"}");
+    s24_file *file = opened("all/model.safetensors"), *source = opened("tiny");
+    ok(s24_file_get(file, "model.embed_tokens.weight", &codes));
+    ok(s24_file_get(file, "model.embed_tokens.weight_scale", &scale));
+    ok(s24_file_get(file, "lm_head.weight_scale", &head));
+    ck_assert(codes.dtype == S24_I8 && codes.rows == 96 && codes.cols == 64);
+    ck_assert(scale.dtype == S24_F16 && scale.rows == 96 && scale.cols == 1);
+    ck_assert(!memcmp(head.data, scale.data, 2 * 96));
+    ok(s24_mat_rowmajor(&values, step, 96, 1, S24_F32));
+    ok(s24_mat_copy(ctx, &scale, &values));
+    ok(s24_mat_rowmajor(&values, dense, 96, 64, S24_F32));
+    ok(s24_file_read(source, "model.embed_tokens.weight", &values));
+    s24_file_destroy(source);
+    s24_file_destroy(file);
+    file = opened("all");
+    ok(s24_mat_rowmajor(&values, table, 96, 64, S24_F32));
+    ok(s24_file_read(file, "model.embed_tokens.weight", &values));
+    s24_file_destroy(file);
+    for (int i = 0; i < 96 * 64; i++) { /* the search may give up a little of the largest */
+        float error = fabsf(table[i] - dense[i]), largest = 127 * step[i / 64];
+        ck_assert(step[i / 64] > 0 &&
+                  error <= (fabsf(dense[i]) < largest ? .501f : 8) * step[i / 64]);
+    }
+    ck_assert_double_eq(evaluate("all"), value);
+    run("tiny", "int4 sym g32", "options=[scales=f16]", "plain");
+    ok(export("plain", "format=pack-quantized-all", "later"));
+    ck_assert_double_eq(evaluate("later"), value);
+}
+END_TEST
+
+/* Scales without weights are those of the tied head, or nothing that we know. */
+START_TEST(other_scales_are_no_tied_head)
+{
+    static uint16_t other[96];
+    s24_mat scale;
+    run("tiny", "int4 sym g32", "format=pack-quantized-all", "all");
+    s24_file *from = opened("all/model.safetensors"), *to = NULL;
+    ok(s24_file_create(ctx, in_folder("other.safetensors"), "safetensors", &to));
+    for (int64_t i = 0; i < s24_file_count(from); i++) {
+        const char *name = s24_file_name(from, i);
+        if (strcmp(name, "lm_head.weight_scale"))
+            ok(s24_file_put_stored(to, from, name));
+    }
+    ok(s24_file_get(from, "lm_head.weight_scale", &scale));
+    memcpy(other, scale.data, sizeof other);
+    other[95] ^= 1;
+    scale.data = other;
+    ok(s24_file_put(to, "lm_head.weight_scale", &scale, NULL, 2, NULL));
+    ok(s24_file_commit(to));
+    s24_file_destroy(to);
+    s24_file_destroy(from);
+    ck_assert(!rename(in_folder("other.safetensors"), in_folder("all/model.safetensors")));
+    s24_model *model = NULL;
+    fails(s24_model_open(ctx, in_folder("all"), &model), S24_E_UNSUPPORTED, "lm_head.weight_scale");
+}
+END_TEST
+
 /* Loaders take every safetensors file beside a model: codes lie below, where resume and export find
  * them; where earlier versions put them, too. */
 START_TEST(parts_lie_below)
@@ -374,6 +442,8 @@ static void add(TCase *tc)
     tcase_add_loop_test(tc, codes_are_never_rounded_again, 0, CASES);
     tcase_add_loop_test(tc, files_of_gguf_say_what_they_are, 0, 3);
     tcase_add_test(tc, folders_describe_themselves);
+    tcase_add_test(tc, tables_are_codes_too);
+    tcase_add_test(tc, other_scales_are_no_tied_head);
     tcase_add_test(tc, parts_lie_below);
     tcase_add_test(tc, dense_is_what_it_holds);
     tcase_add_loop_test(tc, s24_files_are_models, 0, sizeof holders / sizeof *holders);

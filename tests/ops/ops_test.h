@@ -174,10 +174,10 @@ static inline double *whole_gram(const s24i_gram *gram, int half)
     return h;
 }
 
-/* ---- A layer made ready ---- */
+/* ---- A matrix made ready ---- */
 
 typedef struct {
-    const s24i_layer *layer;
+    const s24i_matrix *matrix;
     s24i_damping damping;
     float *w;
     s24i_prepared prepared;
@@ -186,13 +186,13 @@ typedef struct {
 static inline s24_status prepare_stage(void *arg, const s24i_run *run)
 {
     preparation *p = arg;
-    return s24i_prepare(run, p->layer, p->damping, p->w, &p->prepared);
+    return s24i_prepare(run, p->matrix, p->damping, p->w, &p->prepared);
 }
 
 /* w becomes the aim in unit-diagonal coordinates. */
-static inline s24i_prepared prepare(const s24i_layer *layer, int32_t rule, double damp, float *w)
+static inline s24i_prepared prepare(const s24i_matrix *matrix, int32_t rule, double damp, float *w)
 {
-    preparation p = {.layer = layer, .damping = {rule, damp}, .w = w};
+    preparation p = {.matrix = matrix, .damping = {rule, damp}, .w = w};
     ck_assert_int_eq(in_arena(prepare_stage, &p), S24_OK);
     return p.prepared;
 }
@@ -206,9 +206,9 @@ static inline float *scales_of(const s24i_prepared *p)
     return scale;
 }
 
-static inline s24i_layer layer_of(int64_t rows, int64_t cols, const s24i_gram *gram)
+static inline s24i_matrix matrix_of(int64_t rows, int64_t cols, const s24i_gram *gram)
 {
-    return (s24i_layer){.rows = rows, .cols = cols, .gram = gram};
+    return (s24i_matrix){.rows = rows, .cols = cols, .gram = gram};
 }
 
 /* ---- Suites ---- */

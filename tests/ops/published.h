@@ -7,7 +7,7 @@
 #include "ops/ops.h"
 
 typedef struct {
-    const s24i_pattern *pattern;
+    const s24i_constraints *constraints;
     int64_t rows, cols;
     double *w;            /* in: the weights; out: V */
     uint8_t *mask;        /* out */
@@ -70,17 +70,17 @@ static inline int64_t published_share(int64_t zeros, int64_t end, int64_t cols)
  * layer. */
 static inline void published_select(published *p, const double *u, int64_t j)
 {
-    const s24i_pattern *pattern = p->pattern;
+    const s24i_constraints *constraints = p->constraints;
     int64_t n = p->cols, width = n - j < 128 ? n - j : 128;
-    if (pattern->mask) {
+    if (constraints->mask) {
         for (int64_t i = 0; i < p->rows && j == 0; i++)
-            memcpy(p->mask + i * n, pattern->mask + i * n, (size_t)n);
-    } else if (pattern->n) {
-        for (int64_t i = 0; i < p->rows && j % pattern->m == 0; i++)
-            published_choose(p, u, i, 1, j, pattern->m, pattern->n);
+            memcpy(p->mask + i * n, constraints->mask + i * n, (size_t)n);
+    } else if (constraints->n) {
+        for (int64_t i = 0; i < p->rows && j % constraints->m == 0; i++)
+            published_choose(p, u, i, 1, j, constraints->m, constraints->n);
     } else if (j % 128 == 0) {
-        int64_t rows = pattern->scope == S24I_SCOPE_ROW ? 1 : p->rows;
-        int64_t zeros = (int64_t)nearbyint(pattern->sparsity * (double)(rows * n));
+        int64_t rows = constraints->scope == S24I_SCOPE_ROW ? 1 : p->rows;
+        int64_t zeros = (int64_t)nearbyint(constraints->sparsity * (double)(rows * n));
         zeros -= zeros == rows * n; /* never all */
         int64_t keep =
             rows * width - published_share(zeros, j + width, n) + published_share(zeros, j, n);

@@ -9,9 +9,9 @@ typedef struct {
     uint8_t *mask, *chosen;
     s24i_gram gram;
     s24i_cross cross;
-    s24i_layer layer;
+    s24i_matrix matrix;
     s24i_prepared prepared;
-    const s24i_pattern *pattern;
+    const s24i_constraints *constraints;
     char *out;
     size_t size;
 } bench;
@@ -38,17 +38,17 @@ static bench *new_bench(void)
     return b;
 }
 
-/* Fresh sums and a layer made ready in them; w goes to unit-diagonal coordinates. */
+/* Fresh sums and a matrix made ready in them; w goes to unit-diagonal coordinates. */
 static void begin(bench *b, int32_t type, int32_t rule)
 {
     uint64_t seed = 2;
     b->w = normals(&seed, ROWS * N);
     b->gram = gram_of(b->x, CALIBRATION, N, type);
     b->cross = cross_of(b->x, b->t, CALIBRATION, N, ROWS, type);
-    b->layer =
-        (s24i_layer){.rows = ROWS, .cols = N, .gram = &b->gram, .cross = &b->cross, .blend = 0.1};
-    b->layer.pattern = (s24i_pattern){.n = 2, .m = 4};
-    b->prepared = prepare(&b->layer, rule, 0.01, b->w);
+    b->matrix =
+        (s24i_matrix){.rows = ROWS, .cols = N, .gram = &b->gram, .cross = &b->cross, .blend = 0.1};
+    b->matrix.constraints = (s24i_constraints){.n = 2, .m = 4};
+    b->prepared = prepare(&b->matrix, rule, 0.01, b->w);
 }
 
 static void end(bench *b)
@@ -116,19 +116,20 @@ static void damping(bench *b)
 static s24_status sweep_stage(void *arg, const s24i_run *run)
 {
     bench *b = arg;
-    return s24i_sweep(run, &(s24i_target){&b->prepared, b->pattern, b->w, ROWS}, b->v, b->chosen);
+    return s24i_sweep(run, &(s24i_target){&b->prepared, b->constraints, b->w, ROWS}, b->v,
+                      b->chosen);
 }
 
 static void sweeps(bench *b)
 {
-    const s24i_pattern patterns[] = {{.n = 2, .m = 4},
-                                     {.n = 3, .m = 7},
-                                     {.scope = S24I_SCOPE_ROW, .sparsity = 0.6},
-                                     {.scope = S24I_SCOPE_LAYER, .sparsity = 0.6},
-                                     {.mask = b->mask}};
+    const s24i_constraints patterns[] = {{.n = 2, .m = 4},
+                                         {.n = 3, .m = 7},
+                                         {.scope = S24I_SCOPE_ROW, .sparsity = 0.6},
+                                         {.scope = S24I_SCOPE_LAYER, .sparsity = 0.6},
+                                         {.mask = b->mask}};
     begin(b, S24_F32, S24I_DAMP_RELATIVE);
     for (int p = 0; p < 5; p++) {
-        b->pattern = &patterns[p];
+        b->constraints = &patterns[p];
         ck_assert_int_eq(in_arena(sweep_stage, b), S24_OK);
         keep(b, b->v, ROWS * N * sizeof(float));
         keep(b, b->chosen, ROWS * N);
@@ -139,20 +140,20 @@ static void sweeps(bench *b)
 static s24_status project_stage(void *arg, const s24i_run *run)
 {
     bench *b = arg;
-    return s24i_project(run, b->pattern, b->w, scales_of(&b->prepared), ROWS, N, b->chosen);
+    return s24i_project(run, b->constraints, b->w, scales_of(&b->prepared), ROWS, N, b->chosen);
 }
 
 static void projections(bench *b)
 {
-    const s24i_pattern patterns[] = {{.n = 2, .m = 4},
-                                     {.n = 3, .m = 7},
-                                     {.scope = S24I_SCOPE_ROW, .sparsity = 0.6},
-                                     {.scope = S24I_SCOPE_LAYER, .sparsity = 0.6}};
+    const s24i_constraints patterns[] = {{.n = 2, .m = 4},
+                                         {.n = 3, .m = 7},
+                                         {.scope = S24I_SCOPE_ROW, .sparsity = 0.6},
+                                         {.scope = S24I_SCOPE_LAYER, .sparsity = 0.6}};
     begin(b, S24_F32, S24I_DAMP_RELATIVE);
     for (int64_t i = 0; i < ROWS * N; i++)
         b->w[i] = roundf(b->w[i]); /* ties */
     for (int p = 0; p < 4; p++) {
-        b->pattern = &patterns[p];
+        b->constraints = &patterns[p];
         ck_assert_int_eq(in_arena(project_stage, b), S24_OK);
         keep(b, b->chosen, ROWS * N);
     }
@@ -197,7 +198,7 @@ static s24_status swap_stage(void *arg, const s24i_run *run)
     bench *b = arg;
     int64_t swapped = 0;
     s24_status status =
-        s24i_swap(run, &(s24i_target){&b->prepared, b->pattern, b->w, ROWS},
+        s24i_swap(run, &(s24i_target){&b->prepared, b->constraints, b->w, ROWS},
                   (s24i_swap_limits){S24I_SWAP_SCHUR, 1e-6, 100}, b->v, b->chosen, &swapped);
     if (!s24i_counting(run))
         keep(b, &swapped, sizeof swapped);
@@ -206,10 +207,11 @@ static s24_status swap_stage(void *arg, const s24i_run *run)
 
 static void swaps(bench *b)
 {
-    const s24i_pattern patterns[] = {{.n = 2, .m = 4}, {.scope = S24I_SCOPE_ROW, .sparsity = 0.6}};
+    const s24i_constraints patterns[] = {{.n = 2, .m = 4},
+                                         {.scope = S24I_SCOPE_ROW, .sparsity = 0.6}};
     begin(b, S24_F32, S24I_DAMP_RELATIVE);
     for (int p = 0; p < 2; p++) {
-        b->pattern = &patterns[p];
+        b->constraints = &patterns[p];
         ck_assert_int_eq(in_arena(sweep_stage, b), S24_OK);
         ck_assert_int_eq(in_arena(swap_stage, b), S24_OK);
         keep(b, b->v, ROWS * N * sizeof(float));
@@ -227,9 +229,9 @@ static s24_status loss_stage(void *arg, const s24i_run *run)
     if (!status)
         status = s24i_quadratic(run, NULL, S24I_BOTH, &w, &v, &value[1]);
     if (!status)
-        status =
-            s24i_target_loss(run, &(s24i_layer){.gram = &b->gram, .cross = &b->cross, .blend = 0.3},
-                             S24I_SECOND, &w, &v, NULL, &value[2], &value[3]);
+        status = s24i_target_loss(
+            run, &(s24i_matrix){.gram = &b->gram, .cross = &b->cross, .blend = 0.3}, S24I_SECOND,
+            &w, &v, NULL, &value[2], &value[3]);
     if (!s24i_counting(run))
         keep(b, value, sizeof value);
     return status;

@@ -315,7 +315,9 @@ static void cancel_everywhere(layer *l, const char *name, const char *assignment
     }
     calls = w.calls;
     s24_result_destroy(result);
-    for (int64_t k = 1; k <= calls; k++) {
+    int64_t tried = 0, next; /* the first 32, then fewer, and the last; faults takes all */
+    for (int64_t k = 1; k <= calls; k = k < calls && next > calls ? calls : next, tried++) {
+        next = k + 1 + k / 32;
         int64_t before = heap_current;
         result = NULL;
         w = (watcher){.solver = w.solver, .by_handle = by_handle, .stop_at = k};
@@ -340,7 +342,7 @@ static void cancel_everywhere(layer *l, const char *name, const char *assignment
     ck_assert_int_eq(w.calls, calls);
     ck_assert_str_ne(word(result, "stop"), "cancelled");
     s24_result_destroy(result);
-    ck_assert(cancelled + feasible == calls && (calls == 0 || feasible > 0));
+    ck_assert(cancelled + feasible == tried && (calls == 0 || feasible > 0));
     s24_solver_destroy(w.solver);
 }
 

@@ -13,8 +13,8 @@ enum {
     PANEL = 4,              /* columns whose sums are held in registers: a group of 2:4 */
     TILE = S24I_MAX_GROUP,  /* rows and columns of R at a time, at most */
     TILE_LD = TILE + PANEL, /* a panel may reach over the end */
-    STRIP = WIDE * LANES,   /* rows of the layer whose sums are held in registers, at most */
-    SLAB = 2 * STRIP, /* rows of the layer between which work on columns alternates, at most */
+    STRIP = WIDE * LANES,   /* rows of the matrix whose sums are held in registers, at most */
+    SLAB = 2 * STRIP, /* rows of the matrix between which work on columns alternates, at most */
 };
 
 /* A piece of R: what `rows` columns of the block leave to `cols` of them, zero beyond these.

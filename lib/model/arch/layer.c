@@ -4,6 +4,19 @@
 #define GPT2_PARTS                                                                      \
     [S24M_ATTENTION_NORM] = "ln_1", [S24M_MLP_NORM] = "ln_2", [S24M_Q] = "attn.c_attn", \
     [S24M_O] = "attn.c_proj", [S24M_UP] = "mlp.c_fc", [S24M_DOWN] = "mlp.c_proj"
+#define OPT_PARTS [S24M_O] = "self_attn.out_proj", [S24M_UP] = "fc1", [S24M_DOWN] = "fc2"
+#define OPT                                                                                        \
+    .only_json = true, .blocks = "model.decoder.layers.",                                          \
+    .embedding = "model.decoder.embed_tokens", .positions = "model.decoder.embed_positions",       \
+    .project = "model.decoder.project_", .position_offset = 2, .norm = S24M_LAYER, .shifts = true, \
+    .rotary = S24M_UNTURNED, .mlp = S24M_PLAIN_MLP, .activation = S24M_RELU,                       \
+    .biases = {{QKVO | MLP, "enable_bias"}},                                                       \
+    .applies = "do_layer_norm_before word_embed_proj_dim",                                         \
+    .keys = WORDS({"intermediate_size", "ffn_dim"}, {"hidden_act", "activation_function"},         \
+                  {"rms_norm_eps", "-"}, {"num_key_value_heads", "-"}),                            \
+    .defaults =                                                                                    \
+        WORDS({"rms_norm_eps", "1e-5"}, {"enable_bias", "true"}, {"tie_word_embeddings", "true"},  \
+              {"max_position_embeddings", "2048"}, {"do_layer_norm_before", "true"})
 #define FALCON_PARTS                                                                \
     [S24M_Q] = "self_attention.query_key_value", [S24M_O] = "self_attention.dense", \
     [S24M_UP] = "mlp.dense_h_to_4h", [S24M_DOWN] = "mlp.dense_4h_to_h"
@@ -149,27 +162,20 @@ const s24m_family s24m_layer_families[] = {
      .keys = WORDS(GPT_KEYS),
      .defaults = WORDS({"rms_norm_eps", "1e-5"}, {"rotary_dim", "64"})},
     {.name = "opt",
-     .only_json = true,
-     .blocks = "model.decoder.layers.",
-     .embedding = "model.decoder.embed_tokens",
+     .when = {{"do_layer_norm_before", "true"}},
+     OPT,
      .last_norm = "model.decoder.final_layer_norm",
-     .positions = "model.decoder.embed_positions",
-     .position_offset = 2,
      .part = {[S24M_ATTENTION_NORM] = "self_attn_layer_norm",
               [S24M_MLP_NORM] = "final_layer_norm",
-              [S24M_O] = "self_attn.out_proj",
-              [S24M_UP] = "fc1",
-              [S24M_DOWN] = "fc2"},
-     .norm = S24M_LAYER,
-     .shifts = true,
-     .rotary = S24M_UNTURNED,
-     .mlp = S24M_PLAIN_MLP,
-     .activation = S24M_RELU,
-     .biases = {{QKVO | MLP, "enable_bias"}},
-     .keys = WORDS({"intermediate_size", "ffn_dim"}, {"hidden_act", "activation_function"},
-                   {"rms_norm_eps", "-"}, {"num_key_value_heads", "-"}),
-     .defaults = WORDS({"rms_norm_eps", "1e-5"}, {"enable_bias", "true"},
-                       {"tie_word_embeddings", "true"}, {"max_position_embeddings", "2048"})},
+              OPT_PARTS}},
+    {.name = "opt",
+     .when = {{"do_layer_norm_before", "false"}},
+     OPT,
+     .last_norm = "",
+     .part = {[S24M_ATTENTION_OUT_NORM] = "self_attn_layer_norm",
+              [S24M_MLP_OUT_NORM] = "final_layer_norm",
+              OPT_PARTS},
+     .norms = S24M_OVER},
     {.name = "biogpt",
      .when = {{"scale_embedding", "true"}},
      .only_json = true,

@@ -192,7 +192,7 @@ void s24i_prepare_identity(s24i_prepared *out);
  * then the aim. */
 s24_status s24i_prepare_factor(const s24i_run *run, const s24i_gram *gram, int which,
                                s24i_damping damping, s24i_prepared *out);
-s24_status s24i_prepare_aim(const s24i_run *run, const s24i_layer *layer, int which,
+s24_status s24i_prepare_aim(const s24i_run *run, const s24i_matrix *matrix, int which,
                             const s24i_prepared *prepared, float *w, const int64_t *row_of,
                             int64_t rows);
 /* F = (S + rho I)^-1, dim x dim; S24_E_NUMERIC when that has no Cholesky factor. */
@@ -206,7 +206,7 @@ s24_status s24i_quadratic(const s24i_run *run, const s24i_gram *gram, int which,
                           const s24_mat *b, double *value);
 /* The loss against the blended target and the squared norm of that target. Row i of w and v is
  * output row_of[i] (NULL: i). */
-s24_status s24i_target_loss(const s24i_run *run, const s24i_layer *layer, int which,
+s24_status s24i_target_loss(const s24i_run *run, const s24i_matrix *matrix, int which,
                             const s24_mat *w, const s24_mat *v, const int64_t *row_of, double *loss,
                             double *norm);
 

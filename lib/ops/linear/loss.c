@@ -261,13 +261,13 @@ static s24_status cross_product(const s24i_run *run, const s24i_cross *cross, in
  * With q(A) = sum a H a^T, the inner product of X V^T and X W^T is (q(V) + q(W) - q(W - V)) / 2, so
  * the loss against T = (1 - b) X W^T + b T_d needs three quadratic forms and two products with C.
  */
-s24_status s24i_target_loss(const s24i_run *run, const s24i_layer *layer, int which,
+s24_status s24i_target_loss(const s24i_run *run, const s24i_matrix *matrix, int which,
                             const s24_mat *w, const s24_mat *v, const int64_t *row_of, double *loss,
                             double *norm)
 {
-    const s24i_gram *gram = layer->gram;
-    const s24i_cross *cross = layer->cross;
-    double qv = 0, qw = 0, qe = 0, cv = 0, cw = 0, b = layer->blend, tt = 0;
+    const s24i_gram *gram = matrix->gram;
+    const s24i_cross *cross = matrix->cross;
+    double qv = 0, qw = 0, qe = 0, cv = 0, cw = 0, b = matrix->blend, tt = 0;
     s24_status status = s24i_quadratic(run, gram, which, v, NULL, &qv);
     if (!status)
         status = s24i_quadratic(run, gram, which, w, NULL, &qw);

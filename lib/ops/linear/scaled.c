@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-/* A layer in unit-diagonal coordinates: the factor, the aim, the way back, and its inputs in
+/* A matrix in unit-diagonal coordinates: the factor, the aim, the way back, and its inputs in
  * another order. */
 
 #define DEAD_INPUT 1e-12  /* of the largest diagonal entry */
@@ -149,7 +149,7 @@ void s24i_prepare_identity(s24i_prepared *out)
 
 typedef struct {
     const s24i_device *device;
-    const s24i_layer *layer;
+    const s24i_matrix *matrix;
     const s24i_prepared *prepared;
     int which;
     float *w, *step;
@@ -175,7 +175,7 @@ static void step_tile(void *arg, int64_t tile, int32_t worker)
 {
     (void)worker;
     const aim *a = arg;
-    const s24i_cross *cross = a->layer->cross;
+    const s24i_cross *cross = a->matrix->cross;
     int64_t n = a->prepared->dim, first = tile * ROWS;
     int64_t rows = a->rows - first < ROWS ? a->rows - first : ROWS;
     const float *w = a->w + first * n;
@@ -197,19 +197,19 @@ static void add_step(void *arg, int64_t i, int32_t worker)
     (void)worker;
     const aim *a = arg;
     int64_t n = a->prepared->dim;
-    a->device->kernels->cg_direction(a->step + i * n, a->w + i * n, (float)a->layer->blend, n);
+    a->device->kernels->cg_direction(a->step + i * n, a->w + i * n, (float)a->matrix->blend, n);
     memcpy(a->w + i * n, a->step + i * n, (size_t)n * sizeof(float));
 }
 
-s24_status s24i_prepare_aim(const s24i_run *run, const s24i_layer *layer, int which,
+s24_status s24i_prepare_aim(const s24i_run *run, const s24i_matrix *matrix, int which,
                             const s24i_prepared *prepared, float *w, const int64_t *row_of,
                             int64_t rows)
 {
     size_t mark = run->arena->used;
-    aim a = {.device = run->device, .layer = layer, .prepared = prepared, .which = which, .w = w};
+    aim a = {.device = run->device, .matrix = matrix, .prepared = prepared, .which = which, .w = w};
     a.row_of = row_of;
     a.rows = rows;
-    bool target = layer->cross && layer->blend > 0;
+    bool target = matrix->cross && matrix->blend > 0;
     s24_status status = S24_OK;
     if (target)
         a.step = s24i_arena_take(run->arena, (size_t)(rows * prepared->dim), sizeof(float));

@@ -130,16 +130,16 @@ static void square_tile(const float *w, const float *norm, int64_t stride, int32
         }
 }
 
-size_t s24i_both_scratch(const s24i_pattern *pattern)
+size_t s24i_both_scratch(const s24i_constraints *constraints)
 {
-    return pattern->both ? 2 * (size_t)pattern->m * (size_t)pattern->m : 0;
+    return constraints->both ? 2 * (size_t)constraints->m * (size_t)constraints->m : 0;
 }
 
-void s24i_select_both(const s24i_kernels *kernels, const s24i_pattern *pattern, s24i_strip strip,
-                      int64_t cols, uint8_t *mask, double *scratch)
+void s24i_select_both(const s24i_kernels *kernels, const s24i_constraints *constraints,
+                      s24i_strip strip, int64_t cols, uint8_t *mask, double *scratch)
 {
-    int32_t m = pattern->m;
-    transport t = {.n = pattern->n, .m = m, .s = scratch, .stride = strip.stride};
+    int32_t m = constraints->m;
+    transport t = {.n = constraints->n, .m = m, .s = scratch, .stride = strip.stride};
     t.free = scratch + m * m;
     if (t.n == 2 && m == 4) {
         kernels->select_24_both(strip.w, strip.norm, mask, strip.stride, cols);

@@ -29,7 +29,7 @@ static s24_status check_cover(const s24i_solution *s, const uint8_t *support)
     return S24_OK;
 }
 
-s24_status s24i_check_zeros(const s24i_run *run, const s24i_pattern *pattern,
+s24_status s24i_check_zeros(const s24i_run *run, const s24i_constraints *constraints,
                             const s24i_solution *s)
 {
     const s24_mat *subject = s24i_subject(s);
@@ -41,11 +41,11 @@ s24_status s24i_check_zeros(const s24i_run *run, const s24i_pattern *pattern,
 
     if (subject && !s24i_counting(run)) {
         find_support(run->device->kernels, subject, row, support);
-        status = s24i_obeys(pattern, support, rows, cols, s->name);
+        status = s24i_obeys(constraints, support, rows, cols, s->name);
         if (!status && s->mask)
             status = check_cover(s, support);
         if (!status && s->mask)
-            status = s24i_obeys(pattern, s->mask->data, rows, cols, "mask");
+            status = s24i_obeys(constraints, s->mask->data, rows, cols, "mask");
     }
     run->arena->used = kept;
     return status;
@@ -104,7 +104,7 @@ static void check_row(void *arg, int64_t i, int32_t worker)
 s24_status s24i_check_codes(const s24i_device *device, const s24i_grid *grid, const uint8_t *codes,
                             const uint8_t *mask, const float *v, int64_t rows)
 {
-    claim c = {.form = &grid->form, .codes = codes, .mask = mask, .free = grid->free};
+    claim c = {.form = &grid->form, .codes = codes, .mask = mask, .free = grid->outliers};
     c.scale = grid->scale;
     c.zero = grid->zero;
     c.v = v;
@@ -133,7 +133,7 @@ s24_status s24i_check_coded(const s24i_run *run, const s24i_grid_form *form, con
     if (!s24i_counting(run)) {
         load_any(run->device->kernels, s->scales, grid.scale);
         load_any(run->device->kernels, s->zeros, grid.zero);
-        grid.free = s->outliers ? s->outliers->data : NULL;
+        grid.outliers = s->outliers ? s->outliers->data : NULL;
         status = s24i_check_codes(run->device, &grid, s->codes->data, s->mask->data,
                                   s24i_subject(s)->data, s->weights->rows);
     }

@@ -28,7 +28,7 @@ typedef struct {
     float *x, *weight;
     int64_t count;
     float unit, low, high, top;
-    double down; /* to the layer's own numbers: 2^-shift */
+    double down; /* to the matrix's own numbers: 2^-shift */
     const s24i_grid_form *form;
     int32_t type;
     bool fine; /* enough, if steps are the least number of the type */

@@ -3,10 +3,10 @@
 #include <math.h>
 
 /*
- * Which weights of a layer stay off its grid. By error: those whose error on the grid, weighted by
- * the variance of their input given all others, is largest: about what the layer would gain without
- * it. By magnitude: the largest (Behdin et al. 2023, where the choice never moves from its start).
- * Whole inputs by the sum over their column.
+ * Which weights of a matrix stay off its grid. By error: those whose error on the grid, weighted by
+ * the variance of their input given all others, is largest: about what the matrix would gain
+ * without it. By magnitude: the largest (Behdin et al. 2023, where the choice never moves from its
+ * start). Whole inputs by the sum over their column.
  */
 typedef struct {
     s24i_outliers outliers;
@@ -58,8 +58,8 @@ static void mark_row(void *arg, int64_t i, int32_t worker)
     int64_t n = c->grid->cols;
     double down = ldexp(1, -c->grid->shift);
     for (int64_t at = i * n; at < (i + 1) * n; at++) {
-        bool chosen = c->outliers.inputs ? c->chosen[at % n] : c->grid->free[at];
-        c->grid->free[at] = chosen && c->mask[at];
+        bool chosen = c->outliers.inputs ? c->chosen[at % n] : c->grid->outliers[at];
+        c->grid->outliers[at] = chosen && c->mask[at];
         c->grid->value[at] = (float)(c->w[at] * down);
     }
 }
@@ -82,7 +82,8 @@ s24_status s24i_cpu_choose_outliers(const s24i_run *run, s24i_outliers outliers,
         s24i_keep_largest(c.sums, grid->cols, outliers.count, c.chosen);
     }
     if (!status && !outliers.inputs)
-        status = s24i_select_largest(run, c.score, rows * grid->cols, outliers.count, grid->free);
+        status =
+            s24i_select_largest(run, c.score, rows * grid->cols, outliers.count, grid->outliers);
     if (!status && !s24i_counting(run))
         status = s24i_parallel(run->device->threads, mark_row, &c, rows);
     run->arena->used = mark;

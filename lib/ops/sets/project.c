@@ -67,13 +67,14 @@ int64_t s24i_zeros(double sparsity, int64_t size)
     return zeros < size ? zeros : size - 1;
 }
 
-int64_t s24i_most_kept(const s24i_pattern *pattern, int64_t cols)
+int64_t s24i_most_kept(const s24i_constraints *constraints, int64_t cols)
 {
-    if (pattern->n)
-        return cols / pattern->m * pattern->n;
-    if (pattern->units.kind)
-        return cols / pattern->units.count * pattern->units.keep;
-    return pattern->scope == S24I_SCOPE_ROW ? cols - s24i_zeros(pattern->sparsity, cols) : cols;
+    if (constraints->n)
+        return cols / constraints->m * constraints->n;
+    if (constraints->units.kind)
+        return cols / constraints->units.count * constraints->units.keep;
+    return constraints->scope == S24I_SCOPE_ROW ? cols - s24i_zeros(constraints->sparsity, cols)
+                                                : cols;
 }
 
 /* ---- many scores, on all threads ---- */
@@ -168,36 +169,37 @@ s24_status s24i_select_largest(const s24i_run *run, const float *score, int64_t 
 
 typedef struct {
     const s24i_device *device;
-    const s24i_pattern *pattern;
+    const s24i_constraints *constraints;
     const float *w, *norm;
     int64_t cols;
     uint8_t *mask;
-    float *score;   /* of the layer, or of one row a worker */
+    float *score;   /* of the matrix, or of one row a worker */
     double *square; /* both sides: of a tile a worker */
 } projection;
 
 static void project_strip(void *arg, int64_t strip, int32_t worker)
 {
     const projection *p = arg;
-    int64_t at = strip * p->pattern->m * p->cols;
-    s24i_select_both(p->device->kernels, p->pattern, (s24i_strip){p->w + at, p->norm, p->cols},
+    int64_t at = strip * p->constraints->m * p->cols;
+    s24i_select_both(p->device->kernels, p->constraints, (s24i_strip){p->w + at, p->norm, p->cols},
                      p->cols, p->mask + at,
-                     p->square + (size_t)worker * s24i_both_scratch(p->pattern));
+                     p->square + (size_t)worker * s24i_both_scratch(p->constraints));
 }
 
 static void project_row(void *arg, int64_t row, int32_t worker)
 {
     const projection *p = arg;
     const s24i_kernels *kernels = p->device->kernels;
-    const s24i_pattern *pattern = p->pattern;
+    const s24i_constraints *constraints = p->constraints;
     const float *w = p->w + row * p->cols;
     uint8_t *mask = p->mask + row * p->cols;
-    if (pattern->n) {
-        s24i_select_nm(kernels, w, p->norm, mask, p->cols, pattern->n, pattern->m);
+    if (constraints->n) {
+        s24i_select_nm(kernels, w, p->norm, mask, p->cols, constraints->n, constraints->m);
     } else {
         float *score = p->score + worker * p->cols;
         kernels->score(w, p->norm, score, p->cols);
-        s24i_keep_largest(score, p->cols, p->cols - s24i_zeros(pattern->sparsity, p->cols), mask);
+        s24i_keep_largest(score, p->cols, p->cols - s24i_zeros(constraints->sparsity, p->cols),
+                          mask);
     }
 }
 
@@ -208,34 +210,36 @@ static void score_row(void *arg, int64_t row, int32_t worker)
     p->device->kernels->score(p->w + row * p->cols, p->norm, p->score + row * p->cols, p->cols);
 }
 
-s24_status s24i_cpu_project(const s24i_run *run, const s24i_pattern *pattern, const float *w,
-                            const float *norm, int64_t rows, int64_t cols, uint8_t *mask)
+s24_status s24i_cpu_project(const s24i_run *run, const s24i_constraints *constraints,
+                            const float *w, const float *norm, int64_t rows, int64_t cols,
+                            uint8_t *mask)
 {
     size_t before = run->arena->used, workers = (size_t)s24i_workers(run->device->threads);
-    bool layer = s24i_over_layer(pattern);
-    if (pattern->mask) {
+    bool layer = s24i_over_layer(constraints);
+    if (constraints->mask) {
         if (!s24i_counting(run))
-            memcpy(mask, pattern->mask, (size_t)(rows * cols));
+            memcpy(mask, constraints->mask, (size_t)(rows * cols));
         return S24_OK;
     }
-    projection p = {.device = run->device, .pattern = pattern, .w = w, .norm = norm};
+    projection p = {.device = run->device, .constraints = constraints, .w = w, .norm = norm};
     p.cols = cols;
     p.mask = mask;
-    p.square = s24i_arena_take(run->arena, s24i_both_scratch(pattern) * workers, sizeof(double));
-    if (!pattern->n)
+    p.square =
+        s24i_arena_take(run->arena, s24i_both_scratch(constraints) * workers, sizeof(double));
+    if (!constraints->n)
         p.score = s24i_arena_take(run->arena, (size_t)cols * (layer ? (size_t)rows : workers),
                                   sizeof(float));
     s24_status status = S24_OK;
     if (!s24i_counting(run))
         status = s24i_parallel(run->device->threads,
-                               layer           ? score_row
-                               : pattern->both ? project_strip
-                                               : project_row,
-                               &p, rows / s24i_tied_rows(pattern));
+                               layer               ? score_row
+                               : constraints->both ? project_strip
+                                                   : project_row,
+                               &p, rows / s24i_tied_rows(constraints));
     if (layer && !status)
         status =
             s24i_select_largest(run, p.score, rows * cols,
-                                rows * cols - s24i_zeros(pattern->sparsity, rows * cols), mask);
+                                rows * cols - s24i_zeros(constraints->sparsity, rows * cols), mask);
     run->arena->used = before;
     return status;
 }
@@ -275,41 +279,42 @@ static int64_t count_kept(const uint8_t *support, int64_t n)
     return kept;
 }
 
-static s24_status check_row(const s24i_pattern *pattern, const uint8_t *row, int64_t index,
+static s24_status check_row(const s24i_constraints *constraints, const uint8_t *row, int64_t index,
                             int64_t cols, const char *name)
 {
-    for (int64_t j = 0; pattern->n && j < cols; j += pattern->m) {
-        int64_t kept = count_kept(row + j, pattern->m);
-        if (kept > pattern->n)
+    for (int64_t j = 0; constraints->n && j < cols; j += constraints->m) {
+        int64_t kept = count_kept(row + j, constraints->m);
+        if (kept > constraints->n)
             return s24i_fail(S24_E_STATE,
                              "%s: row %lld, columns %lld to %lld hold %lld nonzeros, %d:%d allows "
                              "%d",
-                             name, (long long)index, (long long)j, (long long)(j + pattern->m - 1),
-                             (long long)kept, pattern->n, pattern->m, pattern->n);
+                             name, (long long)index, (long long)j,
+                             (long long)(j + constraints->m - 1), (long long)kept, constraints->n,
+                             constraints->m, constraints->n);
     }
-    int64_t zeros = cols - count_kept(row, cols), wanted = s24i_zeros(pattern->sparsity, cols);
-    if (pattern->scope == S24I_SCOPE_ROW && zeros < wanted)
+    int64_t zeros = cols - count_kept(row, cols), wanted = s24i_zeros(constraints->sparsity, cols);
+    if (constraints->scope == S24I_SCOPE_ROW && zeros < wanted)
         return s24i_fail(S24_E_STATE, "%s: row %lld holds %lld zeros, the constraint asks for %lld",
                          name, (long long)index, (long long)zeros, (long long)wanted);
     return S24_OK;
 }
 
 /* Down the columns: which one and from which row on. */
-static s24_status check_columns(const s24i_pattern *pattern, const uint8_t *support, int64_t rows,
-                                int64_t cols, const char *name)
+static s24_status check_columns(const s24i_constraints *constraints, const uint8_t *support,
+                                int64_t rows, int64_t cols, const char *name)
 {
-    int32_t m = pattern->m;
+    int32_t m = constraints->m;
     for (int64_t i = 0; i < rows; i += m)
         for (int64_t j = 0; j < cols; j++) {
             int64_t held = 0;
             for (int32_t t = 0; t < m; t++)
                 held += support[(i + t) * cols + j] != 0;
-            if (held > pattern->n)
+            if (held > constraints->n)
                 return s24i_fail(S24_E_STATE,
                                  "%s: column %lld, rows %lld to %lld hold %lld nonzeros, %d:%dt "
                                  "allows %d",
                                  name, (long long)j, (long long)i, (long long)(i + m - 1),
-                                 (long long)held, pattern->n, m, pattern->n);
+                                 (long long)held, constraints->n, m, constraints->n);
         }
     return S24_OK;
 }
@@ -342,28 +347,28 @@ static s24_status check_mask(const uint8_t *mask, const uint8_t *support, int64_
     return S24_OK;
 }
 
-s24_status s24i_obeys(const s24i_pattern *pattern, const uint8_t *support, int64_t rows,
+s24_status s24i_obeys(const s24i_constraints *constraints, const uint8_t *support, int64_t rows,
                       int64_t cols, const char *name)
 {
-    int64_t kept = 0, wanted = s24i_zeros(pattern->sparsity, rows * cols);
+    int64_t kept = 0, wanted = s24i_zeros(constraints->sparsity, rows * cols);
     for (int64_t i = 0; i < rows; i++) {
-        s24_status status = check_row(pattern, support + i * cols, i, cols, name);
+        s24_status status = check_row(constraints, support + i * cols, i, cols, name);
         if (status)
             return status;
         kept += count_kept(support + i * cols, cols);
     }
-    if (pattern->scope == S24I_SCOPE_LAYER && rows * cols - kept < wanted)
+    if (constraints->scope == S24I_SCOPE_LAYER && rows * cols - kept < wanted)
         return s24i_fail(S24_E_STATE, "%s: %lld zeros in all, the constraint asks for %lld", name,
                          (long long)(rows * cols - kept), (long long)wanted);
-    if (pattern->units.kind) {
-        s24_status status = check_units(&pattern->units, support, rows, cols, name);
+    if (constraints->units.kind) {
+        s24_status status = check_units(&constraints->units, support, rows, cols, name);
         if (status)
             return status;
     }
-    if (pattern->both) {
-        s24_status status = check_columns(pattern, support, rows, cols, name);
+    if (constraints->both) {
+        s24_status status = check_columns(constraints, support, rows, cols, name);
         if (status)
             return status;
     }
-    return pattern->mask ? check_mask(pattern->mask, support, rows, cols, name) : S24_OK;
+    return constraints->mask ? check_mask(constraints->mask, support, rows, cols, name) : S24_OK;
 }

@@ -230,8 +230,8 @@ static void project_strip(void *arg, int64_t strip, int32_t worker)
 s24_status s24i_project_nm(const s24i_device *device, int32_t n, int32_t m, const s24_mat *z,
                            const s24_mat *mask)
 {
-    const s24i_prox pattern = {S24I_PROX_FIRM, n, m, 1};
-    prox_job job = make_job(device, &pattern, z, mask);
+    const s24i_prox constraints = {S24I_PROX_FIRM, n, m, 1};
+    prox_job job = make_job(device, &constraints, z, mask);
     int64_t strips = (z->rows + PIECE_ROWS - 1) / PIECE_ROWS;
     s24_status status = check_finite(&job, strips);
     return status ? status : s24i_parallel(device->threads, project_strip, &job, strips);

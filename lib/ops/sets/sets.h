@@ -7,7 +7,7 @@
 /* ---- Supports (project.c) ---- */
 
 /* The most weights that a row can keep (a fixed mask is not looked at). */
-int64_t s24i_most_kept(const s24i_pattern *pattern, int64_t cols);
+int64_t s24i_most_kept(const s24i_constraints *constraints, int64_t cols);
 /* round(sparsity * size), ties to even, never size. */
 int64_t s24i_zeros(double sparsity, int64_t size);
 /* mask = 1 on the `keep` largest of count non-negative scores, ties to the lower index. */
@@ -23,12 +23,12 @@ typedef struct s24i_strip {
 } s24i_strip;
 /* mask (rows as far apart as those of w) = n of m along both sides of every tile of the strip, of
  * the largest sum of (|w| norm)^2; cols a multiple of m. scratch: so many doubles. */
-size_t s24i_both_scratch(const s24i_pattern *pattern);
-void s24i_select_both(const s24i_kernels *kernels, const s24i_pattern *pattern, s24i_strip strip,
-                      int64_t cols, uint8_t *mask, double *scratch);
+size_t s24i_both_scratch(const s24i_constraints *constraints);
+void s24i_select_both(const s24i_kernels *kernels, const s24i_constraints *constraints,
+                      s24i_strip strip, int64_t cols, uint8_t *mask, double *scratch);
 
 /* S24_E_STATE and the first offending place when a support of the host breaks the constraints. */
-s24_status s24i_obeys(const s24i_pattern *pattern, const uint8_t *support, int64_t rows,
+s24_status s24i_obeys(const s24i_constraints *constraints, const uint8_t *support, int64_t rows,
                       int64_t cols, const char *name);
 
 /* ---- Values on a grid (grid.c) ---- */
@@ -60,7 +60,7 @@ static inline float s24i_decode(const s24i_grid_form *form, float scale, float z
     return form->scheme == S24I_GRID_REAL ? scale * code + zero : scale * (code - zero);
 }
 
-/* One that was fitted to a layer. */
+/* One that was fitted to a matrix. */
 typedef struct s24i_grid {
     s24i_grid_form form;
     int64_t cols;
@@ -68,15 +68,15 @@ typedef struct s24i_grid {
     /* what is fitted, rounded or looked through for outliers is 2^shift times the weights */
     int32_t shift;
     float *scale, *zero; /* rows x groups */
-    /* rows x cols, NULL: no outliers. Where `free` is 1 a weight is not on the grid but any value
-     * (layer coordinates). */
-    uint8_t *free;
+    /* rows x cols, NULL: none. Where it is 1 a weight is not on the grid but any value (matrix
+     * coordinates). */
+    uint8_t *outliers;
     float *value;
 } s24i_grid;
 
 static inline bool s24i_is_outlier(const s24i_grid *grid, int64_t at)
 {
-    return grid->free && grid->free[at];
+    return grid->outliers && grid->outliers[at];
 }
 
 /* In codes, so that a value is scale (code - zero') whatever the scheme. */
@@ -89,14 +89,14 @@ static inline float s24i_grid_zero(const s24i_grid *grid, int64_t at)
 float s24i_stored(int32_t type, float x);
 
 enum { S24I_FIT_SEARCH, S24I_FIT_MSE, S24I_FIT_MINMAX };
-/* Of the outliers in a layer: how many, and what they are chosen by. */
+/* Of the outliers in a matrix: how many, and what they are chosen by. */
 typedef struct s24i_outliers {
     int64_t count; /* weights, or whole inputs */
     bool inputs;
     bool by_magnitude; /* else by weight_j (error on the grid)^2 */
 } s24i_outliers;
 
-/* scale (code - zero') of one weight, or the outlier's value (layer coordinates). */
+/* scale (code - zero') of one weight, or the outlier's value (matrix coordinates). */
 float s24i_grid_value(const s24i_grid *grid, const uint8_t *codes, int64_t row, int64_t col);
 
 /* The grid of a block of columns from `first` on, in unit-diagonal coordinates (scale: of those
@@ -134,15 +134,15 @@ static inline const s24_mat *s24i_subject(const s24i_solution *s)
 }
 
 /* S24_E_STATE and the first place where the support, or the mask, breaks the constraints. */
-s24_status s24i_check_zeros(const s24i_run *run, const s24i_pattern *pattern,
+s24_status s24i_check_zeros(const s24i_run *run, const s24i_constraints *constraints,
                             const s24i_solution *s);
 /* S24_E_NUMERIC and the first of contiguous weights that is no number. */
 s24_status s24i_check_finite(const s24i_run *run, const s24_mat *weights, const char *solver);
 /* S24_E_STATE and the first place where the subject is not what the codes decode to. */
 s24_status s24i_check_coded(const s24i_run *run, const s24i_grid_form *form,
                             const s24i_solution *s);
-/* The same for v (contiguous rows), or not 0 where the mask (NULL: ones) is 0; where grid->free is
- * 1 it may be anything. */
+/* The same for v (contiguous rows), or not 0 where the mask (NULL: ones) is 0; where
+ * grid->outliers is 1 it may be anything. */
 s24_status s24i_check_codes(const s24i_device *device, const s24i_grid *grid, const uint8_t *codes,
                             const uint8_t *mask, const float *v, int64_t rows);
 /* S24_E_STATE and the first group of weights, of which nothing else is known, that are not equal

@@ -44,9 +44,9 @@ s24_status s24i_cpu_count_changed(const s24i_run *run, const uint8_t *mask, int6
     return S24_OK;
 }
 
-s24_status s24i_cpu_check_support(const s24i_run *run, const s24i_pattern *pattern,
+s24_status s24i_cpu_check_support(const s24i_run *run, const s24i_constraints *constraints,
                                   const uint8_t *support, int64_t rows, int64_t cols,
                                   const char *name)
 {
-    return s24i_obeys(pattern, support, rows, cols, name);
+    return s24i_obeys(constraints, support, rows, cols, name);
 }

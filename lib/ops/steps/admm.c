@@ -84,27 +84,28 @@ static void move_tile(const s24i_admm *a, int64_t first, int64_t rows, float *ga
 
 static void project_strips(const s24i_admm *a, int64_t first, int64_t rows, double *scratch)
 {
-    const s24i_pattern *pattern = a->target.constraints;
+    const s24i_constraints *constraints = a->target.constraints;
     int64_t n = a->target.prepared->dim;
-    for (int64_t i = first; i < first + rows; i += pattern->m)
-        s24i_select_both(a->run->device->kernels, pattern, (s24i_strip){a->z + i * n, NULL, n}, n,
-                         a->mask + i * n, scratch);
+    for (int64_t i = first; i < first + rows; i += constraints->m)
+        s24i_select_both(a->run->device->kernels, constraints, (s24i_strip){a->z + i * n, NULL, n},
+                         n, a->mask + i * n, scratch);
 }
 
 /* gap: the worker's scratch, of move_tile() and then of both sides. */
 static void project_rows(const s24i_admm *a, int64_t first, int64_t rows, float *gap)
 {
-    const s24i_pattern *pattern = a->target.constraints;
+    const s24i_constraints *constraints = a->target.constraints;
     int64_t n = a->target.prepared->dim;
-    if (pattern->mask)
+    if (constraints->mask)
         return;
-    if (pattern->both)
+    if (constraints->both)
         project_strips(a, first, rows, (double *)(void *)(gap + 2 * a->tile * n));
-    else if (pattern->n)
+    else if (constraints->n)
         s24i_select_nm(a->run->device->kernels, a->z + first * n, NULL, a->mask + first * n,
-                       rows * n, pattern->n, pattern->m);
-    for (int64_t i = first; !pattern->n && i < first + rows; i++)
-        s24i_keep_largest(a->z + i * n, n, n - s24i_zeros(pattern->sparsity, n), a->mask + i * n);
+                       rows * n, constraints->n, constraints->m);
+    for (int64_t i = first; !constraints->n && i < first + rows; i++)
+        s24i_keep_largest(a->z + i * n, n, n - s24i_zeros(constraints->sparsity, n),
+                          a->mask + i * n);
 }
 
 static void iterate_tile(void *arg, int64_t tile, int32_t worker)
@@ -120,7 +121,7 @@ static void iterate_tile(void *arg, int64_t tile, int32_t worker)
     }
 }
 
-static void layer_tile(void *arg, int64_t tile, int32_t worker)
+static void matrix_tile(void *arg, int64_t tile, int32_t worker)
 {
     const s24i_admm *a = arg;
     int64_t first = tile * a->tile;
@@ -134,7 +135,7 @@ static s24_status iterate_layer(const s24i_run *run, s24i_admm *a)
             keep = size - s24i_zeros(a->target.constraints->sparsity, size);
     s24_status status = S24_OK;
     for (int32_t step = 0; step < a->steps && !status && !s24i_watch_stopped(run->watch); step++) {
-        status = s24i_parallel(run->device->threads, layer_tile, a,
+        status = s24i_parallel(run->device->threads, matrix_tile, a,
                                (a->target.rows + a->tile - 1) / a->tile);
         if (!status)
             status = s24i_select_largest(run, a->z, size, keep, a->mask);

@@ -8,7 +8,7 @@
  * over S_BB = R R^T puts them on the grid one after the other, which is Babai's nearest plane in
  * the block. Coordinate descent is a block of one input, GPTQ the block of all. A row takes what it
  * gets if its loss falls. Each sweep cuts the inputs into other blocks, at random but always the
- * same. Tiles of rows lie transposed: a lane is a row of the layer.
+ * same. Tiles of rows lie transposed: a lane is a row of the matrix.
  */
 enum { LANES = 64, B = S24I_BLOCK };
 

@@ -3,10 +3,10 @@
 #include <string.h>
 
 /*
- * Conjugate gradients for S_MM v_M = (S w)_M, every row of the layer its own system, a tile of rows
- * one product with S an iteration. In unit-diagonal coordinates the Jacobi preconditioner is the
- * identity. The residual is kept zero off the mask, so its norm is the masked one and a row stops
- * when it should.
+ * Conjugate gradients for S_MM v_M = (S w)_M, every row of the matrix its own system, a tile of
+ * rows one product with S an iteration. In unit-diagonal coordinates the Jacobi preconditioner is
+ * the identity. The residual is kept zero off the mask, so its norm is the masked one and a row
+ * stops when it should.
  */
 enum { THIN = 32, STRIP = 48 };
 
@@ -166,9 +166,9 @@ typedef struct {
     int64_t rows, tile;
     float *scratch;
     _Atomic int64_t iterations, products; /* most of a row; rows times S, of all */
-} layer_cg;
+} matrix_cg;
 
-static s24_status run_tile(layer_cg *l, int64_t tile, float *scratch)
+static s24_status run_tile(matrix_cg *l, int64_t tile, float *scratch)
 {
     int64_t n = l->c.p->dim, first = tile * l->tile, products;
     int64_t rows = l->rows - first < l->tile ? l->rows - first : l->tile;
@@ -187,7 +187,7 @@ static s24_status run_tile(layer_cg *l, int64_t tile, float *scratch)
 
 static void cg_tile(void *arg, int64_t tile, int32_t worker)
 {
-    layer_cg *l = arg;
+    matrix_cg *l = arg;
     run_tile(l, tile, l->scratch + (int64_t)worker * 3 * l->tile * l->c.p->dim);
 }
 
@@ -195,9 +195,9 @@ s24_status s24i_cpu_cg(const s24i_run *run, const s24i_target *target, const uin
                        s24i_cg_limits limits, float *v, int32_t *iterations, double *residual)
 {
     size_t mark = run->arena->used;
-    layer_cg l = {.c = {run->device, target->prepared, target->w, mask, limits, v},
-                  .watch = run->watch,
-                  .rows = target->rows};
+    matrix_cg l = {.c = {run->device, target->prepared, target->w, mask, limits, v},
+                   .watch = run->watch,
+                   .rows = target->rows};
     l.tile = tile_rows(limits.of_rows ? limits.of_rows : target->rows);
     l.c.thin = l.tile == THIN && target->rows <= THIN;
     size_t tiles = l.c.thin ? 1 : (size_t)s24i_workers(run->device->threads);

@@ -16,55 +16,55 @@ enum { MIN_ROWS = 64 };
 typedef struct {
     s24i_run run;     /* of the inner solves */
     s24i_watch quiet; /* stops with the outer watch, reports nothing */
-    const s24i_layer *layer;
+    const s24i_matrix *matrix;
     s24i_prepared *prepared;
-    s24i_pattern pattern;
+    s24i_constraints constraints;
     int64_t rows;
     int64_t *row_of;
     float *w, *aim, *v;
     uint8_t *mask;
-    uint8_t *fixed; /* rows of the layer's mask */
+    uint8_t *fixed; /* rows of the matrix's mask */
     double norm[2]; /* of the sample on each half; NAN until asked for */
 } trial;
 
 static void take_trial(trial *t)
 {
-    size_t size = (size_t)(t->rows * t->layer->cols);
+    size_t size = (size_t)(t->rows * t->matrix->cols);
     t->row_of = s24i_arena_take(t->run.arena, (size_t)t->rows, sizeof(int64_t));
     t->w = s24i_arena_take(t->run.arena, size, sizeof(float));
     t->aim = s24i_arena_take(t->run.arena, size, sizeof(float));
     t->v = s24i_arena_take(t->run.arena, size, sizeof(float));
     t->mask = s24i_arena_take(t->run.arena, size, 1);
-    if (t->layer->pattern.mask)
+    if (t->matrix->constraints.mask)
         t->fixed = s24i_arena_take(t->run.arena, size, 1);
 }
 
 static void gather_sample(trial *t, const float *w)
 {
-    size_t cols = (size_t)t->layer->cols;
+    size_t cols = (size_t)t->matrix->cols;
     for (int64_t i = 0; i < t->rows; i++) {
-        size_t source = (size_t)(t->row_of[i] = i * t->layer->rows / t->rows);
+        size_t source = (size_t)(t->row_of[i] = i * t->matrix->rows / t->rows);
         memcpy(t->w + (size_t)i * cols, w + source * cols, cols * sizeof(float));
         if (t->fixed)
-            memcpy(t->fixed + (size_t)i * cols, t->layer->pattern.mask + source * cols, cols);
+            memcpy(t->fixed + (size_t)i * cols, t->matrix->constraints.mask + source * cols, cols);
     }
-    t->pattern.mask = t->fixed;
+    t->constraints.mask = t->fixed;
 }
 
-/* Fit on `half`; into t->v, in the layer's own coordinates. */
+/* Fit on `half`; into t->v, in the matrix's own coordinates. */
 static s24_status fit(trial *t, int half, double damp)
 {
     const s24i_run *run = &t->run;
     s24i_damping damping = {S24I_DAMP_RELATIVE, damp};
     s24i_cg_limits limits = {CG_STEPS, 1e-3};
-    s24i_target target = {t->prepared, &t->pattern, t->aim, t->rows};
+    s24i_target target = {t->prepared, &t->constraints, t->aim, t->rows};
     int32_t iterations;
     double residual;
-    s24_status status = s24i_prepare_factor(run, t->layer->gram, half, damping, t->prepared);
+    s24_status status = s24i_prepare_factor(run, t->matrix->gram, half, damping, t->prepared);
     if (!status && !s24i_counting(run))
-        memcpy(t->aim, t->w, (size_t)(t->rows * t->layer->cols) * sizeof(float));
+        memcpy(t->aim, t->w, (size_t)(t->rows * t->matrix->cols) * sizeof(float));
     if (!status)
-        status = s24i_prepare_aim(run, t->layer, half, t->prepared, t->aim, t->row_of, t->rows);
+        status = s24i_prepare_aim(run, t->matrix, half, t->prepared, t->aim, t->row_of, t->rows);
     if (!status)
         status = s24i_cpu_sweep(run, &target, t->v, t->mask);
     if (!status)
@@ -76,17 +76,17 @@ static s24_status fit(trial *t, int half, double damp)
 
 static s24_status score(trial *t, int half, double *loss, double *norm)
 {
-    const s24i_layer *layer = t->layer;
-    s24_mat w = s24i_view(t->w, t->rows, layer->cols), v = s24i_view(t->v, t->rows, layer->cols);
+    const s24i_matrix *matrix = t->matrix;
+    s24_mat w = s24i_view(t->w, t->rows, matrix->cols), v = s24i_view(t->v, t->rows, matrix->cols);
     double l = 0, n = 0;
     s24_status status;
-    if (layer->cross && layer->blend > 0) {
-        status = s24i_target_loss(&t->run, layer, half, &w, &v, t->row_of, &l, &n);
+    if (matrix->cross && matrix->blend > 0) {
+        status = s24i_target_loss(&t->run, matrix, half, &w, &v, t->row_of, &l, &n);
     } else {
         double *known = &t->norm[half == S24I_SECOND];
-        status = s24i_quadratic(&t->run, layer->gram, half, &w, &v, &l);
+        status = s24i_quadratic(&t->run, matrix->gram, half, &w, &v, &l);
         if (!status && isnan(*known))
-            status = s24i_quadratic(&t->run, layer->gram, half, &w, NULL, known);
+            status = s24i_quadratic(&t->run, matrix->gram, half, &w, NULL, known);
         n = *known;
     }
     *loss += l;
@@ -129,19 +129,19 @@ static s24_status walk_downhill(trial *t, s24i_watch *watch, double *damp, doubl
     return status;
 }
 
-s24_status s24i_choose_damping(const s24i_run *run, const s24i_layer *layer, const float *w,
+s24_status s24i_choose_damping(const s24i_run *run, const s24i_matrix *matrix, const float *w,
                                s24i_prepared *scratch, double *damp, double *heldout)
 {
     size_t mark = run->arena->used;
     s24_status status = S24_OK;
-    trial t = {.run = *run, .layer = layer, .prepared = scratch};
+    trial t = {.run = *run, .matrix = matrix, .prepared = scratch};
     t.run.watch = &t.quiet;
     t.norm[0] = t.norm[1] = NAN;
-    t.pattern = layer->pattern;
-    t.rows = layer->rows < SAMPLE ? layer->rows : SAMPLE;
+    t.constraints = matrix->constraints;
+    t.rows = matrix->rows < SAMPLE ? matrix->rows : SAMPLE;
     *damp = FALLBACK;
     *heldout = NAN;
-    if (layer->gram->rows.x.weight[0] < MIN_ROWS || layer->gram->rows.x.weight[1] < MIN_ROWS)
+    if (matrix->gram->rows.x.weight[0] < MIN_ROWS || matrix->gram->rows.x.weight[1] < MIN_ROWS)
         return S24_OK;
     take_trial(&t);
     if (s24i_counting(run)) {

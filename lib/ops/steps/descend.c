@@ -128,10 +128,10 @@ static int32_t descend_codes(const descent *d, const tile_state *t, int64_t i)
     row.step = t->step + i * n;
     row.inverse = t->inverse + i * n;
     row.top = s24i_grid_top(&d->grid->form);
-    while (sweeps < d->limits.sweeps && idle <= (d->grid->free != NULL) &&
+    while (sweeps < d->limits.sweeps && idle <= (d->grid->outliers != NULL) &&
            !s24i_watch_stopped(d->run->watch)) {
         bool changed = d->run->device->kernels->descend_row(&row) > 0;
-        if (d->grid->free)
+        if (d->grid->outliers)
             descend_outliers(d, t, i);
         sweeps += changed;
         idle = changed ? 0 : idle + 1;
@@ -169,7 +169,7 @@ static int32_t descend_jointly(const descent *d, const tile_state *t, int64_t i)
 
 static void descend_rows(descent *d, const tile_state *t)
 {
-    bool joint = d->target->constraints->n && !d->target->constraints->mask && !d->grid->free;
+    bool joint = d->target->constraints->n && !d->target->constraints->mask && !d->grid->outliers;
     int32_t most = 0;
     for (int64_t i = 0; i < t->rows; i++) {
         int32_t sweeps = (joint ? descend_jointly : descend_codes)(d, t, i);
@@ -181,7 +181,7 @@ static void descend_rows(descent *d, const tile_state *t)
 /* ---- scales ---- */
 
 /* Columns [first, end) of row i times 1 + delta, the best that the type of scales allows; v becomes
- * what is added to them. Real zeros, in units of the layer, grow with their scale. */
+ * what is added to them. Real zeros, in units of the matrix, grow with their scale. */
 static void refit_row(const descent *d, const tile_state *t, int64_t i, int64_t first, int64_t end)
 {
     int64_t n = d->p->dim;

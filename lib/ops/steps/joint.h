@@ -1,5 +1,5 @@
 /* One row of coordinate descent over the supports of n:m and codes at once. Knows nothing of
- * layers. */
+ * matrices. */
 #ifndef S24I_JOINT_H
 #define S24I_JOINT_H
 #include "steps.h"

@@ -7,7 +7,7 @@
  * v_j + g_j, g = (w - v) S, S_jj = 1, or in a relaxed sweep on that point itself. A block of
  * columns takes g from one product with all of S and then is the column sweep of s24i_cpu_sweep()
  * with S in place of R and v in place of w. Tiles of rows lie transposed: a lane is a row of the
- * layer.
+ * matrix.
  */
 enum { LANES = 64, B = S24I_BLOCK, PERIOD = 3, LAST_RELAXED = 25 };
 

@@ -25,7 +25,7 @@ typedef struct {
 } shrinking;
 
 typedef struct {
-    int64_t first, rows, size; /* of the layer; size = rows * dim */
+    int64_t first, rows, size; /* of the matrix; size = rows * dim */
     const float *w;
     float *z, *gap, *product;
     float *v;

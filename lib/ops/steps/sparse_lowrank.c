@@ -32,8 +32,8 @@ static int64_t tile_cols(const s24i_split *a)
 
 static bool by_columns(const s24i_split *a)
 {
-    const s24i_pattern *pattern = a->target.constraints;
-    return pattern->mask || (pattern->n && !pattern->both);
+    const s24i_constraints *constraints = a->target.constraints;
+    return constraints->mask || (constraints->n && !constraints->both);
 }
 
 s24_status s24i_cpu_split_take(const s24i_run *run, s24i_split *a)
@@ -101,11 +101,11 @@ static void move_columns(const s24i_split *a, int64_t first, int64_t cols, float
 
 static void select_columns(const s24i_split *a, int64_t first, int64_t cols)
 {
-    const s24i_pattern *pattern = a->target.constraints;
+    const s24i_constraints *constraints = a->target.constraints;
     int64_t n = a->target.prepared->dim;
-    for (int64_t i = 0; !pattern->mask && i < a->target.rows; i++)
+    for (int64_t i = 0; !constraints->mask && i < a->target.rows; i++)
         s24i_select_nm(a->run->device->kernels, a->z + i * n + first, NULL, a->mask + i * n + first,
-                       cols, pattern->n, pattern->m);
+                       cols, constraints->n, constraints->m);
 }
 
 /* h = what L is to take, and its product with Q. */

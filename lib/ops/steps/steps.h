@@ -7,12 +7,12 @@
 
 /* The two-halves rule: the relative damping whose solution on one half does best on the other, both
  * ways, on a sample of rows. */
-s24_status s24i_choose_damping(const s24i_run *run, const s24i_layer *layer, const float *w,
+s24_status s24i_choose_damping(const s24i_run *run, const s24i_matrix *matrix, const float *w,
                                s24i_prepared *scratch, double *damp, double *heldout);
 
 /* ---- Solving (sweep.c, cg.c, refit.c) ---- */
 
-/* Methods whose rows do not see each other may take a layer in blocks of a multiple of so many
+/* Methods whose rows do not see each other may take a matrix in blocks of a multiple of so many
  * rows: it is cut into the same tiles, and gives the same bits. */
 #define S24I_ROW_BLOCK 256
 
@@ -27,7 +27,7 @@ typedef struct s24i_cg_limits {
     int32_t max_iter;
     /* a row is done when its masked residual falls below tol times the one it started with */
     double tol;
-    int64_t of_rows; /* of the layer whose rows these are, S24I_ROW_BLOCK cuts it; 0: all of it */
+    int64_t of_rows; /* of the matrix whose rows these are, S24I_ROW_BLOCK cuts it; 0: all of it */
 } s24i_cg_limits;
 
 /* The same for some rows (up to S24I_CG_ROWS), from inside a task; scratch is 3 x rows x dim,
@@ -43,7 +43,7 @@ s24_status s24i_refit_exact(const s24i_run *run, const s24i_target *target, cons
                             int64_t widest, float *v);
 
 enum { S24I_REFIT_AUTO, S24I_REFIT_EXACT, S24I_REFIT_CG };
-/* One of the two: AUTO solves exactly up to S24I_EXACT_COLS inputs. `pattern` bounds the
+/* One of the two: AUTO solves exactly up to S24I_EXACT_COLS inputs. `constraints` bounds the
  * supports. */
 #define S24I_EXACT_COLS 256
 
@@ -62,7 +62,7 @@ typedef struct s24i_removal {
 typedef struct s24i_admm {
     const s24i_run *run;
     s24i_target target;
-    int64_t of_rows; /* of the layer whose rows these are, as for s24i_cg() */
+    int64_t of_rows; /* of the matrix whose rows these are, as for s24i_cg() */
     uint8_t *mask;   /* in: where the start is not zero; then the projected iterate's support */
     float *b;        /* rows x dim for the unconstrained iterate, or NULL */
 

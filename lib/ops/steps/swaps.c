@@ -4,7 +4,7 @@
 #include <string.h>
 
 /*
- * Exact 1-swaps: in one row of the layer exchange a kept weight p for a pruned one q of the same
+ * Exact 1-swaps: in one row of the matrix exchange a kept weight p for a pruned one q of the same
  * group, all other kept weights re-fitted, as long as that lowers the loss. The tableau of [[S, c],
  * [c^T, 0]], c = S w, swept on the support, holds every gain: with K = S_MM^-1 on the support M, a
  * = K S_Mq, s = Schur complement of q, g = residual of q and v = the fitted weights,

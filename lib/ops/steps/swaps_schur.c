@@ -4,10 +4,10 @@
 #include <string.h>
 
 /*
- * Exchanges for layers whose rows are too long for a tableau each. With everything else of the row
- * re-fitted, the loss over one group is a quadratic form with H_g = S_gg - S_gF S_FF^-1 S_Fg, F the
- * kept weights outside of the group. Over rows with the same density of zeros it varies little, so
- * the average over a few rows prices the exchanges of all. A round takes the best part of each
+ * Exchanges for matrices whose rows are too long for a tableau each. With everything else of the
+ * row re-fitted, the loss over one group is a quadratic form with H_g = S_gg - S_gF S_FF^-1 S_Fg, F
+ * the kept weights outside of the group. Over rows with the same density of zeros it varies little,
+ * so the average over a few rows prices the exchanges of all. A round takes the best part of each
  * row's exchanges at their predicted values, re-fits by conjugate gradients, and keeps the row if
  * its loss fell; else that row will take a third as many. Without n:m groups are single weights:
  * the best additions pair with the cheapest removals.
@@ -42,7 +42,7 @@ typedef struct {
 typedef struct {
     s24i_tableau group; /* of `width` */
     s24i_row_tableau row;
-    float *gradient;        /* tile x dim: (w - v) S of the layer's rows */
+    float *gradient;        /* tile x dim: (w - v) S of the matrix's rows */
     float *w, *v, *fit;     /* the rows on trial, packed; three tiles for the re-fit */
     uint8_t *mask;          /* on trial */
     candidate *pool;        /* dim */

@@ -67,7 +67,7 @@ static tile_state state_of(const sweep *s, int64_t tile, int64_t slot)
     return t;
 }
 
-/* The layer's input that column j is. */
+/* The matrix's input that column j is. */
 static int64_t input(const sweep *s, int64_t j)
 {
     return s->order ? s->order[j] : j;
@@ -80,8 +80,8 @@ static bool all_kept(const sweep *s)
 
 static bool by_score(const sweep *s)
 {
-    const s24i_pattern *pattern = s->target->constraints;
-    return !pattern->mask && !pattern->n && pattern->scope;
+    const s24i_constraints *constraints = s->target->constraints;
+    return !constraints->mask && !constraints->n && constraints->scope;
 }
 
 static void load(const sweep *s, tile_state *t)
@@ -192,8 +192,8 @@ static int64_t keep_of_block(int64_t zeros, int64_t rows, int64_t first, int64_t
 
 static bool by_tiles(const sweep *s)
 {
-    const s24i_pattern *pattern = s->target->constraints;
-    return pattern->both && !pattern->mask;
+    const s24i_constraints *constraints = s->target->constraints;
+    return constraints->both && !constraints->mask;
 }
 
 /* c = what the group's columns would take next, by forward substitution with no further loss; its
@@ -313,7 +313,7 @@ static void finish_tile(void *arg, int64_t tile, int32_t worker)
     finish(arg, &t);
 }
 
-static s24_status sweep_layer(sweep *s)
+static s24_status sweep_matrix(sweep *s)
 {
     const s24i_run *run = s->run;
     s24i_threads *threads = run->device->threads;
@@ -361,12 +361,12 @@ static void take_sweep(sweep *s)
 static s24_status run_sweep(sweep *s)
 {
     const s24i_run *run = s->run;
-    const s24i_pattern *pattern = s->target->constraints;
+    const s24i_constraints *constraints = s->target->constraints;
     size_t mark = run->arena->used;
     int64_t n = s->p->dim;
-    s->block_cols = pattern->n ? B / pattern->m * pattern->m : B;
-    s->resident = s24i_over_layer(pattern);
-    s->height = LANES / s24i_tied_rows(pattern) * s24i_tied_rows(pattern);
+    s->block_cols = constraints->n ? B / constraints->m * constraints->m : B;
+    s->resident = s24i_over_layer(constraints);
+    s->height = LANES / s24i_tied_rows(constraints) * s24i_tied_rows(constraints);
     take_sweep(s);
     s24_status status = S24_OK;
     if (s24i_counting(run)) {
@@ -378,7 +378,7 @@ static s24_status run_sweep(sweep *s)
         s->inv_r[j] = 1 / s->p->r[j * n + j];
     run->arena->flops += s24i_product_flops(s->target->rows, n) / 2;
     s24i_watch_phase(s->run->watch, "sweep", s->resident ? n : s->target->rows);
-    status = s->resident ? sweep_layer(s)
+    status = s->resident ? sweep_matrix(s)
                          : s24i_parallel(s->run->device->threads, sweep_tile, s, tiles(s));
     if (!status && atomic_load(&s->run->watch->done) < s->run->watch->total)
         status = s24i_fail(S24_E_CANCELLED, "stopped before the sweep over the columns was done");

@@ -9,7 +9,7 @@ static s24_status sparse_by_alps(s24i_hassle *r, int64_t round)
 {
     enum { MOST = 200 };
     s24i_job *job = r->job;
-    const s24i_layer *layer = &job->layer;
+    const s24i_matrix *matrix = &job->matrix;
     s24i_split *a = &r->split;
     s24i_cg_limits limits = {10, 0};
     int32_t steps;
@@ -18,10 +18,10 @@ static s24_status sparse_by_alps(s24i_hassle *r, int64_t round)
     s24_status status = s24i_admm_published(job->run, &r->admm, r->seen,
                                             0.1 * (5 * (double)round + 1), MOST, &steps);
     if (!status)
-        status = s24i_project(job->run, &layer->pattern, r->admm.b, NULL, layer->rows, layer->cols,
-                              job->mask);
+        status = s24i_project(job->run, &matrix->constraints, r->admm.b, NULL, matrix->rows,
+                              matrix->cols, job->mask);
     if (!status)
-        status = s24i_apply_mask(job->run, r->admm.b, job->mask, layer->rows, layer->cols, a->z);
+        status = s24i_apply_mask(job->run, r->admm.b, job->mask, matrix->rows, matrix->cols, a->z);
     return status ? status
                   : s24i_cg(job->run, &r->admm.target, job->mask, limits, a->z, &steps, &residual);
 }

@@ -23,7 +23,7 @@ static s24_status alone(s24i_hassle *r)
     size_t size = (size_t)s24i_job_size(job);
     double total = 0;
     s24_status status = S24_OK;
-    if (job->layer.pattern.grid.bits) {
+    if (job->matrix.constraints.grid.bits) {
         status = s24i_keep_given(job);
         if (!status)
             status = s24i_copy(run, job->w, size * sizeof(float), r->split.z);
@@ -47,18 +47,18 @@ static s24_status take_split(s24i_hassle *r)
     a->mask = job->mask;
     a->h = job->v;
     a->apart = r->o->method.index == S24I_HASSLE_3BASIL;
-    a->low.rank = job->layer.pattern.rank;
+    a->low.rank = job->matrix.constraints.rank;
     return s24i_split_take(job->run, a);
 }
 
 /* Of rounds on a grid, and of alternating: what belongs to the best so far. */
 static void take_kept(s24i_hassle *r, bool grid)
 {
-    const s24i_layer *layer = &r->job->layer;
-    size_t size = (size_t)s24i_job_size(r->job), rows = (size_t)layer->rows;
-    size_t width = (size_t)r->split.low.width, n = (size_t)layer->cols;
+    const s24i_matrix *matrix = &r->job->matrix;
+    size_t size = (size_t)s24i_job_size(r->job), rows = (size_t)matrix->rows;
+    size_t width = (size_t)r->split.low.width, n = (size_t)matrix->cols;
     if (grid) {
-        size_t scales = rows * (size_t)s24i_grid_groups(&layer->pattern.grid, layer->cols);
+        size_t scales = rows * (size_t)s24i_grid_groups(&matrix->constraints.grid, matrix->cols);
         s24i_hassle_keep(r, r->g.codes, size);
         s24i_hassle_keep(r, r->g.grid.scale, scales * sizeof(float));
         s24i_hassle_keep(r, r->g.grid.zero, scales * sizeof(float));
@@ -73,10 +73,10 @@ static s24_status take(s24i_hassle *r, bool grid)
 {
     s24i_job *job = r->job;
     s24i_arena *arena = job->run->arena;
-    size_t size = (size_t)s24i_job_size(job), n = (size_t)job->layer.cols;
+    size_t size = (size_t)s24i_job_size(job), n = (size_t)job->matrix.cols;
     bool alternate = r->o->method.index == S24I_HASSLE_ALTERNATE;
     s24_status status = take_split(r);
-    r->row_loss = s24i_arena_take(arena, (size_t)job->layer.rows, sizeof(double));
+    r->row_loss = s24i_arena_take(arena, (size_t)job->matrix.rows, sizeof(double));
     if (r->o->method.index != S24I_HASSLE_JOINT)
         r->seen = s24i_arena_take(arena, size, 1);
     if (grid) {
@@ -108,18 +108,19 @@ static s24_status by_method(s24i_hassle *r)
 static s24_status solve(s24i_job *job, const void *values)
 {
     s24i_hassle r = {.job = job, .o = values, .converged = true};
-    const s24i_layer *layer = &job->layer;
-    bool support = s24i_has_support(&layer->pattern), grid = layer->pattern.grid.bits;
+    const s24i_matrix *matrix = &job->matrix;
+    bool support = s24i_has_support(&matrix->constraints), grid = matrix->constraints.grid.bits;
     s24i_damping damping = s24i_grid_damping(job, r.o->damp_rule, r.o->damp);
     r.target = s24i_job_target(job, &r.prepared);
-    if (layer->pattern.rank > MOST_RANK && layer->rows > MOST_RANK && layer->cols > MOST_RANK)
+    if (matrix->constraints.rank > MOST_RANK && matrix->rows > MOST_RANK &&
+        matrix->cols > MOST_RANK)
         return s24i_fail(S24_E_UNSUPPORTED, "hassle takes a rank up to %d in a layer of this size",
                          MOST_RANK);
     if (grid)
         s24i_gridding_take(job, r.o->scales, &r.g);
     s24i_factors_take(job, support || grid, r.o->factors, &r.factors);
     r.split.z = r.factors.sparse;
-    s24_status status = s24i_prepare(job->run, layer, damping, job->w, &r.prepared);
+    s24_status status = s24i_prepare(job->run, matrix, damping, job->w, &r.prepared);
     if (!status)
         status = take(&r, grid);
     if (!status)
@@ -132,7 +133,7 @@ static s24_status solve(s24i_job *job, const void *values)
     job->converged = r.converged;
     s24i_report_damping(job, s24i_damp_word(damping), &r.prepared);
     if (support && !grid)
-        status = s24i_unscale(job->run, &r.prepared, r.factors.sparse, layer->rows);
+        status = s24i_unscale(job->run, &r.prepared, r.factors.sparse, matrix->rows);
     return status ? status
                   : s24i_lowrank_store(job->run, &r.split.low, &r.factors.u, &r.factors.v,
                                        r.factors.sparse, job->v);

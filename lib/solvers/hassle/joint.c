@@ -9,8 +9,8 @@ enum { HOLD = 8 }; /* iterations between changes of rho */
 /* Of all that a product could be. */
 static double share_of_rank(const s24i_hassle *r)
 {
-    const s24i_layer *layer = &r->job->layer;
-    return (double)r->split.low.rank / fmin((double)layer->rows, (double)layer->cols);
+    const s24i_matrix *matrix = &r->job->matrix;
+    return (double)r->split.low.rank / fmin((double)matrix->rows, (double)matrix->cols);
 }
 
 /* The more L can take, the longer the support stays open. */
@@ -54,7 +54,7 @@ s24_status s24i_hassle_joint(s24i_hassle *r)
     if (!status)
         status = iterate(r, unit);
     if (!status)
-        status = s24i_apply_mask(job->run, z, job->mask, job->layer.rows, job->layer.cols, z);
+        status = s24i_apply_mask(job->run, z, job->mask, job->matrix.rows, job->matrix.cols, z);
     if (!status)
         status = s24i_hassle_fit_rest(r, 1);
     if (!status)

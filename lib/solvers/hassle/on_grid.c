@@ -8,7 +8,7 @@ static s24_status quantise(s24i_hassle *r)
 {
     s24i_job *job = r->job;
     s24i_split *a = &r->split;
-    s24i_pattern fixed = job->layer.pattern;
+    s24i_constraints fixed = job->matrix.constraints;
     s24i_target rest = r->target, on_mask;
     s24i_descent_limits limits = {30, 1};
     int32_t sweeps;
@@ -21,8 +21,8 @@ static s24_status quantise(s24i_hassle *r)
         status = s24i_descend(job->run, &rest, limits, &r->g.grid, r->g.codes, job->mask, &sweeps);
     if (!status)
         status =
-            s24i_grid_decode(job->run, &r->g.grid, job->mask, job->layer.rows, r->g.codes, a->z);
-    return status ? status : s24i_scale(job->run, &r->prepared, a->z, job->layer.rows);
+            s24i_grid_decode(job->run, &r->g.grid, job->mask, job->matrix.rows, r->g.codes, a->z);
+    return status ? status : s24i_scale(job->run, &r->prepared, a->z, job->matrix.rows);
 }
 
 /* Scales from S as it is; they follow the codes from round to round, which end when one does not

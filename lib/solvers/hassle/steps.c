@@ -29,11 +29,11 @@ s24_status s24i_hassle_first_point(s24i_hassle *r)
 {
     s24i_job *job = r->job;
     s24_status status = S24_OK;
-    if (job->layer.gram) {
+    if (job->matrix.gram) {
         status = s24i_hassle_sweep(r, job->w);
     } else {
-        status = s24i_project(job->run, &job->layer.pattern, job->w, NULL, job->layer.rows,
-                              job->layer.cols, job->mask);
+        status = s24i_project(job->run, &job->matrix.constraints, job->w, NULL, job->matrix.rows,
+                              job->matrix.cols, job->mask);
         if (!status)
             status =
                 s24i_copy(job->run, job->w, (size_t)s24i_job_size(job) * sizeof(float), r->split.z);

@@ -10,11 +10,11 @@ enum {
 static s24_status project_largest(s24i_hassle *r, const float *w)
 {
     s24i_job *job = r->job;
-    const s24i_layer *layer = &job->layer;
-    s24_status status =
-        s24i_project(job->run, &layer->pattern, w, NULL, layer->rows, layer->cols, job->mask);
+    const s24i_matrix *matrix = &job->matrix;
+    s24_status status = s24i_project(job->run, &matrix->constraints, w, NULL, matrix->rows,
+                                     matrix->cols, job->mask);
     return status ? status
-                  : s24i_apply_mask(job->run, w, job->mask, layer->rows, layer->cols, r->split.z);
+                  : s24i_apply_mask(job->run, w, job->mask, matrix->rows, matrix->cols, r->split.z);
 }
 
 /* The unconstrained iterate's support and values, L as it is. */

@@ -21,7 +21,7 @@ static s24_status target_stage(void *arg, const s24i_run *run)
 {
     evaluation *e = arg;
     return s24i_target_loss(run,
-                            &(s24i_layer){.gram = e->gram, .cross = e->cross, .blend = e->blend},
+                            &(s24i_matrix){.gram = e->gram, .cross = e->cross, .blend = e->blend},
                             e->which, e->w, e->v, e->row_of, &e->loss, &e->norm);
 }
 

@@ -5,7 +5,7 @@
 #include <float.h>
 
 typedef struct {
-    const s24i_pattern *pattern;
+    const s24i_constraints *constraints;
     const float *w, *norm;
     int64_t rows, cols;
     uint8_t *mask;
@@ -14,13 +14,13 @@ typedef struct {
 static s24_status project_stage(void *arg, const s24i_run *run)
 {
     projection *p = arg;
-    return s24i_cpu_project(run, p->pattern, p->w, p->norm, p->rows, p->cols, p->mask);
+    return s24i_cpu_project(run, p->constraints, p->w, p->norm, p->rows, p->cols, p->mask);
 }
 
 static uint8_t *project(int n, int m, const float *w, const float *norm, int64_t rows, int64_t cols)
 {
-    s24i_pattern pattern = {.n = n, .m = m, .both = true};
-    projection p = {&pattern, w, norm, rows, cols, GRAB(uint8_t, rows * cols)};
+    s24i_constraints constraints = {.n = n, .m = m, .both = true};
+    projection p = {&constraints, w, norm, rows, cols, GRAB(uint8_t, rows * cols)};
     memset(p.mask, 7, (size_t)(rows * cols));
     ck_assert_int_eq(in_arena(project_stage, &p), S24_OK);
     return p.mask;
@@ -258,11 +258,11 @@ END_TEST
 
 START_TEST(a_broken_column_is_named)
 {
-    s24i_pattern pattern = {.n = 1, .m = 2, .both = true};
+    s24i_constraints constraints = {.n = 1, .m = 2, .both = true};
     uint8_t mask[8] = {1, 0, 0, 1, 0, 1, 1, 0};
-    ck_assert_int_eq(s24i_obeys(&pattern, mask, 2, 4, "V"), S24_OK);
+    ck_assert_int_eq(s24i_obeys(&constraints, mask, 2, 4, "V"), S24_OK);
     uint8_t broken[8] = {1, 0, 0, 1, 0, 1, 0, 1};
-    ck_assert_int_eq(s24i_obeys(&pattern, broken, 2, 4, "V"), S24_E_STATE);
+    ck_assert_int_eq(s24i_obeys(&constraints, broken, 2, 4, "V"), S24_E_STATE);
     ck_assert_str_eq(s24i_error_text(), "V: column 3, rows 0 to 1 hold 2 nonzeros, 1:2t allows 1");
 }
 END_TEST

@@ -13,7 +13,7 @@ START_TEST(codes_are_checked)
     ck_assert_int_eq(s24i_grid_round(&plainly, &p.grid, p.plain, 40, p.codes), S24_OK);
     ck_assert_int_eq(s24i_grid_decode(&plainly, &p.grid, p.mask, 40, p.codes, v), S24_OK);
 #define CHECK_CODES(outlier) \
-    (p.grid.free = (outlier), s24i_check_codes(&device, &p.grid, p.codes, p.mask, v, 40))
+    (p.grid.outliers = (outlier), s24i_check_codes(&device, &p.grid, p.codes, p.mask, v, 40))
     ck_assert_int_eq(CHECK_CODES(NULL), S24_OK);
     v[39 * 20] += 1;
     v[17 * 20 + 11] += 1;

@@ -93,7 +93,7 @@ START_TEST(finest_scales)
             for (int64_t j = 0; j < 16; j++)
                 ck_assert(fabsf(v[j] - p.plain[j]) <= 1e-6f);
         }
-    for (int64_t i = 0; i < 64; i++) /* but a layer of nothing else has no grid */
+    for (int64_t i = 0; i < 64; i++) /* but a matrix of nothing else has no grid */
         p.plain[i] = 1e-9f * (float)(i + 1);
     take_grid(&p, 4, S24I_GRID_SYM, 16, S24_F16);
     ck_assert_int_eq(in_arena(fit_stage, &p), S24_E_NUMERIC);

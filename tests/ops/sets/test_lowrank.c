@@ -85,8 +85,8 @@ static fit new_fit(uint64_t seed, int64_t calibration, int64_t rank)
 {
     fit f = {.m = normals(&seed, ROWS * N), .low.rank = rank};
     s24i_gram gram = gram_of(activations(&seed, calibration, N, 0.9), calibration, N, S24_F32);
-    s24i_layer layer = layer_of(ROWS, N, &gram);
-    f.prepared = prepare(&layer, S24I_DAMP_RELATIVE, 1e-4, f.m);
+    s24i_matrix matrix = matrix_of(ROWS, N, &gram);
+    f.prepared = prepare(&matrix, S24I_DAMP_RELATIVE, 1e-4, f.m);
     s24i_gram_fini(&device, &gram);
     return f;
 }
@@ -164,9 +164,9 @@ typedef struct {
     double *big_b, *d, *u; /* the oracle */
 } walk;
 
-static void take(walk *r, const s24i_run *run, const s24i_pattern *pattern, bool apart)
+static void take(walk *r, const s24i_run *run, const s24i_constraints *constraints, bool apart)
 {
-    r->split.target = (s24i_target){&r->prepared, pattern, r->w, ROWS};
+    r->split.target = (s24i_target){&r->prepared, constraints, r->w, ROWS};
     r->split.apart = apart;
     r->split.low.rank = 3;
     s24i_split_take(run, &r->split);
@@ -201,14 +201,14 @@ static double *wanted(const walk *r, double rho)
     return b;
 }
 
-static const s24i_pattern patterns[] = {{.n = 2, .m = 4},
-                                        {.n = 4, .m = 9},
-                                        {.scope = S24I_SCOPE_ROW, .sparsity = 0.6},
-                                        {.scope = S24I_SCOPE_LAYER, .sparsity = 0.5}};
+static const s24i_constraints patterns[] = {{.n = 2, .m = 4},
+                                            {.n = 4, .m = 9},
+                                            {.scope = S24I_SCOPE_ROW, .sparsity = 0.6},
+                                            {.scope = S24I_SCOPE_LAYER, .sparsity = 0.5}};
 
 typedef struct {
     walk *r;
-    const s24i_pattern *pattern;
+    const s24i_constraints *constraints;
     bool apart;
 } course;
 
@@ -217,12 +217,12 @@ static s24_status course_stage(void *arg, const s24i_run *run)
     static const double penalties[] = {0.05, 0.05, 0.2};
     course *c = arg;
     walk *r = c->r;
-    take(r, run, c->pattern, c->apart);
+    take(r, run, c->constraints, c->apart);
     if (s24i_counting(run)) {
         s24i_split_penalty(run, &r->split, 1);
         return s24i_split_iterate(run, &r->split, true);
     }
-    s24_status status = s24i_project(run, c->pattern, r->w, NULL, ROWS, N, r->split.mask);
+    s24_status status = s24i_project(run, c->constraints, r->w, NULL, ROWS, N, r->split.mask);
     memcpy(r->split.z, r->w, ROWS * N * sizeof(float));
     if (!status)
         status = s24i_split_start(run, &r->split);
@@ -254,8 +254,8 @@ START_TEST(iterations_solve_their_equations)
         uint64_t seed = 21;
         walk r = {.w = normals(&seed, ROWS * N)};
         s24i_gram gram = gram_of(activations(&seed, 300, N, 0.8), 300, N, S24_F32);
-        s24i_layer layer = layer_of(ROWS, N, &gram);
-        r.prepared = prepare(&layer, S24I_DAMP_RELATIVE, 0.02, r.w);
+        s24i_matrix matrix = matrix_of(ROWS, N, &gram);
+        r.prepared = prepare(&matrix, S24I_DAMP_RELATIVE, 0.02, r.w);
         r.d = GRAB(double, ROWS *N);
         r.u = GRAB(double, ROWS *N);
         r.split.mask = GRAB(uint8_t, ROWS * N);

@@ -130,21 +130,21 @@ START_TEST(counts_zeros)
     ck_assert_int_eq(s24i_zeros(0.999, 3), 2); /* never all */
     ck_assert_int_eq(s24i_zeros(0.9, 1), 0);
     ck_assert_int_eq(s24i_zeros(1.0 / 3, (int64_t)3 << 40), (int64_t)1 << 40);
-    s24i_pattern pattern = {.n = 3, .m = 7};
-    ck_assert_int_eq(s24i_most_kept(&pattern, 21), 9);
-    pattern = (s24i_pattern){.scope = S24I_SCOPE_ROW, .sparsity = 0.7};
-    ck_assert_int_eq(s24i_most_kept(&pattern, 10), 3);
-    pattern.scope = S24I_SCOPE_LAYER;
-    ck_assert_int_eq(s24i_most_kept(&pattern, 10), 10);
-    pattern = (s24i_pattern){0};
-    ck_assert_int_eq(s24i_most_kept(&pattern, 10), 10);
+    s24i_constraints constraints = {.n = 3, .m = 7};
+    ck_assert_int_eq(s24i_most_kept(&constraints, 21), 9);
+    constraints = (s24i_constraints){.scope = S24I_SCOPE_ROW, .sparsity = 0.7};
+    ck_assert_int_eq(s24i_most_kept(&constraints, 10), 3);
+    constraints.scope = S24I_SCOPE_LAYER;
+    ck_assert_int_eq(s24i_most_kept(&constraints, 10), 10);
+    constraints = (s24i_constraints){0};
+    ck_assert_int_eq(s24i_most_kept(&constraints, 10), 10);
 }
 END_TEST
 
 /* ---- project ---- */
 
 typedef struct {
-    const s24i_pattern *pattern;
+    const s24i_constraints *constraints;
     const float *w, *norm;
     int64_t rows, cols;
     uint8_t *mask;
@@ -153,38 +153,38 @@ typedef struct {
 static s24_status project_stage(void *arg, const s24i_run *run)
 {
     projection *p = arg;
-    return s24i_project(run, p->pattern, p->w, p->norm, p->rows, p->cols, p->mask);
+    return s24i_project(run, p->constraints, p->w, p->norm, p->rows, p->cols, p->mask);
 }
 
 static void wanted_mask(const projection *p, uint8_t *mask)
 {
-    int64_t size = p->rows * p->cols, m = p->pattern->m;
+    int64_t size = p->rows * p->cols, m = p->constraints->m;
     float *score = GRAB(float, size);
     for (int64_t i = 0; i < size; i++)
         score[i] = fabsf(p->w[i]) * (p->norm ? p->norm[i % p->cols] : 1);
-    if (p->pattern->n) {
+    if (p->constraints->n) {
         for (int64_t i = 0; i < size; i += m)
-            sorted_mask(score + i, m, p->pattern->n, mask + i);
-    } else if (p->pattern->scope == S24I_SCOPE_ROW) {
+            sorted_mask(score + i, m, p->constraints->n, mask + i);
+    } else if (p->constraints->scope == S24I_SCOPE_ROW) {
         for (int64_t i = 0; i < size; i += p->cols)
-            sorted_mask(score + i, p->cols, p->cols - s24i_zeros(p->pattern->sparsity, p->cols),
+            sorted_mask(score + i, p->cols, p->cols - s24i_zeros(p->constraints->sparsity, p->cols),
                         mask + i);
     } else {
-        sorted_mask(score, size, size - s24i_zeros(p->pattern->sparsity, size), mask);
+        sorted_mask(score, size, size - s24i_zeros(p->constraints->sparsity, size), mask);
     }
 }
 
-static void check_projection(const s24i_pattern *pattern, int64_t rows, int64_t cols,
+static void check_projection(const s24i_constraints *constraints, int64_t rows, int64_t cols,
                              const float *norm, const float *w)
 {
     int mark = naive_count;
     uint8_t *wanted = GRAB(uint8_t, rows * cols);
-    projection p = {pattern, w, norm, rows, cols, GRAB(uint8_t, rows * cols)};
+    projection p = {constraints, w, norm, rows, cols, GRAB(uint8_t, rows * cols)};
     memset(p.mask, 9, (size_t)(rows * cols));
     ck_assert_int_eq(in_arena(project_stage, &p), S24_OK);
     wanted_mask(&p, wanted);
     ck_assert(!memcmp(p.mask, wanted, (size_t)(rows * cols)));
-    ck_assert_int_eq(s24i_obeys(pattern, p.mask, rows, cols, "mask"), S24_OK);
+    ck_assert_int_eq(s24i_obeys(constraints, p.mask, rows, cols, "mask"), S24_OK);
     drop_to(mark);
 }
 
@@ -208,11 +208,11 @@ START_TEST(projects)
     for (int with = 0; with < 2; with++) {
         for (int p = 0; p < 7; p++)
             if (cols % patterns[p].m == 0)
-                check_projection(&(s24i_pattern){.n = patterns[p].n, .m = patterns[p].m}, rows,
+                check_projection(&(s24i_constraints){.n = patterns[p].n, .m = patterns[p].m}, rows,
                                  cols, with ? norm : NULL, w);
         for (int s = 0; s < 10; s++)
-            check_projection(&(s24i_pattern){.scope = s % 2 ? S24I_SCOPE_ROW : S24I_SCOPE_LAYER,
-                                             .sparsity = sparsities[s / 2]},
+            check_projection(&(s24i_constraints){.scope = s % 2 ? S24I_SCOPE_ROW : S24I_SCOPE_LAYER,
+                                                 .sparsity = sparsities[s / 2]},
                              rows, cols, with ? norm : NULL, w);
     }
 }
@@ -220,44 +220,44 @@ END_TEST
 
 /* ---- check_support ---- */
 
-static s24_status check_edit(const s24i_pattern *pattern, const uint8_t *mask, int64_t rows,
+static s24_status check_edit(const s24i_constraints *constraints, const uint8_t *mask, int64_t rows,
                              int64_t cols, int64_t at, uint8_t value)
 {
     uint8_t *copy = GRAB(uint8_t, rows * cols);
     memcpy(copy, mask, (size_t)(rows * cols));
     copy[at] = value;
-    return s24i_obeys(pattern, copy, rows, cols, "V");
+    return s24i_obeys(constraints, copy, rows, cols, "V");
 }
 
 START_TEST(names_the_first_offence)
 {
     uint8_t mask[3 * 8] = {1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0};
-    s24i_pattern pattern = {.n = 2, .m = 4};
-    ck_assert_int_eq(s24i_obeys(&pattern, mask, 3, 8, "V"), S24_OK);
-    ck_assert_int_eq(check_edit(&pattern, mask, 3, 8, 12 + 2, 200), S24_E_STATE);
+    s24i_constraints constraints = {.n = 2, .m = 4};
+    ck_assert_int_eq(s24i_obeys(&constraints, mask, 3, 8, "V"), S24_OK);
+    ck_assert_int_eq(check_edit(&constraints, mask, 3, 8, 12 + 2, 200), S24_E_STATE);
     ck_assert_str_eq(s24i_error_text(), "V: row 1, columns 4 to 7 hold 3 nonzeros, 2:4 allows 2");
-    ck_assert_int_eq(check_edit(&pattern, mask, 3, 8, 8, 1), S24_OK); /* fewer than n is fine */
+    ck_assert_int_eq(check_edit(&constraints, mask, 3, 8, 8, 1), S24_OK); /* fewer than n is fine */
 
-    pattern = (s24i_pattern){.scope = S24I_SCOPE_ROW, .sparsity = 0.5};
-    ck_assert_int_eq(s24i_obeys(&pattern, mask, 3, 8, "V"), S24_OK);
-    ck_assert_int_eq(check_edit(&pattern, mask, 3, 8, 2, 1), S24_E_STATE);
+    constraints = (s24i_constraints){.scope = S24I_SCOPE_ROW, .sparsity = 0.5};
+    ck_assert_int_eq(s24i_obeys(&constraints, mask, 3, 8, "V"), S24_OK);
+    ck_assert_int_eq(check_edit(&constraints, mask, 3, 8, 2, 1), S24_E_STATE);
     ck_assert_str_eq(s24i_error_text(), "V: row 0 holds 3 zeros, the constraint asks for 4");
 
-    pattern = (s24i_pattern){.scope = S24I_SCOPE_LAYER, .sparsity = 16.0 / 24};
-    ck_assert_int_eq(s24i_obeys(&pattern, mask, 3, 8, "V"), S24_OK);
-    ck_assert_int_eq(check_edit(&pattern, mask, 3, 8, 2, 1), S24_E_STATE);
+    constraints = (s24i_constraints){.scope = S24I_SCOPE_LAYER, .sparsity = 16.0 / 24};
+    ck_assert_int_eq(s24i_obeys(&constraints, mask, 3, 8, "V"), S24_OK);
+    ck_assert_int_eq(check_edit(&constraints, mask, 3, 8, 2, 1), S24_E_STATE);
     ck_assert_str_eq(s24i_error_text(), "V: 15 zeros in all, the constraint asks for 16");
 
     uint8_t given[3 * 8];
     memset(given, 1, sizeof given);
     given[17] = 0;
-    pattern = (s24i_pattern){.mask = given};
-    ck_assert_int_eq(s24i_obeys(&pattern, mask, 3, 8, "V"), S24_OK);
-    ck_assert_int_eq(check_edit(&pattern, mask, 3, 8, 17, 1), S24_E_STATE);
+    constraints = (s24i_constraints){.mask = given};
+    ck_assert_int_eq(s24i_obeys(&constraints, mask, 3, 8, "V"), S24_OK);
+    ck_assert_int_eq(check_edit(&constraints, mask, 3, 8, 17, 1), S24_E_STATE);
     ck_assert_str_eq(s24i_error_text(), "V: row 2, column 1 is not in the mask");
-    pattern = (s24i_pattern){0};
+    constraints = (s24i_constraints){0};
     memset(mask, 1, sizeof mask);
-    ck_assert_int_eq(s24i_obeys(&pattern, mask, 3, 8, "V"), S24_OK);
+    ck_assert_int_eq(s24i_obeys(&constraints, mask, 3, 8, "V"), S24_OK);
 }
 END_TEST
 

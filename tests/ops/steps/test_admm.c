@@ -13,9 +13,10 @@ typedef struct {
     double *big_b, *d, *u; /* the oracle */
 } walk;
 
-static void take(walk *r, const s24i_run *run, const s24i_pattern *pattern, uint8_t *mask, float *b)
+static void take(walk *r, const s24i_run *run, const s24i_constraints *constraints, uint8_t *mask,
+                 float *b)
 {
-    r->admm = (s24i_admm){.run = run, .target = {&r->prepared, pattern, r->w, ROWS}};
+    r->admm = (s24i_admm){.run = run, .target = {&r->prepared, constraints, r->w, ROWS}};
     r->admm.mask = mask;
     r->admm.b = b;
     s24i_admm_take(run, &r->admm);
@@ -25,8 +26,8 @@ static walk new_walk(uint64_t seed)
 {
     walk r = {.w = normals(&seed, ROWS * N)};
     s24i_gram gram = gram_of(activations(&seed, 300, N, 0.8), 300, N, S24_F32);
-    s24i_layer layer = layer_of(ROWS, N, &gram);
-    r.prepared = prepare(&layer, S24I_DAMP_RELATIVE, 0.02, r.w);
+    s24i_matrix matrix = matrix_of(ROWS, N, &gram);
+    r.prepared = prepare(&matrix, S24I_DAMP_RELATIVE, 0.02, r.w);
     r.d = GRAB(double, ROWS *N);
     r.u = GRAB(double, ROWS *N);
     s24i_gram_fini(&device, &gram);
@@ -88,7 +89,7 @@ static void check_iteration(walk *r, double rho, const uint8_t *fixed, int64_t p
 
 typedef struct {
     walk *r;
-    const s24i_pattern *pattern;
+    const s24i_constraints *constraints;
     uint8_t *mask;
     float *b;
     int64_t part, keep;
@@ -102,7 +103,7 @@ static s24_status course_stage(void *arg, const s24i_run *run)
     course *c = arg;
     walk *r = c->r;
     bool counting = s24i_counting(run);
-    take(r, run, c->pattern, c->mask, c->b);
+    take(r, run, c->constraints, c->mask, c->b);
     s24_status status = counting ? S24_OK : s24i_admm_start(&plainly, &r->admm, r->w);
     for (int k = 0; k < 4 && !status; k++) {
         status = s24i_admm_penalty(run, &r->admm, penalties[k]);
@@ -111,7 +112,7 @@ static s24_status course_stage(void *arg, const s24i_run *run)
         for (int step = 0; step < (c->at_once ? 1 : 3) && !status; step++) {
             status = s24i_admm_iterate(run, &r->admm, c->at_once ? 3 : 1);
             if (!counting && !c->at_once && !status)
-                check_iteration(r, penalties[k], c->pattern->mask, c->part, c->keep);
+                check_iteration(r, penalties[k], c->constraints->mask, c->part, c->keep);
         }
     }
     return status;
@@ -122,17 +123,17 @@ START_TEST(iterations_are_those_of_the_paper)
     uint64_t seed = 5;
     uint8_t *fixed = GRAB(uint8_t, ROWS * N), *mask[2];
     float *z[2];
-    const s24i_pattern patterns[] = {{.n = 2, .m = 4},
-                                     {.n = 5, .m = 8},
-                                     {.scope = S24I_SCOPE_ROW, .sparsity = 0.6},
-                                     {.scope = S24I_SCOPE_LAYER, .sparsity = 0.7},
-                                     {.mask = fixed}};
+    const s24i_constraints patterns[] = {{.n = 2, .m = 4},
+                                         {.n = 5, .m = 8},
+                                         {.scope = S24I_SCOPE_ROW, .sparsity = 0.6},
+                                         {.scope = S24I_SCOPE_LAYER, .sparsity = 0.7},
+                                         {.mask = fixed}};
     const int64_t parts[][2] = {{4, 2}, {8, 5}, {N, N * 4 / 10}, {ROWS * N, ROWS * N * 3 / 10}};
     for (int64_t i = 0; i < ROWS * N; i++)
         fixed[i] = below(&seed, 2) == 1;
     for (int way = 0; way < 2; way++) {
         walk r = new_walk(7);
-        course c = {.r = &r, .pattern = &patterns[_i], .at_once = way};
+        course c = {.r = &r, .constraints = &patterns[_i], .at_once = way};
         c.mask = mask[way] = GRAB(uint8_t, ROWS * N);
         c.b = way ? NULL : GRAB(float, ROWS *N);
         c.part = _i < 4 ? parts[_i][0] : 0;
@@ -171,8 +172,8 @@ START_TEST(inverts_with_a_shift)
         int64_t n = dims[k];
         float *w = normals(&seed, n);
         s24i_gram gram = gram_of(activations(&seed, 2 * n, n, 0.9), 2 * n, n, S24_F32);
-        s24i_layer layer = layer_of(1, n, &gram);
-        s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0.01, w);
+        s24i_matrix matrix = matrix_of(1, n, &gram);
+        s24i_prepared p = prepare(&matrix, S24I_DAMP_RELATIVE, 0.01, w);
         for (double rho = 0.02; rho < 10; rho *= 7) {
             double *wanted = doubles(p.s, n * n);
             shifted s = {&p, rho, GRAB(float, n *n)};
@@ -202,9 +203,10 @@ END_TEST
 /* Stopped, it leaves what it had. */
 START_TEST(stops_when_told)
 {
-    static const s24i_pattern pattern = {.n = 2, .m = 4};
+    static const s24i_constraints constraints = {.n = 2, .m = 4};
     walk r = new_walk(11);
-    course c = {.r = &r, .pattern = &pattern, .mask = GRAB(uint8_t, ROWS * N), .at_once = true};
+    course c = {
+        .r = &r, .constraints = &constraints, .mask = GRAB(uint8_t, ROWS * N), .at_once = true};
     _Atomic int32_t cancel = 1;
     for (int64_t i = 0; i < ROWS * N; i++)
         c.mask[i] = i % 2 == 0;

@@ -10,10 +10,10 @@ START_TEST(blocks_never_raise_it)
     take_grid(&p, 3, S24I_GRID_ASYM, 0, S24_F32);
     for (int64_t i = 0; i < p.rows * p.n; i++)
         p.mask[i] = i % 7 != 0;
-    p.pattern.mask = p.mask;
+    p.constraints.mask = p.mask;
     ck_assert_int_eq(in_arena(fit_stage, &p), S24_OK);
     if (outliers[_i]) {
-        p.grid.free = GRAB(uint8_t, p.rows * p.n);
+        p.grid.outliers = GRAB(uint8_t, p.rows * p.n);
         p.grid.value = GRAB(float, p.rows *p.n);
         p.outliers.count = outliers[_i];
         ck_assert_int_eq(in_arena(outlier_stage, &p), S24_OK);

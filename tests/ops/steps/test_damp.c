@@ -11,7 +11,7 @@ typedef struct {
     double *h[2], *c[2]; /* of the two halves */
     s24i_gram gram;
     s24i_cross cross;
-    s24i_layer layer;
+    s24i_matrix matrix;
 } trial;
 
 /* White noise on top of few directions: the fewer the rows, the more a fit learns by heart. */
@@ -22,8 +22,8 @@ static trial *new_trial(uint64_t seed, int64_t calibration, int64_t rows, int64_
     t->x = activations(&seed, calibration, n, 0.6);
     t->w = normals(&seed, rows * n);
     t->gram = gram_of(t->x, calibration, n, S24_F64);
-    t->layer = layer_of(rows, n, &t->gram);
-    t->layer.pattern = (s24i_pattern){.n = 2, .m = 4};
+    t->matrix = matrix_of(rows, n, &t->gram);
+    t->matrix.constraints = (s24i_constraints){.n = 2, .m = 4};
     for (int half = 0; half < 2; half++)
         t->h[half] = naive_gram(t->x, calibration, n, NULL, half);
     if (!target)
@@ -37,8 +37,8 @@ static trial *new_trial(uint64_t seed, int64_t calibration, int64_t rows, int64_
             t->t[i * rows + o] = (float)(y + 3 * normal(&seed));
         }
     t->cross = cross_of(t->x, t->t, calibration, n, rows, S24_F64);
-    t->layer.cross = &t->cross;
-    t->layer.blend = 0.6;
+    t->matrix.cross = &t->cross;
+    t->matrix.blend = 0.6;
     for (int half = 0; half < 2; half++)
         t->c[half] = naive_cross(t->x, t->t, calibration, n, rows, NULL, half);
     return t;
@@ -47,7 +47,7 @@ static trial *new_trial(uint64_t seed, int64_t calibration, int64_t rows, int64_
 static void free_trial(trial *t)
 {
     s24i_gram_fini(&device, &t->gram);
-    if (t->layer.cross)
+    if (t->matrix.cross)
         s24i_cross_fini(&device, &t->cross);
 }
 
@@ -62,14 +62,14 @@ static void coordinates(const trial *t, int half, double damp, double *s, double
 {
     int64_t n = t->n, rows = sample_size(t);
     const double *h = t->h[half];
-    double blend = t->layer.blend, *system = GRAB(double, n *n);
+    double blend = t->matrix.blend, *system = GRAB(double, n *n);
     for (int64_t i = 0; i < n; i++)
         scale[i] = sqrt(h[i * n + i] * (1 + damp));
     for (int64_t i = 0; i < n * n; i++)
         s[i] = i / n == i % n ? 1 : h[i] / (scale[i / n] * scale[i % n]);
     for (int64_t i = 0; i < rows * n; i++)
         aim[i] = t->w[i / n * t->rows / rows * n + i % n];
-    if (t->layer.cross) {
+    if (t->matrix.cross) {
         double *w = GRAB(double, rows *n);
         memcpy(w, aim, (size_t)(rows * n) * sizeof *w);
         memcpy(system, h, (size_t)(n * n) * sizeof *h);
@@ -91,7 +91,7 @@ static void coordinates(const trial *t, int half, double damp, double *s, double
 static void score(const trial *t, int half, const double *v, double *loss, double *norm)
 {
     int64_t n = t->n, rows = sample_size(t);
-    double blend = t->layer.blend, *row = GRAB(double, n);
+    double blend = t->matrix.blend, *row = GRAB(double, n);
     for (int64_t i = 0; i < t->calibration; i++) {
         if (i / 128 % 2 != half)
             continue;
@@ -118,15 +118,15 @@ static double heldout(const trial *t, double damp)
     double *s = GRAB(double, n *n), *scale = GRAB(double, n), loss = 0, norm = 0;
     double *aim = GRAB(double, rows *n), *v = GRAB(double, rows *n);
     uint8_t *fixed = NULL;
-    s24i_pattern pattern = t->layer.pattern;
-    if (pattern.mask) {
+    s24i_constraints constraints = t->matrix.constraints;
+    if (constraints.mask) {
         fixed = GRAB(uint8_t, rows * n);
         for (int64_t i = 0; i < rows * n; i++)
-            fixed[i] = pattern.mask[i / n * t->rows / rows * n + i % n];
-        pattern.mask = fixed;
+            fixed[i] = constraints.mask[i / n * t->rows / rows * n + i % n];
+        constraints.mask = fixed;
     }
     for (int half = 0; half < 2; half++) {
-        published sweep = {.pattern = &pattern, .rows = rows, .cols = n};
+        published sweep = {.constraints = &constraints, .rows = rows, .cols = n};
         coordinates(t, half, damp, s, scale, aim);
         sweep.w = GRAB(double, rows *n);
         sweep.mask = GRAB(uint8_t, rows * n);
@@ -153,7 +153,7 @@ static void check_choice(const trial *t, choices *all)
 {
     float *aim = GRAB(float, t->rows * t->n);
     memcpy(aim, t->w, (size_t)(t->rows * t->n) * sizeof *aim);
-    s24i_prepared p = prepare(&t->layer, S24I_DAMP_AUTO, 0, aim);
+    s24i_prepared p = prepare(&t->matrix, S24I_DAMP_AUTO, 0, aim);
     double scores[GRID], best = INFINITY;
     int chosen = -1, wanted = -1;
     for (int g = 0; g < GRID; g++) {
@@ -211,7 +211,7 @@ START_TEST(also_on_a_mask)
         uint8_t *mask = GRAB(uint8_t, t->rows * t->n);
         for (int64_t i = 0; i < t->rows * t->n; i++)
             mask[i] = below(&seed, 2) != 0;
-        t->layer.pattern = (s24i_pattern){.mask = mask};
+        t->matrix.constraints = (s24i_constraints){.mask = mask};
         check_choice(t, &all);
         free_trial(t);
     }
@@ -225,7 +225,7 @@ START_TEST(few_rows_fall_back)
         trial *t = new_trial(3, calibration, 8, 16, false);
         float *aim = GRAB(float, 8 * 16);
         memcpy(aim, t->w, 8 * 16 * sizeof *aim);
-        s24i_prepared p = prepare(&t->layer, S24I_DAMP_AUTO, 7, aim);
+        s24i_prepared p = prepare(&t->matrix, S24I_DAMP_AUTO, 7, aim);
         if (calibration == 191) { /* 63 in the second half */
             ck_assert_double_eq(p.damp, 0.01);
             ck_assert(isnan(p.heldout));
@@ -247,7 +247,7 @@ START_TEST(divides_the_winner)
             float *aim = GRAB(float, 8 * 16);
             memcpy(aim, t->w, 8 * 16 * sizeof *aim);
             preparation p = {
-                .layer = &t->layer, .damping = {S24I_DAMP_AUTO, 0, k ? 4 : 0}, .w = aim};
+                .matrix = &t->matrix, .damping = {S24I_DAMP_AUTO, 0, k ? 4 : 0}, .w = aim};
             ck_assert_int_eq(in_arena(prepare_stage, &p), S24_OK);
             damp[k] = p.prepared.damp;
             free_trial(t);
@@ -279,11 +279,11 @@ START_TEST(stops_between_trials)
     stopper s = {0};
     memcpy(aim, t->w, 8 * 16 * sizeof *aim);
     s24i_watch_init(&watch, stop, &s, NULL, 0);
-    prepare(&t->layer, S24I_DAMP_AUTO, 0, aim);
+    prepare(&t->matrix, S24I_DAMP_AUTO, 0, aim);
     int64_t calls = s.calls;
     ck_assert_int_ge(calls, 3); /* the start, and both neighbours of the middle */
     for (int64_t k = 1; k <= calls; k++) {
-        preparation p = {.layer = &t->layer, .damping = {S24I_DAMP_AUTO, 0, 0}, .w = aim};
+        preparation p = {.matrix = &t->matrix, .damping = {S24I_DAMP_AUTO, 0, 0}, .w = aim};
         memcpy(aim, t->w, 8 * 16 * sizeof *aim);
         s = (stopper){.stop_at = k};
         s24i_watch_init(&watch, stop, &s, NULL, 0);

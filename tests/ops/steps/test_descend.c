@@ -13,8 +13,8 @@ static const struct {
 START_TEST(the_loss_never_rises)
 {
     coded p = open_problem(7 + (uint64_t)_i, 37, 72, 0.6);
-    p.pattern.n = kinds[_i].n;
-    p.pattern.m = kinds[_i].m;
+    p.constraints.n = kinds[_i].n;
+    p.constraints.m = kinds[_i].m;
     take_grid(&p, kinds[_i].bits, kinds[_i].scheme, kinds[_i].group, kinds[_i].type);
     ck_assert_int_eq(in_arena(fit_stage, &p), S24_OK);
     ck_assert_int_eq(in_arena(sweep_stage, &p), S24_OK);
@@ -27,11 +27,11 @@ START_TEST(the_loss_never_rises)
         before = now;
     }
     ck_assert_double_lt(before, 0.995 * first); /* it does something */
-    for (int64_t i = 0; i < p.rows * p.n; i += p.pattern.m) {
+    for (int64_t i = 0; i < p.rows * p.n; i += p.constraints.m) {
         int kept = 0;
-        for (int64_t j = i; p.pattern.n && j < i + p.pattern.m; j++)
+        for (int64_t j = i; p.constraints.n && j < i + p.constraints.m; j++)
             kept += p.mask[j];
-        ck_assert_int_le(kept, p.pattern.n);
+        ck_assert_int_le(kept, p.constraints.n);
     }
 }
 END_TEST
@@ -45,13 +45,13 @@ static double least_loss(coded *p, int64_t i)
     double least = INFINITY;
     memcpy(codes, p->codes + i * 8, 8);
     memcpy(mask, p->mask + i * 8, 8);
-    for (int s = 0; s < (p->pattern.n ? 256 : 1); s++) {
+    for (int s = 0; s < (p->constraints.n ? 256 : 1); s++) {
         int left = __builtin_popcount(s & 15), right = __builtin_popcount(s >> 4);
-        if (p->pattern.n && (left != 2 || right != 2))
+        if (p->constraints.n && (left != 2 || right != 2))
             continue;
         for (int j = 0; j < 8; j++)
-            p->mask[i * 8 + j] = !p->pattern.n || (s >> j & 1);
-        for (int c = 0; c < (p->pattern.n ? 256 : 65536); c++) {
+            p->mask[i * 8 + j] = !p->constraints.n || (s >> j & 1);
+        for (int c = 0; c < (p->constraints.n ? 256 : 65536); c++) {
             int rest = c;
             for (int j = 0; j < 8; j++)
                 if (p->mask[i * 8 + j]) {
@@ -71,8 +71,8 @@ static void compare_with_all(int32_t n, int32_t m, int64_t rows, double share)
 {
     coded p = open_problem(11, rows, 8, 0.3);
     int near = 0;
-    p.pattern.n = n;
-    p.pattern.m = m;
+    p.constraints.n = n;
+    p.constraints.m = m;
     take_grid(&p, 2, S24I_GRID_ASYM, 0, S24_F32);
     p.limits = (s24i_descent_limits){50, 0};
     ck_assert_int_eq(in_arena(fit_stage, &p), S24_OK);

@@ -87,11 +87,11 @@ START_TEST(unit_diagonal_coordinates)
     float *x = activations(&seed, rows, n, 0.5), *w = normals(&seed, 5 * n);
     for (int type = 0; type < 2; type++) {
         s24i_gram gram = gram_of(x, rows, n, type ? S24_F64 : S24_F32);
-        s24i_layer layer = layer_of(5, n, &gram);
+        s24i_matrix matrix = matrix_of(5, n, &gram);
         for (int d = 0; d < 6; d++) {
             float *aim = GRAB(float, 5 * n);
             memcpy(aim, w, (size_t)(5 * n) * sizeof *w);
-            s24i_prepared p = prepare(&layer, dampings[d].rule, dampings[d].damp, aim);
+            s24i_prepared p = prepare(&matrix, dampings[d].rule, dampings[d].damp, aim);
             truth t =
                 truth_of(naive_gram(x, rows, n, NULL, -1), n, dampings[d].rule, dampings[d].damp);
             check_prepared(&p, &t, type ? 2e-7 : 3e-6);
@@ -113,10 +113,10 @@ START_TEST(back_from_unit_diagonal)
     for (int64_t i = 0; i < 200; i++)
         x[i * n + 11] = 0;
     s24i_gram gram = gram_of(x, 200, n, S24_F32);
-    s24i_layer layer = layer_of(rows, n, &gram);
+    s24i_matrix matrix = matrix_of(rows, n, &gram);
     float *v = GRAB(float, rows *n);
     memcpy(v, w, (size_t)(rows * n) * sizeof *w);
-    s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0.1, v);
+    s24i_prepared p = prepare(&matrix, S24I_DAMP_RELATIVE, 0.1, v);
     ck_assert_int_eq(s24i_unscale(&plainly, &p, v, rows), S24_OK);
     for (int64_t i = 0; i < rows * n; i++)
         unit_check(i % n == 11 ? v[i] == 0 : fabsf(v[i] - w[i]) <= 3e-7f * fabsf(w[i]));
@@ -136,10 +136,10 @@ START_TEST(dead_inputs)
         x[i * n + 72] = i ? 0 : 0.0101f; /* ...and this is not */
     }
     s24i_gram gram = gram_of(x, rows, n, S24_F64);
-    s24i_layer layer = layer_of(3, n, &gram);
+    s24i_matrix matrix = matrix_of(3, n, &gram);
     float *aim = GRAB(float, 3 * n);
     memcpy(aim, w, (size_t)(3 * n) * sizeof *w);
-    s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0.01, aim);
+    s24i_prepared p = prepare(&matrix, S24I_DAMP_RELATIVE, 0.01, aim);
     ck_assert(p.dead[0] && p.dead[64] && p.dead[149] && p.dead[71] && !p.dead[72] && !p.dead[70]);
     truth t = truth_of(naive_gram(x, rows, n, NULL, -1), n, S24I_DAMP_RELATIVE, 0.01);
     check_prepared(&p, &t, 2e-7);
@@ -152,8 +152,8 @@ START_TEST(no_live_input_at_all)
 {
     float *x = GRAB(float, 10 * 4), w[4] = {1, 2, 3, 4};
     s24i_gram gram = gram_of(x, 10, 4, S24_F32);
-    s24i_layer layer = layer_of(1, 4, &gram);
-    s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0.01, w);
+    s24i_matrix matrix = matrix_of(1, 4, &gram);
+    s24i_prepared p = prepare(&matrix, S24I_DAMP_RELATIVE, 0.01, w);
     for (int j = 0; j < 4; j++)
         ck_assert(p.dead[j] && w[j] == 0 && p.r[5 * j] == 1);
     s24i_gram_fini(&device, &gram);
@@ -166,8 +166,8 @@ START_TEST(identity)
     int64_t n = 140;
     float *w = normals(&seed, 2 * n), *aim = GRAB(float, 2 * n);
     memcpy(aim, w, (size_t)(2 * n) * sizeof *w);
-    s24i_layer layer = layer_of(2, n, NULL);
-    s24i_prepared p = prepare(&layer, _i, 0.5, aim);
+    s24i_matrix matrix = matrix_of(2, n, NULL);
+    s24i_prepared p = prepare(&matrix, _i, 0.5, aim);
     ck_assert(!memcmp(aim, w, (size_t)(2 * n) * sizeof *w));
     for (int64_t i = 0; i < n; i++) {
         unit_check(p.scale[i] == 1 && p.inverse[i] == 1 && p.share[i] == 0 && !p.dead[i]);
@@ -189,11 +189,11 @@ START_TEST(rank_deficient_climbs)
     int64_t n = 200, rows = 50;
     float *x = activations(&seed, rows, n, 0.9), *w = normals(&seed, n);
     s24i_gram gram = gram_of(x, rows, n, S24_F32);
-    s24i_layer layer = layer_of(1, n, &gram);
+    s24i_matrix matrix = matrix_of(1, n, &gram);
     for (int k = 0; k < 6; k++) {
         int32_t rule = k % 2 ? S24I_DAMP_MEAN : S24I_DAMP_RELATIVE;
         double start = starts[k / 2];
-        s24i_prepared p = prepare(&layer, rule, start, w);
+        s24i_prepared p = prepare(&matrix, rule, start, w);
         ck_assert_int_ge(p.climbs,
                          k % 2 && start > 0 ? 0 : 1); /* the mean is much to small inputs */
         ck_assert_int_le(p.climbs, 6);
@@ -213,8 +213,8 @@ START_TEST(indefinite_sums_are_refused)
     s24i_gram gram = gram_of(x, 40, 8, S24_F64);
     double *row = (double *)(uintptr_t)s24i_gram_row(&gram, 0, 5);
     row[3] = 1.5 * sqrt(row[5] * s24i_gram_diagonal(&gram, S24I_FIRST, 3));
-    s24i_layer layer = layer_of(1, 8, &gram);
-    preparation p = {.layer = &layer, .damping = {S24I_DAMP_RELATIVE, 0}, .w = w};
+    s24i_matrix matrix = matrix_of(1, 8, &gram);
+    preparation p = {.matrix = &matrix, .damping = {S24I_DAMP_RELATIVE, 0}, .w = w};
     ck_assert_int_eq(in_arena(prepare_stage, &p), S24_E_NUMERIC);
     unit_check_text("H is not positive definite even with damping 0.1 of the diagonal");
     p.damping.value = 0.1; /* one climb is enough from here */
@@ -257,10 +257,10 @@ typedef struct {
     float *x, *t, *w;
     s24i_gram gram;
     s24i_cross cross;
-    s24i_layer layer;
+    s24i_matrix matrix;
 } aimed;
 
-/* A layer whose wanted outputs are X W^T plus `noise`. */
+/* A matrix whose wanted outputs are X W^T plus `noise`. */
 static aimed new_aimed(uint64_t *seed, int64_t calibration, int64_t n, int64_t rows, double noise,
                        int32_t type)
 {
@@ -286,9 +286,9 @@ static void free_aimed(aimed *a)
     s24i_cross_fini(&device, &a->cross);
 }
 
-static s24i_layer aimed_layer(const aimed *a, double blend)
+static s24i_matrix aimed_matrix(const aimed *a, double blend)
 {
-    return (s24i_layer){
+    return (s24i_matrix){
         .rows = a->rows, .cols = a->n, .gram = &a->gram, .cross = &a->cross, .blend = blend};
 }
 
@@ -306,11 +306,11 @@ START_TEST(aims_at_the_target)
     double *h = naive_gram(a.x, 500, 150, NULL, -1);
     double *c = naive_cross(a.x, a.t, 500, 150, 37, NULL, -1);
     for (int k = 0; k < 12; k++) {
-        s24i_layer layer = aimed_layer(&a, blends[k % 3]);
+        s24i_matrix matrix = aimed_matrix(&a, blends[k % 3]);
         int32_t rule = k / 6 ? S24I_DAMP_MEAN : S24I_DAMP_RELATIVE;
         float *aim = GRAB(float, 37 * 150);
         memcpy(aim, a.w, 37 * 150 * sizeof *aim);
-        prepare(&layer, rule, damps[k / 3 % 2], aim);
+        prepare(&matrix, rule, damps[k / 3 % 2], aim);
         truth t = truth_of(h, 150, rule, damps[k / 3 % 2]);
         double *wanted = wanted_aim(&t, c, a.w, blends[k % 3], 37);
         ck_assert_double_le(distance(doubles(aim, 37 * 150), wanted, 37 * 150), 2e-5);
@@ -326,10 +326,10 @@ START_TEST(own_outputs_are_no_target)
     uint64_t seed = 17;
     aimed a = new_aimed(&seed, 400, 140, 20, 0, S24_F32);
     for (int b = 1; b <= 2; b++) {
-        s24i_layer layer = aimed_layer(&a, b / 2.0);
+        s24i_matrix matrix = aimed_matrix(&a, b / 2.0);
         float *aim = GRAB(float, 20 * 140), *scaled = GRAB(float, 20 * 140);
         memcpy(aim, a.w, 20 * 140 * sizeof *aim);
-        s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0.01, aim);
+        s24i_prepared p = prepare(&matrix, S24I_DAMP_RELATIVE, 0.01, aim);
         for (int64_t i = 0; i < 20 * 140; i++)
             scaled[i] = a.w[i] * p.scale[i % 140];
         ck_assert_double_le(distance(doubles(aim, 2800), doubles(scaled, 2800), 2800), 1e-5);
@@ -339,7 +339,7 @@ START_TEST(own_outputs_are_no_target)
 END_TEST
 
 typedef struct {
-    const s24i_layer *layer;
+    const s24i_matrix *matrix;
     int which;
     s24i_damping damping;
     s24i_prepared *prepared;
@@ -351,20 +351,21 @@ typedef struct {
 static s24_status half_stage(void *arg, const s24i_run *run)
 {
     half_aim *h = arg;
-    s24_status status = s24i_prepare_factor(run, h->layer->gram, h->which, h->damping, h->prepared);
+    s24_status status =
+        s24i_prepare_factor(run, h->matrix->gram, h->which, h->damping, h->prepared);
     if (!status)
-        status = s24i_prepare_aim(run, h->layer, h->which, h->prepared, h->w, h->row_of, h->rows);
+        status = s24i_prepare_aim(run, h->matrix, h->which, h->prepared, h->w, h->row_of, h->rows);
     return status;
 }
 
-/* From one half of the calibration rows, for some rows of the layer in any order. */
+/* From one half of the calibration rows, for some rows of the matrix in any order. */
 START_TEST(halves_and_samples)
 {
     uint64_t seed = 19;
     int64_t n = 90, row_of[] = {20, 3, 0, 11};
     aimed a = new_aimed(&seed, 700, n, 21, 2, S24_F64);
-    s24i_layer layer = aimed_layer(&a, 0.7);
-    s24i_prepared prepared = prepare(&layer, S24I_DAMP_RELATIVE, 1, GRAB(float, 21 * n));
+    s24i_matrix matrix = aimed_matrix(&a, 0.7);
+    s24i_prepared prepared = prepare(&matrix, S24I_DAMP_RELATIVE, 1, GRAB(float, 21 * n));
     for (int which = S24I_FIRST; which <= S24I_BOTH; which++) {
         int half = which == S24I_BOTH ? -1 : which - 1;
         float *w = GRAB(float, 4 * n), *given = GRAB(float, 4 * n);
@@ -374,7 +375,7 @@ START_TEST(halves_and_samples)
             memcpy(c + r * n, all + row_of[r] * n, (size_t)n * sizeof *c);
         }
         memcpy(given, w, (size_t)(4 * n) * sizeof *w);
-        half_aim h = {&layer, which, {S24I_DAMP_RELATIVE, 0.1, 1}, &prepared, w, row_of, 4};
+        half_aim h = {&matrix, which, {S24I_DAMP_RELATIVE, 0.1, 1}, &prepared, w, row_of, 4};
         ck_assert_int_eq(in_arena(half_stage, &h), S24_OK);
         truth t = truth_of(naive_gram(a.x, 700, n, NULL, half), n, S24I_DAMP_RELATIVE, 0.1);
         check_prepared(&prepared, &t, 2e-7);
@@ -386,25 +387,25 @@ START_TEST(halves_and_samples)
 END_TEST
 
 typedef struct {
-    const s24i_layer *layer;
+    const s24i_matrix *matrix;
     float *w;
 } plain_aim;
 
 static s24_status plain_stage(void *arg, const s24i_run *run)
 {
     plain_aim *p = arg;
-    return s24i_aim(run, p->layer, p->w);
+    return s24i_aim(run, p->matrix, p->w);
 }
 
-/* For methods without damping: W* in the layer's own coordinates, damped by a tenth of the
+/* For methods without damping: W* in the matrix's own coordinates, damped by a tenth of the
  * diagonal; w to the bit without a target. */
 START_TEST(aim_alone)
 {
     uint64_t seed = 23;
     int64_t n = 90, size = 21 * n;
     aimed a = new_aimed(&seed, 700, n, 21, 2, S24_F64);
-    s24i_layer layers[4] = {aimed_layer(&a, 0.7), aimed_layer(&a, 0), aimed_layer(&a, 0.7),
-                            aimed_layer(&a, 0.7)};
+    s24i_matrix layers[4] = {aimed_matrix(&a, 0.7), aimed_matrix(&a, 0), aimed_matrix(&a, 0.7),
+                             aimed_matrix(&a, 0.7)};
     layers[2].cross = NULL;
     layers[3].gram = NULL;
     for (int k = 0; k < 4; k++) {

@@ -4,7 +4,7 @@
 
 typedef struct {
     const s24i_prepared *prepared;
-    const s24i_pattern *pattern;
+    const s24i_constraints *constraints;
     const float *w;
     int64_t rows, widest;
     const uint8_t *mask;
@@ -33,11 +33,11 @@ static s24_status exact_stage(void *arg, const s24i_run *run)
 static s24_status refit_stage(void *arg, const s24i_run *run)
 {
     refit *r = arg;
-    return s24i_refit(run, &(s24i_target){r->prepared, r->pattern, r->w, r->rows}, r->mask,
+    return s24i_refit(run, &(s24i_target){r->prepared, r->constraints, r->w, r->rows}, r->mask,
                       r->method, r->limits, r->v, &r->iterations, &r->residual);
 }
 
-/* A layer in unit-diagonal coordinates and a mask: row 0 empty, row 1 full, the others random. */
+/* A matrix in unit-diagonal coordinates and a mask: row 0 empty, row 1 full, the others random. */
 typedef struct {
     int64_t rows, n;
     s24i_prepared prepared;
@@ -51,8 +51,8 @@ static system_t new_system(uint64_t *seed, int64_t rows, int64_t n, double damp)
     system_t y = {
         .rows = rows, .n = n, .w = normals(seed, rows * n), .mask = GRAB(uint8_t, rows * n)};
     s24i_gram gram = gram_of(activations(seed, 2 * n + 20, n, 0.8), 2 * n + 20, n, S24_F32);
-    s24i_layer layer = layer_of(rows, n, &gram);
-    y.prepared = prepare(&layer, S24I_DAMP_RELATIVE, damp, y.w);
+    s24i_matrix matrix = matrix_of(rows, n, &gram);
+    y.prepared = prepare(&matrix, S24I_DAMP_RELATIVE, damp, y.w);
     for (int64_t i = 0; i < rows * n; i++)
         y.mask[i] = i / n == 1 || (i / n > 1 && below(seed, 2));
     y.s = doubles(y.prepared.s, n * n);
@@ -285,7 +285,7 @@ END_TEST
 START_TEST(refit_chooses)
 {
     uint64_t seed = 47;
-    s24i_pattern pattern = {.n = 1, .m = 2};
+    s24i_constraints constraints = {.n = 1, .m = 2};
     for (int64_t n = 256; n <= 258; n += 2) {
         system_t y = new_system(&seed, 4, n, 0.02);
         for (int64_t i = 0; i < 4 * n; i++)
@@ -294,7 +294,7 @@ START_TEST(refit_chooses)
         int32_t iterations[3];
         for (int method = S24I_REFIT_AUTO; method <= S24I_REFIT_CG; method++) {
             refit r = refit_of(&y, results[method] = start(&y));
-            r.pattern = &pattern;
+            r.constraints = &constraints;
             r.method = method;
             ck_assert_int_eq(in_arena(refit_stage, &r), S24_OK);
             ck_assert_double_le(r.residual, 1e-6);

@@ -6,7 +6,7 @@ enum { ROWS = 150, N = 32 };
 
 typedef struct {
     s24i_prepared prepared;
-    const s24i_pattern *pattern;
+    const s24i_constraints *constraints;
     float *w, *v;
     uint8_t *mask;
     s24i_shrinking how;
@@ -18,16 +18,16 @@ static s24_status shrink_stage(void *arg, const s24i_run *run)
 {
     search *s = arg;
     s->how.taken = &s->taken;
-    return s24i_shrink(run, &(s24i_target){&s->prepared, s->pattern, s->w, ROWS}, s->how, s->v,
+    return s24i_shrink(run, &(s24i_target){&s->prepared, s->constraints, s->w, ROWS}, s->how, s->v,
                        s->mask);
 }
 
-static search new_search(uint64_t seed, const s24i_pattern *pattern)
+static search new_search(uint64_t seed, const s24i_constraints *constraints)
 {
-    search s = {.pattern = pattern, .w = normals(&seed, ROWS * N)};
+    search s = {.constraints = constraints, .w = normals(&seed, ROWS * N)};
     s24i_gram gram = gram_of(activations(&seed, 200, N, 0.7), 200, N, S24_F32);
-    s24i_layer layer = layer_of(ROWS, N, &gram);
-    s.prepared = prepare(&layer, S24I_DAMP_RELATIVE, 0.05, s.w);
+    s24i_matrix matrix = matrix_of(ROWS, N, &gram);
+    s.prepared = prepare(&matrix, S24I_DAMP_RELATIVE, 0.05, s.w);
     s.s = doubles(s.prepared.s, N * N);
     s.target = doubles(s.w, ROWS * N);
     s.v = GRAB(float, ROWS *N);
@@ -41,7 +41,7 @@ static search new_search(uint64_t seed, const s24i_pattern *pattern)
 static void operate(const search *s, double lambda, bool relative, const double *z, double *v)
 {
     s24i_kernels ref;
-    int32_t n = s->pattern->n, m = s->pattern->m;
+    int32_t n = s->constraints->n, m = s->constraints->m;
     s24i_kernels_ref(&ref);
     if (n == 1)
         ref.prox_1m_f64(z, v, ROWS * N, m, fmin(1, lambda));
@@ -55,7 +55,7 @@ static void operate(const search *s, double lambda, bool relative, const double 
  * was chosen from. */
 static void check_end(const search *s, const double *score, const double *weights)
 {
-    int32_t n = s->pattern->n, m = s->pattern->m;
+    int32_t n = s->constraints->n, m = s->constraints->m;
     int64_t agree = 0;
     for (int64_t i = 0; i < ROWS * N; i += N) {
         bool same = true;
@@ -78,7 +78,7 @@ static void check_end(const search *s, const double *score, const double *weight
     ck_assert_int_ge(agree, ROWS * 95 / 100);
 }
 
-static const s24i_pattern patterns[] = {
+static const s24i_constraints patterns[] = {
     {.n = 2, .m = 4}, {.n = 1, .m = 4}, {.n = 2, .m = 8}, {.n = 4, .m = 8}};
 enum { PATTERNS = 4 };
 
@@ -98,7 +98,9 @@ START_TEST(admm_is_admm)
     shifted = naive_inverse(shifted, N);
     for (int t = 1; t <= STEPS; t++) { /* x = w + rho (v - u - w) F, v = prox(x + u), u += x - v */
         double way = t / (0.85 * STEPS), strength = fmin(2.1, 0.1 * pow(21, way));
-        strength = s.pattern->n == 1 ? 0.01 + way : s.pattern->n == 2 ? strength : 0.1 + 0.9 * way;
+        strength = s.constraints->n == 1   ? 0.01 + way
+                   : s.constraints->n == 2 ? strength
+                                           : 0.1 + 0.9 * way;
         for (int64_t i = 0; i < ROWS * N; i++)
             gap[i] = v[i] - u[i] - s.target[i];
         naive_multiply(false, false, ROWS, N, N, gap, shifted, x);

@@ -8,7 +8,7 @@ typedef struct {
     float *w, *v;
     uint8_t *mask;
     double *s; /* S in double */
-    const s24i_pattern *pattern;
+    const s24i_constraints *constraints;
     s24i_swap_limits limits;
     int64_t swapped;
 } trial;
@@ -16,24 +16,24 @@ typedef struct {
 static s24_status swap_stage(void *arg, const s24i_run *run)
 {
     trial *t = arg;
-    return s24i_swap(run, &(s24i_target){&t->prepared, t->pattern, t->w, t->rows}, t->limits, t->v,
-                     t->mask, &t->swapped);
+    return s24i_swap(run, &(s24i_target){&t->prepared, t->constraints, t->w, t->rows}, t->limits,
+                     t->v, t->mask, &t->swapped);
 }
 
 static s24_status project_stage(void *arg, const s24i_run *run)
 {
     trial *t = arg;
-    return s24i_project(run, t->pattern, t->w, NULL, t->rows, t->n, t->mask);
+    return s24i_project(run, t->constraints, t->w, NULL, t->rows, t->n, t->mask);
 }
 
-/* A correlated layer, the largest weights kept and re-fitted. */
-static trial new_trial(uint64_t seed, int64_t rows, int64_t n, const s24i_pattern *pattern)
+/* A correlated matrix, the largest weights kept and re-fitted. */
+static trial new_trial(uint64_t seed, int64_t rows, int64_t n, const s24i_constraints *constraints)
 {
-    trial t = {.rows = rows, .n = n, .pattern = pattern, .w = normals(&seed, rows * n)};
+    trial t = {.rows = rows, .n = n, .constraints = constraints, .w = normals(&seed, rows * n)};
     s24i_gram gram = gram_of(activations(&seed, 2 * n + 20, n, 0.8), 2 * n + 20, n, S24_F32);
-    s24i_layer layer = layer_of(rows, n, &gram);
+    s24i_matrix matrix = matrix_of(rows, n, &gram);
     double *fitted = GRAB(double, rows *n);
-    t.prepared = prepare(&layer, S24I_DAMP_RELATIVE, 0.02, t.w);
+    t.prepared = prepare(&matrix, S24I_DAMP_RELATIVE, 0.02, t.w);
     t.s = doubles(t.prepared.s, n * n);
     t.mask = GRAB(uint8_t, rows * n);
     t.v = GRAB(float, rows *n);
@@ -92,7 +92,7 @@ static double best_on(const trial *t, int64_t row, const uint8_t *mask)
 /* As many kept as before everywhere, nothing beside the mask, no row worse. */
 static void check_fair(const trial *t, const trial *before)
 {
-    int64_t part = t->pattern->n ? t->pattern->m : t->n;
+    int64_t part = t->constraints->n ? t->constraints->m : t->n;
     for (int64_t i = 0; i < t->rows * t->n; i += part) {
         int64_t change = 0;
         for (int64_t j = i; j < i + part; j++) {
@@ -105,10 +105,10 @@ static void check_fair(const trial *t, const trial *before)
         unit_check(row_loss(t, t->v, i) <= row_loss(before, before->v, i) * (1 + 1e-5));
 }
 
-static const s24i_pattern patterns[] = {{.n = 2, .m = 4},
-                                        {.n = 3, .m = 8},
-                                        {.scope = S24I_SCOPE_ROW, .sparsity = 0.6},
-                                        {.scope = S24I_SCOPE_LAYER, .sparsity = 0.7}};
+static const s24i_constraints patterns[] = {{.n = 2, .m = 4},
+                                            {.n = 3, .m = 8},
+                                            {.scope = S24I_SCOPE_ROW, .sparsity = 0.6},
+                                            {.scope = S24I_SCOPE_LAYER, .sparsity = 0.7}};
 enum { PATTERNS = 4 };
 
 /* No exchange of one kept for one pruned weight would gain, and the values are the best of their
@@ -116,7 +116,7 @@ enum { PATTERNS = 4 };
 START_TEST(nothing_is_left_to_swap)
 {
     trial t = new_trial(1 + (uint64_t)_i, 20, 24, &patterns[_i]), before = copy_of(&t);
-    int64_t part = t.pattern->n ? t.pattern->m : t.n;
+    int64_t part = t.constraints->n ? t.constraints->m : t.n;
     ck_assert_int_eq(in_arena(swap_stage, &t), S24_OK);
     ck_assert_int_gt(t.swapped, 0);
     check_fair(&t, &before);
@@ -281,9 +281,9 @@ START_TEST(nothing_to_gain)
         t.limits.method = method;
         ck_assert_int_eq(in_arena(swap_stage, &t), S24_OK);
         ck_assert(!memcmp(t.v, before.v, 64 * sizeof *t.v) && !memcmp(t.mask, before.mask, 64));
-        s24i_layer layer = layer_of(5, 32, NULL);
+        s24i_matrix matrix = matrix_of(5, 32, NULL);
         t.w = normals(&(uint64_t){19}, 5 * 32);
-        t.prepared = prepare(&layer, S24I_DAMP_RELATIVE, 0, t.w);
+        t.prepared = prepare(&matrix, S24I_DAMP_RELATIVE, 0, t.w);
         ck_assert_int_eq(in_arena(project_stage, &t), S24_OK);
         kernels.apply_mask(t.w, t.mask, t.v, 5 * 32);
         before = copy_of(&t);

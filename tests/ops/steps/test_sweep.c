@@ -4,7 +4,7 @@
 
 typedef struct {
     const s24i_prepared *prepared;
-    const s24i_pattern *pattern;
+    const s24i_constraints *constraints;
     const float *w;
     int64_t rows;
     float *v;
@@ -14,22 +14,23 @@ typedef struct {
 static s24_status sweep_stage(void *arg, const s24i_run *run)
 {
     sweep *s = arg;
-    return s24i_sweep(run, &(s24i_target){s->prepared, s->pattern, s->w, s->rows}, s->v, s->mask);
+    return s24i_sweep(run, &(s24i_target){s->prepared, s->constraints, s->w, s->rows}, s->v,
+                      s->mask);
 }
 
 /*
  * Against the published algorithm in fp64. It is led along our masks, and each of our selections
  * must be its own but where scores tie within 1e-4; then all values must agree.
  */
-static int64_t check_sweep(const s24i_prepared *p, const s24i_pattern *pattern, const float *w,
-                           int64_t rows)
+static int64_t check_sweep(const s24i_prepared *p, const s24i_constraints *constraints,
+                           const float *w, int64_t rows)
 {
     int64_t n = p->dim;
-    sweep s = {p, pattern, w, rows, GRAB(float, rows *n), GRAB(uint8_t, rows * n)};
+    sweep s = {p, constraints, w, rows, GRAB(float, rows *n), GRAB(uint8_t, rows * n)};
     memset(s.v, 0xff, (size_t)(rows * n) * sizeof *s.v);
     memset(s.mask, 9, (size_t)(rows * n));
     ck_assert_int_eq(in_arena(sweep_stage, &s), S24_OK);
-    published reference = {.pattern = pattern, .rows = rows, .cols = n, .guide = s.mask};
+    published reference = {.constraints = constraints, .rows = rows, .cols = n, .guide = s.mask};
     reference.w = doubles(w, rows * n);
     reference.mask = GRAB(uint8_t, rows * n);
     published_sweep(&reference, doubles(p->s, n * n));
@@ -80,18 +81,18 @@ START_TEST(is_the_published_sweep)
     float *x = activations(&seed, 3 * n + 20, n, 0.8), *w = normals(&seed, rows * n);
     uint8_t *mask = GRAB(uint8_t, rows * n);
     s24i_gram gram = gram_of(x, 3 * n + 20, n, S24_F32);
-    s24i_layer layer = layer_of(rows, n, &gram);
-    s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0.01, w);
+    s24i_matrix matrix = matrix_of(rows, n, &gram);
+    s24i_prepared p = prepare(&matrix, S24I_DAMP_RELATIVE, 0.01, w);
     for (int64_t i = 0; i < rows * n; i++)
         mask[i] = below(&seed, 5) < 2;
     for (int k = 0; k < KINDS; k++) {
         int mark = naive_count;
-        s24i_pattern pattern = {.n = kinds[k].n, .m = kinds[k].m, .scope = kinds[k].scope};
-        pattern.sparsity = kinds[k].sparsity;
+        s24i_constraints constraints = {.n = kinds[k].n, .m = kinds[k].m, .scope = kinds[k].scope};
+        constraints.sparsity = kinds[k].sparsity;
         if (kinds[k].mask)
-            pattern.mask = mask;
-        if (!pattern.n || n % pattern.m == 0)
-            differences += check_sweep(&p, &pattern, w, rows);
+            constraints.mask = mask;
+        if (!constraints.n || n % constraints.m == 0)
+            differences += check_sweep(&p, &constraints, w, rows);
         drop_to(mark);
     }
     ck_assert_int_le(differences, rows * n / 1000 + 2);
@@ -102,16 +103,16 @@ END_TEST
 /* Without coupling nothing is compensated: the largest weights stay as they are. */
 START_TEST(identity_keeps_the_largest)
 {
-    static const s24i_pattern patterns[] = {{.n = 2, .m = 4},
-                                            {.n = 3, .m = 8},
-                                            {.scope = S24I_SCOPE_ROW, .sparsity = 0.6},
-                                            {.scope = S24I_SCOPE_LAYER, .sparsity = 0.6}};
+    static const s24i_constraints patterns[] = {{.n = 2, .m = 4},
+                                                {.n = 3, .m = 8},
+                                                {.scope = S24I_SCOPE_ROW, .sparsity = 0.6},
+                                                {.scope = S24I_SCOPE_LAYER, .sparsity = 0.6}};
     uint64_t seed = 7;
     int64_t rows = 70, n = 120;
     float *w = normals(&seed, rows * n), *v = GRAB(float, rows *n);
     uint8_t *mask = GRAB(uint8_t, rows * n), *wanted = GRAB(uint8_t, rows * n);
-    s24i_layer layer = layer_of(rows, n, NULL);
-    s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0, w);
+    s24i_matrix matrix = matrix_of(rows, n, NULL);
+    s24i_prepared p = prepare(&matrix, S24I_DAMP_RELATIVE, 0, w);
     s24i_arena arena = {.base = grab(1 << 20), .size = 1 << 20};
     s24i_run run = {&device, &arena, &watch};
     for (int k = 0; k < 4; k++) {
@@ -132,13 +133,13 @@ START_TEST(fixed_points)
     int64_t rows = 66, n = 120;
     float *x = activations(&seed, 400, n, 0.8), *w = normals(&seed, rows * n);
     s24i_gram gram = gram_of(x, 400, n, S24_F32);
-    s24i_layer layer = layer_of(rows, n, &gram);
+    s24i_matrix matrix = matrix_of(rows, n, &gram);
     for (int64_t i = 0; i < rows * n; i++)
         if (i % 4 == i / n % 4 || i % 4 == (i / n + 1) % 4)
             w[i] = 0;
-    s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0.01, w);
-    s24i_pattern pattern = {.n = 2, .m = 4};
-    sweep s = {&p, &pattern, w, rows, GRAB(float, rows *n), GRAB(uint8_t, rows * n)};
+    s24i_prepared p = prepare(&matrix, S24I_DAMP_RELATIVE, 0.01, w);
+    s24i_constraints constraints = {.n = 2, .m = 4};
+    sweep s = {&p, &constraints, w, rows, GRAB(float, rows *n), GRAB(uint8_t, rows * n)};
     ck_assert_int_eq(in_arena(sweep_stage, &s), S24_OK);
     for (int64_t i = 0; i < rows * n; i++)
         unit_check(s.v[i] == w[i] && s.mask[i] == (w[i] != 0));
@@ -157,10 +158,10 @@ START_TEST(dead_inputs_go_first)
     for (int64_t i = 0; i < rows; i++)
         w[i * n + 2] = w[i * n + 5] = 100;
     s24i_gram gram = gram_of(x, 100, n, S24_F32);
-    s24i_layer layer = layer_of(rows, n, &gram);
-    s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0.01, w);
-    s24i_pattern pattern = {.n = 2, .m = 4};
-    sweep s = {&p, &pattern, w, rows, GRAB(float, rows *n), GRAB(uint8_t, rows * n)};
+    s24i_matrix matrix = matrix_of(rows, n, &gram);
+    s24i_prepared p = prepare(&matrix, S24I_DAMP_RELATIVE, 0.01, w);
+    s24i_constraints constraints = {.n = 2, .m = 4};
+    sweep s = {&p, &constraints, w, rows, GRAB(float, rows *n), GRAB(uint8_t, rows * n)};
     ck_assert_int_eq(in_arena(sweep_stage, &s), S24_OK);
     for (int64_t i = 0; i < rows; i++) {
         const uint8_t *mask = s.mask + i * n;
@@ -183,13 +184,13 @@ static int32_t stop_at(void *user, const char *phase, int64_t step, int64_t tota
 /* Stopped in the middle there is nothing to use; stopped after the last step there is. */
 START_TEST(stops_when_told)
 {
-    static const s24i_pattern patterns[] = {{.n = 2, .m = 4},
-                                            {.scope = S24I_SCOPE_LAYER, .sparsity = 0.5}};
+    static const s24i_constraints patterns[] = {{.n = 2, .m = 4},
+                                                {.scope = S24I_SCOPE_LAYER, .sparsity = 0.5}};
     uint64_t seed = 13;
     int64_t rows = 300, n = 264;
     float *w = normals(&seed, rows * n);
-    s24i_layer layer = layer_of(rows, n, NULL);
-    s24i_prepared p = prepare(&layer, S24I_DAMP_RELATIVE, 0, w);
+    s24i_matrix matrix = matrix_of(rows, n, NULL);
+    s24i_prepared p = prepare(&matrix, S24I_DAMP_RELATIVE, 0, w);
     use_threads(1);
     for (int k = 0; k < 2; k++) {
         int64_t total = k ? n : rows, at;

@@ -69,7 +69,7 @@ static double best_of_all(const double *h, const float *w, int64_t rows, int64_t
 /* ---- one removal ---- */
 
 typedef struct {
-    const s24i_layer *layer;
+    const s24i_matrix *matrix;
     const float *w;
     s24i_damping damping;
     s24i_removal how;
@@ -81,33 +81,33 @@ typedef struct {
 static s24_status stage(void *arg, const s24i_run *run)
 {
     removal *r = arg;
-    const s24i_layer *layer = r->layer;
-    size_t size = (size_t)(layer->rows * layer->cols) * sizeof(float);
+    const s24i_matrix *matrix = r->matrix;
+    size_t size = (size_t)(matrix->rows * matrix->cols) * sizeof(float);
     float *aim = s24i_arena_take(run->arena, size, 1);
     s24i_prepared prepared;
-    s24i_target target = {&prepared, &layer->pattern, aim, layer->rows};
+    s24i_target target = {&prepared, &matrix->constraints, aim, matrix->rows};
     s24_status status = s24i_counting(run) ? S24_OK : s24i_copy(run, r->w, size, aim);
     if (!status)
-        status = s24i_prepare(run, layer, r->damping, aim, &prepared);
+        status = s24i_prepare(run, matrix, r->damping, aim, &prepared);
     if (!status)
         status = s24i_remove_units(run, &target, r->how, r->mask, r->kept);
     if (!status)
         status = s24i_refit_columns(run, &target, r->mask, r->v);
-    return status ? status : s24i_unscale(run, &prepared, r->v, layer->rows);
+    return status ? status : s24i_unscale(run, &prepared, r->v, matrix->rows);
 }
 
 typedef struct {
     int64_t rows, n, tokens, units, keep;
     float *w, *x;
     double *h;
-} layer;
+} matrix;
 
 /* The kept units as bits; every row has their columns, and they are listed in order. */
-static unsigned run_removal(const layer *l, s24i_damping damping, s24i_removal how, float *v)
+static unsigned run_removal(const matrix *l, s24i_damping damping, s24i_removal how, float *v)
 {
     s24i_gram gram = gram_of(l->x, l->tokens, l->n, S24_F64);
-    s24i_layer problem = {.rows = l->rows, .cols = l->n, .gram = &gram};
-    problem.pattern.units = (s24i_units){S24I_UNIT_HEAD, l->units, l->keep};
+    s24i_matrix problem = {.rows = l->rows, .cols = l->n, .gram = &gram};
+    problem.constraints.units = (s24i_units){S24I_UNIT_HEAD, l->units, l->keep};
     removal r = {
         &problem, l->w, damping, how, v, GRAB(uint8_t, l->rows * l->n), GRAB(int32_t, l->keep)};
     ck_assert_int_eq(in_arena(stage, &r), S24_OK);
@@ -124,7 +124,7 @@ static unsigned run_removal(const layer *l, s24i_damping damping, s24i_removal h
     return kept;
 }
 
-static void sum_products(layer *l)
+static void sum_products(matrix *l)
 {
     l->h = GRAB(double, l->n * l->n);
     for (int64_t t = 0; t < l->tokens; t++)
@@ -133,7 +133,7 @@ static void sum_products(layer *l)
                 l->h[i * l->n + j] += (double)l->x[t * l->n + i] * (double)l->x[t * l->n + j];
 }
 
-static double loss_of(const layer *l, const float *v)
+static double loss_of(const matrix *l, const float *v)
 {
     double loss = 0;
     for (int64_t o = 0; o < l->rows; o++)
@@ -147,9 +147,9 @@ static double loss_of(const layer *l, const float *v)
     return loss;
 }
 
-static layer random_layer(uint64_t *seed, int64_t rows, int64_t n, int64_t units, int64_t keep)
+static matrix random_matrix(uint64_t *seed, int64_t rows, int64_t n, int64_t units, int64_t keep)
 {
-    layer l = {rows, n, 4 * n + 8, units, keep, normals(seed, rows * n), NULL, NULL};
+    matrix l = {rows, n, 4 * n + 8, units, keep, normals(seed, rows * n), NULL, NULL};
     l.x = normals(seed, l.tokens * n);
     for (int64_t t = 0; t < l.tokens; t++) /* inputs that tell of each other */
         for (int64_t j = 1; j < n; j++)
@@ -172,7 +172,7 @@ START_TEST(published_vectors)
     static const float weights[3][6] = {{2.50925f, 3.36406f, 0.30392f, 4.61462f, 0, -2.38993f},
                                         {-1.52775f, 1.90783f, 1.08824f, -0.84385f, 0, 4.1698f},
                                         {4.47225f, -3.09217f, -1.91176f, -3.84385f, 0, 4.1698f}};
-    layer l = {3, 6, 12, 6, 1, (float *)(uintptr_t)given_w, (float *)(uintptr_t)given_x, NULL};
+    matrix l = {3, 6, 12, 6, 1, (float *)(uintptr_t)given_w, (float *)(uintptr_t)given_x, NULL};
     float *v = GRAB(float, 18);
     sum_products(&l);
     for (l.keep = 1; l.keep <= 5; l.keep++)
@@ -198,7 +198,7 @@ START_TEST(all_choices_find_the_best)
         for (int trial = 0; trial < 5; trial++) {
             int mark = naive_count;
             const int64_t *c = cases[k];
-            layer l = random_layer(&seed, c[0], c[1], c[2], c[3]);
+            matrix l = random_matrix(&seed, c[0], c[1], c[2], c[3]);
             float *v = GRAB(float, l.rows *l.n);
             unsigned kept = run_removal(&l, none, (s24i_removal){1, true}, v);
             double best = best_of_all(l.h, l.w, l.rows, l.n, l.units, l.keep);
@@ -217,7 +217,7 @@ START_TEST(greedy_takes_the_cheapest)
     uint64_t seed = 5;
     for (int trial = 0; trial < 20; trial++) {
         int mark = naive_count;
-        layer l = random_layer(&seed, 3, 10, trial % 2 ? 10 : 5, 0);
+        matrix l = random_matrix(&seed, 3, 10, trial % 2 ? 10 : 5, 0);
         unsigned left = (1u << l.units) - 1;
         float *v = GRAB(float, l.rows *l.n);
         for (l.keep = l.units - 1; l.keep >= 1; l.keep--) {
@@ -246,7 +246,7 @@ START_TEST(batches)
     for (int64_t batch = 1; batch <= 12; batch++)
         for (int64_t keep = 1; keep <= 20; keep += 3) {
             int mark = naive_count;
-            layer l = random_layer(&seed, 2, 20, 20, keep);
+            matrix l = random_matrix(&seed, 2, 20, 20, keep);
             float *v = GRAB(float, l.rows *l.n);
             unsigned kept = run_removal(&l, none, (s24i_removal){batch, false}, v);
             double all = left_over(l.h, l.w, l.rows, l.n, 0);
@@ -262,7 +262,7 @@ END_TEST
 START_TEST(what_costs_nothing_goes)
 {
     uint64_t seed = 11;
-    layer l = random_layer(&seed, 3, 8, 8, 6);
+    matrix l = random_matrix(&seed, 3, 8, 8, 6);
     float *v = GRAB(float, 24);
     for (int64_t t = 0; t < l.tokens; t++) {
         l.x[t * 8 + 6] = 0;
@@ -282,7 +282,7 @@ START_TEST(the_same_for_any_threads)
 {
     uint64_t seed = 13;
     enum { ROWS = 70, N = 260 };
-    layer l = random_layer(&seed, ROWS, N, 20, 13);
+    matrix l = random_matrix(&seed, ROWS, N, 20, 13);
     float *first = NULL;
     for (int way = 0; use_way(way, &seed); way++) {
         float *v = GRAB(float, ROWS *N);
@@ -297,7 +297,7 @@ END_TEST
 START_TEST(names_and_units_do_not_matter)
 {
     uint64_t seed = 17;
-    layer l = random_layer(&seed, 3, 12, 12, 7), m = l;
+    matrix l = random_matrix(&seed, 3, 12, 12, 7), m = l;
     float *v = GRAB(float, 36);
     m.w = GRAB(float, 36);
     m.x = GRAB(float, l.tokens * 12);
