@@ -5,6 +5,7 @@
 #include "own_rows.h"
 #include "tune.h"
 #include "walk_order.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,7 +103,9 @@ bool s24m_job_tune(s24_compression *c, s24m_model *model, const s24m_school *sch
                      .rate = c->settings.tune_rate,
                      .epochs = c->settings.tune_epochs,
                      .seed = c->settings.self.seed,
-                     .keep = c->settings.keep};
+                     .keep = c->settings.keep,
+                     .before = NAN,
+                     .after = NAN};
     bool done = ids && s24m_tune(&t);
     char *path = done && t.taken ? s24m_checkpoint_path(&c->checkpoint, TUNED_FILE) : NULL;
     if (done && t.taken)
