@@ -94,6 +94,9 @@ bool s24m_tables_memory(const s24m_model *model, uint64_t *bytes)
     s24_solver *solver = NULL;
     s24_problem *problem = NULL;
     char grid[32];
+    *bytes = 0;
+    if (model->config.image.size) /* it has no vocabulary */
+        return true;
     r.groups = model->config.width / r.group;
     put_grid(&r, grid);
     s24_mat rows = s24m_mat((const float *)(const void *)model, rows_at_once(model),

@@ -149,6 +149,7 @@ static const struct {
              {"distilbert", "int4 sym g16", "format=pack-quantized"},
              {"vit", "2:4", ""},
              {"vit", "int4 sym g16", "format=pack-quantized"},
+             {"vit", "int4 sym g16", "format=pack-quantized-all"},
              {"distilbert", "50%", "format=dense,memory_limit=200000000"}};
 enum { FORMS = sizeof forms / sizeof *forms };
 
