@@ -128,8 +128,8 @@ static double norm_loss(const void *arg)
             row[i] = c->x[r * SIZE + i] - mean;
         double scale = 1 / sqrt(inner(row, row, SIZE) / SIZE + 1e-5);
         for (int i = 0; i < SIZE; i++)
-            sum += c->dy[r * SIZE + i] * (row[i] * scale * (c->gain ? c->gain[i] : 1) +
-                                          (c->shift ? c->shift[i] : 0));
+            sum += c->dy[r * SIZE + i] *
+                   (row[i] * scale * (c->gain ? c->gain[i] : 1) + (c->shift ? c->shift[i] : 0));
     }
     return sum;
 }
