@@ -2,8 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define IN_MODEL (IN_EVAL | IN_COMPRESS | IN_GENERATE)
-#define IN_ROWS (IN_EVAL | IN_COMPRESS | IN_TOKENIZE)
+#define IN_TRAIN (IN_COMPRESS | IN_TUNE)
+#define IN_MODEL (IN_EVAL | IN_TRAIN | IN_GENERATE)
+#define IN_ROWS (IN_EVAL | IN_TRAIN | IN_TOKENIZE)
 #define IN_FILES (IN_PACK | IN_UNPACK)
 #define FIELD(name) offsetof(args, name)
 
@@ -12,25 +13,32 @@ const option args_options[] = {
      "weights of the layer, (outputs, inputs)"},
     {"calib", "FILE[:TENSOR]", TEXT, FIELD(calib), IN_BOTH, IN_BOTH,
      "calibration activations, (rows, inputs)"},
-    {"calib", "FILE[:TENSOR]|self:ROWS", LIST, FIELD(calibs), IN_COMPRESS, IN_COMPRESS,
+    {"calib", "FILE[:TENSOR]|self:ROWS", LIST, FIELD(calibs), IN_TRAIN, IN_TRAIN,
      "calibration: a text, .jsonl, or token ids (.npy, safetensors), see docs/text.md; self:128 "
      "or self:128*0.25: rows that the model writes itself, of this weight; both may be given"},
-    {"no-self", NULL, FLAG, FIELD(no_self), IN_COMPRESS, 0,
+    {"no-self", NULL, FLAG, FIELD(no_self), IN_TRAIN, 0,
      "calibrate with the given rows alone; otherwise rows of the model's own join them"},
     {"permute", "inner|none", TEXT, FIELD(permute), IN_COMPRESS, 0,
      "inner, the default: for N:M, move channels inside each block so that less is lost; the model "
      "stays the same"},
-    {"refine", "none|block", TEXT, FIELD(refine), IN_COMPRESS, 0,
-     "block: train the kept weights and norms of each block together, once it is solved"},
+    {"refine", "none|block|model", TEXT, FIELD(refine), IN_COMPRESS, 0,
+     "block: train the kept weights and norms of each block together, once it is solved; model: "
+     "then those of all blocks"},
     {"refine-rate", "R", TEXT, FIELD(refine_rate), IN_COMPRESS, 0,
      "step of that training, relative to the size of each matrix' weights; default 0.002"},
     {"refine-epochs", "N", COUNT, FIELD(refine_epochs), IN_COMPRESS, 0,
      "passes of that training over the rows; 0, the default, by their number"},
-    {"chat-start", "ID,...", TEXT, FIELD(chat_start), IN_COMPRESS, 0,
+    {"dense", "MODEL", TEXT, FIELD(dense), IN_TUNE, IN_TUNE,
+     "the model that the compressed one was made from, towards which it is trained"},
+    {"tune-rate", "R", TEXT, FIELD(tune_rate), IN_TRAIN, 0,
+     "step of the training of the whole model, as --refine-rate; default 0.004"},
+    {"tune-epochs", "N", COUNT, FIELD(tune_epochs), IN_TRAIN, 0,
+     "passes of that training over the rows; 0, the default, by their number"},
+    {"chat-start", "ID,...", TEXT, FIELD(chat_start), IN_TRAIN, 0,
      "token ids that half of the model's own rows begin with: a conversation's start"},
-    {"open-start", "ID,...", TEXT, FIELD(open_start), IN_COMPRESS, 0,
+    {"open-start", "ID,...", TEXT, FIELD(open_start), IN_TRAIN, 0,
      "token ids that the other half begin with; default: as the model's metadata say"},
-    {"eval", "FILE[:TENSOR]", LIST, FIELD(eval), IN_COMPRESS, 0,
+    {"eval", "FILE[:TENSOR]", LIST, FIELD(eval), IN_TRAIN, 0,
      "text or token ids to measure the perplexity on, before and after; may be given again"},
     {"test", "FILE[:TENSOR]", TEXT, FIELD(test), IN_BOTH, 0,
      "held-out activations: their error is reported as well"},
@@ -71,13 +79,13 @@ const option args_options[] = {
     {"top-p", "P", TEXT, FIELD(top_p), IN_GENERATE, 0,
      "draw from the likeliest tokens of this probability together only"},
     {"stop", "ID,...", TEXT, FIELD(stop), IN_GENERATE, 0, "token ids that end a row"},
-    {"seed", "N", COUNT, FIELD(seed), IN_GENERATE | IN_COMPRESS, 0,
+    {"seed", "N", COUNT, FIELD(seed), IN_GENERATE | IN_TRAIN, 0,
      "of the random numbers; default 0"},
     {"rows", "N", COUNT, FIELD(rows), IN_TOKENIZE, 0,
      "write the first N rows; 0, the default, all"},
-    {"rows", "N", COUNT, FIELD(rows), IN_COMPRESS, 0,
+    {"rows", "N", COUNT, FIELD(rows), IN_TRAIN, 0,
      "take the first N rows of --calib; 0, the default, all"},
-    {"eval-rows", "N", COUNT, FIELD(eval_rows), IN_COMPRESS, 0,
+    {"eval-rows", "N", COUNT, FIELD(eval_rows), IN_TRAIN, 0,
      "take the first N rows of each --eval; 0, the default, all"},
     {"heldout", "N", COUNT, FIELD(heldout), IN_COMPRESS, 0,
      "report errors on the first N rows of --eval too, if as long as --calib's; default 4"},
@@ -95,7 +103,7 @@ const option args_options[] = {
     {"threads", "N", COUNT, FIELD(threads), IN_BOTH | IN_MODEL | IN_FILES | IN_EXPORT, 0,
      "threads; 0, the default, uses every core this process may use"},
     {"memory-limit", "BYTES", BYTES, FIELD(memory_limit),
-     IN_BOTH | IN_COMPRESS | IN_GENERATE | IN_FILES, 0,
+     IN_BOTH | IN_TRAIN | IN_GENERATE | IN_FILES, 0,
      "hard cap on the library's memory, e.g. 512Mi or 2G"},
     {"all", NULL, FLAG, FIELD(all), IN_INFO, 0, "print long metadata whole"},
     {"out", "FILE", TEXT, FIELD(out), IN_GENERATE, 0,
@@ -111,14 +119,15 @@ const option args_options[] = {
      "where the bytes lie, e.g. ri16x32 (see: sparse24 info)"},
     {"out", "FOLDER", TEXT, FIELD(out), IN_COMPRESS, IN_COMPRESS,
      "where the compressed model will be; FOLDER.part holds what is unfinished"},
-    {"out", "FOLDER", TEXT, FIELD(out), IN_EXPORT, IN_EXPORT, "where the model will be"},
-    {"activations", "ram|half|disk", TEXT, FIELD(activations), IN_COMPRESS, 0,
+    {"out", "FOLDER", TEXT, FIELD(out), IN_EXPORT | IN_TUNE, IN_EXPORT | IN_TUNE,
+     "where the model will be"},
+    {"activations", "ram|half|disk", TEXT, FIELD(activations), IN_TRAIN, 0,
      "keep activations in memory (the default), as 16-bit floats, or in a file"},
     {"plan", NULL, FLAG, FIELD(plan), IN_COMPRESS, 0,
      "do nothing but say what will be done, how long it takes and how much memory and disk"},
     {"recipe", "FILE", TEXT, FIELD(recipe), IN_COMPRESS, 0,
      "take options from the lines of a text file; those of the command line win"},
-    {"resume", NULL, FLAG, FIELD(resume), IN_COMPRESS, 0, "go on with a run that was stopped"},
+    {"resume", NULL, FLAG, FIELD(resume), IN_TRAIN, 0, "go on with a run that was stopped"},
     {"report", "FILE.html", TEXT, FIELD(report), IN_COMPRESS, 0,
      "write a page with charts of errors, time and perplexity"},
     {"store", "f32|f16|bf16", STORE, FIELD(store), IN_BOTH, 0,

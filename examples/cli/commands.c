@@ -23,6 +23,14 @@ const command commands[] = {
      "the dense model produced. A run that was stopped, even killed, goes on with --resume.\n",
      "compress model.gguf --calib wiki.txt --rows 64 --constraints 2:4 --out compressed",
      run_compress},
+    {"tune", IN_TUNE, "MODEL", "Train a compressed model towards the dense one",
+     "MODEL is what compress made, or anyone's pruned model. Kept weights, norms and biases are "
+     "trained\n"
+     "so that it expects the next tokens that the dense model expects; zeros stay 0, types stay. "
+     "The\n"
+     "whole model is in memory. A run that was stopped goes on behind its last epoch with "
+     "--resume.\n",
+     "tune compressed --dense model.gguf --calib wiki.txt --rows 64 --out tuned", run_tune},
     {"eval", IN_EVAL, "MODEL", "Perplexity of a language model on a text",
      "MODEL is a safetensors or GGUF file, or a folder with config.json, of one of fifty\n"
      "architectures (docs/families.md). Each row is one window, with a token for the begin of a\n"

@@ -12,36 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-double job_number(const job *j, const char *name, int index)
-{
-    double value = NAN;
-    s24_compression_number(j->work, name, index, &value);
-    return value;
-}
-
-double job_matrix_number(const job *j, int matrix, const char *name)
-{
-    double value = NAN;
-    s24_compression_matrix_float(j->work, matrix, name, &value);
-    return value;
-}
-
-const char *job_matrix_text(const job *j, int matrix, const char *name)
-{
-    const char *value = NULL;
-    s24_compression_matrix_str(j->work, matrix, name, &value);
-    return value ? value : "";
-}
-
 /* ---- What was asked ---- */
-
-/* A number as it was typed: the library reads and judges it. */
-static s24_status set_number(s24_compression *c, const char *name, const char *value)
-{
-    char text[120];
-    snprintf(text, sizeof text, "%s=[%.80s]", name, value ? value : "");
-    return value ? s24_compression_parse(c, text) : S24_OK;
-}
 
 static bool set_options(s24_compression *c, const args *a)
 {
@@ -63,13 +34,15 @@ static bool set_options(s24_compression *c, const args *a)
                   {"memory_limit", a->memory_limit},
                   {"seed", a->seed},
                   {"refine_epochs", a->refine_epochs},
+                  {"tune_epochs", a->tune_epochs},
                   {"resume", a->resume}};
     s24_status status = S24_OK;
     for (size_t i = 0; !status && i < sizeof texts / sizeof *texts; i++)
         if (texts[i][1])
             status = s24_compression_set_str(c, texts[i][0], texts[i][1]);
-    status = status ? status : set_number(c, "correct", a->correct);
-    status = status ? status : set_number(c, "refine_rate", a->refine_rate);
+    status = status ? status : job_set_number(c, "correct", a->correct);
+    status = status ? status : job_set_number(c, "refine_rate", a->refine_rate);
+    status = status ? status : job_set_number(c, "tune_rate", a->tune_rate);
     for (size_t i = 0; !status && i < sizeof counts / sizeof *counts; i++)
         status = s24_compression_set_int(c, counts[i].name, counts[i].value);
     return status == S24_OK || fail("%s", s24_last_error());
@@ -104,65 +77,27 @@ static bool set_recipe(job *j)
     return status == S24_OK || fail("%s", s24_last_error());
 }
 
-/* ---- While it works ---- */
-
-static int32_t on_progress(void *user, const char *phase, int64_t step, int64_t total,
-                           double objective, double residual)
-{
-    (void)user, (void)objective, (void)residual;
-    progress_show(phase, "", step, total);
-    return progress_interrupted() ? S24_E_USER : 0;
-}
-
-static void on_line(void *user, int32_t level, const char *line)
-{
-    (void)user;
-    if (level > 1 && progress_shown())
-        return;
-    progress_clear();
-    if (level > 1)
-        fail("%s", line);
-    else
-        warn("%s", line);
-}
-
-static void cancel(void *work)
-{
-    s24_compression_cancel(work);
-}
-
 static bool open_job(job *j)
 {
     const args *a = j->a;
-    if (!context_open(&j->ctx, a))
-        return false;
-    if (s24_model_open(j->ctx, a->operand, &j->model) != S24_OK)
-        return fail_library("%s", a->operand);
-    if (s24_compression_create(j->model, &j->work) != S24_OK ||
-        s24_compression_set_progress(j->work, on_progress, NULL) != S24_OK ||
-        s24_compression_set_log(j->work, on_line, NULL) != S24_OK)
-        return fail("%s", s24_last_error());
-    return set_options(j->work, a) && job_check_report(j) && add_patterns(j->work, a) &&
-           job_add_tokens(j) && set_recipe(j);
+    return job_open(j, a->operand) && set_options(j->work, a) && job_check_report(j) &&
+           add_patterns(j->work, a) && job_add_tokens(j) && set_recipe(j);
 }
 
-static bool run(const job *j)
+static s24_status compress(const job *j)
 {
-    progress_on_signal(cancel, j->work);
-    s24_status status = s24_compression_run(j->work, j->a->out);
-    progress_on_signal(NULL, NULL);
-    progress_clear();
-    return status == S24_OK || fail("%s", s24_last_error());
+    return s24_compression_run(j->work, j->a->out);
+}
+
+static s24_status estimate(const job *j)
+{
+    return s24_compression_estimate(j->work, j->a->out);
 }
 
 static bool plan(const job *j)
 {
-    progress_on_signal(cancel, j->work);
-    s24_status status = s24_compression_estimate(j->work, j->a->out);
-    progress_on_signal(NULL, NULL);
-    progress_clear();
-    if (status != S24_OK)
-        return fail("%s", s24_last_error());
+    if (!job_run(j, estimate))
+        return false;
     job_tell_plan(j);
     return true;
 }
@@ -171,9 +106,7 @@ int run_compress(const args *a)
 {
     job j = {.a = a, .began = s24_seconds()};
     progress_start(a->progress);
-    bool done = open_job(&j) && (a->plan ? plan(&j) : run(&j) && job_tell(&j));
-    s24_compression_destroy(j.work);
-    s24_model_destroy(j.model);
-    s24_ctx_destroy(j.ctx);
+    bool done = open_job(&j) && (a->plan ? plan(&j) : job_run(&j, compress) && job_tell(&j));
+    job_close(&j);
     return done ? DONE : FAILED;
 }

@@ -1,4 +1,4 @@
-/* One run of sparse24 compress as the command line asked for it, and what is told of it. */
+/* One run of sparse24 compress or tune as the command line asked for it, and what is told of it. */
 #ifndef JOB_H
 #define JOB_H
 #include "args.h"
@@ -15,6 +15,13 @@ typedef struct job {
     double began;
 } job;
 
+/* The context, the model that the rows are for, a compression of it that is watched. */
+bool job_open(job *j, const char *model);
+void job_close(job *j);
+/* A number as it was typed, NULL: none; the library reads and judges it. */
+s24_status job_set_number(s24_compression *c, const char *name, const char *value);
+/* Do it, while signals can stop it. */
+bool job_run(const job *j, s24_status (*work)(const job *j));
 /* A number that came of the run, NaN if there is none; and of a matrix. */
 double job_number(const job *j, const char *name, int index);
 double job_matrix_number(const job *j, int matrix, const char *name);

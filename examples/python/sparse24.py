@@ -129,7 +129,7 @@ status s24_compression_add_rule(compression*, text); status s24_compression_add_
 status s24_compression_set_calibration(compression*, mat*, text); status s24_compression_add_evaluation(compression*, mat*, text);
 status s24_compression_set_progress(compression*, progress_fn, void*); status s24_compression_set_log(compression*, log_fn, void*);
 status s24_compression_plan(compression*, uint64*, double*, uint64*); status s24_compression_estimate(compression*, text);
-status s24_compression_run(compression*, text); void s24_compression_cancel(compression*);
+status s24_compression_run(compression*, text); status s24_compression_tune(compression*, model*, text); void s24_compression_cancel(compression*);
 status s24_compression_number(compression*, text, int32, double*); status s24_compression_matrix_float(compression*, int32, text, double*);
 status s24_compression_matrix_str(compression*, int32, text, text*); text s24_compression_source(compression*, int32)
 """
@@ -1722,6 +1722,21 @@ class Model(_Handle):
             records = [json.loads(work.text(i, "json")) for i in range(int(work.number("matrices")))]
             moved = {name: work.number("hidden_error", i) for i, name in enumerate(test)}
             return Compressed(*both, records, work.number("seconds"), work.number("complete") > 0, moved)
+
+    def tune(self, out: str | os.PathLike, dense: Model, calibration: Any, test: Any = None, progress: Progress = None,
+             log: Callable[[int, str], Any] | None = None, **options: Any) -> dict[str, Any]:
+        """Train this compressed model as a whole towards the `dense` one that it was made from, into the new folder `out`: kept weights, norms and biases; zeros
+        stay 0. calibration, test, progress, log and options as of compress(): tune_rate, tune_epochs, own, seed, activations, memory_limit, resume. Returns
+        "before" and "after", perplexities by name of test, "divergence", a pair of the mean KL on rows that were kept back, and "seconds"."""
+        test = _named(test)
+        callback = _LOG(_guarded(lambda _, level, text: log(level, text.decode("utf-8", "replace")), None)) if log else _LOG()
+        with _Compression(dense, options) as work:
+            work.add(dense, calibration, test, {}, ())
+            _call("s24_compression_set_log", work, callback, None)
+            with _Watch(work.own(), progress):
+                _call("s24_compression_tune", work, self, out)
+            both = {when: {name: work.number(f"perplexity_{when}", i) for i, name in enumerate(test)} for when in ("before", "after")}
+            return {**both, "divergence": (work.number("divergence_before"), work.number("divergence_after")), "seconds": work.number("seconds")}
 
 
 def _named(test: Any) -> dict[str, Any]:

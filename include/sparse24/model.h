@@ -239,9 +239,11 @@ S24_API void s24_compression_destroy(s24_compression *c);
  * times the square root of those that are given, with the weight 0.25; "128", "128*0.5", "0"),
  * "own_length" (of these rows if no others are given), "chat_start" and "open_start" (ids that the
  * one and the other half begin with, "1,2,3"), "seed", "refine" ("none", or "block": train the kept
- * weights, norms and biases of each block once it is solved; S24_E_UNSUPPORTED: a step of the
- * model's blocks has no backward pass), "refine_rate" (of its steps, relative to the root mean
- * square of each parameter, default 0.002), "refine_epochs" (0: by the number of rows).
+ * weights, norms and biases of each block once it is solved; "model": and then those of all blocks,
+ * as s24_compression_tune() does; S24_E_UNSUPPORTED: a step of the model's blocks has no backward
+ * pass), "refine_rate" (of its steps, relative to the root mean square of each parameter, default
+ * 0.002), "refine_epochs" (0: by the number of rows), "tune_rate" (default 0.004) and "tune_epochs"
+ * of the whole model.
  */
 S24_API s24_status s24_compression_set_int(s24_compression *c, const char *option, int64_t value);
 S24_API s24_status s24_compression_set_float(s24_compression *c, const char *option, double value);
@@ -308,6 +310,27 @@ S24_API s24_status s24_compression_estimate(s24_compression *c, const char *out)
  * result has the same bytes.
  */
 S24_API s24_status s24_compression_run(s24_compression *c, const char *out);
+/**
+ * Train a compressed model as a whole towards the dense one, that of `c`: the mean over all tokens
+ * of KL(softmax(dense) || softmax(compressed)) over kept weights, norms and biases (Hinton, Vinyals,
+ * Dean 2015), by Adam (Kingma, Ba 2015). `compressed` may be anyone's: what its records name as
+ * pruned is trained, of a model from elsewhere the matrices of floats of which a tenth is 0. Zeros
+ * stay 0, tensors keep their types; matrices on a grid or with factors, the embedding and the head
+ * stay as they are. `out` is a new or empty folder, which appears when all is done.
+ *
+ * The rows are those of s24_compression_set_calibration(), rows that the dense model writes (option
+ * "own"), and continuations of the given rows; one in sixteen of the given rows is kept back, and
+ * judges: the model never becomes worse on them. Options: "tune_rate", "tune_epochs", "own",
+ * "own_length", "chat_start", "open_start", "seed", "activations" (of what the dense model gives),
+ * "memory_limit", "resume" (go on behind the last epoch, to the same bytes). Evaluations are
+ * measured before and after. The numbers "divergence_before" and "divergence_after" are of the rows
+ * kept back. The whole model is in memory, with 21 bytes for each weight.
+ * - S24_E_UNSUPPORTED: a step of its blocks has no backward pass, or its matrices are packed.
+ * - S24_E_SHAPE: it was made from another model.
+ * - S24_E_MEMORY: the limit is less than it takes.
+ * - S24_E_NUMERIC: a gradient is no number; the text names block and matrix.
+ */
+S24_API s24_status s24_compression_tune(s24_compression *c, s24_model *compressed, const char *out);
 /** Ask the run at work, or the next, to stop. Any thread; async-signal-safe. */
 S24_API void s24_compression_cancel(s24_compression *c);
 

@@ -52,8 +52,9 @@ static bool slice_values(const writing *w, const solved *folded, const char *nam
     char part[S24M_NAME + 16];
     s24_mat sparse;
     codes c;
-    s24_status status = w->a->exporting ? s24_mat_copy(w->model->ctx, lies, to)
-                                        : s24_file_read(folded->values, name, to);
+    const s24_file *file = s24m_supply_values(&w->from, name);
+    s24_status status =
+        file ? s24_file_read(file, name, to) : s24_mat_copy(w->model->ctx, lies, to);
     if (!s24m_good(status, "%s", name))
         return false;
     snprintf(part, sizeof part, "%s.sparse", name);
@@ -110,8 +111,8 @@ static bool put_folded(writing *w, const char *name, const solved *m)
     return done;
 }
 
-/* A vector that refinement trained. */
-static bool put_vector(writing *w, const char *name, const s24_file *values)
+/* A vector that was trained, or a matrix of which no more is known. */
+static bool put_trained(writing *w, const char *name, const s24_file *values)
 {
     int64_t shape[8];
     int32_t rank = 0;
@@ -152,7 +153,7 @@ static bool is_other(const s24m_model *model, const char *name)
  * are. */
 static bool is_rewritten(const assembly *a)
 {
-    return !a->exporting || a->form->layout || a->form->beside == BESIDE_FACTORS;
+    return !a->exporting || a->tuned || a->form->layout || a->form->beside == BESIDE_FACTORS;
 }
 
 /* In which a tensor is written that was read as floats and cut: its own type, if that has a place
@@ -207,12 +208,12 @@ static bool put_tensor(writing *w, const char *name)
         return false;
     if (cut)
         return put_cut(w, name, &m, &cuts);
-    if (m.values && !m.matrix)
-        return put_vector(w, name, m.values);
     if (m.folded && is_rewritten(w->a))
         return m.values ? put_folded(w, name, &m) : put_rest(w, name);
     if (m.folded)
         m.values = NULL;
+    if (m.values && !m.constraints)
+        return put_trained(w, name, m.values);
     s24m_module(name, told.module);
     bool done = m.values ? s24m_store(w->model->ctx, w->a->form, w->out, name, &m, &told)
                          : put_rest(w, name);
@@ -452,6 +453,7 @@ bool s24m_assemble(const assembly *a, const record *records, int count)
                  .from = {.model = a->model,
                           .blocks = a->exporting ? NULL : a->c,
                           .parts = a->parts,
+                          .tuned = a->tuned,
                           .records = records,
                           .count = count,
                           .layer = -1}};

@@ -15,6 +15,7 @@ typedef struct assembly {
     const checkpoint *c;     /* where it is put together */
     bool exporting;          /* what is compressed is in the source, not in blocks of c ... */
     const s24_file *parts;   /* ... and these are its parts; NULL: it has none */
+    const s24_file *tuned;   /* tensors that were tuned since; or NULL */
     const form *form;
     const s24m_shrink *shrink; /* columns are removed; NULL: sizes stay */
     s24m_watch *watch;

@@ -198,27 +198,42 @@ s24_status s24m_back_linear(s24_ctx *ctx, const s24m_linear_back *b)
 
 typedef struct norm_job {
     const s24m_norm_back *b;
-    s24m_real *inverse; /* 1 / rms of each row */
+    s24m_real *inverse, *mean; /* 1 / rms of each row; what was taken off it */
 } norm_job;
+
+static double mean_of(const s24m_real *x, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += x[i];
+    return sum / (double)count;
+}
+
+static void norm_row(const s24m_norm_back *b, int64_t row, s24m_real *inverse, s24m_real *mean)
+{
+    const s24m_real *x = b->x + row * b->size, *dy = b->dy + row * b->size;
+    s24m_real *dx = b->dx + row * b->size, off = b->centred ? (s24m_real)mean_of(x, b->size) : 0;
+    double squares = 0, along = 0, sum = 0;
+    for (int64_t i = 0; i < b->size; i++) {
+        double slope = b->gain ? (double)dy[i] * b->gain[i] : dy[i], c = x[i] - off;
+        squares += c * c;
+        along += slope * c;
+        sum += slope;
+    }
+    double r = 1 / sqrt(squares / (double)b->size + b->eps);
+    s24m_real scale = (s24m_real)r, back = (s24m_real)(r * r * r * along / (double)b->size);
+    s24m_real less = b->centred ? (s24m_real)(r * sum / (double)b->size) : 0;
+    for (int64_t i = 0; i < b->size; i++)
+        dx[i] += scale * (b->gain ? b->gain[i] : 1) * dy[i] - back * (x[i] - off) - less;
+    *inverse = scale;
+    *mean = off;
+}
 
 static void norm_rows(void *arg, int64_t first, int64_t last)
 {
     const norm_job *j = arg;
-    const s24m_norm_back *b = j->b;
-    for (int64_t row = first; row < last; row++) {
-        const s24m_real *x = b->x + row * b->size, *dy = b->dy + row * b->size;
-        s24m_real *dx = b->dx + row * b->size;
-        double squares = 0, along = 0;
-        for (int64_t i = 0; i < b->size; i++) {
-            squares += (double)x[i] * x[i];
-            along += (double)dy[i] * b->gain[i] * x[i];
-        }
-        double r = 1 / sqrt(squares / (double)b->size + b->eps);
-        s24m_real scale = (s24m_real)r, back = (s24m_real)(r * r * r * along / (double)b->size);
-        for (int64_t i = 0; i < b->size; i++)
-            dx[i] += scale * b->gain[i] * dy[i] - back * x[i];
-        j->inverse[row] = scale;
-    }
+    for (int64_t row = first; row < last; row++)
+        norm_row(j->b, row, j->inverse + row, j->mean + row);
 }
 
 static void norm_gains(void *arg, int64_t first, int64_t last)
@@ -228,18 +243,23 @@ static void norm_gains(void *arg, int64_t first, int64_t last)
     for (int64_t row = 0; row < b->count; row++) {
         const s24m_real *x = b->x + row * b->size, *dy = b->dy + row * b->size;
         for (int64_t i = first; i < last; i++)
-            b->dgain[i] += dy[i] * x[i] * j->inverse[row];
+            b->dgain[i] += dy[i] * (x[i] - j->mean[row]) * j->inverse[row];
     }
 }
 
 s24_status s24m_back_norm(s24_ctx *ctx, const s24m_norm_back *b)
 {
     enum { ROWS = 16 };
-    norm_job j = {b, s24m_have(malloc((size_t)b->count * sizeof *j.inverse))};
-    s24_status status =
-        j.inverse ? s24m_back_loop(ctx, norm_rows, &j, b->count, ROWS) : (s24_status)S24_E_MEMORY;
+    norm_job j = {.b = b, .inverse = s24m_have(malloc(2 * (size_t)b->count * sizeof *j.inverse))};
+    adding shifts = {b->dy, b->dshift, b->count, b->size};
+    s24_status status = j.inverse ? S24_OK : S24_E_MEMORY;
+    j.mean = j.inverse + b->count;
+    if (!status)
+        status = s24m_back_loop(ctx, norm_rows, &j, b->count, ROWS);
     if (!status && b->dgain)
         status = s24m_back_loop(ctx, norm_gains, &j, b->size, BAND);
+    if (!status && b->dshift)
+        status = s24m_back_loop(ctx, add_columns, &shifts, b->size, BAND);
     free(j.inverse);
     return status;
 }

@@ -43,13 +43,17 @@ typedef struct s24m_linear_back {
 } s24m_linear_back;
 s24_status s24m_back_linear(s24_ctx *ctx, const s24m_linear_back *b);
 
-/* Of y = x / rms(x) * gain over `count` rows of `size`: dx and dgain are added to, dgain may be
- * NULL. dx = r (g dy) - x r^3 mean(g dy x), dgain = sum dy x r. */
+/* Of y = c / rms(c) * gain + shift over `count` rows of `size`, c = x, or x less its mean where the
+ * norm is `centred`: dx, dgain and dshift are added to, the latter two may be NULL. With r = 1 /
+ * rms(c): dc = r (g dy) - c r^3 mean(g dy c), dx = dc less its mean if centred, dgain = sum dy c r,
+ * dshift = sum dy. */
 typedef struct s24m_norm_back {
-    const s24m_real *gain, *x, *dy;
+    const s24m_real *gain; /* NULL: ones */
+    const s24m_real *x, *dy;
     int64_t count, size;
     double eps;
-    s24m_real *dx, *dgain;
+    s24m_real *dx, *dgain, *dshift;
+    bool centred;
 } s24m_norm_back;
 s24_status s24m_back_norm(s24_ctx *ctx, const s24m_norm_back *b);
 

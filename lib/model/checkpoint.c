@@ -87,7 +87,7 @@ static bool look_into(const checkpoint *c, bool *blocks)
     *blocks = false;
     while ((entry = readdir(folder))) {
         const char *name = entry->d_name;
-        *blocks |= !strncmp(name, BLOCK, sizeof BLOCK - 1);
+        *blocks |= !strncmp(name, BLOCK, sizeof BLOCK - 1) || !strcmp(name, TUNE_STATE_FILE);
         if (strncmp(name, ".sparse24-", 10) && strncmp(name, ".activations-", 13))
             continue;
         char *path = s24m_checkpoint_path(c, name);

@@ -5,6 +5,9 @@
 #define CHECKPOINT_H
 #include "trained.h"
 
+/* The state of a tuning in that folder. */
+#define TUNE_STATE_FILE "tune-state.safetensors"
+
 typedef struct checkpoint {
     s24_ctx *ctx;
     char *folder;   /* OUT.part */

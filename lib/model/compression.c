@@ -219,6 +219,8 @@ static bool find_number(const s24_compression *c, const char *name, int32_t inde
         {"block_seconds", c->walked},
         {"efficiency", c->efficiency},
         {"complete", c->complete},
+        {"divergence_before", c->divergence[0]},
+        {"divergence_after", c->divergence[1]},
         {"memory", (double)c->needs.memory},
         {"flops", c->needs.flops},
         {"written", (double)c->needs.written},

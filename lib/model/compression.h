@@ -7,6 +7,7 @@
 #include "handle.h"
 #include "shrink.h"
 #include "identity.h"
+#include "student.h"
 #include "walk.h"
 
 enum { S24M_EVALUATIONS = 16 };
@@ -22,7 +23,7 @@ typedef struct evaluated {
 typedef struct needs {
     uint64_t memory, written;
     uint64_t disk; /* at most while it works, the written model included */
-    uint64_t base, own, library, measuring, writing; /* parts of the memory */
+    uint64_t base, own, library, measuring, writing, tuning; /* parts of the memory */
     double flops;
     char first[S24M_NAME]; /* matrix that was looked at, and its grid */
     terms grid;
@@ -44,8 +45,8 @@ struct s24_compression {
     char *own, *chat_start, *open_start;
     double correct;
     int64_t store, format, activations, heldout, memory_limit, resume; /* words by index */
-    int64_t own_length, seed, permute, refine, refine_epochs;
-    double refine_rate;
+    int64_t own_length, seed, permute, refine, refine_epochs, tune_epochs;
+    double refine_rate, tune_rate;
     char told[64]; /* of a number that was asked for */
     /* What else was given: */
     settings settings; /* its plan from the first rule, the rest from the options for each run */
@@ -65,6 +66,7 @@ struct s24_compression {
     bool complete;        /* an earlier run wrote the output, but not all that was asked about it */
     record *records;      /* of all matrices at most */
     int count;
+    double divergence[2]; /* of rows kept back, before and after tuning; NaN: there was none */
     double began, seconds, rate; /* rate: operations a second of a large product */
     double walked;               /* seconds of the walk; NaN: it was done by an earlier run */
     double efficiency;
@@ -85,6 +87,12 @@ bool s24m_job_check_out(const char *out, bool resume, bool *complete);
 bool s24m_job_check_holder(const s24m_model *model, const origin *o, const form *f);
 /* From the options and tokens to the settings of a run. */
 bool s24m_job_settle(s24_compression *c);
+/* The same of s24_compression_tune(), which has no constraints. */
+bool s24m_job_settle_tuning(s24_compression *c);
+/* Nothing came of it yet, and c->out is free, or complete. */
+bool s24m_job_begin(s24_compression *c);
+/* An output that is there answers for nothing but what it was made with. */
+bool s24m_job_check_made(const s24_compression *c, const assembly *made);
 /* The constraints of a matrix, NULL to leave it alone; and which it is of its block. */
 const char *s24m_job_constraints(s24_compression *c, int64_t index, int32_t which);
 /* The type of a matrix to be written, and of its values when codes are written. */
@@ -103,6 +111,21 @@ bool s24m_job_limit_memory(s24_compression *c);
 /* Before the work: all that can be wrong. */
 bool s24m_job_open(s24_compression *c);
 bool s24m_job_run(s24_compression *c);
+/* A block's matrices, not solved yet: as many as it has. */
+void s24m_job_matrices(s24_compression *c, const s24m_block *block, matrix *m);
+/* The type in which a vector of the model `from`, a compression, is written. */
+int32_t s24m_job_vector_type(void *from, const char *name);
+/* What the model writes for tuning beside the rows of the calibration. */
+s24m_self s24m_job_further(const s24_compression *c);
+/* Tune a model that came of c->model; *tuned: the tensors that were trained, NULL: none. */
+bool s24m_job_tune(s24_compression *c, s24m_model *model, const s24m_school *school,
+                   s24_file **tuned);
+/* The same of the blocks that the run has compressed, if that was asked. */
+bool s24m_job_tune_blocks(s24_compression *c, s24_file **tuned);
+/* The perplexities of `model`, before or after the run. `adjust` and `arg` as evaluate.h has
+ * them. */
+bool s24m_job_measure(s24_compression *c, s24m_model *model, bool after,
+                      bool (*adjust)(void *arg, s24m_block *block), void *arg);
 void s24m_job_close(s24_compression *c, bool done);
 /* Forget what came of a run. */
 void s24m_job_forget(s24_compression *c);

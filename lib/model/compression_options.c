@@ -110,9 +110,10 @@ static const option options[] = {
     {FIELD(refine),
      WORD,
      "none",
-     "none or block",
-     "train the kept weights and norms of each block together, once it is solved",
-     {"none", "block"}},
+     "none, block or model",
+     "train the kept weights and norms of each block together, once it is solved; model: then "
+     "those of all blocks",
+     {"none", "block", "model"}},
     {FIELD(refine_rate),
      SHARE,
      "0.002",
@@ -120,6 +121,18 @@ static const option options[] = {
      "step of that training, relative to the root mean square of each matrix' weights",
      {NULL}},
     {FIELD(refine_epochs),
+     COUNT,
+     "0",
+     "a number of passes",
+     "of that training over the rows; 0: 6, or 4 over more than 256 rows",
+     {NULL}},
+    {FIELD(tune_rate),
+     SHARE,
+     "0.004",
+     "a number from 0 to 1",
+     "step of the training of all blocks, relative to the size of each matrix' weights",
+     {NULL}},
+    {FIELD(tune_epochs),
      COUNT,
      "0",
      "a number of passes",
@@ -288,6 +301,16 @@ s24_status s24_compression_parse(s24_compression *c, const char *assignments)
     return s24m_status(done);
 }
 
+/* With as few digits as give the same number. */
+static void tell_number(char *text, size_t size, double value)
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            return;
+    }
+}
+
 s24_status s24_compression_get(s24_compression *c, const char *name, const char **value)
 {
     const option *o = NULL;
@@ -296,7 +319,7 @@ s24_status s24_compression_get(s24_compression *c, const char *name, const char 
         return status;
     bool done = (value || s24m_wrong(S24_E_ARG, "value is NULL")) && (o = find(name));
     if (done && o->kind == SHARE)
-        snprintf(c->told, sizeof c->told, "%.17g", *(double *)field(c, o));
+        tell_number(c->told, sizeof c->told, *(double *)field(c, o));
     else if (done && o->kind == COUNT)
         snprintf(c->told, sizeof c->told, "%" PRId64, *(int64_t *)field(c, o));
     if (done)

@@ -8,6 +8,7 @@
 #include "memory.h"
 #include "program.h"
 #include "refine.h"
+#include "tune.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -297,6 +298,14 @@ static double refinement_flops(const s24_compression *c)
     return sum;
 }
 
+static double tuning_flops(const s24_compression *c)
+{
+    int64_t rows = c->sequences.count[0] + s24m_job_further(c).continued;
+    return !c->settings.tune
+               ? 0
+               : s24m_tune_flops(c->model, c->settings.tune_epochs, rows, c->sequences.length);
+}
+
 static double evaluation_flops(const s24_compression *c)
 {
     double sum = 0;
@@ -318,8 +327,9 @@ static bool work(s24_compression *c)
     bool done = time_blocks(&e) && describe_all(&e);
     double each = c->rate > 0 ? 1 / c->rate : 0;
     f->evaluations = evaluation_flops(c) * each;
-    f->refinement = refinement_flops(c) * each;
-    f->own_rows = s24m_generate_flops(c->model, c->settings.self.rows, c->sequences.length) * each;
+    f->refinement = (refinement_flops(c) + tuning_flops(c)) * each;
+    int64_t written = c->settings.self.rows + s24m_job_further(c).continued;
+    f->own_rows = s24m_generate_flops(c->model, written, c->sequences.length) * each;
     return done;
 }
 

@@ -56,31 +56,6 @@ static bool choose(exporting *e, const char *options)
 
 /* ---- What there is ---- */
 
-/* The records that compress wrote. */
-static bool take_records(exporting *e, const char *lines)
-{
-    int64_t layer;
-    int32_t which;
-    for (const char *line = lines; *line;) {
-        size_t length = strcspn(line, "\n");
-        char *one = s24m_have(strndup(line, length));
-        record *r = e->records + e->count;
-        bool done = one && s24m_record_read(r, one);
-        free(one);
-        if (!done)
-            return false;
-        e->count++;
-        if (!r->text[RECORD_TENSOR] || !r->text[RECORD_CONSTRAINTS] ||
-            !s24m_find_matrix(e->model, r->text[RECORD_TENSOR], &layer, &which))
-            return s24m_wrong(S24_E_FORMAT, "sparse24.records: %.80s is of no matrix of the model",
-                              r->json);
-        if (e->count == (int)e->model->matrix_count)
-            break;
-        line += length + (line[length] == '\n');
-    }
-    return true;
-}
-
 /* A record of a matrix that nobody has told of, if it obeys 2:4. */
 static bool look_at(exporting *e, const s24m_linear *linear)
 {
@@ -116,10 +91,7 @@ static bool make_records(exporting *e)
 
 static bool find_records(exporting *e)
 {
-    size_t most = (size_t)e->model->matrix_count;
-    const char *lines = s24_file_meta(e->model->file, "sparse24.records");
-    e->records = s24m_have(calloc(most + 1, sizeof *e->records));
-    return e->records && (lines && *lines ? take_records(e, lines) : make_records(e));
+    return s24m_records_of(e->model, &e->records, &e->count) && (e->count || make_records(e));
 }
 
 /* ---- Whether it can be done ---- */

@@ -49,6 +49,8 @@ char *s24m_identity_text(const settings *s, const origin *o, const sequences *t)
     if (s->refine)
         fprintf(out, "refine block rate %.17g epochs %" PRId64 "\n", s->refine_rate,
                 s->refine_epochs);
+    if (s->tune)
+        fprintf(out, "tune rate %.17g epochs %" PRId64 "\n", s->tune_rate, s->tune_epochs);
     char *own = s24m_self_text(&s->self, t->length);
     fprintf(out, "%s\n", own ? own : "");
     put_plan(out, &s->plan);

@@ -211,7 +211,19 @@ static bool choose_form(s24_compression *c)
     return c->settings.form && s24m_job_check_holder(c->model, &c->origin, c->settings.form);
 }
 
-bool s24m_job_settle(s24_compression *c)
+static void settle_training(s24_compression *c)
+{
+    settings *s = &c->settings;
+    s->refine = c->refine > 0;
+    s->refine_rate = c->refine_rate;
+    s->refine_epochs = c->refine_epochs;
+    s->tune = c->refine > 1;
+    s->tune_rate = c->tune_rate;
+    s->tune_epochs = c->tune_epochs;
+}
+
+/* What does not depend on constraints. */
+static void settle_common(s24_compression *c)
 {
     settings *s = &c->settings;
     s->ctx = c->model->ctx;
@@ -223,9 +235,23 @@ bool s24m_job_settle(s24_compression *c)
     s->keep = (int)c->activations; /* the words are in the order of KEEP_... */
     s->plan.constraints = *c->constraints ? c->constraints : NULL;
     s->permute = c->permute == 0;
-    s->refine = c->refine > 0;
-    s->refine_rate = c->refine_rate;
-    s->refine_epochs = c->refine_epochs;
+    settle_training(c);
+}
+
+bool s24m_job_settle_tuning(s24_compression *c)
+{
+    settings *s = &c->settings;
+    settle_common(c);
+    s->refine = s->permute = false;
+    s->tune = true;
+    s->store = 0;
+    return (s->form = s24m_form_find("", "")) && settle_self(c) && gather_tokens(c);
+}
+
+bool s24m_job_settle(s24_compression *c)
+{
+    settings *s = &c->settings;
+    settle_common(c);
     if (!*c->constraints && !s24m_plan_has_rules(&s->plan))
         return s24m_wrong(S24_E_STATE, "--constraints: there are none");
     return (!s->refine || s24m_tape_check(c->model)) && choose_form(c) &&
@@ -235,12 +261,10 @@ bool s24m_job_settle(s24_compression *c)
 
 /* ---- Which job it is ---- */
 
-/* An output that is there answers for nothing but what it was made with. */
-static bool is_same_output(s24_compression *c)
+bool s24m_job_check_made(const s24_compression *c, const assembly *made)
 {
     s24_file *file = NULL;
-    assembly made = s24m_job_assembly(c);
-    char *path = s24m_assemble_model_path(&made, c->out);
+    char *path = s24m_assemble_model_path(made, c->out);
     bool done = path && s24m_good(s24_file_open(c->settings.ctx, path, &file), "--resume");
     const char *theirs = done ? s24_file_meta(file, "sparse24.settings") : NULL;
     done =
@@ -264,7 +288,7 @@ static bool begin(s24_compression *c)
     bool done = asked && s24m_checkpoint_settings(k, asked);
     free(asked);
     if (done && c->complete)
-        return is_same_output(c);
+        return s24m_job_check_made(c, &made);
     if (done && c->resume && !k->begun)
         s24m_watch_log(&c->watch, 1,
                        "--resume: %s holds no finished block: starting from the beginning",
@@ -284,16 +308,20 @@ assembly s24m_job_assembly(s24_compression *c)
                       .store = c->settings.store};
 }
 
-bool s24m_job_open(s24_compression *c)
+bool s24m_job_begin(s24_compression *c)
 {
     s24m_job_forget(c);
     c->began = s24_seconds();
     c->limit_before = 0;
     return s24m_good(s24_ctx_get_int(c->model->ctx, "memory_limit", &c->limit_before),
                      "--memory-limit") &&
-           s24m_job_check_out(c->out, c->resume, &c->complete) && s24m_job_settle(c) &&
-           s24m_job_limit_memory(c) && s24m_job_check_disk(c, &c->needs) &&
-           s24m_plan_check_used(&c->settings.plan) && begin(c);
+           s24m_job_check_out(c->out, c->resume, &c->complete);
+}
+
+bool s24m_job_open(s24_compression *c)
+{
+    return s24m_job_begin(c) && s24m_job_settle(c) && s24m_job_limit_memory(c) &&
+           s24m_job_check_disk(c, &c->needs) && s24m_plan_check_used(&c->settings.plan) && begin(c);
 }
 
 /* What comes of closing hides no error. */
@@ -323,6 +351,7 @@ void s24m_job_forget(s24_compression *c)
     c->ids = NULL;
     c->count = 0;
     c->complete = false;
+    c->divergence[0] = c->divergence[1] = NAN;
     c->walked = c->efficiency = c->seconds = NAN;
     c->needs = (needs){0};
     c->disk_free = UINT64_MAX;

@@ -18,7 +18,7 @@
 
 /* ---- Blocks ---- */
 
-static void open_matrices(s24_compression *c, const s24m_block *block, matrix *m)
+void s24m_job_matrices(s24_compression *c, const s24m_block *block, matrix *m)
 {
     for (int32_t which = 0; which < block->program->count; which++) {
         const char *constraints = s24m_job_constraints(c, block->layer, which);
@@ -51,7 +51,7 @@ static void close_matrices(s24_compression *c, matrix *m, int32_t count, bool ke
 }
 
 /* Vectors keep their types, whatever the matrices become. */
-static int32_t stored_as(void *from, const char *name)
+int32_t s24m_job_vector_type(void *from, const char *name)
 {
     const s24_compression *c = from;
     static const int32_t floats[] = {S24_F64, S24_F32, S24_F16, S24_BF16};
@@ -76,9 +76,9 @@ static bool compress_block(s24_compression *c, int index)
         return false;
     }
     s24m_memory_let_go(c->model->file);
-    open_matrices(c, &block, m);
+    s24m_job_matrices(c, &block, m);
     bool done =
-        s24m_trained_open(&vectors, c->model, &block, stored_as, c) &&
+        s24m_trained_open(&vectors, c->model, &block, s24m_job_vector_type, c) &&
         s24m_checkpoint_load(&c->checkpoint, index, m, count, &vectors, &found) &&
         (found ? s24m_order_again(c->model, &block, m) : s24m_walk_order(&c->walk, &block, m)) &&
         s24m_walk_block(&c->walk, &block, m, c->settings.refine ? &vectors : NULL) &&
@@ -190,16 +190,16 @@ static bool measure_hidden(s24m_model *model, evaluated *e, const evaluating *ho
     return done;
 }
 
-/* Without an overlay: before. */
-static bool measure(s24_compression *c, s24m_model *model, overlay *o)
+bool s24m_job_measure(s24_compression *c, s24m_model *model, bool after,
+                      bool (*adjust)(void *arg, s24m_block *block), void *arg)
 {
     evaluating how = {.watch = &c->watch,
                       .title = s24m_is_encoder(model) ? "hidden states"
-                               : o                    ? "perplexity after"
+                               : after                ? "perplexity after"
                                                       : "perplexity before",
                       .memory = c->eval_memory,
-                      .adjust = o ? take_matrices : NULL,
-                      .arg = o};
+                      .adjust = adjust,
+                      .arg = arg};
     bool done = true;
     for (evaluated *e = c->evaluations; done && e < c->evaluations + c->evaluated; e++) {
         evaluation found;
@@ -208,7 +208,7 @@ static bool measure(s24_compression *c, s24m_model *model, overlay *o)
             continue;
         }
         done = s24m_evaluate(model, &e->tokens, &how, &found);
-        *(o ? &e->after : &e->before) = done ? exp(found.mean) : NAN;
+        *(after ? &e->after : &e->before) = done ? exp(found.mean) : NAN;
     }
     return done;
 }
@@ -236,7 +236,8 @@ static bool measure_written(s24_compression *c)
     if (!c->evaluated)
         return true;
     char *path = s24m_assemble_model_path(&made, c->out);
-    bool done = path && open_written(c, path, &model, &o) && measure(c, model, &o);
+    bool done = path && open_written(c, path, &model, &o) &&
+                s24m_job_measure(c, model, true, take_matrices, &o);
     s24_file_destroy(o.file);
     s24m_close(model);
     free(path);
@@ -280,11 +281,18 @@ static bool write_beside(void *arg, const char *folder)
 static bool work(s24_compression *c)
 {
     assembly made = s24m_job_assembly(c);
+    s24_file *tuned = NULL;
     made.beside = write_beside;
     made.arg = c;
     double flops = s24m_flops_blocks(c->model, c->sequences.count[0], c->sequences.length);
-    if (!s24m_product_rate(c->settings.ctx, flops, &c->rate) || !measure(c, c->model, NULL) ||
-        !write_rows(c) || !compress_blocks(c) || !s24m_assemble(&made, c->records, c->count))
+    if (!s24m_product_rate(c->settings.ctx, flops, &c->rate) ||
+        !s24m_job_measure(c, c->model, false, NULL, NULL) || !write_rows(c) || !compress_blocks(c))
+        return false;
+    bool done = s24m_job_tune_blocks(c, &tuned);
+    made.tuned = tuned;
+    done = done && s24m_assemble(&made, c->records, c->count);
+    s24_file_destroy(tuned);
+    if (!done)
         return false;
     s24m_checkpoint_close(&c->checkpoint, &c->watch, true);
     return measure_written(c) && s24m_card_measured(c);
@@ -313,7 +321,7 @@ bool s24m_job_run(s24_compression *c)
 {
     /* What an earlier run did not come to: the evaluation, and all that is told. */
     if (c->complete)
-        return read_records(c) && measure(c, c->model, NULL) && measure_written(c) &&
-               s24m_card_measured(c);
+        return read_records(c) && s24m_job_measure(c, c->model, false, NULL, NULL) &&
+               measure_written(c) && s24m_card_measured(c);
     return work(c);
 }

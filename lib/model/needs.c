@@ -7,6 +7,7 @@
 #include "parts.h"
 #include "program.h"
 #include "refine.h"
+#include "tune.h"
 #include "store.h"
 #include "tables.h"
 #include <stdio.h>
@@ -250,6 +251,17 @@ static uint64_t evaluation_needs(const s24_compression *c)
     return most + kept;
 }
 
+/* Rows of the calibration, and those that go on from the user's. */
+static int64_t tuning_rows(const s24_compression *c)
+{
+    return c->sequences.count[0] + s24m_job_further(c).continued;
+}
+
+static uint64_t tuning_needs(const s24_compression *c)
+{
+    return s24m_tune_bytes(c->model, c->settings.keep, tuning_rows(c), c->sequences.length);
+}
+
 static double pass_flops(const s24_compression *c, int64_t rows, int64_t length, bool head)
 {
     return s24m_flops_blocks(c->model, rows, length) +
@@ -263,7 +275,11 @@ static void predict_flops(const s24_compression *c, needs *n)
     for (int64_t i = 0; c->settings.refine && i < c->model->config.layers; i++)
         n->flops += s24m_refine_flops(&c->settings, c->model, i, c->sequences.count[0],
                                       c->sequences.length);
-    n->flops += s24m_generate_flops(c->model, c->settings.self.rows, c->sequences.length);
+    if (c->settings.tune)
+        n->flops +=
+            s24m_tune_flops(c->model, c->settings.tune_epochs, tuning_rows(c), c->sequences.length);
+    n->flops += s24m_generate_flops(c->model, c->settings.self.rows + s24m_job_further(c).continued,
+                                    c->sequences.length);
     for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++)
         n->flops += 2 * pass_flops(c, e->tokens.rows, e->tokens.length, !s24m_is_encoder(c->model));
 }
@@ -281,6 +297,8 @@ static void predict_disk(const s24_compression *c, needs *n)
 {
     const sequences *t = &c->sequences;
     n->disk += n->written;
+    if (c->settings.tune)
+        n->disk += s24m_tune_disk(c->model);
     if (c->settings.keep == KEEP_DISK)
         n->disk += s24m_walk_store_bytes(c->model, &c->settings, t->count, t->length);
 }
@@ -321,10 +339,12 @@ bool s24m_job_needs(s24_compression *c, needs *n)
                      s24m_own_rows_bytes(&c->settings.self, c->model, c->sequences.length,
                                          c->memory_limit > 0);
     n->library = larger(n->library, product_needs(c));
+    if (c->settings.tune)
+        n->tuning = n->base + product_needs(c) + tuning_needs(c);
     uint64_t tables = 0;
     if (c->settings.form->tables && !s24m_tables_memory(c->model, &tables))
         return false;
-    n->memory = larger(larger(n->own + n->library, n->measuring), n->writing);
+    n->memory = larger(larger(n->own + n->library, n->measuring), larger(n->writing, n->tuning));
     n->memory = larger(n->memory, n->base + tables);
     return true;
 }
@@ -340,10 +360,13 @@ bool s24m_job_check_memory(const s24_compression *c, const needs *n)
            s24m_wrong(S24_E_MEMORY,
                       "--memory-limit: %.0f MiB are needed: the program %.0f, activations and a "
                       "block %.0f, library %.0f, evaluation %.0f in all, the model's own rows "
-                      "%.0f%s",
+                      "%.0f, tuning %.0f%s",
                       mebibytes(n->memory) + 1, mebibytes(n->base), mebibytes(n->own - n->base),
                       mebibytes(n->library), mebibytes(n->measuring), mebibytes(n->writing),
-                      n->writing > (uint64_t)c->memory_limit
+                      mebibytes(n->tuning),
+                      n->tuning > (uint64_t)c->memory_limit
+                          ? ": it needs the whole model in memory: try --refine block"
+                      : n->writing > (uint64_t)c->memory_limit
                           ? ": try --no-self, or shorter sequences"
                       : c->settings.keep == KEEP_DISK
                           ? ": calibrate with fewer or shorter sequences"

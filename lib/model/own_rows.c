@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CONTINUED = 32 }; /* tokens of a user's row that are gone on from, at most */
+enum { CONTINUED = 32, KINDS = 3 }; /* tokens of a user's row that are gone on from, at most */
 
 /* ---- Rows of a kind ---- */
 
@@ -16,12 +16,13 @@ typedef struct kind {
     int64_t first, count;
 } kind;
 
-static void kinds_of(const s24m_self *self, kind kinds[2])
+static void kinds_of(const s24m_self *self, kind kinds[KINDS])
 {
     const s24m_start *chat = self->chat.count ? &self->chat : NULL;
     const s24m_start *open = self->open.count ? &self->open : NULL;
     kinds[0] = (kind){chat, 0, self->rows / 2};
     kinds[1] = (kind){open, self->rows / 2, self->rows - self->rows / 2};
+    kinds[2] = (kind){NULL, self->rows, self->continued};
 }
 
 static int64_t given_of(const kind *k, int64_t length)
@@ -41,7 +42,7 @@ static bool write_kind(const kind *k, s24m_model *model, const s24m_generating *
         memcpy(prompts.ids + r * prompts.length,
                k->start ? k->start->ids : ids + (k->first + r) % given * length,
                (size_t)prompts.length * sizeof *ids);
-    mine.first_row = (uint64_t)k->first;
+    mine.first_row += (uint64_t)k->first;
     bool done = prompts.ids &&
                 s24m_generate(model, &prompts, &mine, length, ids + (given + k->first) * length);
     free(prompts.ids);
@@ -51,14 +52,14 @@ static bool write_kind(const kind *k, s24m_model *model, const s24m_generating *
 bool s24m_own_rows_write(const s24m_self *self, s24m_model *model, const s24m_generating *how,
                          int64_t given, int64_t length, int32_t *ids)
 {
-    kind kinds[2];
+    kind kinds[KINDS];
     bool done = true;
     kinds_of(self, kinds);
     for (int i = 0; i < 2; i++) /* without text of the user's one start serves both */
         if (!kinds[i].start && !given)
             kinds[i].start = kinds[1 - i].start;
-    double all = (double)self->rows;
-    for (int i = 0; done && i < 2; i++) {
+    double all = (double)(self->rows + self->continued);
+    for (int i = 0; done && i < KINDS; i++) {
         const kind *k = kinds + i;
         s24m_watch_span(how->watch, (double)k->first / all, (double)(k->first + k->count) / all);
         done = !k->count || write_kind(k, model, how, given, length, ids);
@@ -70,10 +71,10 @@ bool s24m_own_rows_write(const s24m_self *self, s24m_model *model, const s24m_ge
 uint64_t s24m_own_rows_bytes(const s24m_self *self, const s24m_model *model, int64_t length,
                              bool least)
 {
-    kind kinds[2];
+    kind kinds[KINDS];
     uint64_t most = 0;
     kinds_of(self, kinds);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < KINDS; i++) {
         int64_t start = given_of(kinds + i, length);
         uint64_t bytes = least ? s24m_generate_bytes(model, kinds[i].count, start, length)
                                : s24m_generate_most(model, kinds[i].count, start, length);
@@ -85,6 +86,7 @@ uint64_t s24m_own_rows_bytes(const s24m_self *self, const s24m_model *model, int
 /* ---- Kept beside the blocks ---- */
 
 #define ROWS "self.safetensors"
+#define CONTINUED_ROWS "continued.safetensors"
 #define TENSOR "tokens"
 
 static s24_mat view_of(int32_t *ids, int64_t rows, int64_t length)
@@ -144,8 +146,9 @@ static void tell(const s24m_self *self, const s24m_generating *how, const int32_
                  int64_t length)
 {
     double sum = 0;
-    for (int64_t r = 0; r < self->rows; r++)
-        sum += s24m_repetition(ids + r * length, length) / (double)self->rows;
+    int64_t rows = self->rows + self->continued;
+    for (int64_t r = 0; r < rows; r++)
+        sum += s24m_repetition(ids + r * length, length) / (double)rows;
     if (sum > 0.5)
         s24m_watch_log(how->watch, 1,
                        "the model's own text repeats itself (%.0f %% of its runs of four tokens "
@@ -154,18 +157,19 @@ static void tell(const s24m_self *self, const s24m_generating *how, const int32_
                        100 * sum);
     else
         s24m_watch_log(how->watch, 2, "%lld rows of the model's own text, %.1f %% repeated",
-                       (long long)self->rows, 100 * sum);
+                       (long long)rows, 100 * sum);
 }
 
 bool s24m_own_rows_make(const s24m_self *self, s24m_model *model, const s24m_generating *how,
                         const checkpoint *c, int64_t given, int64_t length, int32_t *ids)
 {
-    char *path = s24m_checkpoint_path(c, ROWS);
+    int64_t rows = self->rows + self->continued;
+    char *path = s24m_checkpoint_path(c, self->rows ? ROWS : CONTINUED_ROWS);
     int32_t *own = ids + given * length;
     bool found = false;
-    bool done = path && find_rows(c, path, own, self->rows, length, &found) &&
+    bool done = path && find_rows(c, path, own, rows, length, &found) &&
                 (found || (s24m_own_rows_write(self, model, how, given, length, ids) &&
-                           keep_rows(c, path, own, self->rows, length)));
+                           keep_rows(c, path, own, rows, length)));
     if (done)
         tell(self, how, own, length);
     free(path);

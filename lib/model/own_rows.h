@@ -7,7 +7,8 @@
 #include "self.h"
 
 /* Half of the rows begin as conversations do, half as texts do. Where the model knows no start they
- * go on from the beginnings of the user's `given` rows in turn. ids (given + rows, length). */
+ * go on from the beginnings of the user's `given` rows in turn, as those behind them always do. ids
+ * (given + rows + continued, length). */
 bool s24m_own_rows_write(const s24m_self *self, s24m_model *model, const s24m_generating *how,
                          int64_t given, int64_t length, int32_t *ids);
 /* The same, or read what an earlier run has written so; and say how they repeat themselves. */

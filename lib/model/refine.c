@@ -1,77 +1,38 @@
 #include "refine.h"
-#include "adam.h"
 #include "memory.h"
-#include "random.h"
 #include "tape.h"
 #include "tensors.h"
+#include "training.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 8, HALVINGS = 3 };
-
 /* The training of a block. */
-typedef struct training {
+typedef struct refining {
     s24m_refinement *r;
     const s24m_block *solved;
     s24m_block block;    /* the same with what is trained */
     s24m_linear *linear; /* of `block` */
     matrix *matrices;
     trained *vectors;
-    s24m_adam adam;
+    s24m_training training;
     s24m_parameter **of; /* parameter of each matrix, then of each vector; NULL: not trained */
     s24m_gradients to;
     s24m_tape tape;
     int64_t together;  /* rows on the tape, at most */
     float *x, *wanted; /* of these rows */
     double *losses;    /* of their tokens */
-    int64_t *train, *guard, *order, trains, guards;
-    double size; /* mean square of what is wanted, of the rows kept back */
-} training;
-
-/* ---- Rows ---- */
-
-int64_t s24m_refine_guard(int64_t rows, int64_t own)
-{
-    int64_t given = rows > own ? rows - own : rows, share = (given + 15) / 16;
-    int64_t least = given / 4 < 4 ? given / 4 : 4, guard = share > least ? share : least;
-    return guard > 0 ? guard : 1;
-}
-
-int64_t s24m_refine_epochs(const settings *s, int64_t rows)
-{
-    return s->refine_epochs ? s->refine_epochs : rows > 256 ? 4 : 6;
-}
-
-/* Spread over the user's rows, or over all if the model wrote all. */
-static bool split_rows(training *t)
-{
-    const s24m_refinement *r = t->r;
-    int64_t given = r->rows > r->own ? r->rows - r->own : r->rows, at = 0;
-    t->guards = s24m_refine_guard(r->rows, r->own);
-    t->train = s24m_have(malloc((size_t)(3 * r->rows) * sizeof *t->train));
-    if (!t->train)
-        return false;
-    t->guard = t->train + r->rows;
-    t->order = t->guard + r->rows;
-    for (int64_t row = 0; row < r->rows; row++)
-        if (at < t->guards && row == at * given / t->guards + given / t->guards / 2)
-            t->guard[at++] = row;
-        else
-            t->train[t->trains++] = row;
-    return t->trains > 0 || s24m_wrong(S24_E_STATE, "--refine block: one row is too few: one is "
-                                                    "kept back, and another must be there to "
-                                                    "train on");
-}
+} refining;
 
 /* ---- Parameters ---- */
 
-static bool add_matrix(training *t, int32_t which)
+static bool add_matrix(refining *t, int32_t which)
 {
     const matrix *m = t->matrices + which;
     if (!m->constraints || !m->v || s24m_matrix_has_parts(m))
         return true; /* left alone, or on a grid or of factors, which stay */
-    s24m_parameter *p = s24m_adam_add(&t->adam, m->tensor, m->v, m->w.rows * m->w.cols, true);
+    s24m_parameter *p =
+        s24m_adam_add(&t->training.adam, m->tensor, m->v, m->w.rows * m->w.cols, true);
     if (!p)
         return false;
     t->of[which] = p;
@@ -80,10 +41,10 @@ static bool add_matrix(training *t, int32_t which)
     return true;
 }
 
-static bool add_vector(training *t, int32_t i)
+static bool add_vector(refining *t, int32_t i)
 {
     const trained_vector *v = t->vectors->vectors + i;
-    s24m_parameter *p = s24m_adam_add(&t->adam, v->name, v->m.w.data, v->m.w.cols, false);
+    s24m_parameter *p = s24m_adam_add(&t->training.adam, v->name, v->m.w.data, v->m.w.cols, false);
     if (!p)
         return false;
     t->of[t->block.program->count + i] = p;
@@ -97,11 +58,11 @@ static bool add_vector(training *t, int32_t i)
     return true;
 }
 
-static bool add_parameters(training *t)
+static bool add_parameters(refining *t)
 {
     int32_t matrices = t->block.program->count, all = matrices + t->vectors->count;
     size_t size = (size_t)matrices * sizeof *t->linear;
-    bool done = s24m_adam_open(&t->adam, t->r->settings->ctx, all) &&
+    bool done = s24m_adam_open(&t->training.adam, t->r->settings->ctx, all) &&
                 (t->of = s24m_have(calloc((size_t)all + 1, sizeof *t->of))) &&
                 (t->linear = s24m_have(malloc(size)));
     if (!done)
@@ -145,7 +106,7 @@ static void compare_rows(void *arg, int64_t first, int64_t last)
 
 /* Some rows through the block: sum of squared errors over their tokens, and of squares of what is
  * wanted. The gradient of the error times `scale` on the tape, if it is not 0. */
-static bool run_rows(training *t, const s24m_block *block, const int64_t *rows, int64_t count,
+static bool run_rows(refining *t, const s24m_block *block, const int64_t *rows, int64_t count,
                      double scale, double sum_of[2])
 {
     const s24m_refinement *r = t->r;
@@ -172,24 +133,30 @@ static bool run_rows(training *t, const s24m_block *block, const int64_t *rows, 
 }
 
 /* Mean squared error of the rows that were kept back, over that of 0. */
-static bool judge(training *t, const s24m_block *block, double *error)
+static bool judge_block(refining *t, const s24m_block *block, double *error)
 {
+    const s24m_training *rows = &t->training;
     double sum_of[2] = {0, 0};
     bool done = true;
-    for (int64_t i = 0, count; done && i < t->guards; i += count) {
-        count = t->guards - i < t->together ? t->guards - i : t->together;
-        done = run_rows(t, block, t->guard + i, count, 0, sum_of);
+    for (int64_t i = 0, count; done && i < rows->guards; i += count) {
+        count = rows->guards - i < t->together ? rows->guards - i : t->together;
+        done = run_rows(t, block, rows->guard + i, count, 0, sum_of);
     }
     *error = sum_of[1] > 0 ? sum_of[0] / sum_of[1] : sum_of[0];
     return done;
 }
 
-/* ---- Steps ---- */
+static bool judge(void *arg, double *error)
+{
+    refining *t = arg;
+    return judge_block(t, &t->block, error);
+}
 
 /* The mean over the tokens of a batch of squared errors, by as many rows at a time as there is room
- * for; then a step. */
-static bool train_batch(training *t, const int64_t *rows, int64_t count, double *loss)
+ * for. */
+static bool learn(void *arg, const int64_t *rows, int64_t count, double *loss)
 {
+    refining *t = arg;
     double sum_of[2] = {0, 0}, scale = 2 / (double)(count * t->r->length);
     bool done = true;
     for (int64_t i = 0, now; done && i < count; i += now) {
@@ -197,57 +164,14 @@ static bool train_batch(training *t, const int64_t *rows, int64_t count, double 
         done = run_rows(t, &t->block, rows + i, now, scale, sum_of) &&
                s24m_tape_back(&t->tape, &t->to);
     }
-    *loss += sum_of[0] / (double)(count * t->r->length);
-    return done && s24m_adam_step(&t->adam);
-}
-
-/* Rows in an order of their own; those that fill no batch wait for another epoch. */
-static bool train_epoch(training *t, int64_t epoch, double *loss)
-{
-    int64_t batch = t->trains < BATCH ? t->trains : BATCH, batches = t->trains / batch;
-    uint64_t round = (uint64_t)t->solved->layer << 20 | (uint64_t)epoch;
-    bool done = true;
-    int64_t rows[BATCH];
-    s24m_shuffle(t->r->settings->self.seed, round, t->trains, t->order);
-    for (int64_t b = 0; done && b < batches; b++) {
-        for (int64_t i = 0; i < batch; i++)
-            rows[i] = t->train[t->order[b * batch + i]];
-        done = t->r->show(t->r->arg, (double)t->adam.step / (double)t->adam.steps) &&
-               train_batch(t, rows, batch, loss);
-    }
-    *loss /= (double)batches;
+    *loss = sum_of[0] / (double)(count * t->r->length);
     return done;
 }
 
-/* Epochs until all are done or halving the rate no longer helps: an epoch after which the rows kept
- * back are met worse, and by more than the epoch before, leads back to the best state. */
-static bool train(training *t, double *best)
+static bool show(void *arg, double share)
 {
-    int64_t batch = t->trains < BATCH ? t->trains : BATCH;
-    int64_t epochs = s24m_refine_epochs(t->r->settings, t->trains);
-    double before = *best;
-    bool done = true;
-    t->adam.rate = t->r->settings->refine_rate;
-    t->adam.end = 0.2;
-    t->adam.steps = epochs * (t->trains / batch);
-    for (int64_t epoch = 0, halvings = 0; done && epoch < epochs; epoch++) {
-        double loss = 0, error = 0;
-        done = train_epoch(t, epoch, &loss) && judge(t, &t->block, &error);
-        if (!done && s24_last_status() == S24_E_NUMERIC && t->adam.step > 1) {
-            error = INFINITY; /* the rate did that, not the weights */
-            done = true;
-        }
-        if (done && error < *best) {
-            *best = error;
-            s24m_adam_keep(&t->adam);
-        } else if (done && !(error <= before) && halvings++ < HALVINGS) {
-            s24m_adam_return(&t->adam);
-            t->adam.rate /= 2;
-            t->r->halvings++;
-        }
-        before = error;
-    }
-    return done;
+    const refining *t = arg;
+    return t->r->show(t->r->arg, share);
 }
 
 /* ---- What comes of it ---- */
@@ -265,7 +189,7 @@ static bool round_vector(const trained_vector *v, const s24m_parameter *p, matri
 }
 
 /* Put what was trained into copies of the matrices and vectors, as it will be stored. */
-static bool take(training *t, float **values, bool *fits)
+static bool take(refining *t, float **values, bool *fits)
 {
     int32_t matrices = t->block.program->count;
     s24_ctx *ctx = t->r->settings->ctx;
@@ -291,11 +215,11 @@ static bool take(training *t, float **values, bool *fits)
 }
 
 /* The matrices and vectors become what was trained, if rows kept back are met better so. */
-static bool settle(training *t, float **values)
+static bool settle(refining *t, float **values)
 {
     int32_t matrices = t->block.program->count, all = matrices + t->vectors->count;
     double error = INFINITY;
-    bool fits, done = take(t, values, &fits) && (!fits || judge(t, &t->block, &error));
+    bool fits, done = take(t, values, &fits) && (!fits || judge_block(t, &t->block, &error));
     t->r->taken = done && fits && error < t->r->before;
     t->r->after = t->r->taken ? error : t->r->before;
     for (int32_t i = 0; t->r->taken && i < all; i++) {
@@ -309,7 +233,7 @@ static bool settle(training *t, float **values)
     return done;
 }
 
-static bool finish(training *t)
+static bool finish(refining *t)
 {
     int32_t all = t->block.program->count + t->vectors->count;
     float **values = s24m_have(calloc((size_t)all + 1, sizeof *values));
@@ -325,41 +249,58 @@ static bool finish(training *t)
 static int64_t rows_together(int64_t length)
 {
     int64_t chunk = s24m_chunk(length);
-    return chunk < BATCH ? chunk : BATCH;
+    return chunk < S24M_BATCH ? chunk : S24M_BATCH;
 }
 
-static bool open(training *t)
+static bool open(refining *t)
 {
     const s24m_refinement *r = t->r;
     t->together = rows_together(r->length);
     int64_t tokens = t->together * r->length, floats = tokens * r->model->config.hidden;
-    return split_rows(t) && add_parameters(t) && s24m_tape_open(&t->tape, r->model, tokens) &&
+    return s24m_training_split(&t->training, r->rows, r->own, "--refine block") &&
+           add_parameters(t) && s24m_tape_open(&t->tape, r->model, tokens) &&
            (t->x = s24m_have(malloc(2 * (size_t)floats * sizeof *t->x))) &&
            (t->wanted = t->x + floats) &&
            (t->losses = s24m_have(malloc(2 * (size_t)tokens * sizeof *t->losses)));
 }
 
-static void close(training *t)
+static void close(refining *t)
 {
     s24m_tape_close(&t->tape);
-    s24m_adam_close(&t->adam);
-    free(t->train);
+    s24m_training_close(&t->training);
     free(t->of);
     free(t->linear);
     free(t->x);
     free(t->losses);
 }
 
+/* Falls to a fifth of the rate. */
+static bool train(refining *t)
+{
+    const settings *s = t->r->settings;
+    s24m_training *run = &t->training;
+    run->epochs = s24m_training_epochs(s->refine_epochs, run->trains);
+    run->seed = s->self.seed;
+    run->stream = (uint64_t)t->solved->layer;
+    run->rate = s->refine_rate;
+    run->adam.end = 0.2;
+    run->arg = t;
+    run->learn = learn;
+    run->judge = judge;
+    run->show = show;
+    run->best = run->last = t->r->before;
+    bool done = s24m_training_run(run);
+    t->r->halvings = (int)run->halvings;
+    return done;
+}
+
 bool s24m_refine_block(s24m_refinement *r, const s24m_block *block, matrix *matrices, trained *v)
 {
-    training t = {.r = r, .solved = block, .block = *block, .matrices = matrices, .vectors = v};
+    refining t = {.r = r, .solved = block, .block = *block, .matrices = matrices, .vectors = v};
     r->before = r->after = NAN;
     r->taken = false;
     r->halvings = 0;
-    double best = 0;
-    bool done = open(&t) && judge(&t, block, &r->before);
-    best = r->before;
-    done = done && train(&t, &best) && finish(&t);
+    bool done = open(&t) && judge_block(&t, block, &r->before) && train(&t) && finish(&t);
     close(&t);
     return done;
 }
@@ -378,6 +319,6 @@ double s24m_refine_flops(const settings *s, const s24m_model *model, int64_t lay
                          int64_t length)
 {
     double forward = s24m_flops(model, layer, 1, length);
-    double epochs = (double)s24m_refine_epochs(s, rows);
+    double epochs = (double)s24m_training_epochs(s->refine_epochs, rows);
     return forward * (double)rows * (3 * epochs + 1);
 }

@@ -19,11 +19,6 @@ typedef struct s24m_refinement {
     bool taken;   /* the matrices and vectors hold what was trained */
 } s24m_refinement;
 
-/* Rows that are kept back: one in sixteen of the user's, four if there are so many, at least
- * one. */
-int64_t s24m_refine_guard(int64_t rows, int64_t own);
-/* Epochs over so many rows. */
-int64_t s24m_refine_epochs(const settings *s, int64_t rows);
 /* `block` is the solved one. */
 bool s24m_refine_block(s24m_refinement *r, const s24m_block *block, matrix *matrices, trained *t);
 /* What it takes outside the library, beside stores of activations; its operations for a block. */

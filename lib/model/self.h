@@ -13,8 +13,9 @@ typedef struct s24m_start {
 } s24m_start;
 
 typedef struct s24m_self {
-    int64_t rows;  /* that are written */
-    double weight; /* of their tokens beside the user's */
+    int64_t rows;      /* that are written */
+    int64_t continued; /* behind them: rows that go on from the user's */
+    double weight;     /* of their tokens beside the user's */
     uint64_t seed;
     s24m_start chat; /* a conversation up to its first words; count 0: none is known */
     s24m_start open; /* a new text; count 0: none is known */

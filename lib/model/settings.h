@@ -22,7 +22,10 @@ typedef struct settings {
     bool refine;  /* blocks, once they are solved */
     double refine_rate;    /* relative to the root mean square of each parameter */
     int64_t refine_epochs; /* 0: by the number of rows */
-    s24m_self self;        /* its rows are the last of the calibration */
+    bool tune;             /* the whole model, behind all blocks */
+    double tune_rate;      /* the same of that */
+    int64_t tune_epochs;
+    s24m_self self; /* its rows are the last of the calibration */
 } settings;
 
 #endif

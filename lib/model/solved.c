@@ -41,6 +41,16 @@ static bool find_place(const s24m_model *model, const char *tensor, solved *foun
     return found->folded = false;
 }
 
+static bool has(const s24_file *file, const char *name)
+{
+    return file && s24_file_info(file, name, NULL, NULL, NULL) == S24_OK;
+}
+
+const s24_file *s24m_supply_values(const supply *s, const char *name)
+{
+    return has(s->tuned, name) ? s->tuned : s->blocks && has(s->block, name) ? s->block : NULL;
+}
+
 int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, int32_t which)
 {
     char lies[S24M_NAME], name[S24M_NAME];
@@ -48,12 +58,30 @@ int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, i
     for (; which < count; which++) {
         s24m_tensor_name(s->model, m->layer, which, false, lies);
         s24m_name(s->model, m->layer, which, name);
-        bool there = s->blocks ? s24_file_info(s->block, name, NULL, NULL, NULL) == S24_OK
-                               : s24m_supply_constraints(s, name) != NULL;
+        bool there = has(s->tuned, name) ||
+                     (s->blocks ? has(s->block, name) : s24m_supply_constraints(s, name) != NULL);
         if (!strcmp(lies, tensor) && there)
             return which;
     }
     return -1;
+}
+
+/* Matrices that were tuned have no parts; one from elsewhere has no constraints that are known. */
+static bool take_matrix(const supply *s, const char *tensor, solved *found)
+{
+    found->constraints = s24m_supply_constraints(s, tensor);
+    if (has(s->tuned, tensor)) {
+        found->values = s->tuned;
+        return true;
+    }
+    const s24_file *file = s->blocks ? s->block : s->model->file;
+    bool there = s->blocks ? has(file, tensor) : found->constraints != NULL;
+    if (there) {
+        found->values = file;
+        found->parts = s->blocks ? file : s->parts;
+    }
+    return !there || found->constraints ||
+           s24m_wrong(S24_E_FORMAT, "%s: its record names no constraints", tensor);
 }
 
 bool s24m_supply_find(supply *s, const char *tensor, solved *found)
@@ -63,28 +91,17 @@ bool s24m_supply_find(supply *s, const char *tensor, solved *found)
     if (found->layer >= 0 && s->blocks && !take_block(s, found->layer))
         return false;
     if (!is_matrix) {
-        bool is_trained = s->block && found->layer >= 0 &&
-                          s24_file_info(s->block, tensor, NULL, NULL, NULL) == S24_OK;
-        found->values = is_trained ? s->block : NULL;
+        found->values =
+            found->layer >= 0 || has(s->tuned, tensor) ? s24m_supply_values(s, tensor) : NULL;
         return true;
     }
     if (found->folded) {
-        int32_t first = s24m_supply_next(s, found, tensor, found->which);
-        found->values = first < 0 ? NULL : s->blocks ? s->block : s->model->file;
+        found->which = s24m_supply_next(s, found, tensor, found->which);
+        found->values = found->which < 0 ? NULL : s->blocks ? s->block : s->model->file;
         found->parts = s->blocks ? s->block : s->parts;
-        found->which = first;
         return true;
     }
-    found->constraints = s24m_supply_constraints(s, tensor);
-    const s24_file *file = s->blocks ? s->block : s->model->file;
-    bool there = s->blocks ? s24_file_info(file, tensor, NULL, NULL, NULL) == S24_OK
-                           : found->constraints != NULL;
-    if (there) {
-        found->values = file;
-        found->parts = s->blocks ? file : s->parts;
-    }
-    return !there || found->constraints ||
-           s24m_wrong(S24_E_FORMAT, "%s: its record names no constraints", tensor);
+    return take_matrix(s, tensor, found);
 }
 
 void s24m_supply_close(supply *s)
@@ -92,6 +109,35 @@ void s24m_supply_close(supply *s)
     s24_file_destroy(s->block);
     s->block = NULL;
     s->layer = -1;
+}
+
+/* ---- Records ---- */
+
+static bool take_record(const s24m_model *model, const char *line, size_t length, record *r)
+{
+    int64_t layer;
+    int32_t which;
+    char *one = s24m_have(strndup(line, length));
+    bool done = one && s24m_record_read(r, one);
+    free(one);
+    return done && ((r->text[RECORD_TENSOR] && r->text[RECORD_CONSTRAINTS] &&
+                     s24m_find_matrix(model, r->text[RECORD_TENSOR], &layer, &which)) ||
+                    s24m_wrong(S24_E_FORMAT, "sparse24.records: %.80s is of no matrix of the model",
+                               r->json));
+}
+
+bool s24m_records_of(const s24m_model *model, record **records, int *count)
+{
+    int most = (int)model->matrix_count;
+    const char *line = s24_file_meta(model->file, "sparse24.records");
+    bool done = (*records = s24m_have(calloc((size_t)most + 1, sizeof **records)));
+    *count = 0;
+    while (done && line && *line && *count < most) {
+        size_t length = strcspn(line, "\n");
+        done = take_record(model, line, length, *records + (*count)++);
+        line += length + (line[length] == '\n');
+    }
+    return done;
 }
 
 /* ---- Parts ---- */

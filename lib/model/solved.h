@@ -7,7 +7,7 @@
 
 /* Borrowed until the next one is looked for. */
 typedef struct solved {
-    bool matrix;   /* it is one of a block's; if not, `values` has it when refinement trained it; */
+    bool matrix;   /* it is one of a block's; if not, `values` has it when it was trained; */
     int64_t layer; /* or holds several, of which this is the first, or lies transposed: */
     int32_t which;
     bool folded;
@@ -20,6 +20,7 @@ typedef struct supply {
     const s24m_model *model;
     const checkpoint *blocks; /* NULL: from the model itself and `parts` */
     const s24_file *parts;    /* or NULL */
+    const s24_file *tuned;    /* has what tuning made of tensors, which comes first; or NULL */
     const record *records;
     int count;
     s24_file *block; /* of the layer at hand */
@@ -27,6 +28,8 @@ typedef struct supply {
 } supply;
 
 bool s24m_supply_find(supply *s, const char *tensor, solved *found);
+/* The file that has the matrix of this name; NULL: it is as in the source. */
+const s24_file *s24m_supply_values(const supply *s, const char *name);
 /* The next compressed matrix from `which` on that lies in the tensor of such a one; -1: none. */
 int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, int32_t which);
 /* Call visit(arg, file, name) for every tensor of the parts, in the order of the blocks. */
@@ -35,6 +38,9 @@ bool s24m_supply_parts(const supply *s, part_fn visit, void *arg);
 /* What the record of a matrix names; NULL: there is none. */
 const char *s24m_supply_constraints(const supply *s, const char *tensor);
 void s24m_supply_close(supply *s);
+/* The records that a compressed model holds, each of one of its matrices, with room for all; none:
+ * it is from elsewhere. To be closed and freed also on failure. */
+bool s24m_records_of(const s24m_model *model, record **records, int *count);
 /* Where parts lie in an output: below it, since loaders take every safetensors file beside a model;
  * and where earlier versions put them. */
 #define PARTS_FOLDER "sparse24"

@@ -112,7 +112,8 @@ END_TEST
 enum { SIZE = 9 };
 
 typedef struct norm_case {
-    double *gain, *x, *dy;
+    double *gain, *x, *dy, *shift; /* gain, shift NULL: none */
+    bool centred;
 } norm_case;
 
 static double norm_loss(const void *arg)
@@ -120,23 +121,47 @@ static double norm_loss(const void *arg)
     const norm_case *c = arg;
     double sum = 0;
     for (int r = 0; r < COUNT; r++) {
-        const double *x = c->x + r * SIZE;
-        double scale = 1 / sqrt(inner(x, x, SIZE) / SIZE + 1e-5);
+        double row[SIZE], mean = 0;
+        for (int i = 0; c->centred && i < SIZE; i++)
+            mean += c->x[r * SIZE + i] / SIZE;
         for (int i = 0; i < SIZE; i++)
-            sum += c->dy[r * SIZE + i] * x[i] * scale * c->gain[i];
+            row[i] = c->x[r * SIZE + i] - mean;
+        double scale = 1 / sqrt(inner(row, row, SIZE) / SIZE + 1e-5);
+        for (int i = 0; i < SIZE; i++)
+            sum += c->dy[r * SIZE + i] *
+                   (row[i] * scale * (c->gain ? c->gain[i] : 1) + (c->shift ? c->shift[i] : 0));
     }
     return sum;
 }
 
+static const struct {
+    bool gain, shift, centred;
+} norms[] = {{true, false, false}, {true, true, true}, {false, false, true}, {false, false, false}};
+
 START_TEST(norm)
 {
-    norm_case c = {numbers(SIZE), numbers(COUNT * SIZE), numbers(COUNT * SIZE)};
-    double *dx = zeros(COUNT * SIZE), *dgain = zeros(SIZE);
-    s24m_norm_back b = {c.gain, c.x, c.dy, COUNT, SIZE, 1e-5, dx, dgain};
+    norm_case c = {.x = numbers(COUNT * SIZE), .dy = numbers(COUNT * SIZE)};
+    double *dx = zeros(COUNT * SIZE), *dgain = zeros(SIZE), *dshift = zeros(SIZE);
+    c.gain = norms[_i].gain ? numbers(SIZE) : NULL;
+    c.shift = norms[_i].shift ? numbers(SIZE) : NULL;
+    c.centred = norms[_i].centred;
+    s24m_norm_back b = {.gain = c.gain,
+                        .x = c.x,
+                        .dy = c.dy,
+                        .count = COUNT,
+                        .size = SIZE,
+                        .eps = 1e-5,
+                        .dx = dx,
+                        .dgain = c.gain ? dgain : NULL,
+                        .dshift = c.shift ? dshift : NULL,
+                        .centred = c.centred};
     ok(s24m_back_norm(ctx, &b));
     compare("inputs", norm_loss, &c, c.x, dx, COUNT * SIZE);
-    compare("gain", norm_loss, &c, c.gain, dgain, SIZE);
-    free(c.gain), free(c.x), free(c.dy), free(dx), free(dgain);
+    if (c.gain)
+        compare("gain", norm_loss, &c, c.gain, dgain, SIZE);
+    if (c.shift)
+        compare("shift", norm_loss, &c, c.shift, dshift, SIZE);
+    free(c.gain), free(c.shift), free(c.x), free(c.dy), free(dx), free(dgain), free(dshift);
 }
 END_TEST
 
@@ -377,7 +402,7 @@ int main(void)
     TCase *tc = tcase_create("backward");
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, linear);
-    tcase_add_test(tc, norm);
+    tcase_add_loop_test(tc, norm, 0, sizeof norms / sizeof *norms);
     tcase_add_test(tc, gate);
     tcase_add_loop_test(tc, attention, 0, sizeof shapes / sizeof *shapes);
     tcase_add_loop_test(tc, rotation, 0, 2);

@@ -1,8 +1,10 @@
-/* Tests lib/model/{adam,refine,trained,walk_refine}.c: steps of Adam as written down, blocks that
- * meet rows kept back better, what must not change, threads, resuming, rates that diverge. */
+/* Tests lib/model/{adam,training,refine,trained,walk_refine}.c: steps of Adam as written down,
+ * blocks that meet rows kept back better, what must not change, threads, resuming, rates that
+ * diverge. */
 #include "adam.h"
 #include "refine.h"
 #include "tiny.h"
+#include "training.h"
 #include <check.h>
 #include <sparse24/model.h>
 #include <sys/stat.h>
@@ -106,7 +108,7 @@ static const struct {
 
 START_TEST(rows_kept_back)
 {
-    ck_assert_int_eq(s24m_refine_guard(guards[_i].rows, guards[_i].own), guards[_i].guard);
+    ck_assert_int_eq(s24m_training_guard(guards[_i].rows, guards[_i].own), guards[_i].guard);
 }
 END_TEST
 

@@ -71,6 +71,20 @@ class Models(Case):
         self.assertAlmostEqual(self.model.evaluate(self.rows) / done.before["rows"], 1)
         self.fails(sparse24.E_IO, "exists already", self.model.compress, self.out, "2:4", self.rows)
 
+    def test_tune(self):
+        self.model.compress(self.out, "2:4", self.rows, solver="magnitude", own="0")
+        with sparse24.Model(os.path.join(self.out, "tiny.gguf")) as pruned:
+            lines = []
+            made = pruned.tune(self.out + "-tuned", self.model, self.rows, {"rows": self.rows}, own="0", tune_epochs=4, tune_rate=0.01,
+                               log=lambda level, text: lines.append(text))
+            self.assertLess(made["divergence"][1], made["divergence"][0])
+            self.assertTrue(any(text.startswith("tuning: epoch 4 of 4") for text in lines))
+            self.assertAlmostEqual(made["before"]["rows"] / pruned.evaluate(self.rows), 1)
+            self.fails(sparse24.E_IO, "exists already", pruned.tune, self.out + "-tuned", self.model, self.rows, own="0")
+            self.fails(sparse24.E_ARG, "dense one itself", pruned.tune, self.out + "-2", pruned, self.rows, own="0")
+        with sparse24.Model(os.path.join(self.out + "-tuned", "tiny.gguf")) as tuned:
+            self.assertAlmostEqual(made["after"]["rows"] / tuned.evaluate(self.rows), 1)
+
     def test_own_text(self):
         lines = []
         self.model.compress(self.out, "2:4", None, own="8", own_length=24, open_start="3", log=lambda level, text: lines.append(text))
