@@ -148,6 +148,18 @@ static bool refuse(const s24m_model *model, const char *what, const char *why)
                       model->config.architecture, why);
 }
 
+/* Model types of transformers 5.24 that divide the hidden size by the number of heads, and do not
+ * look at head_dim. */
+static bool derives_heads(const s24m_model *model)
+{
+    static const char names[] = " bert biogpt bloom camembert distilbert electra falcon gpt2 "
+                                "gpt_bigcode gpt_neo gptj mpt opt roberta stablelm vit "
+                                "xlm-roberta ";
+    char word[40];
+    snprintf(word, sizeof word, " %.32s ", model->family->name);
+    return !model->config.gguf && strstr(names, word);
+}
+
 static bool check_heads(const s24m_model *model)
 {
     const s24m_family *f = model->family;
@@ -155,6 +167,8 @@ static bool check_heads(const s24m_model *model)
                ? refuse(model, "heads", "q, k and v lie in one tensor, or a switch beside them")
            : f->head_norms == S24M_OWN_NORMS || f->head_norms == S24M_WIDE_NORMS
                ? refuse(model, "heads", "norms of q and k span them")
+           : derives_heads(model)
+               ? refuse(model, "heads", "transformers makes their size from their number there")
            : f->sinks ? refuse(model, "heads", "each has a sink of its own")
            : f->alibi ? refuse(model, "heads", "their slopes follow from their number")
                       : true;

@@ -82,6 +82,8 @@ def compress(folder, source, out, tokens, *options):
     return json.loads(done.stdout.splitlines()[-1])["perplexity_after"]
 
 
+SMALLER = ["--rule", "mlp=columns 25%", "--rule", "attention=groups 1 kept"]
+
 # ---- Folders ----
 
 
@@ -113,6 +115,8 @@ def folders(folder):
         if form == "adapter":
             model = peft.PeftModel.from_pretrained(model, out / "adapter")
         near(f"{form} {constraints} {' '.join(rest)}", ours, perplexity(model, rows), 1e-3 if gptq else 1e-5)
+    ours = compress(folder, "source", "smaller", tokens, *SMALLER)
+    near("smaller", ours, perplexity(load(folder / "smaller"), rows), 1e-5)
 
 
 # ---- GGUF ----
@@ -215,6 +219,9 @@ def ggufs(folder):
               int(reader.fields["general.file_type"].contents()) == number)
         told = subprocess.run([PROGRAM, "eval", path, "--tokens", f"{tokens}:test", "--json"], capture_output=True, text=True, check=True).stdout
         check(f"{store}: sparse24 eval prints the same", json.loads(told.splitlines()[-1])["perplexity"] == ours)
+    for out, options in (("smaller", SMALLER), ("moved", ["--constraints", "2:4"])):
+        ours = compress(folder, "tiny-F32.gguf", out, tokens, *options)
+        near(f"{out}, llama.cpp", ours, llama_perplexity(library, folder / out / "tiny-F32.gguf", rows, 256), 1e-3)
 
 
 with tempfile.TemporaryDirectory() as name:

@@ -100,6 +100,7 @@ static const struct {
     {"bert", "int4 sym g16", "options=[scales=f16]", "format=pack-quantized-all", 60},
     {"mixtral.gguf", "int4 sym g32", "options=[scales=f16]", "store=q4_0", 40},
     {"gpt2", "2:4+rank 4", "store=f32", "format=adapter", 40},
+    {"starcoder2", "mlp=columns 32 kept", "", NULL, 40}, /* a rule alone */
     {"vit", "int4 sym g16", "format=pack-quantized", NULL, 6, .images = true},
     {"bert", "int4 sym g16", "format=pack-quantized-all", NULL, 6},
 };
@@ -115,7 +116,9 @@ static s24_status compress(int i, const char *options)
     status = status ? status : s24_compression_create(model, &c);
     status = status ? status : s24_compression_parse(c, "heldout=0,own=0,correct=0,solver=");
     if (!status)
-        status = s24_compression_set_str(c, "constraints", stories[i].constraints);
+        status = strchr(stories[i].constraints, '=')
+                     ? s24_compression_add_rule(c, stories[i].constraints)
+                     : s24_compression_set_str(c, "constraints", stories[i].constraints);
     status = status ? status : s24_compression_parse(c, options);
     status = status || !gguf ? status : s24_compression_add_skip(c, "*down*");
     status = status ? status : s24_compression_set_calibration(c, &rows, "calib");

@@ -1,5 +1,6 @@
 /* Tests lib/model/{shrink,cut}.c: models that lose inner channels and heads: written smaller, with
  * what is left of every tensor, as the configuration says; what cannot be is refused. */
+#include "families.h"
 #include "outputs.h"
 
 static job asked(const char *source, const char *const *rules, const char *options)
@@ -254,8 +255,39 @@ START_TEST(heads_that_do_not_divide_the_hidden_size)
 }
 END_TEST
 
+/* Where the number of heads says how large they are, fewer cannot be. */
+static const char *families_path;
+static const struct {
+    const char *family, *rule, *text;
+} of_families[] = {
+    {"stablelm", "attention=groups 1 kept", "their size from their number"},
+    {"opt", "attention=groups 1 kept", "their size from their number"},
+    {"olmo2", "attention=groups 1 kept", "norms of q and k span them"},
+    {"falcon-40b", "attention=groups 1 kept", "q, k and v lie in one tensor"},
+    {"gpt2", "mlp=columns 32 kept", "stored as inputs x outputs"},
+};
+
+START_TEST(architectures_that_cannot)
+{
+    static family_list list;
+    char at[64], command[128];
+    const char *const rules[] = {of_families[_i].rule, NULL};
+    family_open(&list, families_path);
+    family_write(ctx, &list, family_find(&list, of_families[_i].family), NULL, at);
+    snprintf(command, sizeof command, "mv %s %s", at, in_folder("family"));
+    ck_assert_int_eq(system(command), 0);
+    for (int i = 0; i < ROWS * LENGTH; i++)
+        ids[i] %= 40;
+    job j = asked("family", rules, "");
+    fails(s24_compression_run(j.c, in_folder("out")), S24_E_UNSUPPORTED, of_families[_i].text);
+    end(j);
+    family_close(&list);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
+    tcase_add_loop_test(tc, architectures_that_cannot, 0, sizeof of_families / sizeof *of_families);
     tcase_add_test(tc, folders_become_smaller);
     tcase_add_test(tc, a_new_size_is_a_number);
     tcase_add_test(tc, gguf_files_become_smaller);
@@ -265,7 +297,10 @@ static void add(TCase *tc)
     tcase_add_test(tc, heads_that_do_not_divide_the_hidden_size);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc != 2)
+        return 2;
+    families_path = argv[1];
     return run_case("shrink", add);
 }
