@@ -326,13 +326,17 @@ END_TEST
 START_TEST(memory_is_predicted)
 {
     listener l;
-    uint64_t plain, refined;
+    uint64_t plain, refined, again;
     open_model(tiny_models);
     s24_compression *c = begin("refine=none", ROWS, &l);
     ok(s24_compression_plan(c, &plain, NULL, NULL));
     ok(s24_compression_parse(c, "refine=block"));
     ok(s24_compression_plan(c, &refined, NULL, NULL));
-    ck_assert(refined > plain);
+    ok(s24_compression_parse(c, "refine=none"));
+    ok(s24_compression_plan(c, &again, NULL, NULL));
+    ok(s24_compression_parse(c, "refine=block"));
+    /* What the process holds already is a part, and moves a little. */
+    ck_assert(refined > (plain < again ? plain : again));
     ok(s24_compression_set_int(c, "memory_limit", (int64_t)plain / 2));
     ck_assert_int_eq(s24_compression_run(c, in_folder("out")), S24_E_MEMORY);
     ok(s24_compression_set_int(c, "memory_limit", (int64_t)refined + (4 << 20)));
