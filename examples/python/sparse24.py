@@ -72,27 +72,27 @@ status s24_ctx_set_log(ctx*, log_fn, void*); status s24_ctx_memory(ctx*, uint64*
 status s24_gram_add(gram*, mat*, mat*); status s24_gram_merge(gram*, gram*); status s24_gram_export(gram*, int32, mat*, double*);
 status s24_gram_import(gram*, int32, mat*, double); status s24_gram_info(gram*, int64*, double*); void s24_gram_destroy(gram*);
 status s24_cross_create(gram*, int64, cross**); status s24_gram_add_targets(gram*, mat*, mat*, cross**, mat*, int32);
-status s24_cross_merge(cross*, cross*); status s24_cross_export(cross*, int32, mat*, double*, double*);
-status s24_cross_import(cross*, int32, mat*, double*, double); void s24_cross_destroy(cross*); status s24_problem_create(ctx*, mat*, problem**);
-status s24_problem_set_gram(problem*, gram*); status s24_problem_set_target(problem*, cross*, double);
-status s24_problem_set_pattern(problem*, int32, int32); status s24_problem_set_sparsity(problem*, double, text);
-status s24_problem_set_grid(problem*, int32, int64, text); status s24_problem_set_rank(problem*, int64);
-status s24_problem_set_importance(problem*, mat*); status s24_problem_set_mask(problem*, mat*); status s24_problem_parse(problem*, text);
-text s24_problem_constraints(problem*); text s24_problem_solver(problem*); status s24_problem_loss(problem*, mat*, double*, double*);
-status s24_problem_target_loss(problem*, mat*, double*, double*); status s24_problem_check(problem*, mat*);
-status s24_problem_check_result(problem*, result*); void s24_problem_destroy(problem*); int32 s24_solver_count(); text s24_solver_name(int32);
-text s24_solver_fact(text, text); status s24_solver_create(ctx*, text, solver**); void s24_solver_destroy(solver*);
-status s24_solver_set_int(solver*, text, int64); status s24_solver_set_float(solver*, text, double); status s24_solver_set_str(solver*, text, text);
-status s24_solver_parse(solver*, text); status s24_solver_get_int(solver*, text, int64*); status s24_solver_get_float(solver*, text, double*);
-status s24_solver_get_str(solver*, text, text*); status s24_solver_is_set(solver*, text, int32*); status s24_solver_reset(solver*);
-int32 s24_solver_option_count(solver*); status s24_solver_option_info(solver*, int32, text*, int32*, text*, text*, text*);
-status s24_solver_set_progress(solver*, progress_fn, void*); void s24_solver_cancel(solver*); status s24_solver_memory(solver*, problem*, uint64*);
-status s24_solve(solver*, problem*, result**); status s24_compress(ctx*, text, text, text, mat*, mat*, double*);
-status s24_result_matrix(result*, text, mat*); status s24_result_int(result*, text, int64*); status s24_result_float(result*, text, double*);
-status s24_result_str(result*, text, text*); text s24_result_name(result*, int32, int32*); void s24_result_destroy(result*);
-size s24_record_set_float(text, text, double, void*, size); size s24_record_set_str(text, text, text, void*, size);
-status s24_record_float(text, text, double*); size s24_record_str(text, text, void*, size); size s24_utf8_length(text, size);
-status s24_pack(ctx*, mat*, mat*, text, packed**); status s24_pack_result(ctx*, result*, text, packed**);
+status s24_cross_derive(cross*, gram*, mat*, cross**); status s24_cross_merge(cross*, cross*);
+status s24_cross_export(cross*, int32, mat*, double*, double*); status s24_cross_import(cross*, int32, mat*, double*, double);
+void s24_cross_destroy(cross*); status s24_problem_create(ctx*, mat*, problem**); status s24_problem_set_gram(problem*, gram*);
+status s24_problem_set_target(problem*, cross*, double); status s24_problem_set_pattern(problem*, int32, int32);
+status s24_problem_set_sparsity(problem*, double, text); status s24_problem_set_grid(problem*, int32, int64, text);
+status s24_problem_set_rank(problem*, int64); status s24_problem_set_importance(problem*, mat*); status s24_problem_set_mask(problem*, mat*);
+status s24_problem_parse(problem*, text); text s24_problem_constraints(problem*); text s24_problem_solver(problem*);
+status s24_problem_loss(problem*, mat*, double*, double*); status s24_problem_target_loss(problem*, mat*, double*, double*);
+status s24_problem_check(problem*, mat*); status s24_problem_check_result(problem*, result*); void s24_problem_destroy(problem*);
+int32 s24_solver_count(); text s24_solver_name(int32); text s24_solver_fact(text, text); status s24_solver_create(ctx*, text, solver**);
+void s24_solver_destroy(solver*); status s24_solver_set_int(solver*, text, int64); status s24_solver_set_float(solver*, text, double);
+status s24_solver_set_str(solver*, text, text); status s24_solver_parse(solver*, text); status s24_solver_get_int(solver*, text, int64*);
+status s24_solver_get_float(solver*, text, double*); status s24_solver_get_str(solver*, text, text*); status s24_solver_is_set(solver*, text, int32*);
+status s24_solver_reset(solver*); int32 s24_solver_option_count(solver*);
+status s24_solver_option_info(solver*, int32, text*, int32*, text*, text*, text*); status s24_solver_set_progress(solver*, progress_fn, void*);
+void s24_solver_cancel(solver*); status s24_solver_memory(solver*, problem*, uint64*); status s24_solve(solver*, problem*, result**);
+status s24_compress(ctx*, text, text, text, mat*, mat*, double*); status s24_result_matrix(result*, text, mat*);
+status s24_result_int(result*, text, int64*); status s24_result_float(result*, text, double*); status s24_result_str(result*, text, text*);
+text s24_result_name(result*, int32, int32*); void s24_result_destroy(result*); size s24_record_set_float(text, text, double, void*, size);
+size s24_record_set_str(text, text, text, void*, size); status s24_record_float(text, text, double*); size s24_record_str(text, text, void*, size);
+size s24_utf8_length(text, size); status s24_pack(ctx*, mat*, mat*, text, packed**); status s24_pack_result(ctx*, result*, text, packed**);
 status s24_pack_codes(ctx*, text, mat*, mat*, mat*, text, packed**); status s24_packed_part(packed*, int32, text*, void**, size*);
 status s24_packed_matrix(packed*, text, mat*); status s24_packed_shape(packed*, text, int64*, int32*);
 status s24_packed_info(packed*, text*, int64*, int64*, int32*);
@@ -833,6 +833,15 @@ class Cross(_Handle):
     def __init__(self, gram: Gram, out_dim: int) -> None:
         self._create("s24_cross_create", gram, out_dim)
         self.shape = (out_dim, gram.dim)
+
+    def derive(self, dense: Gram, weights: Any) -> Cross:
+        """The cross of the outputs y W^T, where this one has targets y and `dense` is a gram of the same rows y: one cross serves all matrices (outputs,
+        inputs) that see y (q, k, v). It takes no targets: rows that come later are not in it."""
+        matrix = _matrix(weights, "weights")
+        made = Cross.__new__(Cross)
+        made._create("s24_cross_derive", self, dense, matrix)
+        made.shape = (int(matrix.rows), self.shape[1])
+        return made
 
     def merge(self, other: Cross) -> None:
         """Add the sums of another cross."""

@@ -65,6 +65,26 @@ S24_API s24_status s24_gram_add_targets(s24_gram *gram, const s24_mat *x, const 
                                         s24_cross *const *crosses, const s24_mat *targets,
                                         int32_t count);
 /**
+ * The cross of a matrix's outputs from that of its inputs. Where several matrices see the same
+ * inputs Y (q, k, v), and Y W^T is wanted from each when it really gets X, one cross of Y serves
+ * all: T^T X = W (Y^T X), and |t_i|^2 = w_i (Y^T Y) w_i^T. That saves work over many rows; each
+ * derivation takes 6 out dim^2 operations in double precision.
+ * - `inputs` is a cross on the gram of X whose targets were Y, `dense` a gram of Y over the same
+ *   rows, added in the same order with the same weights. dim(dense) = out_dim(inputs).
+ * - `w` is (out, dim(dense)), of any float type and layout. Only this call reads it.
+ * - *out is a cross of w->rows outputs for the gram that `inputs` hangs on. It keeps that gram
+ *   alive, and nothing else. It asks for no targets in s24_gram_add_targets(): rows that come later
+ *   are not in it. Destroy it with s24_cross_destroy().
+ *
+ * The two halves stay apart. Equal bits for any number of threads.
+ * - S24_E_SHAPE: the shapes do not fit.
+ * - S24_E_STATE: the sums do not hold the same rows.
+ * - S24_E_NONFINITE names the row and column of w.
+ * - S24_E_NUMERIC: sums of an output leave the range of double precision.
+ */
+S24_API s24_status s24_cross_derive(const s24_cross *inputs, const s24_gram *dense,
+                                    const s24_mat *w, s24_cross **out);
+/**
  * C(dst) += C(src), half by half, and the counts of rows. The grams stay as they are: merge these
  * as well.
  */

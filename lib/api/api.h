@@ -151,6 +151,8 @@ void s24i_gram_release(s24_gram *gram);
 void s24i_cross_release(s24_cross *cross);
 
 double s24i_rows_weight(const s24i_rows *rows);
+/* Sums of weights that were added in any order. */
+bool s24i_same_count(double a, double b);
 /* half is 1 or 2, and mat holds floats of that shape. */
 s24_status s24i_check_half(int32_t half, const s24_mat *mat, const char *what, int64_t rows,
                            int64_t cols);

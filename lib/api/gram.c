@@ -1,4 +1,5 @@
 #include "api.h"
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -179,6 +180,8 @@ static s24_status assign_target(s24_gram *gram, int64_t rows, s24_cross *cross,
         return status;
     if (cross->gram != gram)
         return s24i_fail(S24_E_ARG, "%s hangs on another gram", name);
+    if (!cross->sums.t.batch[0])
+        return s24i_fail(S24_E_ARG, "%s was derived: its rows do not come with targets", name);
     if (cross->sums.t.target >= 0)
         return s24i_fail(S24_E_ARG, "%s is crosses[%d] again", name, (int)cross->sums.t.target);
     snprintf(name, sizeof name, "targets[%d]", (int)i);
@@ -348,6 +351,11 @@ s24_status s24_gram_import(s24_gram *gram, int32_t half, const s24_mat *h, doubl
 }
 
 /* ---- What is known of it ---- */
+
+bool s24i_same_count(double a, double b)
+{
+    return fabs(a - b) <= 1e-9 * fmax(a, b);
+}
 
 double s24i_rows_weight(const s24i_rows *rows)
 {

@@ -12,11 +12,6 @@ double s24i_relative(double loss, double norm)
 
 /* ---- The sums that a problem refers to, while something reads them ---- */
 
-static bool same_count(double a, double b)
-{
-    return fabs(a - b) <= 1e-9 * fmax(a, b);
-}
-
 static s24_status open_target(s24i_reading *reading)
 {
     s24_cross *cross = reading->problem->cross;
@@ -137,7 +132,7 @@ s24_status s24i_reading_check(const s24i_reading *reading)
     for (int half = 0; reading->cross && half < 2; half++) {
         double rows = reading->gram->sums.rows.x.weight[half];
         double target_rows = reading->cross->sums.t.weight[half];
-        if (!same_count(rows, target_rows))
+        if (!s24i_same_count(rows, target_rows))
             return s24i_fail(
                 S24_E_STATE,
                 "half %d of the gram holds %g rows and that of the target %g: both must see "

@@ -1,6 +1,7 @@
 /* What a compression will take. */
 #include "compression.h"
 #include "disk.h"
+#include "extents.h"
 #include "hidden.h"
 #include "memory.h"
 #include "own_rows.h"
@@ -16,7 +17,10 @@
 
 /* What a stage of a block takes in the library. */
 typedef struct stage_needs {
-    uint64_t sums, solve, parts; /* parts: of results that wait for the block's end */
+    int64_t inputs, outputs; /* of its compressed matrices; all of theirs */
+    int64_t widest;          /* most outputs of one */
+    uint64_t sums;           /* grams, and a cross of each */
+    uint64_t solve, parts;   /* parts: of results that wait for the block's end */
 } stage_needs;
 
 static uint64_t larger(uint64_t a, uint64_t b)
@@ -165,6 +169,9 @@ static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage
     to->sums = to->sums ? to->sums : (uint64_t)times * gram_bytes(inputs);
     if (c->settings.correct > 0 && !routed)
         to->sums += (uint64_t)times * cross_bytes(outputs, inputs);
+    to->inputs = inputs;
+    to->outputs += outputs;
+    to->widest = s24m_most(to->widest, outputs);
     to->solve = larger(to->solve, larger(bytes, s24m_memory_adding(c->settings.ctx)));
     to->parts += s24m_plan_keeps_result(constraints) ? (uint64_t)(10 * outputs * inputs) : 0;
     n->flops += 40.0 * (double)outputs * (double)inputs * (double)inputs;
@@ -193,10 +200,25 @@ static bool check_rest(s24_compression *c)
     return true;
 }
 
-/* Sums of a routed stage stand side by side, as many as s24m_walk_abreast() says. */
-static uint64_t sums_of(const s24m_program *p, const s24m_stage *s, uint64_t each)
+/* Sums of the inputs, and one cross that is derived from them, with the room of that. */
+static uint64_t shared_sums(const s24_compression *c, const stage_needs *n)
 {
-    return s->routed ? each * (uint64_t)(s24m_walk_abreast(p, s) + 1) : each;
+    enum { BLOCK = 1024 }; /* lib/ops/linear/derive.c: of a thread, an input */
+    uint64_t once = 2 * gram_bytes(n->inputs) + cross_bytes(n->inputs, n->inputs) +
+                    (uint64_t)(16 * n->widest * (n->inputs + 1));
+    return (c->sequences.count[1] ? 2 : 1) * once +
+           (uint64_t)(s24m_threads(c->settings.ctx) * BLOCK * (n->inputs + 256));
+}
+
+/* Sums of a routed stage stand side by side, as many as s24m_walk_abreast() says. */
+static uint64_t sums_of(const s24_compression *c, const s24m_program *p, const s24m_stage *s,
+                        const stage_needs *n)
+{
+    bool shares = c->settings.correct > 0 &&
+                  s24m_walk_shares(s, n->outputs, c->sequences.count, c->sequences.length);
+    return shares      ? shared_sums(c, n)
+           : s->routed ? n->sums * (uint64_t)(s24m_walk_abreast(p, s) + 1)
+                       : n->sums;
 }
 
 static bool check_block(s24_compression *c, int64_t index, needs *n)
@@ -212,7 +234,7 @@ static bool check_block(s24_compression *c, int64_t index, needs *n)
     for (int i = 0; done && i < S24M_STAGES && p->stages[i].count; i++) {
         parts += stages[i].parts;
         n->library =
-            larger(n->library, sums_of(p, p->stages + i, stages[i].sums) + stages[i].solve + parts);
+            larger(n->library, sums_of(c, p, p->stages + i, stages + i) + stages[i].solve + parts);
     }
     return done;
 }

@@ -73,7 +73,8 @@ static bool run_dense(step *s, const float *x)
     bool late = w->model->config.parallel && stage > s->program->stages;
     bool done = s24m_activations_read(&w->dense, s->first, s->count, c.h) &&
                 (!late || s24m_activations_read(&w->wanted_later, s->first, s->count, c.aside)) &&
-                project_dense(&c, stage) && (stage->routed || s24m_watch_inputs(s, x, c.out)) &&
+                project_dense(&c, stage) &&
+                (stage->routed || s24m_watch_inputs(s, x, c.x, c.out)) &&
                 finish_dense(s, &c, stage);
     while (done && (++stage)->count && !stage->input)
         done = project_dense(&c, stage) && finish_dense(s, &c, stage);
@@ -127,7 +128,7 @@ static bool run_chunk(step *s)
     if (s->stage->input)
         return done && (corrects(w)        ? run_dense(s, c->x)
                         : s->stage->routed ? true
-                                           : s24m_watch_inputs(s, c->x, NULL));
+                                           : s24m_watch_inputs(s, c->x, NULL, NULL));
     return done && (s->stage->routed || s24m_watch_kept_inputs(s, c->x)) &&
            s24m_activations_write(&w->inputs, s->first, s->count, c->x);
 }
@@ -179,24 +180,25 @@ static bool pass(step *s, const char *phase)
     return done;
 }
 
-static bool solve(step *s, const bundle *b, int i)
+static bool solve(step *s, bundle *b, int i)
 {
     walk *w = s->w;
     int32_t which = b->group.first + i;
     matrix *m = s->matrices + which;
-    sums calib = {b->gram[0], b->cross[0][i]}, held = {b->gram[1], b->cross[1][i]};
     double began = s24_seconds(), flops = NAN;
-    bool done = true;
+    bool done = !s24m_wants(s, which) || s24m_bundle_aim(s, b, i);
+    sums calib = {b->gram[0], b->cross[0][i]}, held = {b->gram[1], b->cross[1][i]};
     s24m_walk_part(s);
     if (b->group.expert >= 0) {
         m->tokens = b->tokens[0];
         held.gram = b->tokens[1] ? held.gram : NULL;
     }
-    if (s24m_wants(s, which)) {
+    if (done && s24m_wants(s, which)) {
         done = s24m_walk_show(s, m->kind, 0) && w->solve(m, w->settings, &calib, &held);
         if (done && s24_result_float(m->result, "flops", &flops) == S24_OK && !isnan(flops))
             w->flops += flops;
     }
+    s24m_bundle_aimed(b, i);
     s24m_matrix_let_go(m);
     if (m->v)
         s->compressed->linear[which].weights.data = m->v;
@@ -213,7 +215,7 @@ static bool walk_stage(step *s)
     for (int32_t first = 0; done && first < s24m_groups(s->program, s->stage);
          first += s24m_walk_abreast(s->program, s->stage)) {
         done = s24m_bundles_open(s, first) && pass(s, phase) && s24m_bundles_merge(s);
-        for (const bundle *b = s->bundles; done && b < s->bundles + s->count_bundles; b++)
+        for (bundle *b = s->bundles; done && b < s->bundles + s->count_bundles; b++)
             for (int i = 0; done && i < b->group.count; i++)
                 done = solve(s, b, i);
         s24m_bundles_close(s);

@@ -9,6 +9,9 @@ typedef struct bundle {
     bool watching;     /* it has something to solve */
     s24_gram *gram[2]; /* calibration, held out */
     s24_cross *cross[2][S24M_ABREAST];
+    bool sharing; /* crosses are derived, one matrix after the other, from those of the inputs: */
+    s24_gram *dense[2]; /* of the dense model's inputs */
+    s24_cross *shared[2];
     int64_t tokens[2]; /* that it saw */
 } bundle;
 
@@ -54,9 +57,13 @@ void s24m_bundles_close(step *s);
 /* Before they are used: an expert's sums with those of all tokens. */
 bool s24m_bundles_merge(step *s);
 bool s24m_wants(const step *s, int32_t which);
-/* A chunk's inputs x of the stage at hand, and what each matrix should give for them; NULL: nothing
- * is corrected. */
-bool s24m_watch_inputs(step *s, const float *x, float *const *outputs);
+/* The crosses of the i-th matrix, where they are derived, until it is solved. */
+bool s24m_bundle_aim(step *s, bundle *b, int i);
+void s24m_bundle_aimed(bundle *b, int i);
+/* A chunk's inputs x of the stage at hand, and what each matrix should give for them, as outputs
+ * of the dense model, whose inputs are `dense` (NULL: something else is wanted than those); outputs
+ * NULL: nothing is corrected. */
+bool s24m_watch_inputs(step *s, const float *x, const float *dense, float *const *outputs);
 /* The same of a matrix that writes to the residual stream. */
 bool s24m_watch_kept_inputs(step *s, const float *x);
 /* Of experts: each sees its own tokens. */

@@ -8,6 +8,8 @@ void s24m_bundles_close(step *s)
     for (bundle *b = s->bundles; b < s->bundles + s->count_bundles; b++)
         for (int held = 0; held < 2; held++) {
             s24_gram_destroy(b->gram[held]);
+            s24_gram_destroy(b->dense[held]);
+            s24_cross_destroy(b->shared[held]);
             for (int i = 0; i < S24M_ABREAST; i++)
                 s24_cross_destroy(b->cross[held][i]);
         }
@@ -23,22 +25,65 @@ bool s24m_wants(const step *s, int32_t which)
 
 #define WHAT "calibration sums"
 
+/* Those that are solved in this run or were in an earlier one: a resumed run makes the same sums. */
+static int64_t outputs_of(const step *s, const s24m_group *g)
+{
+    int64_t outputs = 0;
+    for (int32_t i = g->first; i < g->first + g->count; i++)
+        outputs += s->matrices[i].constraints ? s->matrices[i].w.rows : 0;
+    return outputs;
+}
+
+static bool open_crosses(const step *s, bundle *b, int held)
+{
+    const s24m_group *g = &b->group;
+    bool done = true;
+    if (b->sharing)
+        return s24m_good(s24_gram_create(s->w->settings->ctx, g->inputs, S24_F32, &b->dense[held]),
+                         WHAT) &&
+               s24m_good(s24_cross_create(b->gram[held], g->inputs, &b->shared[held]), WHAT);
+    for (int32_t i = 0; done && i < g->count; i++)
+        if (s24m_wants(s, g->first + i))
+            done = s24m_good(s24_cross_create(b->gram[held], s->matrices[g->first + i].w.rows,
+                                              &b->cross[held][i]),
+                             WHAT);
+    return done;
+}
+
 static bool open_bundle(const step *s, bundle *b)
 {
     s24_ctx *ctx = s->w->settings->ctx;
     const s24m_group *g = &b->group;
     bool done = true, aims = corrects(s->w) && !s->stage->routed;
+    b->sharing =
+        aims && s24m_walk_shares(s->stage, outputs_of(s, g), s->w->sequences, s->w->length);
     for (int32_t i = 0; i < g->count; i++)
         b->watching |= s24m_wants(s, g->first + i);
-    for (int held = 0; b->watching && held < 2 && s->w->sequences[held]; held++) {
-        done = done && s24m_good(s24_gram_create(ctx, g->inputs, S24_F32, &b->gram[held]), WHAT);
-        for (int32_t i = 0; done && aims && i < g->count; i++)
-            if (s24m_wants(s, g->first + i))
-                done = s24m_good(s24_cross_create(b->gram[held], s->matrices[g->first + i].w.rows,
-                                                  &b->cross[held][i]),
-                                 WHAT);
+    for (int held = 0; b->watching && held < 2 && s->w->sequences[held]; held++)
+        done = done && s24m_good(s24_gram_create(ctx, g->inputs, S24_F32, &b->gram[held]), WHAT) &&
+               (!aims || open_crosses(s, b, held));
+    return done;
+}
+
+bool s24m_bundle_aim(step *s, bundle *b, int i)
+{
+    int32_t which = b->group.first + i;
+    const s24_mat *w = &s->dense->linear[which].weights;
+    bool done = true;
+    for (int held = 0; done && held < 2 && b->shared[held]; held++) {
+        done = s24m_good(s24_cross_derive(b->shared[held], b->dense[held], w, &b->cross[held][i]),
+                         "%s", s->matrices[which].tensor);
+        s->w->flops += 6 * (double)w->rows * (double)w->cols * (double)w->cols;
     }
     return done;
+}
+
+void s24m_bundle_aimed(bundle *b, int i)
+{
+    for (int held = 0; held < 2 && b->shared[held]; held++) {
+        s24_cross_destroy(b->cross[held][i]);
+        b->cross[held][i] = NULL;
+    }
 }
 
 /* Of the experts' common input; what down sees belongs to one expert each. */
@@ -120,34 +165,53 @@ static const s24_mat *weights_of(const step *s, const s24_mat *weights)
     return s->weight == 1 ? NULL : weights;
 }
 
-/* The inputs of this stage's matrices in the compressed model, and what each should give for them:
- * `outputs`, less its bias; NULL where nothing is corrected. */
-bool s24m_watch_inputs(step *s, const float *x, float *const *outputs)
+/* What is given with rows of the compressed model's inputs: outputs, or the dense model's inputs. */
+typedef struct wanted {
+    s24_cross *crosses[S24M_ABREAST];
+    s24_mat targets[S24M_ABREAST];
+    int32_t count;
+} wanted;
+
+static void want(wanted *to, s24_cross *cross, const float *target, int64_t rows, int64_t cols)
 {
-    walk *w = s->w;
+    to->crosses[to->count] = cross;
+    to->targets[to->count++] = walk_view(target, rows, cols);
+}
+
+static void want_outputs(step *s, const bundle *b, float *const *outputs, wanted *to)
+{
+    float *less = s->w->wanted;
+    for (int i = 0; i < b->group.count; i++) {
+        int32_t which = b->group.first + i;
+        if (s24m_wants(s, which))
+            want(to, b->cross[s->held][i], less_bias(s, which, outputs[i], &less), s->count,
+                 s->matrices[which].w.rows);
+    }
+}
+
+bool s24m_watch_inputs(step *s, const float *x, const float *dense, float *const *outputs)
+{
     bundle *b = s->bundles;
     const matrix *leader = s->matrices + b->group.first;
-    double tokens = (double)s->count, cols = (double)leader->w.cols;
-    float *wanted = w->wanted;
-    s24_mat rows = walk_view(x, s->count, leader->w.cols), targets[S24M_ABREAST];
-    s24_mat weights = walk_view(w->weights, s->count, 1);
-    s24_cross *crosses[S24M_ABREAST];
-    int32_t count = 0;
+    int64_t cols = leader->w.cols;
+    double squares = (double)s->count * (double)cols * (double)cols;
+    s24_mat rows = walk_view(x, s->count, cols), weights = walk_view(s->w->weights, s->count, 1);
+    wanted to = {.count = 0};
     if (!b->watching)
         return true;
-    w->flops += tokens * cols * cols;
-    for (int i = 0; outputs && i < b->group.count; i++) {
-        int32_t which = b->group.first + i;
-        int64_t outs = s->matrices[which].w.rows;
-        if (!s24m_wants(s, which))
-            continue;
-        targets[count] = walk_view(less_bias(s, which, outputs[i], &wanted), s->count, outs);
-        crosses[count++] = b->cross[s->held][i];
-        w->flops += 2 * tokens * (double)outs * cols;
-    }
-    return s24m_good(s24_gram_add_targets(b->gram[s->held], &rows, weights_of(s, &weights), crosses,
-                                          targets, count),
-                     "%s, tokens from %lld", leader->tensor, (long long)s->first);
+    if (b->sharing)
+        want(&to, b->shared[s->held], dense, s->count, cols);
+    else if (outputs)
+        want_outputs(s, b, outputs, &to);
+    s->w->flops += b->sharing ? 2 * squares : squares;
+    for (int32_t i = 0; i < to.count; i++)
+        s->w->flops += 2 * (double)s->count * (double)to.targets[i].cols * (double)cols;
+    return s24m_good(s24_gram_add_targets(b->gram[s->held], &rows, weights_of(s, &weights),
+                                          to.crosses, to.targets, to.count),
+                     "%s, tokens from %lld", leader->tensor, (long long)s->first) &&
+           (!b->sharing ||
+            s24m_good(s24_gram_add(b->dense[s->held], to.targets, weights_of(s, &weights)),
+                      "%s, tokens from %lld", leader->tensor, (long long)s->first));
 }
 
 /* Each expert's own tokens; those of all with their share. */
@@ -214,7 +278,7 @@ bool s24m_watch_kept_inputs(step *s, const float *x)
     walk *w = s->w;
     float *outputs[] = {w->other};
     if (!corrects(w) || !s->bundles->watching)
-        return s24m_watch_inputs(s, x, NULL);
+        return s24m_watch_inputs(s, x, NULL, NULL);
     return (s24m_stage_is_linear(s->stage) ? residual(s) : wanted_before(s)) &&
-           s24m_watch_inputs(s, x, outputs);
+           s24m_watch_inputs(s, x, NULL, outputs);
 }

@@ -154,6 +154,7 @@ static inline double api_distance(const double *a, const double *b, int64_t n)
 
 void api_context_tests(Suite *suite);
 void api_sums_tests(Suite *suite);
+void api_derive_tests(Suite *suite);
 void api_problem_tests(Suite *suite);
 void api_meant_tests(Suite *suite);
 void api_solve_tests(Suite *suite);

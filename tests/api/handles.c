@@ -33,6 +33,7 @@ static void misuse_sums(void *h, const s24_mat *m)
     refuses(s24_gram_info(h, &i, &d), "gram ");
     refuses(s24_gram_add_targets(h, m, NULL, NULL, NULL, 0), "gram ");
     refuses(s24_cross_create(h, 4, (s24_cross **)&out), "gram ");
+    refuses(s24_cross_derive(h, h, m, (s24_cross **)&out), "inputs ");
     refuses(s24_cross_merge(h, h), "dst ");
     refuses(s24_cross_export(h, 1, m, &d, &d), "cross ");
     refuses(s24_cross_import(h, 1, m, &d, 1), "cross ");

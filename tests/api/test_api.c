@@ -8,6 +8,7 @@ int main(void)
     api_context_tests(suite);
     api_handles_tests(suite);
     api_sums_tests(suite);
+    api_derive_tests(suite);
     api_problem_tests(suite);
     api_meant_tests(suite);
     api_solve_tests(suite);

@@ -62,6 +62,9 @@ void scene_close(void)
     s24_result_destroy(scene.result);
     s24_solver_destroy(scene.solver);
     s24_problem_destroy(scene.problem);
+    s24_cross_destroy(scene.derived);
+    s24_cross_destroy(scene.inputs);
+    s24_gram_destroy(scene.dense);
     s24_cross_destroy(scene.twin);
     s24_cross_destroy(scene.cross);
     s24_gram_destroy(scene.copy);
@@ -186,6 +189,29 @@ static s24_status import_cross(void)
 static s24_status merge_cross(void)
 {
     return s24_cross_merge(scene.twin, scene.cross);
+}
+
+static s24_status make_dense(void)
+{
+    return s24_gram_create(scene.ctx, COLS, S24_F32, &scene.dense);
+}
+
+/* Of inputs that several matrices share; the crosses of their outputs follow from it. */
+static s24_status make_shared(void)
+{
+    return s24_cross_create(scene.dense, COLS, &scene.inputs);
+}
+
+static s24_status add_shared(void)
+{
+    s24_mat rows = plain(x, TOKENS, COLS, S24_F32);
+    return s24_gram_add_targets(scene.dense, &rows, NULL, &scene.inputs, &rows, 1);
+}
+
+static s24_status derive(void)
+{
+    s24_mat w = plain(scene.w, ROWS, COLS, S24_F32);
+    return s24_cross_derive(scene.inputs, scene.dense, &w, &scene.derived);
 }
 
 static s24_status count_rows(void)
@@ -537,11 +563,11 @@ static const step_fn settings_steps[] = {
     make_ctx,  set_threads, set_log,     set_isa,     get_isa,       get_threads, run_tasks,
     make_alps, set_options, get_options, read_option, reset_options, NULL};
 static const step_fn layer_steps[] = {
-    make_ctx,       set_threads,  make_gram,    make_cross,    add_targets, make_copy,
-    make_twin,      export_half,  import_half,  merge,         count_rows,  export_cross,
-    import_cross,   merge_cross,  make_problem, give_gram,     give_target, measure,
-    measure_target, rank_weights, want_pattern, want_sparsity, want_grid,   check_zeros,
-    want_rank,      NULL};
+    make_ctx,     set_threads,   make_gram,   make_cross,  add_targets,    make_copy,
+    make_twin,    export_half,   import_half, merge,       count_rows,     export_cross,
+    import_cross, merge_cross,   make_dense,  make_shared, add_shared,     derive,
+    make_problem, give_gram,     give_target, measure,     measure_target, rank_weights,
+    want_pattern, want_sparsity, want_grid,   check_zeros, want_rank,      NULL};
 static const step_fn solve_steps[] = {
     make_ctx,  set_threads, make_gram, make_cross,  add_targets,  make_problem,
     give_gram, give_target, constrain, make_solver, give_options, watch,

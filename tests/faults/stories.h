@@ -10,8 +10,8 @@ enum { ROWS = 24, COLS = 32, TOKENS = 300, PATH_ROOM = 128 };
 /* All that steps write to: a failed call must leave it as it was, to the byte. */
 typedef struct stage {
     s24_ctx *ctx;
-    s24_gram *gram, *copy;
-    s24_cross *cross, *twin;
+    s24_gram *gram, *copy, *dense;
+    s24_cross *cross, *twin, *inputs, *derived;
     s24_problem *problem;
     s24_solver *solver;
     s24_result *result;

@@ -6,7 +6,7 @@
  * constraints, options, refused allocation and moment of cancelling. Solved a second time on other
  * threads the bits are equal. */
 
-enum { ROWS = 16, COLS = 32, TOKENS = 48, OWNED = 8 };
+enum { ROWS = 16, COLS = 32, TOKENS = 48, OWNED = 10 };
 
 typedef struct bench {
     fuzz_input in;
@@ -127,6 +127,20 @@ static void constrain(bench *b, const s24_mat *w)
         fuzz_check_status(s24_problem_set_rank(b->problem, fuzz_between(&b->in, 0, ROWS + 1)));
 }
 
+/* The cross of any matrix's outputs over the rows t that the cross has seen. */
+static void derive(const bench *b, const s24_mat *t, const s24_mat *weight, const s24_mat *w)
+{
+    s24_gram *dense = NULL;
+    s24_cross *made = NULL;
+
+    if (s24_gram_create(b->ctx, t->cols, S24_F32, &dense))
+        return;
+    fuzz_check_status(s24_gram_add(dense, t, weight));
+    fuzz_check_status(s24_cross_derive(b->cross, dense, w, &made));
+    s24_cross_destroy(made);
+    s24_gram_destroy(dense);
+}
+
 static void calibrate(bench *b, const s24_mat *w)
 {
     static const int32_t accumulators[] = {S24_F32, S24_F64};
@@ -143,6 +157,10 @@ static void calibrate(bench *b, const s24_mat *w)
         t = make_mat(b, tokens, w->rows, false, false);
     for (int batch = 0; batch < 1 + (kind > 200); batch++) {
         fuzz_check_status(s24_gram_add_targets(b->gram, &x, some, &b->cross, &t, b->cross != NULL));
+        if (b->cross && kind % 16 == 15) {
+            s24_mat square = make_mat(b, w->rows, w->rows, false, false);
+            derive(b, &t, some, &square);
+        }
         x.rows = weight.rows = tokens / 2;
         t.rows = b->cross ? tokens / 2 : 0;
     }

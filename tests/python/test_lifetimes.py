@@ -63,7 +63,7 @@ class Lifetimes(Case):
         calls = [lambda: context["threads"], lambda: context.set(threads=1), context.memory, lambda: context.set_log(print),
                  lambda: sparse24.Gram(4, context=context), lambda: sparse24.prox24(w, 1.0, context=context), lambda: gram.add(x), lambda: gram.rows,
                  lambda: gram.dim, lambda: gram.merge(gram), lambda: gram.export_half(1, numpy.zeros((64, 64))), lambda: gram.import_half(1, numpy.eye(64), 1),
-                 lambda: sparse24.Cross(gram, 4), lambda: sparse24.Gram(64).add(x, targets={cross: x}), lambda: p.constraints, lambda: cross.merge(cross), lambda: cross.export_half(1), lambda: p.loss(w), lambda: p.check(w),
+                 lambda: sparse24.Cross(gram, 4), lambda: sparse24.Gram(64).add(x, targets={cross: x}), lambda: p.constraints, lambda: cross.merge(cross), lambda: cross.derive(gram, w), lambda: cross.export_half(1), lambda: p.loss(w), lambda: p.check(w),
                  lambda: p.check(result), lambda: p.parse("2:4"), lambda: p.set_mask(w != 0), lambda: p.set_gram(gram), lambda: p.set_target(cross),
                  lambda: other.set_gram(gram), lambda: other.set_target(cross), lambda: other.check(result), lambda: solver.solve(other),
                  lambda: sparse24.Solver("magnitude").solve(p), lambda: solver.memory(other), lambda: solver.set(max_iter=1), solver.options, solver.cancel,

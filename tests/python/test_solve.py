@@ -35,6 +35,18 @@ class Sums(Case):
         self.fails(sparse24.E_ARG, "argument 2", sparse24.Gram, "many")
         gram.add(numpy.full((4, 64), numpy.nan, "f4"), numpy.zeros(4, "f4"))  # padding
 
+    def derived(self, w, x):
+        gram, dense = sparse24.Gram(64), sparse24.Gram(64)
+        inputs = sparse24.Cross(gram, 64)
+        gram.add(x, targets={inputs: x})
+        self.fails(sparse24.E_STATE, "dense 0", inputs.derive, dense, w)
+        dense.add(x)
+        self.fails(sparse24.E_SHAPE, "w is 32 x 63, but must be 32 x 64", inputs.derive, dense, w[:, 1:])
+        made = inputs.derive(dense, w)
+        self.assertEqual(made.shape, (32, 64))
+        self.fails(sparse24.E_ARG, "crosses[0] was derived", gram.add, x, targets={made: x @ w.T})
+        return made
+
     def test_cross(self):
         w, x = layer()
         t = (x @ w.T).astype("f4")
@@ -55,6 +67,10 @@ class Sums(Case):
         self.assertEqual(copy.export_half(1)[1:], halves[0][1:])
         self.fails(sparse24.E_SHAPE, "must have 32", copy.import_half, 1, halves[0][0], [1.0], 2)
         grams[3].add(x, targets={whole: t})
+        derived = self.derived(w, x)
+        for part in (1, 2):
+            numpy.testing.assert_allclose(derived.export_half(part)[0], whole.export_half(part)[0], rtol=1e-3, atol=1e-1)
+            numpy.testing.assert_allclose(derived.export_half(part)[1], whole.export_half(part)[1], rtol=1e-4)
         aimed = problem()
         aimed.set_gram(grams[3])
         aimed.set_target(whole, 0.5)

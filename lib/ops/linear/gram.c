@@ -352,17 +352,29 @@ size_t s24i_cross_half_bytes(const s24i_cross *cross)
     return s24i_mul(s24i_mul((size_t)cross->out, (size_t)cross->in), sizeof(double));
 }
 
-s24_status s24i_cross_init(const s24i_device *device, s24i_cross *cross, s24i_gram *gram,
+s24_status s24i_cross_open(const s24i_device *device, s24i_cross *cross, const s24i_gram *gram,
                            int64_t out)
 {
+    s24_status status = S24_OK;
     *cross = (s24i_cross){.out = out, .in = gram->dim};
-    s24_status status = s24i_stream_init(device, &cross->t, out, gram->rows.type);
+    cross->t = (s24i_stream){.cols = out, .type = gram->rows.type, .target = -1};
     for (int half = 0; !status && half < 2; half++) {
         cross->half[half] = s24i_alloc_zero(device->memory, s24i_cross_half_bytes(cross));
         cross->norm2[half] = s24i_alloc_zero(device->memory, (size_t)out * sizeof(double));
         if (!cross->half[half] || !cross->norm2[half])
             status = S24_E_MEMORY;
     }
+    if (status)
+        s24i_cross_fini(device, cross);
+    return status;
+}
+
+s24_status s24i_cross_init(const s24i_device *device, s24i_cross *cross, s24i_gram *gram,
+                           int64_t out)
+{
+    s24_status status = s24i_cross_open(device, cross, gram, out);
+    if (!status)
+        status = s24i_stream_init(device, &cross->t, out, gram->rows.type);
     if (status) {
         s24i_cross_fini(device, cross);
         return status;

@@ -137,6 +137,9 @@ const double *s24i_gram_row(const s24i_gram *gram, int half, int64_t i);
 /* H_jj of `which` halves. */
 double s24i_gram_diagonal(const s24i_gram *gram, int which, int64_t j);
 
+/* The sums of a cross, zero, that does not hang on the gram. */
+s24_status s24i_cross_open(const s24i_device *device, s24i_cross *cross, const s24i_gram *gram,
+                           int64_t out);
 /* Hang a cross on the gram; it may not move until it is taken off. */
 s24_status s24i_cross_init(const s24i_device *device, s24i_cross *cross, s24i_gram *gram,
                            int64_t out);
@@ -144,6 +147,14 @@ s24_status s24i_cross_init(const s24i_device *device, s24i_cross *cross, s24i_gr
 void s24i_cross_detach(s24i_cross *cross, s24i_gram *gram);
 void s24i_cross_fini(const s24i_device *device, s24i_cross *cross);
 size_t s24i_cross_half_bytes(const s24i_cross *cross);
+
+/* Open the cross of outputs Y W^T from that of their inputs Y on the same gram and the gram of Y
+ * (derive.c). S24_E_NONFINITE names the place in w. */
+s24_status s24i_cross_derive(const s24i_device *device, const s24i_gram *gram,
+                             const s24i_cross *inputs, const s24i_gram *dense, const s24_mat *w,
+                             s24i_cross *out);
+/* S24_E_STATE when a half of the two cannot be sums over the same rows of Y. */
+s24_status s24i_cross_compare_inputs(const s24i_cross *inputs, const s24i_gram *dense, int half);
 
 /* ---- Halves (0 or 1) of flushed sums, whole (halves.c); mat has the shape of the sums ---- */
 
