@@ -29,9 +29,10 @@ int32_t s24m_walk_abreast(const s24m_program *p, const s24m_stage *s)
     return most < 1 ? 1 : most < groups ? (int32_t)most : groups;
 }
 
-/* Operations, those in double precision counted twice: a token's products with its inputs, whole and
- * symmetric, against those with its outputs; and of each set of sums two halves of W C and of the
- * triangle of W H W^T. Where both are nearly equal the longer products of each matrix are faster. */
+/* Operations, those in double precision counted twice: a token's products with its inputs, whole
+ * and symmetric, against those with its outputs; and of each set of sums two halves of W C and of
+ * the triangle of W H W^T. Where both are nearly equal the longer products of each matrix are
+ * faster. */
 bool s24m_walk_shares(const s24m_stage *s, int64_t outputs, const int64_t sequences[2],
                       int64_t length)
 {

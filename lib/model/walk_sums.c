@@ -25,7 +25,7 @@ bool s24m_wants(const step *s, int32_t which)
 
 #define WHAT "calibration sums"
 
-/* Those that are solved in this run or were in an earlier one: a resumed run makes the same sums. */
+/* Those solved in this run or in an earlier one: a resumed run makes the same sums. */
 static int64_t outputs_of(const step *s, const s24m_group *g)
 {
     int64_t outputs = 0;
@@ -165,7 +165,7 @@ static const s24_mat *weights_of(const step *s, const s24_mat *weights)
     return s->weight == 1 ? NULL : weights;
 }
 
-/* What is given with rows of the compressed model's inputs: outputs, or the dense model's inputs. */
+/* What comes with rows of the compressed model's inputs: outputs, or the dense model's inputs. */
 typedef struct wanted {
     s24_cross *crosses[S24M_ABREAST];
     s24_mat targets[S24M_ABREAST];
