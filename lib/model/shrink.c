@@ -5,6 +5,7 @@
 #include "terms.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Elements of the widest blocks that every file and runtime has: Q4_0, Q8_0. */
@@ -47,6 +48,42 @@ static bool agree(const s24m_model *model, plan *p, int32_t role, const char **a
     return true;
 }
 
+/* ---- The text of a rule ---- */
+
+/* "columns 25%", "columns 96 kept", "heads 2 kept of 4", and nothing behind it. */
+static bool is_whole_text(const char *text)
+{
+    char *end;
+    bool columns = !strncmp(text, "columns ", 8);
+    const char *number = strchr(text, ' ') + 1;
+    if (*number < '0' || *number > '9')
+        return false;
+    double share = strtod(number, &end);
+    if (!strcmp(end, "%"))
+        return share > 0 && share < 100;
+    if (strtoll(number, &end, 10) < 1 || strncmp(end, " kept", 5))
+        return false;
+    end += 5;
+    if (!columns && !strncmp(end, " of ", 4) && end[4] >= '1' && end[4] <= '9')
+        strtoll(end + 4, &end, 10);
+    return !*end;
+}
+
+static bool check_text(const char *text)
+{
+    return is_whole_text(text + strspn(text, " ")) ||
+           (strchr(text, '+')
+                ? s24m_wrong(S24_E_UNSUPPORTED,
+                             "--rule: \"%s\": what is removed whole takes no other term: remove "
+                             "it first, then compress the smaller model",
+                             text)
+                : s24m_wrong(S24_E_OPTION,
+                             "--rule: \"%s\": expected \"columns 25%%\" or \"columns 96 kept\", "
+                             "for attention \"groups 50%%\", \"groups 1 kept\" or \"heads 2 kept "
+                             "of 4\"; shares are above 0 and below 100 %%",
+                             text));
+}
+
 /* ---- Sizes ---- */
 
 /* As the library rounds a share, half to even, but not below one. */
@@ -82,6 +119,8 @@ static bool refuse_count(const char *asked, int64_t ffn, int64_t kept)
 static bool settle_down(s24m_shrink *s, const s24m_model *model, const char *asked)
 {
     int64_t ffn = model->config.ffn;
+    if (!check_text(asked))
+        return false;
     terms t = s24m_terms(asked);
     int64_t kept = kept_of(&t, ffn), up = (kept + STEP - 1) / STEP * STEP;
     if (up >= ffn || (t.unit_kept && up != kept))
@@ -118,6 +157,8 @@ static bool refuse_heads(const s24m_model *model, const char *asked, int64_t uni
 static bool settle_o(s24m_shrink *s, const s24m_model *model, const char *asked)
 {
     const s24m_config *c = &model->config;
+    if (!check_text(asked))
+        return false;
     terms t = s24m_terms(asked);
     bool groups = t.unit == UNIT_GROUP, shared = c->kv_heads < c->heads && c->kv_heads > 1;
     int64_t units = groups ? c->kv_heads : c->heads, each = c->heads / units;

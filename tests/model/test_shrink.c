@@ -221,6 +221,8 @@ static const struct {
     {"model.layers.0.mlp.down_proj=columns 64 kept", NULL, "",
      "of block 2 \"no columns\": files tell one size for all blocks"},
     {"*.up_proj=int4", "mlp=columns 64 kept", "", "remove the columns first"},
+    {"mlp=columns 64 kept+2:4", NULL, "", "takes no other term"},
+    {"attention=groups 1 kept+50%", NULL, "", "takes no other term"},
     {"mlp=columns 64 kept", NULL, "format=s24", "whole columns are removed from models of floats"},
     {"mlp=columns 64 kept", NULL, "format=sparse-24-bitmask", "from models of floats"},
 };
@@ -230,6 +232,25 @@ START_TEST(what_cannot_be_is_refused)
     const char *const rules[] = {refused[_i].rule, refused[_i].other, NULL};
     job j = asked("tiny", rules, refused[_i].options);
     fails(s24_compression_run(j.c, in_folder("out")), S24_E_UNSUPPORTED, refused[_i].text);
+    ck_assert(!exists("out"));
+    end(j);
+}
+END_TEST
+
+/* Numbers that are none, none or all of it, and words behind the text. */
+static const char *const unreadable[] = {
+    "mlp=columns 0 kept",           "mlp=columns -3%",           "mlp=columns 0%",
+    "mlp=columns 100%",             "mlp=columns nan%",          "mlp=columns 1e999%",
+    "mlp=columns 33%x",             "mlp=columns 64",            "mlp=columns 64 kept of 97",
+    "mlp=columns 64 keptx",         "attention=groups -5 kept",  "attention=groups 1 keep",
+    "attention=groups 1 kept of x", "attention=groups 1 kept y", "attention=groups 100%",
+};
+
+START_TEST(a_text_is_read_whole_or_refused)
+{
+    const char *const rules[] = {unreadable[_i], NULL};
+    job j = asked("tiny", rules, "");
+    fails(s24_compression_run(j.c, in_folder("out")), S24_E_OPTION, "expected \"columns 25%\"");
     ck_assert(!exists("out"));
     end(j);
 }
@@ -262,6 +283,8 @@ static void add(TCase *tc)
     tcase_add_test(tc, what_is_left_goes_on);
     tcase_add_test(tc, a_stopped_run_goes_on);
     tcase_add_loop_test(tc, what_cannot_be_is_refused, 0, sizeof refused / sizeof *refused);
+    tcase_add_loop_test(tc, a_text_is_read_whole_or_refused, 0,
+                        sizeof unreadable / sizeof *unreadable);
     tcase_add_test(tc, heads_that_do_not_divide_the_hidden_size);
 }
 
