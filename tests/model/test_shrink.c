@@ -239,11 +239,21 @@ END_TEST
 
 /* Numbers that are none, none or all of it, and words behind the text. */
 static const char *const unreadable[] = {
-    "mlp=columns 0 kept",           "mlp=columns -3%",           "mlp=columns 0%",
-    "mlp=columns 100%",             "mlp=columns nan%",          "mlp=columns 1e999%",
-    "mlp=columns 33%x",             "mlp=columns 64",            "mlp=columns 64 kept of 97",
-    "mlp=columns 64 keptx",         "attention=groups -5 kept",  "attention=groups 1 keep",
-    "attention=groups 1 kept of x", "attention=groups 1 kept y", "attention=groups 100%",
+    "mlp=columns 0 kept",
+    "mlp=columns -3%",
+    "mlp=columns 0%",
+    "mlp=columns 100%",
+    "mlp=columns nan%",
+    "mlp=columns 1e999%",
+    "mlp=columns 33%x",
+    "mlp=columns 64",
+    "mlp=columns 64 kept of 97",
+    "mlp=columns 64 keptx",
+    "attention=groups -5 kept",
+    "attention=groups 1 keep",
+    "attention=groups 1 kept of x",
+    "attention=groups 1 kept y",
+    "attention=groups 100%",
 };
 
 START_TEST(a_text_is_read_whole_or_refused)

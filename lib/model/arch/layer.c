@@ -6,7 +6,7 @@
     [S24M_O] = "attn.c_proj", [S24M_UP] = "mlp.c_fc", [S24M_DOWN] = "mlp.c_proj"
 #define OPT_PARTS [S24M_O] = "self_attn.out_proj", [S24M_UP] = "fc1", [S24M_DOWN] = "fc2"
 #define OPT                                                                                        \
-    .only_json = true, .blocks = "model.decoder.layers.",                                          \
+    .only_json = true, .divided = true, .blocks = "model.decoder.layers.",                         \
     .embedding = "model.decoder.embed_tokens", .positions = "model.decoder.embed_positions",       \
     .project = "model.decoder.project_", .position_offset = 2, .norm = S24M_LAYER, .shifts = true, \
     .rotary = S24M_UNTURNED, .mlp = S24M_PLAIN_MLP, .activation = S24M_RELU,                       \
@@ -51,12 +51,12 @@
                   {"partial_rotary_factor", "rotary_pct"}, {"rope_theta", "rotary_emb_base"}), \
     .defaults = WORDS({"attention_bias", "true"}, {"rms_norm_eps", "1e-5"},                    \
                       {"partial_rotary_factor", "0.25"}, {"use_parallel_residual", "true"})
-#define STABLELM                                                                    \
-    .norm = S24M_LAYER, .shifts = true, .biases = {{QKV, "use_qkv_bias"}},          \
-    .applies = "use_parallel_residual",                                             \
-    .keys = WORDS({"rms_norm_eps", "layer_norm_eps"}, {"rms_norm_eps", "norm_eps"}, \
-                  {"partial_rotary_factor", "rope_pct"}),                           \
-    .defaults = WORDS({"rms_norm_eps", "1e-5"}, {"partial_rotary_factor", "0.25"},  \
+#define STABLELM                                                                            \
+    .norm = S24M_LAYER, .shifts = true, .biases = {{QKV, "use_qkv_bias"}}, .divided = true, \
+    .applies = "use_parallel_residual",                                                     \
+    .keys = WORDS({"rms_norm_eps", "layer_norm_eps"}, {"rms_norm_eps", "norm_eps"},         \
+                  {"partial_rotary_factor", "rope_pct"}),                                   \
+    .defaults = WORDS({"rms_norm_eps", "1e-5"}, {"partial_rotary_factor", "0.25"},          \
                       {"use_parallel_residual", "false"})
 #define COHERE                                                                                  \
     .norm = S24M_LAYER, .parallel = true, .norms = S24M_BEFORE_ATTENTION, .rotary = S24M_PAIRS, \
@@ -109,6 +109,7 @@ const s24m_family s24m_layer_families[] = {
                        {"max_position_embeddings", "1024"}, {"multi_query", "true"})},
     {.name = "gpt_neo",
      .only_json = true,
+     .divided = true,
      .blocks = "transformer.h.",
      .embedding = "transformer.wte",
      .last_norm = "transformer.ln_f",
@@ -138,6 +139,7 @@ const s24m_family s24m_layer_families[] = {
                        {"sliding_window", "256"}, {"max_position_embeddings", "2048"})},
     {.name = "gptj",
      .only_json = true,
+     .divided = true,
      .blocks = "transformer.h.",
      .embedding = "transformer.wte",
      .last_norm = "transformer.ln_f",
@@ -179,6 +181,7 @@ const s24m_family s24m_layer_families[] = {
     {.name = "biogpt",
      .when = {{"scale_embedding", "true"}},
      .only_json = true,
+     .divided = true,
      .blocks = "biogpt.layers.",
      .embedding = "biogpt.embed_tokens",
      .last_norm = "biogpt.layer_norm",

@@ -82,6 +82,7 @@ const s24m_family s24m_rms_families[] = {
      .defaults = WORDS({"rms_norm_eps", "1e-5"})},
     {.name = "helium",
      .only_json = true,
+     .divided = true,
      .rotary = S24M_PAIRS,
      .biases = {{QKV, "attention_bias"}, {MLP, "mlp_bias"}},
      .defaults = WORDS({"rms_norm_eps", "1e-8"}, {"rope_theta", "100000"})},
