@@ -196,12 +196,13 @@ static bool check_heads(const s24m_model *model)
                ? refuse(model, "heads", "q, k and v lie in one tensor, or a switch beside them")
            : f->head_norms == S24M_OWN_NORMS || f->head_norms == S24M_WIDE_NORMS
                ? refuse(model, "heads", "norms of q and k span them")
-           : f->sinks   ? refuse(model, "heads", "each has a sink of its own")
-           : f->alibi   ? refuse(model, "heads", "their slopes follow from their number")
-           : f->divided ? refuse(model, "heads",
-                                 "loaders divide the hidden size by their number and would take "
-                                 "those that are left for wider ones; \"mlp=columns 25%\" can be")
-                        : true;
+           : f->sinks ? refuse(model, "heads", "each has a sink of its own")
+           : f->alibi ? refuse(model, "heads", "their slopes follow from their number")
+           : f->divided || (f->divided_gguf && model->config.gguf)
+               ? refuse(model, "heads",
+                        "loaders divide the hidden size by their number and would take "
+                        "those that are left for wider ones; \"mlp=columns 25%\" can be")
+               : true;
 }
 
 /* Rows of these go with the columns: as floats they can be cut, as codes they cannot. */

@@ -285,6 +285,19 @@ START_TEST(heads_that_do_not_divide_the_hidden_size)
 }
 END_TEST
 
+/* llama.cpp b11549 wants q of hidden x hidden in Qwen2's files, and of any heads in Llama's. */
+START_TEST(heads_that_llama_cpp_divides)
+{
+    static const char *const groups[] = {"attention=groups 1 kept", NULL};
+    tiny_model m = tiny_models[5];
+    m.gguf = true;
+    tiny_write(ctx, in_folder("qwen2.gguf"), &m);
+    job j = asked("qwen2.gguf", groups, "");
+    fails(s24_compression_run(j.c, in_folder("out")), S24_E_UNSUPPORTED, "divide the hidden size");
+    end(j);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
     tcase_add_test(tc, folders_become_smaller);
@@ -295,6 +308,7 @@ static void add(TCase *tc)
     tcase_add_loop_test(tc, what_cannot_be_is_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_loop_test(tc, a_text_is_read_whole_or_refused, 0,
                         sizeof unreadable / sizeof *unreadable);
+    tcase_add_test(tc, heads_that_llama_cpp_divides);
     tcase_add_test(tc, heads_that_do_not_divide_the_hidden_size);
 }
 

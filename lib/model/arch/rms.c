@@ -23,6 +23,7 @@ const s24m_family s24m_rms_families[] = {
                {"num_attention_heads", "32"}, {"num_key_value_heads", "8"},
                {"max_position_embeddings", "131072"}, {"sliding_window", "4096"})},
     {.name = "qwen2",
+     .divided_gguf = true,
      .biases = {{QKV, NULL}},
      .windows = S24M_SOME_WINDOWS,
      .defaults = WORDS({"num_hidden_layers", "32"}, {"hidden_size", "4096"},
