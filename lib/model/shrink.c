@@ -237,7 +237,7 @@ static bool check_key(const s24m_model *model, const char *json, const char *ggu
     return s24m_config_key(model, json, gguf, full) ||
            s24m_wrong(S24_E_UNSUPPORTED,
                       "--rule: the model's files do not say %s, so a smaller one cannot be written",
-                      full);
+                      full[strlen(full) - 1] == '-' ? json : full); /* it has no such key */
 }
 
 static bool check(const s24m_shrink *s, const s24m_model *model, plan *p, const form *f)

@@ -288,6 +288,18 @@ START_TEST(heads_stay)
 }
 END_TEST
 
+/* Bloom's MLP is four times hidden, whatever its configuration says. */
+START_TEST(a_width_that_no_file_says)
+{
+    s24_model *model = open_model("bloom");
+    s24_compression *c = begin(model, "2:4", "");
+    ok(s24_compression_add_rule(c, "mlp=columns 32 kept"));
+    fails(s24_compression_run(c, out_path("out")), S24_E_UNSUPPORTED, "not say intermediate_size");
+    s24_compression_destroy(c);
+    s24_model_destroy(model);
+}
+END_TEST
+
 START_TEST(inner_channels_go)
 {
     int64_t ffn = 0;
@@ -377,6 +389,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, narrow_tables_and_norms_over_h);
     tcase_add_loop_test(tests, heads_stay, 0, DIVIDED);
     tcase_add_test(tests, inner_channels_go);
+    tcase_add_test(tests, a_width_that_no_file_says);
     tcase_add_loop_test(tests, encoders_neither_predict_nor_write, 0, 2);
     tcase_add_test(tests, rows_of_pixels);
     tcase_add_loop_test(tests, other_models_are_refused, 0, sizeof others / sizeof *others);
