@@ -141,6 +141,8 @@ struct s24m_family {
     bool unscaled;         /* scores are not divided by the root of the head's size */
     bool scaled_embedding; /* by sqrt(hidden) */
     int64_t kv_heads;      /* whatever keys say; 0: as they say */
+    bool divided;          /* loaders take hidden / heads for the size of a head, whatever it is */
+    bool divided_gguf;     /* those of its GGUF files do */
     s24m_mlp mlp;
     int64_t ffn_times;          /* hidden, where no key says how wide it is */
     s24m_activation activation; /* where no key says it */

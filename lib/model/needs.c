@@ -215,7 +215,7 @@ static uint64_t sums_of(const s24_compression *c, const s24m_program *p, const s
                         const stage_needs *n)
 {
     bool shares = c->settings.correct > 0 &&
-                  s24m_walk_shares(s, n->outputs, c->sequences.count, c->sequences.length);
+                  s24m_walk_shares(s, n->outputs, c->sequences.count[0] * c->sequences.length);
     return shares      ? shared_sums(c, n)
            : s->routed ? n->sums * (uint64_t)(s24m_walk_abreast(p, s) + 1)
                        : n->sums;

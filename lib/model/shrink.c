@@ -5,6 +5,7 @@
 #include "terms.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Elements of the widest blocks that every file and runtime has: Q4_0, Q8_0. */
@@ -47,6 +48,42 @@ static bool agree(const s24m_model *model, plan *p, int32_t role, const char **a
     return true;
 }
 
+/* ---- The text of a rule ---- */
+
+/* "columns 25%", "columns 96 kept", "heads 2 kept of 4", and nothing behind it. */
+static bool is_whole_text(const char *text)
+{
+    char *end;
+    bool columns = !strncmp(text, "columns ", 8);
+    const char *number = strchr(text, ' ') + 1;
+    if (*number < '0' || *number > '9')
+        return false;
+    double share = strtod(number, &end);
+    if (!strcmp(end, "%"))
+        return share > 0 && share < 100;
+    if (strtoll(number, &end, 10) < 1 || strncmp(end, " kept", 5))
+        return false;
+    end += 5;
+    if (!columns && !strncmp(end, " of ", 4) && end[4] >= '1' && end[4] <= '9')
+        strtoll(end + 4, &end, 10);
+    return !*end;
+}
+
+static bool check_text(const char *text)
+{
+    return is_whole_text(text + strspn(text, " ")) ||
+           (strchr(text, '+')
+                ? s24m_wrong(S24_E_UNSUPPORTED,
+                             "--rule: \"%s\": what is removed whole takes no other term: remove "
+                             "it first, then compress the smaller model",
+                             text)
+                : s24m_wrong(S24_E_OPTION,
+                             "--rule: \"%s\": expected \"columns 25%%\" or \"columns 96 kept\", "
+                             "for attention \"groups 50%%\", \"groups 1 kept\" or \"heads 2 kept "
+                             "of 4\"; shares are above 0 and below 100 %%",
+                             text));
+}
+
 /* ---- Sizes ---- */
 
 /* As the library rounds a share, half to even, but not below one. */
@@ -82,6 +119,8 @@ static bool refuse_count(const char *asked, int64_t ffn, int64_t kept)
 static bool settle_down(s24m_shrink *s, const s24m_model *model, const char *asked)
 {
     int64_t ffn = model->config.ffn;
+    if (!check_text(asked))
+        return false;
     terms t = s24m_terms(asked);
     int64_t kept = kept_of(&t, ffn), up = (kept + STEP - 1) / STEP * STEP;
     if (up >= ffn || (t.unit_kept && up != kept))
@@ -118,6 +157,8 @@ static bool refuse_heads(const s24m_model *model, const char *asked, int64_t uni
 static bool settle_o(s24m_shrink *s, const s24m_model *model, const char *asked)
 {
     const s24m_config *c = &model->config;
+    if (!check_text(asked))
+        return false;
     terms t = s24m_terms(asked);
     bool groups = t.unit == UNIT_GROUP, shared = c->kv_heads < c->heads && c->kv_heads > 1;
     int64_t units = groups ? c->kv_heads : c->heads, each = c->heads / units;
@@ -148,18 +189,6 @@ static bool refuse(const s24m_model *model, const char *what, const char *why)
                       model->config.architecture, why);
 }
 
-/* Model types of transformers 5.24 that divide the hidden size by the number of heads, and do not
- * look at head_dim. */
-static bool derives_heads(const s24m_model *model)
-{
-    static const char names[] = " bert biogpt bloom camembert distilbert electra falcon gpt2 "
-                                "gpt_bigcode gpt_neo gptj mpt opt roberta stablelm vit "
-                                "xlm-roberta ";
-    char word[40];
-    snprintf(word, sizeof word, " %.32s ", model->family->name);
-    return !model->config.gguf && strstr(names, word);
-}
-
 static bool check_heads(const s24m_model *model)
 {
     const s24m_family *f = model->family;
@@ -167,11 +196,13 @@ static bool check_heads(const s24m_model *model)
                ? refuse(model, "heads", "q, k and v lie in one tensor, or a switch beside them")
            : f->head_norms == S24M_OWN_NORMS || f->head_norms == S24M_WIDE_NORMS
                ? refuse(model, "heads", "norms of q and k span them")
-           : derives_heads(model)
-               ? refuse(model, "heads", "transformers makes their size from their number there")
            : f->sinks ? refuse(model, "heads", "each has a sink of its own")
            : f->alibi ? refuse(model, "heads", "their slopes follow from their number")
-                      : true;
+           : f->divided || (f->divided_gguf && model->config.gguf)
+               ? refuse(model, "heads",
+                        "loaders divide the hidden size by their number and would take "
+                        "those that are left for wider ones; \"mlp=columns 25%\" can be")
+               : true;
 }
 
 /* Rows of these go with the columns: as floats they can be cut, as codes they cannot. */
@@ -206,7 +237,7 @@ static bool check_key(const s24m_model *model, const char *json, const char *ggu
     return s24m_config_key(model, json, gguf, full) ||
            s24m_wrong(S24_E_UNSUPPORTED,
                       "--rule: the model's files do not say %s, so a smaller one cannot be written",
-                      full);
+                      full[strlen(full) - 1] == '-' ? json : full); /* it has no such key */
 }
 
 static bool check(const s24m_shrink *s, const s24m_model *model, plan *p, const form *f)

@@ -48,10 +48,9 @@ bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t
 /* Groups of a routed stage whose sums are gathered in one pass over the tokens. */
 int32_t s24m_walk_abreast(const s24m_program *p, const s24m_stage *s);
 /* Whether one cross of the dense inputs of a stage, from which those of its compressed matrices are
- * derived, is less work than a cross of each over all tokens. `outputs` are those of these matrices
- * together. */
-bool s24m_walk_shares(const s24m_stage *s, int64_t outputs, const int64_t sequences[2],
-                      int64_t length);
+ * derived, is less work than a cross of each over the calibration's tokens. `outputs` are those of
+ * these matrices together. */
+bool s24m_walk_shares(const s24m_stage *s, int64_t outputs, int64_t tokens);
 /* Take both streams through one block. Matrices with constraints are solved; those whose v is there
  * already (a resumed run) only take part. `vectors` are NULL where nothing is trained. False,
  * perhaps without a message, when a signal stopped it. */

@@ -30,16 +30,15 @@ int32_t s24m_walk_abreast(const s24m_program *p, const s24m_stage *s)
 }
 
 /* Operations, those in double precision counted twice: a token's products with its inputs, whole
- * and symmetric, against those with its outputs; and of each set of sums two halves of W C and of
- * the triangle of W H W^T. Where both are nearly equal the longer products of each matrix are
- * faster. */
-bool s24m_walk_shares(const s24m_stage *s, int64_t outputs, const int64_t sequences[2],
-                      int64_t length)
+ * and symmetric, against those with its outputs; and two halves of W C and of the triangle of
+ * W H W^T. Where both are nearly equal the longer products of each matrix are faster. Tokens held
+ * out only measure: they decide nothing. */
+bool s24m_walk_shares(const s24m_stage *s, int64_t outputs, int64_t tokens)
 {
-    double tokens = (double)((sequences[0] + sequences[1]) * length), n = (double)s->inputs;
-    double derived = (sequences[1] ? 2 : 1) * 2 * 3 * 2 * (double)outputs * n * n;
+    double n = (double)s->inputs, direct = 2 * (double)outputs * n;
+    double derived = 2 * 3 * 2 * (double)outputs * n * n;
     return s->input && !s->routed &&
-           tokens * 3 * n * n + derived < 0.9 * tokens * 2 * (double)outputs * n;
+           (double)tokens * 3 * n * n + derived < 0.9 * (double)tokens * direct;
 }
 
 /* The chunk's arrays: where their addresses go and their widths. */

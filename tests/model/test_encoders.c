@@ -271,6 +271,51 @@ START_TEST(rows_of_pixels)
 }
 END_TEST
 
+/* transformers 5.24 would take the heads that are left for wider ones, and load nothing. */
+static const char *const divided[] = {
+    "bert",     "roberta", "xlm-roberta", "camembert", "electra", "distilbert", "opt",
+    "opt-350m", "biogpt",  "gpt_neo",     "gptj",      "helium",  "stablelm"};
+enum { DIVIDED = sizeof divided / sizeof *divided };
+
+START_TEST(heads_stay)
+{
+    s24_model *model = open_model(divided[_i]);
+    s24_compression *c = begin(model, "2:4", "");
+    ok(s24_compression_add_rule(c, "attention=groups 50%"));
+    fails(s24_compression_run(c, out_path("out")), S24_E_UNSUPPORTED, "divide the hidden size");
+    s24_compression_destroy(c);
+    s24_model_destroy(model);
+}
+END_TEST
+
+/* Bloom's MLP is four times hidden, whatever its configuration says. */
+START_TEST(a_width_that_no_file_says)
+{
+    s24_model *model = open_model("bloom");
+    s24_compression *c = begin(model, "2:4", "");
+    ok(s24_compression_add_rule(c, "mlp=columns 32 kept"));
+    fails(s24_compression_run(c, out_path("out")), S24_E_UNSUPPORTED, "not say intermediate_size");
+    s24_compression_destroy(c);
+    s24_model_destroy(model);
+}
+END_TEST
+
+START_TEST(inner_channels_go)
+{
+    int64_t ffn = 0;
+    s24_model *model = open_model("bert"), *written = NULL;
+    s24_compression *c = begin(model, "", "");
+    ok(s24_compression_add_rule(c, "mlp=columns 32 kept"));
+    ok(s24_compression_run(c, out_path("out")));
+    ok(s24_model_open(ctx, out_path("out"), &written));
+    ok(s24_model_int(written, "ffn", &ffn));
+    ck_assert_int_eq(ffn, 32);
+    s24_model_destroy(written);
+    s24_compression_destroy(c);
+    s24_model_destroy(model);
+}
+END_TEST
+
 START_TEST(encoders_neither_predict_nor_write)
 {
     s24_model *model = open_model(_i ? "vit" : "bert");
@@ -342,6 +387,9 @@ int main(int argc, char **argv)
     tcase_add_test(tests, better_methods_are_nearer);
     tcase_add_test(tests, resumed_runs_say_the_same);
     tcase_add_test(tests, narrow_tables_and_norms_over_h);
+    tcase_add_loop_test(tests, heads_stay, 0, DIVIDED);
+    tcase_add_test(tests, inner_channels_go);
+    tcase_add_test(tests, a_width_that_no_file_says);
     tcase_add_loop_test(tests, encoders_neither_predict_nor_write, 0, 2);
     tcase_add_test(tests, rows_of_pixels);
     tcase_add_loop_test(tests, other_models_are_refused, 0, sizeof others / sizeof *others);

@@ -222,6 +222,8 @@ static const struct {
     {"model.layers.0.mlp.down_proj=columns 64 kept", NULL, "",
      "of block 2 \"no columns\": files tell one size for all blocks"},
     {"*.up_proj=int4", "mlp=columns 64 kept", "", "remove the columns first"},
+    {"mlp=columns 64 kept+2:4", NULL, "", "takes no other term"},
+    {"attention=groups 1 kept+50%", NULL, "", "takes no other term"},
     {"mlp=columns 64 kept", NULL, "format=s24", "whole columns are removed from models of floats"},
     {"mlp=columns 64 kept", NULL, "format=sparse-24-bitmask", "from models of floats"},
 };
@@ -231,6 +233,35 @@ START_TEST(what_cannot_be_is_refused)
     const char *const rules[] = {refused[_i].rule, refused[_i].other, NULL};
     job j = asked("tiny", rules, refused[_i].options);
     fails(s24_compression_run(j.c, in_folder("out")), S24_E_UNSUPPORTED, refused[_i].text);
+    ck_assert(!exists("out"));
+    end(j);
+}
+END_TEST
+
+/* Numbers that are none, none or all of it, and words behind the text. */
+static const char *const unreadable[] = {
+    "mlp=columns 0 kept",
+    "mlp=columns -3%",
+    "mlp=columns 0%",
+    "mlp=columns 100%",
+    "mlp=columns nan%",
+    "mlp=columns 1e999%",
+    "mlp=columns 33%x",
+    "mlp=columns 64",
+    "mlp=columns 64 kept of 97",
+    "mlp=columns 64 keptx",
+    "attention=groups -5 kept",
+    "attention=groups 1 keep",
+    "attention=groups 1 kept of x",
+    "attention=groups 1 kept y",
+    "attention=groups 100%",
+};
+
+START_TEST(a_text_is_read_whole_or_refused)
+{
+    const char *const rules[] = {unreadable[_i], NULL};
+    job j = asked("tiny", rules, "");
+    fails(s24_compression_run(j.c, in_folder("out")), S24_E_OPTION, "expected \"columns 25%\"");
     ck_assert(!exists("out"));
     end(j);
 }
@@ -260,8 +291,8 @@ static const char *families_path;
 static const struct {
     const char *family, *rule, *text;
 } of_families[] = {
-    {"stablelm", "attention=groups 1 kept", "their size from their number"},
-    {"opt", "attention=groups 1 kept", "their size from their number"},
+    {"stablelm", "attention=groups 1 kept", "divide the hidden size"},
+    {"opt", "attention=groups 1 kept", "divide the hidden size"},
     {"olmo2", "attention=groups 1 kept", "norms of q and k span them"},
     {"falcon-40b", "attention=groups 1 kept", "q, k and v lie in one tensor"},
     {"gpt2", "mlp=columns 32 kept", "stored as inputs x outputs"},
@@ -285,6 +316,19 @@ START_TEST(architectures_that_cannot)
 }
 END_TEST
 
+/* llama.cpp b11549 wants q of hidden x hidden in Qwen2's files, and of any heads in Llama's. */
+START_TEST(heads_that_llama_cpp_divides)
+{
+    static const char *const groups[] = {"attention=groups 1 kept", NULL};
+    tiny_model m = tiny_models[5];
+    m.gguf = true;
+    tiny_write(ctx, in_folder("qwen2.gguf"), &m);
+    job j = asked("qwen2.gguf", groups, "");
+    fails(s24_compression_run(j.c, in_folder("out")), S24_E_UNSUPPORTED, "divide the hidden size");
+    end(j);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
     tcase_add_loop_test(tc, architectures_that_cannot, 0, sizeof of_families / sizeof *of_families);
@@ -294,6 +338,9 @@ static void add(TCase *tc)
     tcase_add_test(tc, what_is_left_goes_on);
     tcase_add_test(tc, a_stopped_run_goes_on);
     tcase_add_loop_test(tc, what_cannot_be_is_refused, 0, sizeof refused / sizeof *refused);
+    tcase_add_loop_test(tc, a_text_is_read_whole_or_refused, 0,
+                        sizeof unreadable / sizeof *unreadable);
+    tcase_add_test(tc, heads_that_llama_cpp_divides);
     tcase_add_test(tc, heads_that_do_not_divide_the_hidden_size);
 }
 

@@ -11,12 +11,13 @@
     .only_json = true, .encoder = true, .last_norm = "", .norm = S24M_LAYER, .shifts = true,     \
     .norms = S24M_OVER, .rotary = S24M_UNTURNED, .mlp = S24M_PLAIN_MLP, .activation = S24M_GELU, \
     .biases = {{QKVO | MLP, NULL}}
-#define BERT(root)                                                                              \
-    ENCODER, .blocks = root ".encoder.layer.", .embedding = root ".embeddings.word_embeddings", \
-             .positions = root ".embeddings.position_embeddings",                               \
-             .types = root ".embeddings.token_type_embeddings",                                 \
-             .embedding_norm = root ".embeddings.LayerNorm",                                    \
-             .carried = "pooler embeddings.position_ids", .part = {BERT_PARTS},                 \
+#define BERT(root)                                                              \
+    ENCODER, .divided = true, .blocks = root ".encoder.layer.",                 \
+             .embedding = root ".embeddings.word_embeddings",                   \
+             .positions = root ".embeddings.position_embeddings",               \
+             .types = root ".embeddings.token_type_embeddings",                 \
+             .embedding_norm = root ".embeddings.LayerNorm",                    \
+             .carried = "pooler embeddings.position_ids", .part = {BERT_PARTS}, \
              .keys = WORDS({"rms_norm_eps", "layer_norm_eps"}, {"num_key_value_heads", "-"})
 #define BERT_DEFAULTS                                                            \
     {"rms_norm_eps", "1e-12"}, {"hidden_act", "gelu"}, {"type_vocab_size", "2"}, \
@@ -44,6 +45,7 @@ const s24m_family s24m_encoder_families[] = {
      .defaults = WORDS(BERT_DEFAULTS, {"embedding_size", "128"})},
     {.name = "distilbert",
      ENCODER,
+     .divided = true,
      .blocks = "distilbert.transformer.layer.",
      .embedding = "distilbert.embeddings.word_embeddings",
      .positions = "distilbert.embeddings.position_embeddings",

@@ -56,6 +56,7 @@ const s24m_family s24m_expert_families[] = {
          WORDS({"rms_norm_eps", "1e-5"}, {"num_local_experts", "8"}, {"num_experts_per_tok", "2"})},
     {.name = "qwen2_moe",
      .gguf = "qwen2moe",
+     .divided_gguf = true,
      .experts = &with_shared,
      .windows = S24M_SOME_WINDOWS,
      .applies = EXPERT_KEYS,

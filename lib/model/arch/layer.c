@@ -6,7 +6,7 @@
     [S24M_O] = "attn.c_proj", [S24M_UP] = "mlp.c_fc", [S24M_DOWN] = "mlp.c_proj"
 #define OPT_PARTS [S24M_O] = "self_attn.out_proj", [S24M_UP] = "fc1", [S24M_DOWN] = "fc2"
 #define OPT                                                                                        \
-    .only_json = true, .blocks = "model.decoder.layers.",                                          \
+    .only_json = true, .divided = true, .blocks = "model.decoder.layers.",                         \
     .embedding = "model.decoder.embed_tokens", .positions = "model.decoder.embed_positions",       \
     .project = "model.decoder.project_", .position_offset = 2, .norm = S24M_LAYER, .shifts = true, \
     .rotary = S24M_UNTURNED, .mlp = S24M_PLAIN_MLP, .activation = S24M_RELU,                       \
@@ -51,12 +51,12 @@
                   {"partial_rotary_factor", "rotary_pct"}, {"rope_theta", "rotary_emb_base"}), \
     .defaults = WORDS({"attention_bias", "true"}, {"rms_norm_eps", "1e-5"},                    \
                       {"partial_rotary_factor", "0.25"}, {"use_parallel_residual", "true"})
-#define STABLELM                                                                    \
-    .norm = S24M_LAYER, .shifts = true, .biases = {{QKV, "use_qkv_bias"}},          \
-    .applies = "use_parallel_residual",                                             \
-    .keys = WORDS({"rms_norm_eps", "layer_norm_eps"}, {"rms_norm_eps", "norm_eps"}, \
-                  {"partial_rotary_factor", "rope_pct"}),                           \
-    .defaults = WORDS({"rms_norm_eps", "1e-5"}, {"partial_rotary_factor", "0.25"},  \
+#define STABLELM                                                                            \
+    .norm = S24M_LAYER, .shifts = true, .biases = {{QKV, "use_qkv_bias"}}, .divided = true, \
+    .applies = "use_parallel_residual",                                                     \
+    .keys = WORDS({"rms_norm_eps", "layer_norm_eps"}, {"rms_norm_eps", "norm_eps"},         \
+                  {"partial_rotary_factor", "rope_pct"}),                                   \
+    .defaults = WORDS({"rms_norm_eps", "1e-5"}, {"partial_rotary_factor", "0.25"},          \
                       {"use_parallel_residual", "false"})
 #define COHERE                                                                                  \
     .norm = S24M_LAYER, .parallel = true, .norms = S24M_BEFORE_ATTENTION, .rotary = S24M_PAIRS, \
@@ -109,6 +109,7 @@ const s24m_family s24m_layer_families[] = {
                        {"max_position_embeddings", "1024"}, {"multi_query", "true"})},
     {.name = "gpt_neo",
      .only_json = true,
+     .divided = true,
      .blocks = "transformer.h.",
      .embedding = "transformer.wte",
      .last_norm = "transformer.ln_f",
@@ -138,6 +139,7 @@ const s24m_family s24m_layer_families[] = {
                        {"sliding_window", "256"}, {"max_position_embeddings", "2048"})},
     {.name = "gptj",
      .only_json = true,
+     .divided = true,
      .blocks = "transformer.h.",
      .embedding = "transformer.wte",
      .last_norm = "transformer.ln_f",
@@ -179,6 +181,7 @@ const s24m_family s24m_layer_families[] = {
     {.name = "biogpt",
      .when = {{"scale_embedding", "true"}},
      .only_json = true,
+     .divided = true,
      .blocks = "biogpt.layers.",
      .embedding = "biogpt.embed_tokens",
      .last_norm = "biogpt.layer_norm",
@@ -295,6 +298,7 @@ const s24m_family s24m_layer_families[] = {
                        {"attn_config.alibi", "true"}, {"no_bias", "true"})},
     {.name = "phi",
      .gguf = "phi2",
+     .divided_gguf = true,
      .last_norm = "model.final_layernorm",
      .head_bias = true,
      .part = {[S24M_O] = "self_attn.dense", [S24M_UP] = "mlp.fc1", [S24M_DOWN] = "mlp.fc2"},
@@ -308,6 +312,7 @@ const s24m_family s24m_layer_families[] = {
      .keys = WORDS({"rms_norm_eps", "layer_norm_eps"}),
      .defaults = WORDS({"rms_norm_eps", "1e-5"}, {"partial_rotary_factor", "0.5"})},
     {.name = "starcoder2",
+     .divided_gguf = true,
      .part = {[S24M_UP] = "mlp.c_fc", [S24M_DOWN] = "mlp.c_proj"},
      .norm = S24M_LAYER,
      .shifts = true,
@@ -325,6 +330,7 @@ const s24m_family s24m_layer_families[] = {
      .parallel = true,
      STABLELM},
     {.name = "nemotron",
+     .divided_gguf = true,
      .norm = S24M_LAYER,
      .gain = S24M_GAIN_LESS_ONE,
      .shifts = true,
@@ -334,6 +340,7 @@ const s24m_family s24m_layer_families[] = {
      .keys = WORDS({"rms_norm_eps", "norm_eps"}),
      .defaults = WORDS({"rms_norm_eps", "1e-5"}, {"partial_rotary_factor", "0.5"})},
     {.name = "olmo",
+     .divided_gguf = true,
      .permuted = true,
      .norm = S24M_LAYER,
      .gain = S24M_NO_GAIN,
@@ -343,6 +350,7 @@ const s24m_family s24m_layer_families[] = {
     /* Attention and MLP take the same norm. */
     {.name = "cohere",
      .gguf = "command-r",
+     .divided_gguf = true,
      .when = {{"use_qk_norm", "false"}},
      COHERE,
      COHERE_KEYS,
@@ -355,6 +363,7 @@ const s24m_family s24m_layer_families[] = {
      COHERE_KEYS,
      .defaults = WORDS(COHERE_DEFAULTS)},
     {.name = "cohere2",
+     .divided_gguf = true,
      COHERE,
      .windows = S24M_LISTED_WINDOWS,
      .pattern = 4,
