@@ -245,7 +245,8 @@ static bool check_matrices(s24_compression *c, needs *n)
     bool done = check_solver(c);
     for (int64_t index = 0; done && index < c->model->config.layers; index++)
         done = check_block(c, index, n);
-    return done;
+    return done && (n->library || s24m_wrong(S24_E_OPTION, "--skip leaves no matrix to compress: "
+                                                           "skip fewer"));
 }
 
 /* Outside the library: blocks as they were and as they become, streams, one matrix in its stored

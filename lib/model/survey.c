@@ -146,8 +146,9 @@ static bool is_harmless(const char *name)
 /* One of these names, or below it. */
 static bool is_carried(const char *names, const char *name)
 {
-    for (const char *at = names; at && *at; at += strcspn(at, " ") + 1) {
-        size_t length = strcspn(at, " ");
+    size_t length;
+    for (const char *at = names; at && *at; at += length + strspn(at + length, " ")) {
+        length = strcspn(at, " ");
         if (!strncmp(at, name, length) && (!name[length] || name[length] == '.'))
             return true;
     }

@@ -457,6 +457,8 @@ START_TEST(inputs_are_refused)
     double value;
     fails(s24_compression_number(c, "colour", 0, &value), S24_E_ARG, "no number colour");
     fails(s24_compression_number(c, "perplexity_after", 0, &value), S24_E_ARG, "no number");
+    ck_assert_int_eq(s24_compression_add_skip(c, "*"), S24_OK);
+    fails(s24_compression_run(c, in_folder("none")), S24_E_OPTION, "--skip leaves no matrix");
     s24_compression_destroy(c);
 }
 END_TEST
