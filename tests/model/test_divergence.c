@@ -2,36 +2,17 @@
  * against those of torch's autograd; caps and scales of logits against differences; chunks. */
 #include "divergence.h"
 #include "fixture.h"
+#include "gradients.h"
 #include "tape.h"
 #include "tensors.h"
 #include "tiny.h"
 
 static const char *golden_path;
 
-enum { SEQUENCES = 2, LENGTH = 24, TOKENS = SEQUENCES * LENGTH, ENTRIES = 16, LAYERS = 2 };
+enum { SEQUENCES = 2, LENGTH = 24, TOKENS = SEQUENCES * LENGTH, LAYERS = 2 };
 
 #define ok(call) ck_assert_msg((call) == S24_OK, "%s: %s", #call, s24_last_error())
 #define done(call) ck_assert_msg(call, "%s: %s", #call, s24_last_error())
-
-/* Against the entries and the norm that are kept, relative to the norm of all. */
-static void compare(const s24_file *golden, const char *model, const char *tensor, const float *g,
-                    int64_t count)
-{
-    char name[400];
-    s24_mat kept;
-    snprintf(name, sizeof name, "%s.%s", model, tensor);
-    ok(s24_file_get(golden, name, &kept));
-    const float *wanted = kept.data;
-    double squares = 0, worst = 0;
-    for (int64_t i = 0; i < count; i++)
-        squares += (double)g[i] * g[i];
-    double scale = wanted[ENTRIES] / sqrt((double)count);
-    for (int i = 0; i < ENTRIES; i++)
-        worst = fmax(worst, fabs(g[i * (count / ENTRIES)] - wanted[i]) / scale);
-    ck_assert_msg(worst < 1e-3 && fabs(sqrt(squares) / wanted[ENTRIES] - 1) < 1e-4,
-                  "%s: off by %g of the root mean square; norm %g, expected %g", name, worst,
-                  sqrt(squares), (double)wanted[ENTRIES]);
-}
 
 /* ---- A whole model ---- */
 

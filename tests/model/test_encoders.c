@@ -1,6 +1,6 @@
 /* Compression of encoders, of tokens and of images, which are judged by their hidden states, and of
  * OPT-350m, whose norms stand over h as BERT's do and whose tables are narrower than h. */
-#include "families.h"
+#include "family_outputs.h"
 #include "family.h"
 #include "model.h"
 #include <check.h>
@@ -9,11 +9,8 @@
 enum { ROWS = 3, LENGTH = 24, PIXELS = 3 * 16 * 16 };
 
 static family_list list;
-static s24_ctx *ctx;
-static char folder[64], outputs[64];
 static int32_t ids[ROWS * LENGTH];
 static float pixels[ROWS * PIXELS];
-#define ok(call) ck_assert_msg((call) == S24_OK, "%s: %s", #call, s24_last_error())
 
 static void fails(s24_status got, s24_status wanted, const char *text)
 {
@@ -23,32 +20,11 @@ static void fails(s24_status got, s24_status wanted, const char *text)
 
 static void set_up(void)
 {
-    strcpy(outputs, "/tmp/sparse24-encoders-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(outputs));
-    *folder = 0;
-    ok(s24_ctx_create(&ctx));
+    open_outputs("/tmp/sparse24-encoders-XXXXXX");
     for (int i = 0; i < ROWS * LENGTH; i++)
         ids[i] = 3 + (i * i + 7 * i / LENGTH + 3 * i) % 45;
     for (int i = 0; i < ROWS * PIXELS; i++)
         pixels[i] = (float)((i * 37 + i / 11 * 5) % 101) / 50 - 1;
-}
-
-static void tear_down(void)
-{
-    char command[200];
-    s24_ctx_destroy(ctx);
-    snprintf(command, sizeof command, "rm -rf %s", outputs);
-    ck_assert_int_eq(system(command), 0);
-    family_remove(folder);
-}
-
-static const char *out_path(const char *name)
-{
-    static char path[2][128];
-    static int next;
-    next = !next;
-    snprintf(path[next], sizeof path[next], "%s/%s", outputs, name);
-    return path[next];
 }
 
 static s24_model *open_model(const char *name)

@@ -1,6 +1,6 @@
 /* Compression of what is no plain Llama: experts by their own tokens, slices of tensors, transposed
  * tensors, branches side by side, norms behind the matrices. */
-#include "families.h"
+#include "family_outputs.h"
 #include "model.h"
 #include <check.h>
 #include <sparse24/model.h>
@@ -9,37 +9,13 @@
 enum { ROWS = 3, LENGTH = 24, EXPERTS = 8, USED = 2 };
 
 static family_list list;
-static s24_ctx *ctx;
-static char folder[64], outputs[64];
 static int32_t ids[ROWS * LENGTH];
-
-#define ok(call) ck_assert_msg((call) == S24_OK, "%s: %s", #call, s24_last_error())
 
 static void set_up(void)
 {
-    strcpy(outputs, "/tmp/sparse24-experts-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(outputs));
-    ok(s24_ctx_create(&ctx));
+    open_outputs("/tmp/sparse24-experts-XXXXXX");
     for (int i = 0; i < ROWS * LENGTH; i++)
         ids[i] = (i * i + 7 * i / LENGTH + 3 * i) % 48;
-}
-
-static void tear_down(void)
-{
-    char command[200];
-    s24_ctx_destroy(ctx);
-    snprintf(command, sizeof command, "rm -rf %s", outputs);
-    ck_assert_int_eq(system(command), 0);
-    family_remove(folder);
-}
-
-static const char *out_path(const char *name)
-{
-    static char path[2][128];
-    static int next;
-    next = !next;
-    snprintf(path[next], sizeof path[next], "%s/%s", outputs, name);
-    return path[next];
 }
 
 static s24_model *open_model(const char *name, const family_change *change)

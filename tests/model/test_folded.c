@@ -1,6 +1,7 @@
 /* Forms of matrices that are no tensors of their own: experts as slices of one, GPT-2's, which lie
  * transposed. Codes are never rounded again there either. */
 #include "families_gguf.h"
+#include "family_outputs.h"
 #include <check.h>
 #include <math.h>
 #include <sparse24/model.h>
@@ -9,11 +10,7 @@
 enum { ROWS = 3, LENGTH = 24 };
 
 static family_list list;
-static s24_ctx *ctx;
-static char outputs[64], folder[64];
 static int32_t ids[ROWS * LENGTH];
-
-#define ok(call) ck_assert_msg((call) == S24_OK, "%s: %s", #call, s24_last_error())
 
 static void fails(s24_status got, const char *text)
 {
@@ -23,30 +20,9 @@ static void fails(s24_status got, const char *text)
 
 static void set_up(void)
 {
-    strcpy(outputs, "/tmp/sparse24-folded-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(outputs));
-    *folder = 0;
-    ok(s24_ctx_create(&ctx));
+    open_outputs("/tmp/sparse24-folded-XXXXXX");
     for (int i = 0; i < ROWS * LENGTH; i++)
         ids[i] = (i * i + 7 * i / LENGTH + 3 * i) % 48;
-}
-
-static void tear_down(void)
-{
-    char command[200];
-    s24_ctx_destroy(ctx);
-    snprintf(command, sizeof command, "rm -rf %s", outputs);
-    ck_assert_int_eq(system(command), 0);
-    family_remove(folder);
-}
-
-static const char *out_path(const char *name)
-{
-    static char path[4][128];
-    static int next;
-    next = (next + 1) % 4;
-    snprintf(path[next], sizeof path[next], "%s/%s", outputs, name);
-    return path[next];
 }
 
 /* As a GGUF file "NAME.gguf" or as a folder. */

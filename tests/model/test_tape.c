@@ -1,6 +1,7 @@
 /* Tests lib/model/tape.c: a block's gradients against those that torch's autograd gives, for every
  * tiny model in both namings; its forward pass is that of stages.c to the bit; threads. */
 #include "fixture.h"
+#include "gradients.h"
 #include "parts.h"
 #include "tape.h"
 #include "tiny.h"
@@ -11,7 +12,6 @@ enum {
     SEQUENCES = 2,
     LENGTH = 24,
     TOKENS = SEQUENCES * LENGTH,
-    ENTRIES = 16,
     GATE = 4,
     UP = 5,
     NORM = S24M_ATTENTION_NORM - S24M_ROLES
@@ -49,26 +49,6 @@ static void close_gradients(all_gradients *g)
     }
     for (int i = 0; i < S24M_VECTORS; i++)
         free(g->to.gain[i]);
-}
-
-/* Against the entries and the norm that are kept, relative to the norm of all. */
-static void compare(const s24_file *golden, const char *model, const char *tensor, const float *g,
-                    int64_t count)
-{
-    char name[128];
-    s24_mat kept;
-    snprintf(name, sizeof name, "%s.%s", model, tensor);
-    ok(s24_file_get(golden, name, &kept));
-    const float *wanted = kept.data;
-    double squares = 0, worst = 0;
-    for (int64_t i = 0; i < count; i++)
-        squares += (double)g[i] * g[i];
-    double scale = wanted[ENTRIES] / sqrt((double)count);
-    for (int i = 0; i < ENTRIES; i++)
-        worst = fmax(worst, fabs(g[i * (count / ENTRIES)] - wanted[i]) / scale);
-    ck_assert_msg(worst < 1e-3 && fabs(sqrt(squares) / wanted[ENTRIES] - 1) < 1e-4,
-                  "%s: off by %g of the root mean square; norm %g, expected %g", name, worst,
-                  sqrt(squares), (double)wanted[ENTRIES]);
 }
 
 /* The name in Hugging Face's files, without its ending. */
