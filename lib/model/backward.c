@@ -1,4 +1,5 @@
 #include "backward_scalar.h"
+#include "extents.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,16 +11,11 @@ typedef struct loop {
     int64_t count, size;
 } loop;
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static void run_tile(void *arg, int64_t tile, int32_t worker)
 {
     const loop *l = arg;
     (void)worker;
-    l->rows(l->arg, tile * l->size, least((tile + 1) * l->size, l->count));
+    l->rows(l->arg, tile * l->size, s24m_least((tile + 1) * l->size, l->count));
 }
 
 s24_status s24m_back_loop(s24_ctx *ctx, s24m_back_rows rows, void *arg, int64_t count, int64_t size)
@@ -84,8 +80,8 @@ static void turn_columns(s24m_array a, int64_t first, int64_t last, s24m_real *t
 {
     for (int64_t r = 0; r < a.rows; r += SIDE)
         for (int64_t c = first; c < last; c += SIDE)
-            for (int64_t j = c; j < least(c + SIDE, last); j++)
-                for (int64_t i = r; i < least(r + SIDE, a.rows); i++)
+            for (int64_t j = c; j < s24m_least(c + SIDE, last); j++)
+                for (int64_t i = r; i < s24m_least(r + SIDE, a.rows); i++)
                     turned[j * a.rows + i] = a.data[i * a.stride + j];
 }
 
@@ -172,15 +168,10 @@ static s24_status back_weights(s24_ctx *ctx, const s24m_linear_back *b, s24m_rea
                                 s24m_array_of(x, inputs, b->count), room, b->gradient);
 }
 
-static int64_t most(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 s24_status s24m_back_linear(s24_ctx *ctx, const s24m_linear_back *b)
 {
     int64_t outputs = b->weights.rows, inputs = b->weights.cols, size = outputs * inputs;
-    int64_t floats = most(size + b->count * inputs, size + b->count * (outputs + inputs));
+    int64_t floats = s24m_most(size + b->count * inputs, size + b->count * (outputs + inputs));
     adding biases = {b->dy, b->bias, b->count, outputs};
     s24m_real *room = s24m_have(malloc((size_t)floats * sizeof *room));
     s24_status status = room ? S24_OK : S24_E_MEMORY;

@@ -1,4 +1,5 @@
 #include "memory.h"
+#include "extents.h"
 #include "image.h"
 #include "parts.h"
 #include <sched.h>
@@ -10,11 +11,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Of the kind of layer that takes most. */
 uint64_t s24m_memory_block(const s24m_model *model)
 {
@@ -23,11 +19,12 @@ uint64_t s24m_memory_block(const s24m_model *model)
         uint64_t sum = 0, slices = 0;
         for (const s24m_matrix *m = p->matrices; m < p->matrices + p->count; m++) {
             sum += (uint64_t)(m->outputs * m->inputs + m->outputs) * sizeof(float);
-            slices = larger(slices, (uint64_t)(m->slices * m->outputs * m->inputs) * sizeof(float));
+            slices = s24m_most_bytes(slices, (uint64_t)(m->slices * m->outputs * m->inputs) *
+                                                 sizeof(float));
         }
         for (const s24m_vector *v = p->vector; v < p->vector + S24M_VECTORS; v++)
             sum += 2 * (uint64_t)(v->rows * (v->cols ? v->cols : 1)) * sizeof(float);
-        most = larger(most, sum + 2 * slices); /* while tensors are cut into slices */
+        most = s24m_most_bytes(most, sum + 2 * slices); /* while tensors are cut into slices */
     }
     return most;
 }
@@ -37,7 +34,7 @@ uint64_t s24m_memory_matrix(const s24m_model *model)
     uint64_t most = 0;
     for (const s24m_program *p = model->programs; p < model->programs + model->program_count; p++)
         for (const s24m_matrix *m = p->matrices; m < p->matrices + p->count; m++)
-            most = larger(most, (uint64_t)(m->outputs * m->inputs));
+            most = s24m_most_bytes(most, (uint64_t)(m->outputs * m->inputs));
     return most;
 }
 
@@ -60,7 +57,7 @@ uint64_t s24m_memory_block_source(const s24m_model *model)
             if (!p->matrices[which].slices || !p->matrices[which].expert)
                 sum += stored_bytes(model, name);
         }
-        most = larger(most, sum);
+        most = s24m_most_bytes(most, sum);
     }
     return most;
 }
@@ -78,7 +75,7 @@ uint64_t s24m_memory_table(const s24m_model *model)
         uint64_t bytes = stored_bytes(model, name);
         if (bytes && s24_file_get(model->file, name, &view) != S24_OK)
             bytes += (uint64_t)(c->vocab * c->hidden) * sizeof(float);
-        most = larger(most, bytes);
+        most = s24m_most_bytes(most, bytes);
     }
     return most;
 }
@@ -146,11 +143,13 @@ uint64_t s24m_memory_forward(const s24m_model *model, int64_t rows, int64_t leng
     int64_t chunk = (rows < s24m_chunk(length) ? rows : s24m_chunk(length)) * length;
     int64_t vocab = s24m_is_encoder(model) ? 0 : c->vocab;
     int64_t predictions = vocab && LOGITS / vocab < chunk ? LOGITS / vocab + 1 : chunk;
-    uint64_t block = s24m_memory_block(model) + larger((uint64_t)(chunk * each) * sizeof(float),
-                                                       s24m_memory_block_source(model));
+    uint64_t block =
+        s24m_memory_block(model) +
+        s24m_most_bytes((uint64_t)(chunk * each) * sizeof(float), s24m_memory_block_source(model));
     uint64_t head = (uint64_t)(predictions * (vocab + c->hidden)) * sizeof(float);
     head += s24m_image_bytes(model, chunk / length);
-    return larger(block, head + s24m_memory_table(model)) + s24m_memory_attention(model, length);
+    return s24m_most_bytes(block, head + s24m_memory_table(model)) +
+           s24m_memory_attention(model, length);
 }
 
 /* A line of /proc/self/status, in bytes; 0 where there is none. */

@@ -23,11 +23,6 @@ typedef struct stage_needs {
     uint64_t solve, parts;   /* parts: of results that wait for the block's end */
 } stage_needs;
 
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* docs/memory.md; a second gram and cross for the rows held out. */
 static uint64_t gram_bytes(int64_t n)
 {
@@ -172,7 +167,8 @@ static bool check_matrix(s24_compression *c, int64_t index, int32_t which, stage
     to->inputs = inputs;
     to->outputs += outputs;
     to->widest = s24m_most(to->widest, outputs);
-    to->solve = larger(to->solve, larger(bytes, s24m_memory_adding(c->settings.ctx)));
+    to->solve =
+        s24m_most_bytes(to->solve, s24m_most_bytes(bytes, s24m_memory_adding(c->settings.ctx)));
     to->parts += s24m_plan_keeps_result(constraints) ? (uint64_t)(10 * outputs * inputs) : 0;
     n->flops += 40.0 * (double)outputs * (double)inputs * (double)inputs;
     uint64_t made = written_bytes(c, name, constraints, outputs, inputs);
@@ -233,8 +229,8 @@ static bool check_block(s24_compression *c, int64_t index, needs *n)
     }
     for (int i = 0; done && i < S24M_STAGES && p->stages[i].count; i++) {
         parts += stages[i].parts;
-        n->library =
-            larger(n->library, sums_of(c, p, p->stages + i, stages + i) + stages[i].solve + parts);
+        n->library = s24m_most_bytes(n->library, sums_of(c, p, p->stages + i, stages + i) +
+                                                     stages[i].solve + parts);
     }
     return done;
 }
@@ -256,9 +252,9 @@ static uint64_t walk_needs(const s24_compression *c)
     uint64_t block = s24m_memory_block(c->model), table = s24m_memory_table(c->model);
     uint64_t most = block + s24m_memory_matrix(c->model) * sizeof(double) +
                     s24m_memory_attention(c->model, c->sequences.length);
-    block += larger(most, s24m_memory_block_source(c->model));
+    block += s24m_most_bytes(most, s24m_memory_block_source(c->model));
     return s24m_walk_bytes(c->model, &c->settings, c->sequences.count, c->sequences.length) +
-           larger(block, table);
+           s24m_most_bytes(block, table);
 }
 
 /* The least that an evaluation can do with. */
@@ -268,7 +264,7 @@ static uint64_t evaluation_needs(const s24_compression *c)
     for (const evaluated *e = c->evaluations; e < c->evaluations + c->evaluated; e++) {
         int64_t chunk = s24m_chunk(e->tokens.length), rows = e->tokens.rows;
         bool all = s24m_is_encoder(c->model) || rows < chunk;
-        most = larger(most, s24m_evaluate_bytes(c->model, &e->tokens, all ? rows : chunk));
+        most = s24m_most_bytes(most, s24m_evaluate_bytes(c->model, &e->tokens, all ? rows : chunk));
         kept += s24m_is_encoder(c->model) ? s24m_hidden_bytes(c->model, &e->tokens) : 0;
     }
     return most + kept;
@@ -312,7 +308,7 @@ enum { RATE = 12 << 20 }; /* what s24m_product_rate() multiplies */
 /* The library's scratch of a forward pass. */
 static uint64_t product_needs(const s24_compression *c)
 {
-    return larger(16 << 20, s24m_memory_product(c->model));
+    return s24m_most_bytes(16 << 20, s24m_memory_product(c->model));
 }
 
 /* Blocks wait on disk for the model, and with --activations disk activations for their block. */
@@ -356,19 +352,20 @@ bool s24m_job_needs(s24_compression *c, needs *n)
     n->base = s24m_memory_base(c->settings.ctx) + pixel_bytes(c);
     n->own = n->base + walk_needs(c);
     n->measuring =
-        n->base + product_needs(c) + larger(c->evaluated ? evaluation_needs(c) : 0, RATE);
+        n->base + product_needs(c) + s24m_most_bytes(c->evaluated ? evaluation_needs(c) : 0, RATE);
     if (c->settings.self.rows)
         n->writing = n->base + product_needs(c) +
                      s24m_own_rows_bytes(&c->settings.self, c->model, c->sequences.length,
                                          c->memory_limit > 0);
-    n->library = larger(n->library, product_needs(c));
+    n->library = s24m_most_bytes(n->library, product_needs(c));
     if (c->settings.tune)
         n->tuning = n->base + product_needs(c) + tuning_needs(c);
     uint64_t tables = 0;
     if (c->settings.form->tables && !s24m_tables_memory(c->model, &tables))
         return false;
-    n->memory = larger(larger(n->own + n->library, n->measuring), larger(n->writing, n->tuning));
-    n->memory = larger(n->memory, n->base + tables);
+    n->memory = s24m_most_bytes(s24m_most_bytes(n->own + n->library, n->measuring),
+                                s24m_most_bytes(n->writing, n->tuning));
+    n->memory = s24m_most_bytes(n->memory, n->base + tables);
     return true;
 }
 

@@ -1,5 +1,6 @@
 /* Loops over rows on the context's threads. */
 #include "tensors.h"
+#include "extents.h"
 
 enum { ROWS = 16 };
 
@@ -9,16 +10,11 @@ typedef struct row_loop {
     int64_t count;
 } row_loop;
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static void run_rows(void *arg, int64_t tile, int32_t worker)
 {
     const row_loop *loop = arg;
     (void)worker;
-    loop->rows(loop->arg, tile * ROWS, least((tile + 1) * ROWS, loop->count));
+    loop->rows(loop->arg, tile * ROWS, s24m_least((tile + 1) * ROWS, loop->count));
 }
 
 s24_status s24m_rows(const s24m_model *model, s24m_rows_fn rows, void *arg, int64_t count)

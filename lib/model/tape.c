@@ -1,14 +1,10 @@
 #include "tape.h"
+#include "extents.h"
 #include "backward.h"
 #include "family.h"
 #include "steps.h"
 #include <stdlib.h>
 #include <string.h>
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 /* ---- What has a way back ---- */
 
@@ -105,8 +101,8 @@ static void cut_tape(cutter *c, const s24m_model *model, s24m_tape *t)
     int64_t inputs = 0, outputs = 0;
     for (const s24m_stage *s = p->stages; s->count; s++) {
         cut_stage(c, model, p, s, t->trace + (s - p->stages));
-        inputs = larger(inputs, s->inputs);
-        outputs = larger(outputs, s->outputs);
+        inputs = s24m_most(inputs, s->inputs);
+        outputs = s24m_most(outputs, s->outputs);
     }
     t->y = cut(c, model->config.hidden);
     t->dy = cut(c, model->config.hidden);
