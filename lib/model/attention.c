@@ -2,6 +2,7 @@
 #include "exponential.h"
 #include "family.h"
 #include "extents.h"
+#include "heads.h"
 #include "rope.h"
 #include "steps.h"
 #include "tensors.h"
@@ -12,33 +13,20 @@
 
 /* ---- Where heads stand ---- */
 
-/* A token's heads among the outputs of the tensors: in groups, of one key's head each. */
-typedef struct heads {
-    float *data;
-    int64_t token; /* floats from one token to the next */
-    int64_t count, in_group;
-    int64_t group, head; /* floats from one group, one head to the next */
-} heads;
-
-static float *head_at(const heads *h, int64_t token, int64_t head)
-{
-    return h->data + token * h->token + head / h->in_group * h->group +
-           head % h->in_group * h->head;
-}
-
 /* Side by side. */
 static heads plain(float *data, int64_t count, int64_t size)
 {
     return (heads){data, count * size, count, 1, size, size};
 }
 
-static void find_heads(const s24m_stream *c, heads *q, heads *k, heads *v)
+void s24m_find_heads(const s24m_model *model, float *const out[S24M_ABREAST], heads *q, heads *k,
+                     heads *v)
 {
-    const s24m_config *f = &c->model->config;
+    const s24m_config *f = &model->config;
     int64_t size = f->head_dim, n = f->heads, kv = f->kv_heads, each = n / kv;
     int64_t all = (n + 2 * kv) * size;
-    float *data = c->out[0];
-    switch (c->model->config.qkv) {
+    float *data = out[0];
+    switch (f->qkv) {
     case S24M_BLOCKS:
         *q = (heads){data, all, n, 1, size, size};
         *k = (heads){data + n * size, all, kv, 1, size, size};
@@ -56,8 +44,8 @@ static void find_heads(const s24m_stream *c, heads *q, heads *k, heads *v)
     default:
         *q = plain(data, n, size);
     }
-    *k = plain(c->out[1], kv, size);
-    *v = plain(c->out[2], kv, size);
+    *k = plain(out[1], kv, size);
+    *v = plain(out[2], kv, size);
 }
 
 /* ---- Norms of heads, rotary embedding ---- */
@@ -138,11 +126,16 @@ static void norm_head(const rotary_job *j, int64_t head, float *x)
                       m->config.eps, x, size, x);
 }
 
+float s24m_stretch(const s24m_rope *rope, int64_t position)
+{
+    double turns = floor((double)position / rope->trained);
+    return (float)(1 + rope->beta * log1p(turns));
+}
+
 static void stretch(const rotary_job *j, int64_t position, float *x)
 {
     int64_t size = j->c->model->config.head_dim;
-    double turns = floor((double)position / j->rope->trained);
-    float by = (float)(1 + j->rope->beta * log1p(turns));
+    float by = s24m_stretch(j->rope, position);
     for (int64_t i = 0; i < size; i++)
         x[i] *= by;
 }
@@ -276,6 +269,14 @@ static double rise(const s24m_config *f, s24m_alibi kind, double steep, int64_t 
 {
     return kind == S24M_ALIBI_ROUNDED ? f->scale * round_half(round_half(steep) * (double)place)
                                       : steep * (double)place;
+}
+
+void s24m_rises(const s24m_model *model, int64_t head, int64_t low, int64_t count, double *rises)
+{
+    s24m_alibi kind = model->family->alibi;
+    double steep = slope(kind, head, model->config.heads);
+    for (int64_t t = 0; t < count; t++)
+        rises[t] = rise(&model->config, kind, steep, low + t);
 }
 
 /* Soft caps and slopes: the scores of keys from `low` on as they go into the exponential. */
@@ -427,7 +428,7 @@ s24_status s24m_step_attention(const s24m_stream *c, const s24m_stage *s, float 
     if (length < 1 || whole_of(c) > f->context)
         return s24m_fail(S24_E_ARG, "sequences of %lld tokens, but the model takes 1 .. %lld",
                          (long long)whole_of(c), (long long)f->context);
-    find_heads(c, &j.q, &j.k, &j.v);
+    s24m_find_heads(m, c->out, &j.q, &j.k, &j.v);
     j.window = m->layer[c->block->layer].windowed ? f->window : INT64_MAX;
     j.blocks = (length + QUERIES - 1) / QUERIES;
     s24_status status = turn(c, &j.q, &j.k);

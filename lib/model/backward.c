@@ -200,13 +200,19 @@ static double mean_of(const s24m_real *x, int64_t count)
     return sum / (double)count;
 }
 
+static int64_t gain_of(const s24m_norm_back *b, int64_t row)
+{
+    return b->gains ? row % b->gains * b->size : 0;
+}
+
 static void norm_row(const s24m_norm_back *b, int64_t row, s24m_real *inverse, s24m_real *mean)
 {
     const s24m_real *x = b->x + row * b->size, *dy = b->dy + row * b->size;
+    const s24m_real *gain = b->gain ? b->gain + gain_of(b, row) : NULL;
     s24m_real *dx = b->dx + row * b->size, off = b->centred ? (s24m_real)mean_of(x, b->size) : 0;
     double squares = 0, along = 0, sum = 0;
     for (int64_t i = 0; i < b->size; i++) {
-        double slope = b->gain ? (double)dy[i] * b->gain[i] : dy[i], c = x[i] - off;
+        double slope = gain ? (double)dy[i] * gain[i] : dy[i], c = x[i] - off;
         squares += c * c;
         along += slope * c;
         sum += slope;
@@ -215,7 +221,7 @@ static void norm_row(const s24m_norm_back *b, int64_t row, s24m_real *inverse, s
     s24m_real scale = (s24m_real)r, back = (s24m_real)(r * r * r * along / (double)b->size);
     s24m_real less = b->centred ? (s24m_real)(r * sum / (double)b->size) : 0;
     for (int64_t i = 0; i < b->size; i++)
-        dx[i] += scale * (b->gain ? b->gain[i] : 1) * dy[i] - back * (x[i] - off) - less;
+        dx[i] += scale * (gain ? gain[i] : 1) * dy[i] - back * (x[i] - off) - less;
     *inverse = scale;
     *mean = off;
 }
@@ -233,8 +239,9 @@ static void norm_gains(void *arg, int64_t first, int64_t last)
     const s24m_norm_back *b = j->b;
     for (int64_t row = 0; row < b->count; row++) {
         const s24m_real *x = b->x + row * b->size, *dy = b->dy + row * b->size;
+        s24m_real *dgain = b->dgain + gain_of(b, row);
         for (int64_t i = first; i < last; i++)
-            b->dgain[i] += dy[i] * (x[i] - j->mean[row]) * j->inverse[row];
+            dgain[i] += dy[i] * (x[i] - j->mean[row]) * j->inverse[row];
     }
 }
 
@@ -253,32 +260,4 @@ s24_status s24m_back_norm(s24_ctx *ctx, const s24m_norm_back *b)
         status = s24m_back_loop(ctx, add_columns, &shifts, b->size, BAND);
     free(j.inverse);
     return status;
-}
-
-/* ---- The gate ---- */
-
-typedef struct gate_job {
-    const s24m_real *gate, *up, *dx;
-    s24m_real *dgate, *dup;
-} gate_job;
-
-S24M_LOOPS static void gate_elements(const gate_job *j, int64_t first, int64_t last)
-{
-    for (int64_t i = first; i < last; i++) {
-        s24m_real g = j->gate[i], s = 1 / (1 + S24M_EXP(-g)), up = j->up[i], dx = j->dx[i];
-        j->dup[i] = dx * g * s;
-        j->dgate[i] = dx * up * s * (1 + g * (1 - s));
-    }
-}
-
-static void gate_tile(void *arg, int64_t first, int64_t last)
-{
-    gate_elements(arg, first, last);
-}
-
-s24_status s24m_back_gate(s24_ctx *ctx, const s24m_real *const gate_up[2], const s24m_real *dx,
-                          int64_t count, s24m_real *const dgate_up[2])
-{
-    gate_job j = {gate_up[0], gate_up[1], dx, dgate_up[0], dgate_up[1]};
-    return s24m_back_loop(ctx, gate_tile, &j, count, ELEMENTS);
 }

@@ -7,6 +7,7 @@
 #ifndef S24M_BACKWARD_H
 #define S24M_BACKWARD_H
 #include "fail.h"
+#include "model.h"
 
 /* Tests compile the same lines in double, to compare them with differences. */
 #ifdef S24M_DOUBLE
@@ -49,6 +50,7 @@ s24_status s24m_back_linear(s24_ctx *ctx, const s24m_linear_back *b);
  * dshift = sum dy. */
 typedef struct s24m_norm_back {
     const s24m_real *gain; /* NULL: ones */
+    int64_t gains;         /* so many, (gains, size), that the rows take in turn; 0: one */
     const s24m_real *x, *dy;
     int64_t count, size;
     double eps;
@@ -57,31 +59,52 @@ typedef struct s24m_norm_back {
 } s24m_norm_back;
 s24_status s24m_back_norm(s24_ctx *ctx, const s24m_norm_back *b);
 
-/* Of x = silu(gate) * up, `count` elements: s = 1 / (1 + e^-gate), dup = dx silu(gate), dgate = dx
- * up s (1 + gate (1 - s)). */
-s24_status s24m_back_gate(s24_ctx *ctx, const s24m_real *const gate_up[2], const s24m_real *dx,
-                          int64_t count, s24m_real *const dgate_up[2]);
+/* Of x = act(gate) * up, or of x = act(gate), over `rows` rows of `size`: dup = dx act(gate), and
+ * dgate = dx up act'(gate). */
+typedef struct s24m_gate_back {
+    s24m_activation kind;
+    const s24m_real *gate, *up; /* up NULL: there is none */
+    const s24m_real *dx;        /* (rows, size) */
+    int64_t rows, size, stride; /* stride: of gate, up and their gradients */
+    s24m_real *dgate, *dup;
+} s24m_gate_back;
+s24_status s24m_back_gate(s24_ctx *ctx, const s24m_gate_back *b);
+/* The same of gpt-oss's gate, x = (up + 1) gate s(alpha gate) with s(z) = 1 / (1 + e^-z), where
+ * gate is at most `limit` and up within it: gate and up alternate, as their gradients do. Beyond
+ * the limit the slope is 0. */
+typedef struct s24m_clamped_back {
+    double limit, alpha;
+    const s24m_real *both, *dx; /* (rows, 2 size), (rows, size) */
+    int64_t rows, size;
+    s24m_real *dboth;
+} s24m_clamped_back;
+s24_status s24m_back_clamped_gate(s24_ctx *ctx, const s24m_clamped_back *b);
 
 /* Heads of q, k and v, rows of a token. */
 typedef struct s24m_heads {
     int64_t sequences, length, heads, kv_heads, size;
-    int64_t window; /* tokens that one sees, itself included */
-    double scale;   /* of scores */
+    int64_t window;         /* tokens that one sees, itself included */
+    double scale;           /* of scores */
+    bool all;               /* every token sees all others */
+    double soft_cap;        /* scores become cap tanh(score / cap); 0: none */
+    const s24m_real *rises; /* (heads, length): added to the scores of a key's place, or NULL */
+    const s24m_real *sinks; /* of each head a score that stands for nothing, or NULL */
 } s24m_heads;
 
 /* Of the rotation by position of `heads` heads of each token, in place: the angles' negatives, by
- * the same factor. cosine, sine (length, pairs). */
+ * the same factor; `forth`: the rotation itself. cosine, sine (length, pairs). */
 typedef struct s24m_rotary_back {
     const s24m_real *cosine, *sine;
     int64_t tokens, length, heads, size, pairs;
     bool interleaved;
     s24m_real *dx;
+    bool forth;
 } s24m_rotary_back;
 s24_status s24m_back_rotary(s24_ctx *ctx, const s24m_rotary_back *b);
 
-/* Of causal softmax attention of grouped queries, q and k after their rotation: dq, dk, dv from
- * dout. The weights P are made again; dV = P^T dO, dP = dO V^T, dS = P (dP - sum P dP) scale, dQ =
- * dS K, dK = dS^T Q, the latter over the queries of a group. */
+/* Of softmax attention of grouped queries, q and k after their rotation: dq, dk, dv from dout. The
+ * weights P are made again; dV = P^T dO, dP = dO V^T, dS = P (dP - sum P dP) scale, times the cap's
+ * slope 1 - (capped / cap)^2, dQ = dS K, dK = dS^T Q, the latter over the queries of a group. */
 s24_status s24m_back_attention(s24_ctx *ctx, const s24m_heads *of, const s24m_real *const qkv[3],
                                const s24m_real *dout, s24m_real *const dqkv[3]);
 

@@ -16,8 +16,9 @@ static void rotary_rows(void *arg, int64_t first, int64_t last)
             s24m_real *dx = b->dx + (row * b->heads + head) * b->size;
             for (int64_t i = 0; i < b->pairs; i++) {
                 s24m_real *x = dx + i * step, *y = x + apart, old = *x;
-                *x = old * cosine[i] + *y * sine[i];
-                *y = *y * cosine[i] - old * sine[i];
+                s24m_real turn = b->forth ? -sine[i] : sine[i];
+                *x = old * cosine[i] + *y * turn;
+                *y = *y * cosine[i] - old * turn;
             }
         }
     }
@@ -83,13 +84,18 @@ static void clear_rows(s24m_array a)
         memset(a.data + r * a.stride, 0, (size_t)a.cols * sizeof *a.data);
 }
 
-/* Weights from scores, which are scaled: softmax in one order whatever the vector unit. */
-S24M_LOOPS static void softmax(s24m_real *p, int64_t count, s24m_real scale)
+/* Weights from scores, which are scaled: softmax in one order whatever the vector unit. `sink`: a
+ * score that is not scaled and stands for nothing, or NULL. */
+S24M_LOOPS static void softmax(s24m_real *p, int64_t count, s24m_real scale, const s24m_real *sink)
 {
     s24m_real lane[LANES] = {0}, top = p[0], sum = 0;
     int64_t i = 0;
     for (int64_t k = 1; k < count; k++)
         top = p[k] > top ? p[k] : top;
+    if (sink) {
+        top = *sink > top ? *sink : top;
+        sum = S24M_EXP(*sink - top);
+    }
     for (; i + LANES <= count; i += LANES)
         for (int l = 0; l < LANES; l++)
             lane[l] += p[i + l] = S24M_EXP((p[i + l] - top) * scale);
@@ -127,19 +133,51 @@ static seen seen_by(const s24m_heads *of, int64_t first)
 {
     int64_t left = of->length - first, count = left < QUERIES ? left : QUERIES;
     int64_t low = of->window < first + 1 ? first + 1 - of->window : 0;
-    return (seen){first, count, low, first + count - low};
+    return of->all ? (seen){first, count, 0, of->length}
+                   : (seen){first, count, low, first + count - low};
+}
+
+static bool is_shaped(const s24m_heads *of)
+{
+    return of->soft_cap > 0 || of->rises || of->sinks;
+}
+
+/* Scores of keys from `low` on as they go into the exponential, and the slopes of the cap. */
+static void shape(const s24m_heads *of, int64_t head, int64_t low, int64_t count, s24m_real *scores,
+                  s24m_real *slope)
+{
+    const s24m_real *rises = of->rises ? of->rises + head * of->length + low : NULL;
+    for (int64_t t = 0; t < count; t++) {
+        double score = of->scale * scores[t], bent = tanh(score / of->soft_cap);
+        bool capped = of->soft_cap > 0;
+        slope[t] = capped ? (s24m_real)(1 - bent * bent) : 1;
+        scores[t] = (s24m_real)((capped ? of->soft_cap * bent : score) + (rises ? rises[t] : 0));
+    }
+}
+
+/* From scores and dP to weights and the gradient of the scores' products. */
+static void back_row(const s24m_heads *of, int64_t head, int64_t low, int64_t count,
+                     s24m_real *const row[3])
+{
+    s24m_real scale = (s24m_real)of->scale;
+    bool shaped = is_shaped(of);
+    if (shaped)
+        shape(of, head, low, count, row[0], row[2]);
+    softmax(row[0], count, shaped ? 1 : scale, of->sinks ? of->sinks + head : NULL);
+    back_softmax(row[0], row[1], count, scale);
+    for (int64_t t = 0; shaped && t < count; t++)
+        row[1][t] *= row[2][t];
 }
 
 /* What is not seen has neither weight nor gradient. */
-static void back_weights(const s24m_heads *of, const seen *s, s24m_real *p, s24m_real *dp)
+static void back_weights(const s24m_heads *of, int64_t head, const seen *s, const task_room *room)
 {
-    s24m_real scale = (s24m_real)of->scale;
     for (int64_t i = 0; i < s->count; i++) {
-        s24m_real *row = p + i * s->keys, *drow = dp + i * s->keys;
-        int64_t place = s->first + i + 1, end = place - s->low;
-        int64_t begin = of->window < place ? place - of->window - s->low : 0;
-        softmax(row + begin, end - begin, scale);
-        back_softmax(row + begin, drow + begin, end - begin, scale);
+        s24m_real *row = room->p + i * s->keys, *drow = room->dp + i * s->keys;
+        int64_t place = s->first + i + 1, end = of->all ? s->keys : place - s->low;
+        int64_t begin = !of->all && of->window < place ? place - of->window - s->low : 0;
+        back_row(of, head, s->low + begin, end - begin,
+                 (s24m_real *const[]){row + begin, drow + begin, room->turned});
         for (int64_t t = 0; t < s->keys; t++)
             if (t < begin || t >= end)
                 row[t] = drow[t] = 0;
@@ -182,7 +220,7 @@ static s24_status back_block(const attention_job *j, const task_room *room, int6
         status = s24m_product(j->ctx, dout, v, dp);
     if (status)
         return status;
-    back_weights(of, &s, room->p, room->dp);
+    back_weights(of, head, &s, room);
     turned = (s24m_array){room->keys + s.low, size, s.keys, of->length};
     status = s24m_product(j->ctx, dp, turned, dq);
     if (!status)

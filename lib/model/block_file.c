@@ -212,7 +212,10 @@ static bool get_vector(const s24_file *file, matrix *m)
         return true;
     m->v = s24m_have(malloc((size_t)m->w.cols * sizeof(float)));
     s24_mat v = s24m_matrix_values(m);
-    return m->v && s24m_good(s24_file_read(file, m->tensor, &v), "--resume");
+    bool done = m->v && s24m_good(s24_file_read(file, m->tensor, &v), "--resume");
+    for (int64_t i = 0; done && m->less != 0 && i < m->w.cols; i++)
+        m->v[i] += m->less;
+    return done;
 }
 
 bool s24m_block_file_read(s24_ctx *ctx, const s24_file *file, matrix *matrices, int count,

@@ -5,6 +5,7 @@
  * the numbers of the experts, then their weights. */
 #include "exponential.h"
 #include "family.h"
+#include "routes.h"
 #include "steps.h"
 #include "tensors.h"
 #include <math.h>
@@ -177,21 +178,14 @@ s24_status s24m_step_route(const s24m_stream *c, const s24m_stage *s, float *x)
 
 /* ---- Tokens of an expert ---- */
 
-/* Routes of a chunk: in the stage's input behind the rest, or in the stream. */
-typedef struct routes {
-    const float *at;
-    int64_t stride, used, tokens;
-} routes;
-
-static routes routes_of(const s24m_stream *c, const s24m_stage *s)
+routes s24m_routes(const s24m_stream *c, const s24m_stage *s)
 {
     int64_t used = c->model->config.experts.used, tokens = c->sequences * c->length;
     return s->input ? (routes){c->route, 2 * used, used, tokens}
                     : (routes){c->x + s->inputs - 2 * used, s->inputs, used, tokens};
 }
 
-/* Where the token takes this expert, -1: it does not. */
-static int64_t slot_of(const routes *r, int64_t token, int32_t expert)
+int64_t s24m_slot(const routes *r, int64_t token, int32_t expert)
 {
     const float *route = r->at + token * r->stride;
     for (int64_t k = 0; k < r->used; k++)
@@ -204,14 +198,14 @@ const float *s24m_group_rows(const s24m_stream *c, const s24m_stage *s, const s2
                              float *room, int64_t *count)
 {
     const s24m_experts *e = &c->model->config.experts;
-    routes r = routes_of(c, s);
+    routes r = s24m_routes(c, s);
     size_t size = (size_t)group->inputs * sizeof *room;
     *count = r.tokens;
     if (!s->routed || (s->input && group->expert < 0))
         return c->x;
     *count = 0;
     for (int64_t t = 0; t < r.tokens; t++) {
-        int64_t slot = group->expert < 0 ? e->used : slot_of(&r, t, group->expert);
+        int64_t slot = group->expert < 0 ? e->used : s24m_slot(&r, t, group->expert);
         if (slot >= 0)
             memcpy(room + (*count)++ * group->inputs,
                    c->x + t * s->inputs + (s->input ? 0 : slot * e->ffn), size);
@@ -276,9 +270,9 @@ static void scatter(const s24m_stream *c, const s24m_stage *s, int32_t expert, c
                     float *next)
 {
     const s24m_experts *e = &c->model->config.experts;
-    routes r = routes_of(c, s);
+    routes r = s24m_routes(c, s);
     for (int64_t t = 0; t < r.tokens; t++) {
-        int64_t slot = slot_of(&r, t, expert);
+        int64_t slot = s24m_slot(&r, t, expert);
         if (slot < 0)
             continue;
         memcpy(next + t * s[1].inputs + slot * e->ffn, rows, (size_t)e->ffn * sizeof *rows);
@@ -339,9 +333,9 @@ static void add_weighted(const s24m_stream *c, const s24m_stage *s, int32_t expe
                          const float *rows, float *y)
 {
     int64_t hidden = c->model->config.hidden;
-    routes r = routes_of(c, s);
+    routes r = s24m_routes(c, s);
     for (int64_t t = 0; t < r.tokens; t++) {
-        int64_t slot = slot_of(&r, t, expert);
+        int64_t slot = s24m_slot(&r, t, expert);
         if (slot < 0)
             continue;
         float weight = r.at[t * r.stride + r.used + slot];
@@ -377,7 +371,7 @@ static void add_all(float *y, const float *rows, int64_t count)
         y[i] += rows[i];
 }
 
-s24_status s24m_step_experts_out(const s24m_stream *c, const s24m_stage *s, float *next)
+s24_status s24m_experts_sum(const s24m_stream *c, const s24m_stage *s)
 {
     const s24m_program *p = c->block->program;
     int64_t hidden = c->model->config.hidden, tokens = c->sequences * c->length;
@@ -395,6 +389,12 @@ s24_status s24m_step_experts_out(const s24m_stream *c, const s24m_stage *s, floa
         else if (!status && !(status = switch_shared(c, rows)))
             add_all(y, rows, tokens * hidden);
     }
+    return status;
+}
+
+s24_status s24m_step_experts_out(const s24m_stream *c, const s24m_stage *s, float *next)
+{
+    s24_status status = s24m_experts_sum(c, s);
     return status ? status : s24m_step_add(c, s, next);
 }
 

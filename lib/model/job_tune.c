@@ -29,7 +29,7 @@ static bool take_block(s24_compression *c, s24m_block *block, matrix *m, trained
     for (int32_t i = 0; i < block->program->count; i++)
         copy_values(block->linear[i].weights.data, m + i);
     for (const trained_vector *v = vectors->vectors; v < vectors->vectors + vectors->count; v++)
-        copy_values(v->gain >= 0 ? block->gain[v->gain] : block->linear[v->bias].bias, &v->m);
+        copy_values(*s24m_trained_place(v, block), &v->m);
     return found || s24m_wrong(S24_E_STATE, "block %d is not there", (int)block->layer);
 }
 

@@ -85,16 +85,28 @@ const char *s24m_matrix_type(int32_t store)
     return store == S24_F64 ? "F64" : store == S24_F32 ? "F32" : store == S24_F16 ? "F16" : "BF16";
 }
 
+static void lift(const matrix *m, float by)
+{
+    for (int64_t i = 0; by != 0 && i < m->w.rows * m->w.cols; i++)
+        m->v[i] += by;
+}
+
 bool s24m_matrix_narrow(const matrix *m, s24_ctx *ctx, s24_mat *narrow)
 {
     int64_t size = m->w.rows * m->w.cols;
     s24_mat v = s24m_matrix_values(m);
     int width = (m->store & 0xff) / 8; /* the low byte of a type is its width in bits */
     void *data = s24m_have(malloc((size_t)(size * width)));
-    if (!data)
-        return false;
+    float *lower = m->less != 0 ? s24m_have(malloc((size_t)size * sizeof *lower)) : NULL;
+    bool done = data && (lower || m->less == 0);
+    for (int64_t i = 0; done && lower && i < size; i++)
+        lower[i] = m->v[i] - m->less;
+    if (lower)
+        v.data = lower;
     s24_mat_rowmajor(narrow, data, m->w.rows, m->w.cols, m->store);
-    return s24m_good(s24_mat_copy(ctx, &v, narrow), "%s", m->tensor);
+    done = done && s24m_good(s24_mat_copy(ctx, &v, narrow), "%s", m->tensor);
+    free(lower);
+    return done;
 }
 
 bool s24m_matrix_store(matrix *m, s24_ctx *ctx, bool *fits)
@@ -103,6 +115,8 @@ bool s24m_matrix_store(matrix *m, s24_ctx *ctx, bool *fits)
     bool done = s24m_matrix_narrow(m, ctx, &narrow) &&
                 s24m_good(s24_mat_copy(ctx, &narrow, &v), "%s", m->tensor);
     free(narrow.data);
+    if (done)
+        lift(m, m->less);
     *fits = true;
     for (int64_t i = 0; done && i < m->w.rows * m->w.cols; i++)
         *fits = *fits && isfinite(m->v[i]);

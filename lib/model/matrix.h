@@ -20,6 +20,7 @@ typedef struct matrix {
     s24_mat w;               /* F32, as it was */
     const char *source;      /* the type that w was decoded from; NULL: it was of floats */
     int32_t store;           /* type in the written file: S24_F64, S24_F32, S24_F16 or S24_BF16 */
+    float less;              /* what is taken off v where it is stored: gains less one */
     const char *stored;      /* as what it is written there if not as floats, or NULL */
     int32_t *order; /* of its inputs, where they were moved: which of the file's is j-th; or NULL */
     double kept[2]; /* shares of a score that n:m keeps in the file's order, and in this one */

@@ -48,13 +48,8 @@ static bool add_vector(refining *t, int32_t i)
     if (!p)
         return false;
     t->of[t->block.program->count + i] = p;
-    if (v->gain >= 0) {
-        t->block.gain[v->gain] = p->values;
-        t->to.gain[v->gain] = p->gradient;
-    } else {
-        t->linear[v->bias].bias = p->values;
-        t->to.bias[v->bias] = p->gradient;
-    }
+    *s24m_trained_place(v, &t->block) = p->values;
+    *s24m_trained_gradient(v, &t->to) = p->gradient;
     return true;
 }
 
@@ -63,6 +58,7 @@ static bool add_parameters(refining *t)
     int32_t matrices = t->block.program->count, all = matrices + t->vectors->count;
     size_t size = (size_t)matrices * sizeof *t->linear;
     bool done = s24m_adam_open(&t->training.adam, t->r->settings->ctx, all) &&
+                s24m_gradients_open(&t->to, matrices) &&
                 (t->of = s24m_have(calloc((size_t)all + 1, sizeof *t->of))) &&
                 (t->linear = s24m_have(malloc(size)));
     if (!done)
@@ -206,10 +202,8 @@ static bool take(refining *t, float **values, bool *fits)
         values[i] = rounded.v;
         if (i < matrices)
             t->linear[i].weights.data = rounded.v;
-        else if (t->vectors->vectors[i - matrices].gain >= 0)
-            t->block.gain[t->vectors->vectors[i - matrices].gain] = rounded.v;
         else
-            t->linear[t->vectors->vectors[i - matrices].bias].bias = rounded.v;
+            *s24m_trained_place(t->vectors->vectors + i - matrices, &t->block) = rounded.v;
     }
     return done;
 }
@@ -268,6 +262,7 @@ static void close(refining *t)
 {
     s24m_tape_close(&t->tape);
     s24m_training_close(&t->training);
+    s24m_gradients_close(&t->to);
     free(t->of);
     free(t->linear);
     free(t->x);

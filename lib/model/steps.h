@@ -25,6 +25,9 @@ s24_status s24m_step_experts_in(const s24m_stream *c, const s24m_stage *s, float
 /* down of each, their weighted sum, and s24m_step_add(). */
 s24_status s24m_step_experts_out(const s24m_stream *c, const s24m_stage *s, float *next);
 
+/* The sum alone, in the stage's first output. */
+s24_status s24m_experts_sum(const s24m_stream *c, const s24m_stage *s);
+
 /* ---- Operations beside the products ---- */
 
 double s24m_flops_products(const s24m_model *model, const s24m_program *p, const s24m_stage *s,

@@ -1,5 +1,4 @@
 #include "student.h"
-#include "family.h"
 #include "memory.h"
 #include "parts.h"
 #include <stdlib.h>
@@ -34,22 +33,13 @@ static bool teach_matrix(s24m_student *s, s24m_block *block, int32_t which, int3
     return p;
 }
 
-static float less_of(const s24m_model *model)
-{
-    return model->family->gain == S24M_GAIN_LESS_ONE && !model->config.gguf ? 1 : 0;
-}
-
 static bool teach_vector(s24m_student *s, s24m_block *block, const trained_vector *v)
 {
-    s24m_lesson lesson = {.rows = 1, .cols = v->m.w.cols, .store = v->m.store};
-    s24m_gradients *to = s->to + block->layer;
-    bool gain = v->gain >= 0;
-    float **place = gain ? block->gain + v->gain : &block->linear[v->bias].bias;
+    s24m_lesson lesson = {.rows = 1, .cols = v->m.w.cols, .store = v->m.store, .less = v->m.less};
     memcpy(lesson.name, v->name, sizeof lesson.name);
-    lesson.less = gain ? less_of(s->model) : 0;
-    const s24m_parameter *p = teach(s, &lesson, place, false);
+    const s24m_parameter *p = teach(s, &lesson, s24m_trained_place(v, block), false);
     if (p)
-        *(gain ? to->gain + v->gain : to->bias + v->bias) = p->gradient;
+        *s24m_trained_gradient(v, s->to + block->layer) = p->gradient;
     return p;
 }
 
@@ -66,7 +56,8 @@ static bool teach_vectors(s24m_student *s, s24m_block *block, const s24m_school 
 static bool open_block(s24m_student *s, int64_t layer, const s24m_school *school)
 {
     s24m_block *block = s->blocks + layer;
-    if (!s24m_done(s24m_block_load(s->model, layer, block)))
+    if (!s24m_done(s24m_block_load(s->model, layer, block)) ||
+        !s24m_gradients_open(s->to + layer, block->program->count))
         return false;
     s24m_memory_let_go(s->model->file);
     int32_t count = block->program->count;
@@ -81,32 +72,38 @@ static bool open_block(s24m_student *s, int64_t layer, const s24m_school *school
     return done && teach_vectors(s, block, school);
 }
 
-/* The gain of the last norm. */
-static bool open_norm(s24m_student *s, const s24m_school *school)
+/* One of the vectors of the last norm, which the head lets go. */
+static bool teach_last(s24m_student *s, const s24m_school *school, bool shift, float **values)
 {
     s24m_lesson lesson = {.rows = 1, .cols = s->model->config.hidden};
-    s24m_head head;
-    if (!s24m_global(s->model, S24M_LAST_NORM, lesson.name))
+    if (!*values || !s24m_global(s->model, shift ? S24M_LAST_SHIFT : S24M_LAST_NORM, lesson.name))
         return true;
-    if (!s24m_done(s24m_head_load(s->model, &head)))
-        return false;
     lesson.store = school->type(school->from, lesson.name);
-    lesson.less = less_of(s->model);
-    const s24m_parameter *p = teach(s, &lesson, &head.norm, false);
-    if (p) {
-        s->norm = p->values;
-        s->norm_gradient = p->gradient;
-        head.norm = NULL;
-    }
+    lesson.less = shift ? 0 : s24m_trained_less(s->model);
+    const s24m_parameter *p = teach(s, &lesson, values, false);
+    if (!p)
+        return false;
+    *(shift ? &s->last.shift : &s->last.gain) = p->values;
+    *(shift ? &s->last.dshift : &s->last.dgain) = p->gradient;
+    *values = NULL;
+    return true;
+}
+
+static bool open_norm(s24m_student *s, const s24m_school *school)
+{
+    s24m_head head;
+    bool done = s24m_done(s24m_head_load(s->model, &head)) &&
+                teach_last(s, school, false, &head.norm) &&
+                teach_last(s, school, true, &head.shift);
     s24m_head_free(&head);
-    return p;
+    return done;
 }
 
 bool s24m_student_open(s24m_student *s, s24m_model *model, const s24m_school *school,
                        s24m_adam *adam)
 {
     size_t layers = (size_t)model->config.layers;
-    int64_t most = 2 * model->matrix_count + model->config.layers * S24M_VECTORS + 1;
+    int64_t most = 2 * model->matrix_count + 2 * model->config.layers * S24M_VECTORS + 2;
     *s = (s24m_student){.model = model, .adam = adam};
     bool done = s24m_adam_open(adam, model->ctx, (int32_t)most) &&
                 (s->blocks = s24m_have(calloc(layers, sizeof *s->blocks))) &&
@@ -139,8 +136,10 @@ static void close_block(const s24m_student *s, s24m_block *block)
         block->linear[i].weights.data = values;
         let_go(s, &block->linear[i].bias);
     }
-    for (int i = 0; i < S24M_VECTORS; i++)
+    for (int i = 0; i < S24M_VECTORS; i++) {
         let_go(s, block->gain + i);
+        let_go(s, block->shift + i);
+    }
     s24m_block_free(block);
 }
 
@@ -148,6 +147,8 @@ void s24m_student_close(s24m_student *s)
 {
     for (int64_t layer = 0; s->blocks && layer < s->model->config.layers; layer++)
         close_block(s, s->blocks + layer);
+    for (int64_t layer = 0; s->to && layer < s->model->config.layers; layer++)
+        s24m_gradients_close(s->to + layer);
     free(s->blocks);
     free(s->to);
     free(s->lessons);
@@ -159,15 +160,13 @@ void s24m_student_close(s24m_student *s)
 /* The values as a matrix of its type. */
 static matrix stored_matrix(const s24m_lesson *lesson, float *values)
 {
-    matrix m = {.tensor = lesson->name, .kind = "", .store = lesson->store, .v = values};
+    matrix m = {.tensor = lesson->name,
+                .kind = "",
+                .store = lesson->store,
+                .less = lesson->less,
+                .v = values};
     s24_mat_rowmajor(&m.w, values, lesson->rows, lesson->cols, S24_F32);
     return m;
-}
-
-static void shift(float *values, int64_t count, float by)
-{
-    for (int64_t i = 0; by != 0 && i < count; i++)
-        values[i] += by;
 }
 
 bool s24m_student_round(s24m_student *s, const char **misfit)
@@ -179,9 +178,7 @@ bool s24m_student_round(s24m_student *s, const char **misfit)
         const s24m_lesson *lesson = s->lessons + i;
         matrix m = stored_matrix(lesson, p->values);
         memcpy(p->values, p->best, (size_t)p->count * sizeof *p->values);
-        shift(p->values, p->count, -lesson->less);
         done = s24m_matrix_store(&m, s->model->ctx, &fits);
-        shift(p->values, p->count, lesson->less);
         if (!fits)
             *misfit = p->name;
     }
@@ -194,11 +191,9 @@ static bool write_lesson(const s24m_student *s, int32_t i, s24_file *file)
     const s24m_lesson *lesson = s->lessons + i;
     matrix m = stored_matrix(lesson, p->values);
     s24_mat narrow = {0};
-    shift(p->values, p->count, -lesson->less);
     bool done =
         s24m_matrix_narrow(&m, s->model->ctx, &narrow) &&
         s24m_good(s24_file_put(file, lesson->name, &narrow, NULL, 2, NULL), "%s", lesson->name);
-    shift(p->values, p->count, lesson->less);
     free(narrow.data);
     return done;
 }

@@ -31,12 +31,17 @@ typedef struct s24m_school {
     void *from;
 } s24m_school;
 
+/* Gain and shift of the last norm, and their gradients; NULL: it has none. */
+typedef struct s24m_head_norm {
+    float *gain, *shift, *dgain, *dshift;
+} s24m_head_norm;
+
 typedef struct s24m_student {
     s24m_model *model;
-    s24m_block *blocks;          /* all of them */
-    s24m_gradients *to;          /* of each */
-    float *norm, *norm_gradient; /* the last one's gain; NULL: it has none */
-    s24m_lesson *lessons;        /* in the order of Adam's parameters */
+    s24m_block *blocks;   /* all of them */
+    s24m_gradients *to;   /* of each */
+    s24m_head_norm last;  /* of the head */
+    s24m_lesson *lessons; /* in the order of Adam's parameters */
     s24m_adam *adam;
     int32_t trained, left; /* compressed matrices that are trained; that stay as they are */
 } s24m_student;

@@ -1,64 +1,47 @@
 #include "tape.h"
 #include "extents.h"
-#include "backward.h"
 #include "family.h"
 #include "steps.h"
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- Gradients ---- */
+
+bool s24m_gradients_open(s24m_gradients *g, int32_t matrices)
+{
+    *g = (s24m_gradients){.weights =
+                              s24m_have(calloc(2 * (size_t)matrices + 1, sizeof *g->weights))};
+    g->bias = g->weights + matrices;
+    return g->weights;
+}
+
+void s24m_gradients_close(s24m_gradients *g)
+{
+    free(g->weights);
+    *g = (s24m_gradients){.weights = NULL};
+}
+
 /* ---- What has a way back ---- */
 
-static bool refuse(const s24m_model *model, const char *what)
+static bool has_way_back(const s24m_stage *s)
 {
-    return s24m_wrong(S24_E_UNSUPPORTED, "%s has %s, which has no backward pass yet",
-                      model->config.architecture, what);
-}
-
-static bool check_stage(const s24m_model *model, const s24m_stage *s)
-{
-    if (s->routed)
-        return refuse(model, "experts");
-    if (s->input && s->gain == S24M_NO_PART)
-        return refuse(model, "inputs without a norm");
-    if (s->after != S24M_NO_PART || s->over != S24M_NO_PART)
-        return refuse(model, "norms behind attention and MLP");
-    if (s->finish != s24m_step_attention && s->finish != s24m_step_gate &&
-        s->finish != s24m_step_add)
-        return refuse(model, "recurrent layers");
-    return s->ending != S24M_SETS_ASIDE || refuse(model, "parallel attention and MLP");
-}
-
-static bool check_family(const s24m_model *model)
-{
-    const s24m_family *f = model->family;
-    const s24m_config *c = &model->config;
-    bool heads = f->head_norms == S24M_NO_HEAD_NORMS ||
-                 (f->head_norms == S24M_HEAD_NORMS && !f->norms_after_rotation);
-    const struct {
-        bool has;
-        const char *what;
-    } without[] = {{f->norm != S24M_RMS || f->shifts, "layer norms"},
-                   {f->gain != S24M_GAIN, "norms without gains, or with gains less one"},
-                   {f->mlp != S24M_GATED, "a fused or plain MLP"},
-                   {c->activation != S24M_SILU, "an activation other than silu"},
-                   {f->encoder, "an encoder"},
-                   {f->qkv != S24M_SEPARATE, "fused q, k and v"},
-                   {!heads, "norms of q and k of another kind"},
-                   {f->alibi || f->sinks || c->soft_cap > 0, "scores that are changed"},
-                   {c->rope[0].beta > 0 || c->rope[1].beta > 0, "q that grow with the position"}};
-    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
-        if (without[i].has)
-            return refuse(model, without[i].what);
-    return true;
+    if (s->routed && s->over != S24M_NO_PART)
+        return false;
+    return s->finish == s24m_step_attention || s->finish == s24m_step_gate ||
+           s->finish == s24m_step_add || s->finish == s24m_step_experts_in ||
+           s->finish == s24m_step_experts_out;
 }
 
 bool s24m_tape_check(const s24m_model *model)
 {
-    bool done = check_family(model);
-    for (int32_t i = 0; done && i < model->program_count; i++)
-        for (const s24m_stage *s = model->programs[i].stages; done && s->count; s++)
-            done = check_stage(model, s);
-    return done;
+    for (int32_t i = 0; i < model->program_count; i++)
+        for (const s24m_stage *s = model->programs[i].stages; s->count; s++)
+            if (!has_way_back(s))
+                return s24m_wrong(S24_E_UNSUPPORTED,
+                                  "%s has recurrent layers, which have no backward pass: it can "
+                                  "be compressed, but neither refined nor tuned",
+                                  model->config.architecture);
+    return true;
 }
 
 /* ---- Room ---- */
@@ -71,13 +54,12 @@ typedef struct cutter {
 
 static float *cut(cutter *c, int64_t width)
 {
-    float *at = c->room ? c->room + c->used : NULL;
+    float *at = c->room && width ? c->room + c->used : NULL;
     c->used += c->tokens * width;
     return at;
 }
 
-/* Norms of heads change q and k in place, and need what they were. */
-static bool keeps_raw(const s24m_model *model, const s24m_stage *s)
+static bool has_head_norms(const s24m_model *model, const s24m_stage *s)
 {
     return model->family->head_norms != S24M_NO_HEAD_NORMS && s->finish == s24m_step_attention;
 }
@@ -85,39 +67,64 @@ static bool keeps_raw(const s24m_model *model, const s24m_stage *s)
 static void cut_stage(cutter *c, const s24m_model *model, const s24m_program *p,
                       const s24m_stage *s, s24m_trace *at)
 {
+    const s24m_config *f = &model->config;
     const s24m_matrix *matrix = p->matrices + s->first;
-    *at = (s24m_trace){.h = s->input ? cut(c, model->config.hidden) : NULL};
+    bool first = s->input && s->gain != S24M_NO_PART;
+    *at = (s24m_trace){.h = cut(c, first || s->over != S24M_NO_PART ? f->hidden : 0)};
     at->x = cut(c, s->inputs);
-    for (int32_t i = 0; i < s->count; i++)
+    at->route = cut(c, s->routed && s->input ? 2 * f->experts.used : 0);
+    for (int32_t i = 0; !s->routed && i < s->count; i++)
         at->out[i] = cut(c, matrix[i].outputs);
-    for (int32_t i = 0; i < 2 && keeps_raw(model, s); i++)
-        at->raw[i] = cut(c, matrix[i].outputs);
+    if (has_head_norms(model, s)) {
+        at->raw[0] = cut(c, f->heads * f->head_dim);
+        at->raw[1] = cut(c, f->kv_heads * f->head_dim);
+    } else if (s->after != S24M_NO_PART) {
+        at->raw[0] = cut(c, f->hidden);
+    }
 }
 
-/* Blocks that can be taken back are all of one kind. */
-static void cut_tape(cutter *c, const s24m_model *model, s24m_tape *t)
+static void cut_heads(cutter *c, const s24m_model *model, s24m_tape *t)
 {
-    const s24m_program *p = model->programs;
-    int64_t inputs = 0, outputs = 0;
+    const s24m_config *f = &model->config;
+    bool mixed = f->qkv != S24M_SEPARATE;
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 3; k++)
+            t->heads[i][k] = cut(c, mixed ? (k ? f->kv_heads : f->heads) * f->head_dim : 0);
+}
+
+/* What stays from one block to the next stands first, at one place whatever their kinds. */
+static void cut_tape(cutter *c, const s24m_model *model, const s24m_program *p, s24m_tape *t)
+{
+    const s24m_config *f = &model->config;
+    int64_t inputs = 0, outputs = s24m_most(f->hidden, f->heads * f->head_dim);
+    t->y = cut(c, f->hidden);
+    t->dy = cut(c, f->hidden);
     for (const s24m_stage *s = p->stages; s->count; s++) {
         cut_stage(c, model, p, s, t->trace + (s - p->stages));
         inputs = s24m_most(inputs, s->inputs);
         outputs = s24m_most(outputs, s->outputs);
     }
-    t->y = cut(c, model->config.hidden);
-    t->dy = cut(c, model->config.hidden);
     t->dx[0] = cut(c, inputs);
     t->dx[1] = cut(c, inputs);
     t->dout = cut(c, outputs);
-    t->spare = cut(c, outputs);
+    t->spare[0] = cut(c, outputs);
+    t->spare[1] = cut(c, outputs);
+    t->aside = cut(c, f->parallel ? f->hidden : 0);
+    t->dlast = cut(c, f->parallel ? f->hidden : 0);
+    t->dswitch = cut(c, f->experts.count > 0);
+    cut_heads(c, model, t);
 }
 
 int64_t s24m_tape_floats(const s24m_model *model, int64_t most)
 {
-    s24m_tape t;
-    cutter c = {.tokens = most};
-    cut_tape(&c, model, &t);
-    return c.used;
+    int64_t floats = 0;
+    for (int32_t i = 0; i < model->program_count; i++) {
+        s24m_tape t;
+        cutter c = {.tokens = most};
+        cut_tape(&c, model, model->programs + i, &t);
+        floats = s24m_most(floats, c.used);
+    }
+    return floats;
 }
 
 bool s24m_tape_open(s24m_tape *t, s24m_model *model, int64_t most)
@@ -126,7 +133,7 @@ bool s24m_tape_open(s24m_tape *t, s24m_model *model, int64_t most)
     t->room = s24m_have(malloc((size_t)s24m_tape_floats(model, most) * sizeof(float)));
     cutter c = {t->room, 0, most};
     if (t->room)
-        cut_tape(&c, model, t);
+        cut_tape(&c, model, model->programs, t);
     return t->room;
 }
 
@@ -138,37 +145,60 @@ void s24m_tape_close(s24m_tape *t)
 
 /* ---- Forth ---- */
 
-static s24_status run_stage(s24m_tape *t, s24m_stream *c, const s24m_stage *s, s24m_trace *at)
+static size_t hidden_bytes(const s24m_tape *t)
 {
-    const s24m_matrix *matrix = c->block->program->matrices + s->first;
-    int64_t tokens = c->sequences * c->length;
-    size_t hidden = (size_t)(tokens * t->model->config.hidden) * sizeof(float);
+    return (size_t)(s24m_tape_tokens(t) * t->model->config.hidden) * sizeof(float);
+}
+
+/* All that a stage does but what `finish` does. */
+static s24_status run_matrices(s24m_tape *t, s24m_stream *c, const s24m_stage *s, s24m_trace *at)
+{
     s24_status status = S24_OK;
     c->x = at->x;
-    if (s->input) {
-        memcpy(at->h, c->h, hidden);
+    c->route = at->route;
+    c->out[0] = t->dout; /* room to work in */
+    if (at->h)
+        memcpy(at->h, c->h, hidden_bytes(t));
+    if (s->input)
         status = s->input(c, s, c->x);
-    }
-    for (int32_t i = 0; !status && i < s->count; i++) {
+    for (int32_t i = 0; !status && !s->routed && i < s->count; i++) {
         c->out[i] = at->out[i];
         status = s24m_stage_project(c, s, i);
-        if (!status && i < 2 && at->raw[i])
-            memcpy(at->raw[i], at->out[i], (size_t)(tokens * matrix[i].outputs) * sizeof(float));
     }
-    return status ? status : s->finish(c, s, s->ending == S24M_LEAVES ? at[1].x : NULL);
+    if (!status && s->finish == s24m_step_experts_out)
+        status = s24m_experts_sum(c, s);
+    return status;
+}
+
+static s24_status run_stage(s24m_tape *t, s24m_stream *c, const s24m_stage *s, s24m_trace *at)
+{
+    s24_status status = run_matrices(t, c, s, at);
+    if (!status && at->raw[1])
+        s24m_keep_heads(t, at);
+    else if (!status && at->raw[0])
+        memcpy(at->raw[0], c->out[0], hidden_bytes(t));
+    if (status)
+        return status;
+    return s->ending != S24M_LEAVES ? s24m_step_add(c, s, NULL) : s->finish(c, s, at[1].x);
 }
 
 bool s24m_tape_forward(s24m_tape *t, const s24m_block *block, const float *x, int64_t sequences,
                        int64_t length)
 {
-    s24m_stream c = {
-        .model = t->model, .block = block, .sequences = sequences, .length = length, .h = t->y};
     const s24m_stage *stages = block->program->stages;
     s24_status status = S24_OK;
+    cutter places = {t->room, 0, t->most};
+    cut_tape(&places, t->model, block->program, t);
     t->block = block;
     t->sequences = sequences;
     t->length = length;
-    memcpy(t->y, x, (size_t)(sequences * length * t->model->config.hidden) * sizeof *x);
+    s24m_stream c = {.model = t->model,
+                     .block = block,
+                     .sequences = sequences,
+                     .length = length,
+                     .h = t->y,
+                     .aside = t->aside};
+    memcpy(t->y, x, hidden_bytes(t));
     for (const s24m_stage *s = stages; !status && s->count; s++)
         status = run_stage(t, &c, s, t->trace + (s - stages));
     return s24m_done(status);
@@ -180,51 +210,42 @@ bool s24m_tape_forward(s24m_tape *t, const s24m_block *block, const float *x, in
 static s24_status back_matrices(s24m_tape *t, const s24m_stage *s, const s24m_trace *at,
                                 float *const dout[S24M_ABREAST], float *dx)
 {
-    int64_t tokens = t->sequences * t->length;
+    int64_t tokens = s24m_tape_tokens(t);
     s24_status status = S24_OK;
     memset(dx, 0, (size_t)(tokens * s->inputs) * sizeof *dx);
-    for (int32_t i = 0; !status && i < s->count; i++) {
-        int32_t which = s->first + i;
-        const s24m_linear *linear = t->block->linear + which;
-        const s24_mat *w = &linear->weights;
-        s24m_linear_back b = {.weights = s24m_array_of(w->data, w->rows, w->cols),
-                              .x = at->x,
-                              .dy = dout[i],
-                              .count = tokens,
-                              .dx = dx,
-                              .gradient = t->to->weights[which],
-                              .bias = linear->bias ? t->to->bias[which] : NULL};
-        status = s24m_back_linear(t->model->ctx, &b);
-    }
+    for (int32_t i = 0; !status && i < s->count; i++)
+        status = s24m_back_matrix(t, s->first + i, at->x, dout[i], tokens, dx);
     return status;
 }
 
-/* What a stage adds to h is multiplied first. */
-static void back_added(s24m_tape *t, float *dout)
+static void cut_outputs(const s24m_tape *t, const s24m_stage *s, float *dout[S24M_ABREAST])
 {
-    float scale = (float)t->model->config.residual_scale;
-    int64_t size = t->sequences * t->length * t->model->config.hidden;
-    for (int64_t i = 0; i < size; i++)
-        dout[i] = t->dy[i] * scale;
+    float *place = t->dout;
+    for (int32_t i = 0; !s->routed && i < s->count; i++) {
+        dout[i] = place;
+        place += s24m_tape_tokens(t) * t->block->linear[s->first + i].weights.rows;
+    }
 }
 
 /* *dnext: of what the stage leaves for the next one; afterwards of its own input, if the stage
  * before left it. */
 static s24_status back_stage(s24m_tape *t, const s24m_stage *s, const s24m_trace *at, float **dnext)
 {
-    float *dout[S24M_ABREAST], *place = t->dout;
-    float *dx = *dnext == t->dx[0] ? t->dx[1] : t->dx[0];
+    float *dout[S24M_ABREAST] = {t->dout}, *dx = *dnext == t->dx[0] ? t->dx[1] : t->dx[0];
     s24_status status = S24_OK;
-    for (int32_t i = 0; i < s->count; i++) {
-        dout[i] = place;
-        place += t->sequences * t->length * t->block->linear[s->first + i].weights.rows;
-    }
-    if (s->ending == S24M_ADDS)
-        back_added(t, dout[0]);
-    else
-        status = s->finish == s24m_step_attention ? s24m_back_finish_attention(t, at, *dnext, dout)
-                                                  : s24m_back_finish_gate(t, at, *dnext, dout);
-    if (!status)
+    cut_outputs(t, s, dout);
+    if (s->over != S24M_NO_PART)
+        status = s24m_back_over_norm(t, s, at);
+    if (!status && s->ending != S24M_LEAVES)
+        status = s24m_back_finish_add(t, s, at, dout[0]);
+    else if (!status && s->finish == s24m_step_attention)
+        status = s24m_back_finish_attention(t, at, at[1].x, *dnext, dout);
+    else if (!status && s->finish == s24m_step_gate)
+        status = s24m_back_finish_gate(t, at, *dnext, dout);
+    if (!status && s->routed)
+        status = s->input ? s24m_back_experts_in(t, s, at, *dnext, dx)
+                          : s24m_back_experts_out(t, s, at, dout[0], dx);
+    else if (!status)
         status = back_matrices(t, s, at, dout, dx);
     *dnext = dx;
     return status || !s->input ? status : s24m_back_input_norm(t, s, at, dx);

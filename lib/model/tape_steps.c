@@ -1,94 +1,113 @@
 /* The ways back of what stages begin and end with. */
 #include "backward.h"
+#include "family.h"
 #include "tape.h"
 #include <string.h>
 
-static int64_t tokens_of(const s24m_tape *t)
+int64_t s24m_tape_tokens(const s24m_tape *t)
 {
     return t->sequences * t->length;
+}
+
+s24_status s24m_back_matrix(s24m_tape *t, int32_t which, const float *x, const float *dy,
+                            int64_t count, float *dx)
+{
+    const s24m_linear *linear = t->block->linear + which;
+    const s24_mat *w = &linear->weights;
+    s24m_linear_back b = {.weights = s24m_array_of(w->data, w->rows, w->cols),
+                          .x = x,
+                          .dy = dy,
+                          .count = count,
+                          .dx = dx,
+                          .gradient = t->to->weights[which],
+                          .bias = linear->bias ? t->to->bias[which] : NULL};
+    return s24m_back_linear(t->model->ctx, &b);
+}
+
+/* ---- Norms ---- */
+
+/* Of one of the norms over all of h: dx is added to. */
+static s24_status back_norm(s24m_tape *t, int32_t part, const float *x, const float *dy, float *dx)
+{
+    const s24m_config *c = &t->model->config;
+    int32_t which = part - S24M_ROLES;
+    bool gain = t->block->gain[which], shift = t->block->shift[which];
+    s24m_norm_back b = {.gain = t->block->gain[which],
+                        .x = x,
+                        .dy = dy,
+                        .count = s24m_tape_tokens(t),
+                        .size = c->hidden,
+                        .eps = c->eps,
+                        .dx = dx,
+                        .dgain = gain ? t->to->gain[which] : NULL,
+                        .dshift = shift ? t->to->shift[which] : NULL,
+                        .centred = t->model->family->norm == S24M_LAYER};
+    return s24m_back_norm(t->model->ctx, &b);
 }
 
 s24_status s24m_back_input_norm(s24m_tape *t, const s24m_stage *s, const s24m_trace *at,
                                 const float *dx)
 {
-    const s24m_config *c = &t->model->config;
-    int32_t which = s->gain - S24M_ROLES;
-    s24m_norm_back b = {.gain = t->block->gain[which],
-                        .x = at->h,
-                        .dy = dx,
-                        .count = tokens_of(t),
-                        .size = c->hidden,
-                        .eps = c->eps,
-                        .dx = t->dy,
-                        .dgain = t->to->gain[which]};
-    return s24m_back_norm(t->model->ctx, &b);
+    int64_t size = s24m_tape_tokens(t) * t->model->config.hidden;
+    if (s->gain != S24M_NO_PART)
+        return back_norm(t, s->gain, at->h, dx, t->dy);
+    for (int64_t i = 0; i < size; i++)
+        t->dy[i] += dx[i];
+    return S24_OK;
 }
 
-/* Of the norms of the heads of q or k, if there are some, in place. */
-static s24_status back_head_norm(s24m_tape *t, int32_t part, const float *raw, int64_t heads,
-                                 float *dx)
+/* The stream before the norm is what it was before the stage, and what the stage added. */
+s24_status s24m_back_over_norm(s24m_tape *t, const s24m_stage *s, const s24m_trace *at)
 {
-    const s24m_config *c = &t->model->config;
-    int64_t which = part - S24M_ROLES, size = tokens_of(t) * heads * c->head_dim;
-    s24m_norm_back b = {.gain = t->block->gain[which],
-                        .x = raw,
-                        .dy = t->spare,
-                        .count = tokens_of(t) * heads,
-                        .size = c->head_dim,
-                        .eps = c->eps,
-                        .dx = dx,
-                        .dgain = t->to->gain[which]};
-    if (!b.gain)
+    float *h = t->spare[0], *dh = t->spare[1], scale = (float)t->model->config.residual_scale;
+    int64_t size = s24m_tape_tokens(t) * t->model->config.hidden;
+    for (int64_t i = 0; i < size; i++)
+        h[i] = at->h[i] + at->out[0][i] * scale;
+    memcpy(dh, t->dy, (size_t)size * sizeof *dh);
+    memset(t->dy, 0, (size_t)size * sizeof *dh);
+    return back_norm(t, s->over, h, dh, t->dy);
+}
+
+/* ---- Sums ---- */
+
+/* What is added is multiplied first. A parallel block adds both at its end. */
+s24_status s24m_back_finish_add(s24m_tape *t, const s24m_stage *s, const s24m_trace *at,
+                                float *dout)
+{
+    float scale = (float)t->model->config.residual_scale;
+    int64_t size = s24m_tape_tokens(t) * t->model->config.hidden;
+    const float *from = s->ending == S24M_SETS_ASIDE ? t->dlast : t->dy;
+    for (int64_t i = 0; i < size; i++)
+        dout[i] = from[i] * scale;
+    if (s->ending != S24M_SETS_ASIDE && t->dlast)
+        memcpy(t->dlast, t->dy, (size_t)size * sizeof *dout);
+    if (s->after == S24M_NO_PART)
         return S24_OK;
-    memcpy(t->spare, dx, (size_t)size * sizeof *dx);
-    memset(dx, 0, (size_t)size * sizeof *dx);
-    return s24m_back_norm(t->model->ctx, &b);
+    memcpy(t->spare[0], dout, (size_t)size * sizeof *dout);
+    memset(dout, 0, (size_t)size * sizeof *dout);
+    return back_norm(t, s->after, at->raw[0], t->spare[0], dout);
 }
 
-/* From the rotated q or k to what the matrix gave. */
-static s24_status back_positions(s24m_tape *t, int32_t part, const float *raw, int64_t heads,
-                                 float *dx)
-{
-    const s24m_config *c = &t->model->config;
-    int which = t->model->layer[t->block->layer].rope;
-    if (which == S24M_NO_ROPE)
-        return back_head_norm(t, part, raw, heads, dx);
-    s24m_rotary_back b = {.cosine = t->model->angles[which].cosine,
-                          .sine = t->model->angles[which].sine,
-                          .tokens = tokens_of(t),
-                          .length = t->length,
-                          .heads = heads,
-                          .size = c->head_dim,
-                          .pairs = c->rope[which].size / 2,
-                          .interleaved = c->interleaved,
-                          .dx = dx};
-    s24_status status = s24m_back_rotary(t->model->ctx, &b);
-    return status ? status : back_head_norm(t, part, raw, heads, dx);
-}
-
-/* The tables of angles are those of the forward pass, which was just there. */
-s24_status s24m_back_finish_attention(s24m_tape *t, const s24m_trace *at, const float *dnext,
-                                      float *const dout[S24M_ABREAST])
-{
-    const s24m_config *c = &t->model->config;
-    s24m_heads of = {.sequences = t->sequences,
-                     .length = t->length,
-                     .heads = c->heads,
-                     .kv_heads = c->kv_heads,
-                     .size = c->head_dim,
-                     .scale = c->scale};
-    of.window = t->model->layer[t->block->layer].windowed ? c->window : INT64_MAX;
-    s24_status status = s24m_back_attention(
-        t->model->ctx, &of, (const float *const[]){at->out[0], at->out[1], at->out[2]}, dnext,
-        dout);
-    if (!status)
-        status = back_positions(t, S24M_Q_NORM, at->raw[0], c->heads, dout[0]);
-    return status ? status : back_positions(t, S24M_K_NORM, at->raw[1], c->kv_heads, dout[1]);
-}
+/* ---- Gates ---- */
 
 s24_status s24m_back_finish_gate(s24m_tape *t, const s24m_trace *at, const float *dnext,
                                  float *const dout[S24M_ABREAST])
 {
-    return s24m_back_gate(t->model->ctx, (const float *const[]){at->out[0], at->out[1]}, dnext,
-                          tokens_of(t) * t->model->config.ffn, dout);
+    s24m_mlp mlp = t->model->family->mlp;
+    int64_t ffn = t->model->config.ffn;
+    s24m_gate_back b = {.kind = t->model->config.activation,
+                        .gate = at->out[0],
+                        .up = mlp == S24M_GATED ? at->out[1] : NULL,
+                        .dx = dnext,
+                        .rows = s24m_tape_tokens(t),
+                        .size = ffn,
+                        .stride = ffn,
+                        .dgate = dout[0],
+                        .dup = dout[1]};
+    if (mlp == S24M_FUSED_GATE) {
+        b.stride = 2 * ffn;
+        b.up = b.gate + ffn;
+        b.dup = b.dgate + ffn;
+    }
+    return s24m_back_gate(t->model->ctx, &b);
 }

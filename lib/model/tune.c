@@ -196,23 +196,31 @@ static bool open_room(distilling *d)
                                  t->rows * t->length, t->model->config.hidden);
 }
 
-/* The head's gain is the one that is trained. */
+/* The head's norm is the one that is trained. */
 static bool open_end(distilling *d)
 {
     if (!s24m_divergence_open(&d->end, d->t->model, d->t->dense, true))
         return false;
-    if (d->student.norm) {
+    const s24m_head_norm *last = &d->student.last;
+    if (last->gain) {
         free(d->end.head.norm);
-        d->end.head.norm = d->student.norm;
-        d->end.gain = d->student.norm_gradient;
+        d->end.head.norm = last->gain;
+        d->end.gain = last->dgain;
+    }
+    if (last->shift) {
+        free(d->end.head.shift);
+        d->end.head.shift = last->shift;
+        d->end.shift = last->dshift;
     }
     return true;
 }
 
 static void close_all(distilling *d)
 {
-    if (d->end.head.norm == d->student.norm)
+    if (d->student.last.gain)
         d->end.head.norm = NULL;
+    if (d->student.last.shift)
+        d->end.head.shift = NULL;
     s24m_divergence_close(&d->end);
     s24m_embedding_free(&d->embedding);
     s24m_tape_close(&d->tape);

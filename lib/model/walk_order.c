@@ -188,7 +188,7 @@ bool s24m_order_again(const s24m_model *model, s24m_block *block, const matrix *
 static bool keep_bias(trained *t, const s24m_block *block, int32_t which)
 {
     for (trained_vector *v = t->vectors; v < t->vectors + t->count; v++)
-        if (v->bias == which && !v->m.v) {
+        if (v->kind == S24M_TRAINED_BIAS && v->which == which && !v->m.v) {
             int64_t count = block->linear[which].weights.rows;
             v->m.v = s24m_have(malloc((size_t)count * sizeof(float)));
             for (int64_t i = 0; v->m.v && i < count; i++)

@@ -189,4 +189,5 @@ def main():
     save_file(golden, out, notes)
 
 
-main()
+if __name__ == "__main__":
+    main()

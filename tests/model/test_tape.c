@@ -24,12 +24,13 @@ enum {
 typedef struct all_gradients {
     s24m_gradients to;
     int32_t matrices;
-    int64_t weights[S24M_TAPED];
+    int64_t weights[64];
 } all_gradients;
 
 static all_gradients open_gradients(const s24m_model *model, const s24m_block *block)
 {
     all_gradients g = {.matrices = block->program->count};
+    done(s24m_gradients_open(&g.to, g.matrices));
     for (int i = 0; i < g.matrices; i++) {
         const s24_mat *w = &block->linear[i].weights;
         g.weights[i] = w->rows * w->cols;
@@ -49,6 +50,7 @@ static void close_gradients(all_gradients *g)
     }
     for (int i = 0; i < S24M_VECTORS; i++)
         free(g->to.gain[i]);
+    s24m_gradients_close(&g->to);
 }
 
 /* The name in Hugging Face's files, without its ending. */
