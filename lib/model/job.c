@@ -254,7 +254,8 @@ bool s24m_job_settle(s24_compression *c)
     settle_common(c);
     if (!*c->constraints && !s24m_plan_has_rules(&s->plan))
         return s24m_wrong(S24_E_STATE, "--constraints: there are none");
-    return (!s->refine || s24m_tape_check(c->model)) && choose_form(c) &&
+    return (!s->refine || s24m_tape_check(c->model)) &&
+           (!s->tune || s24m_done(s24m_head_check(c->model))) && choose_form(c) &&
            s24m_shrink_settle(&c->shrink, c->model, &s->plan, s->form) && settle_self(c) &&
            gather_tokens(c);
 }

@@ -305,8 +305,7 @@ uint64_t s24m_refine_bytes(const s24m_model *model, int64_t length)
     int64_t tokens = rows_together(length) * length, hidden = model->config.hidden;
     int64_t block = (int64_t)(s24m_memory_block(model) / sizeof(float));
     int64_t floats = s24m_tape_floats(model, tokens) + 2 * tokens * hidden + 4 * tokens;
-    /* the products' scratch on the way back: a matrix and its operands, turned */
-    floats += 2 * block + 2 * tokens * (hidden + model->config.ffn);
+    floats += s24m_tape_scratch(model, tokens);
     return (uint64_t)floats * sizeof(float) + s24m_adam_bytes(block);
 }
 

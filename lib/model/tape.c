@@ -127,6 +127,24 @@ int64_t s24m_tape_floats(const s24m_model *model, int64_t most)
     return floats;
 }
 
+/* A matrix and its operands, turned, with the sum that is added; of experts their rows too. */
+int64_t s24m_tape_scratch(const s24m_model *model, int64_t most)
+{
+    const s24m_config *c = &model->config;
+    int64_t largest = 0, wide = 0, rows = 0;
+    for (int32_t i = 0; i < model->program_count; i++) {
+        const s24m_program *p = model->programs + i;
+        for (const s24m_matrix *m = p->matrices; m < p->matrices + p->count; m++) {
+            largest = s24m_most(largest, m->outputs * m->inputs);
+            wide = s24m_most(wide, m->outputs + m->inputs);
+        }
+    }
+    if (c->experts.count)
+        rows = 5 * s24m_most(c->hidden, 2 * s24m_most(c->experts.ffn, c->experts.shared)) +
+               2 * (c->experts.count + c->experts.used);
+    return 2 * largest + most * (wide + rows);
+}
+
 bool s24m_tape_open(s24m_tape *t, s24m_model *model, int64_t most)
 {
     *t = (s24m_tape){.model = model, .most = most};

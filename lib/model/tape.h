@@ -45,6 +45,8 @@ typedef struct s24m_tape {
 bool s24m_tape_check(const s24m_model *model);
 /* Floats that it takes for `most` tokens. */
 int64_t s24m_tape_floats(const s24m_model *model, int64_t most);
+/* Floats that the ways back take beside it: products' scratch, rows of experts. */
+int64_t s24m_tape_scratch(const s24m_model *model, int64_t most);
 bool s24m_tape_open(s24m_tape *t, s24m_model *model, int64_t most);
 void s24m_tape_close(s24m_tape *t);
 /* y = block(x): x (sequences * length, hidden) is left as it is. */

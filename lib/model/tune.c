@@ -340,8 +340,7 @@ uint64_t s24m_tune_bytes(const s24m_model *model, int keep, int64_t rows, int64_
 {
     int64_t tokens = rows_together(length) * length, hidden = model->config.hidden;
     int64_t floats = floats_of(model, length) + s24m_tape_floats(model, tokens);
-    /* the products' scratch on the way back: a matrix and its operands, turned */
-    floats += 2 * s24m_memory_matrix(model) + 2 * tokens * (hidden + model->config.ffn);
+    floats += s24m_tape_scratch(model, tokens);
     return s24m_student_bytes(model) + s24m_divergence_bytes(model) + s24m_memory_table(model) +
            s24m_activations_bytes(keep, rows * length, hidden) + (uint64_t)floats * sizeof(float) +
            s24m_memory_attention(model, length);

@@ -200,7 +200,8 @@ static bool open_call(tuning_call *t, const char *path)
 {
     s24_compression *c = t->c;
     return s24m_job_begin(c) && check_kind(t) && s24m_tape_check(t->model) &&
-           s24m_job_settle_tuning(c) && s24m_origin_open(&t->origin, path) &&
+           s24m_done(s24m_head_check(t->model)) && s24m_job_settle_tuning(c) &&
+           s24m_origin_open(&t->origin, path) &&
            s24m_records_of(t->model, &t->records, &t->count) &&
            s24m_parts_open(t->model->ctx, path, &t->parts) && limit_memory(t) &&
            s24m_disk_check(c->out, s24m_tune_disk(t->model)) && begin(t);

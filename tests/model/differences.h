@@ -1,5 +1,5 @@
-/* What tests of lib/model/backward*.c share: a context, random numbers, and gradients against central
- * differences, all in double. */
+/* What tests of lib/model/backward*.c share: a context, random numbers, and gradients against
+ * central differences, all in double. */
 #ifndef S24_TESTS_DIFFERENCES_H
 #define S24_TESTS_DIFFERENCES_H
 #include "backward.h"

@@ -1,5 +1,5 @@
-/* Tests lib/model/backward_{gate,experts}.c, compiled in double (S24M_DOUBLE): gates and the weights
- * of experts against central differences of the same written out. */
+/* Tests lib/model/backward_{gate,experts}.c, compiled in double (S24M_DOUBLE): gates and weights of
+ * experts against central differences of the same written out. */
 #include "backward_experts.h"
 #include "differences.h"
 

@@ -303,8 +303,10 @@ START_TEST(encoders_neither_predict_nor_write)
     fails(s24_model_generate(model, &rows, NULL, NULL, &made), S24_E_UNSUPPORTED, "writes no text");
     s24_compression *c = begin(model, "2:4", "own=4");
     fails(s24_compression_run(c, out_path("out")), S24_E_UNSUPPORTED, "writes no text");
-    ok(s24_compression_parse(c, "own=0,refine=block"));
-    fails(s24_compression_run(c, out_path("other")), S24_E_UNSUPPORTED, "no backward pass");
+    ok(s24_compression_parse(c, "own=0,refine=model"));
+    fails(s24_compression_run(c, out_path("other")), S24_E_UNSUPPORTED, "it has no output head");
+    ok(s24_compression_parse(c, "refine=block,heldout=0"));
+    ok(s24_compression_run(c, out_path("refined"))); /* that needs no head */
     s24_compression_destroy(c);
     s24_model_destroy(model);
 }
