@@ -2,6 +2,7 @@
 #ifndef EVALUATE_H
 #define EVALUATE_H
 #include "model.h"
+#include "ranks.h"
 #include "tokens.h"
 #include "watch.h"
 
@@ -15,13 +16,14 @@ typedef struct evaluating {
     s24m_watch *watch;
     const char *title; /* goes with the progress */
     uint64_t memory;   /* that all of it may take, s24m_evaluate_bytes() at least; 0: no limit */
+    s24m_ranks *ranks; /* that share the rows; NULL: this process alone */
     /* Changes the weights of a block that was read, or NULL. */
     bool (*adjust)(void *arg, s24m_block *block);
     void *arg;
 } evaluating;
 
 /* Each row is one sequence; layer by layer over all rows, or as many as memory allows, so that
- * weights are read once. The same bits for any number of rows at a time. */
+ * weights are read once. The same bits for any number of rows at a time, and of ranks. */
 bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, evaluation *e);
 /* h (rows, length, hidden): what all blocks make of all rows. */
 bool s24m_evaluate_blocks(s24m_model *model, const tokens *t, const evaluating *how, float *h);
