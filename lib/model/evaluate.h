@@ -23,7 +23,7 @@ typedef struct evaluating {
 } evaluating;
 
 /* Each row is one sequence; layer by layer over all rows, or as many as memory allows, so that
- * weights are read once. The same bits for any number of rows at a time, and of ranks. */
+ * weights are read once. The same bits for any number of rows at a time. */
 bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, evaluation *e);
 /* h (rows, length, hidden): what all blocks make of all rows. */
 bool s24m_evaluate_blocks(s24m_model *model, const tokens *t, const evaluating *how, float *h);
