@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="gcc g++ clang-format meson ninja-build pkg-config libopenblas-dev liblapacke-dev libpcre2-dev check binutils abigail-tools git cmake make python3-numpy"
+packages="gcc g++ clang-format meson ninja-build pkg-config libopenblas-dev liblapacke-dev libpcre2-dev check binutils abigail-tools git cmake make python3-numpy libopenmpi-dev openmpi-bin"
 missing=
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

@@ -27,6 +27,7 @@ typedef struct args {
         tune_epochs;
     bool no_self, resume, plan, json, progress, markdown, verbose, all, speed, help;
     struct recipe *read; /* what --recipe names; its words are pointed to */
+    const struct s24_group *group; /* of sparse24-mpi; NULL: this process is alone */
 } args;
 
 /* One bit a command, for the table of options. */

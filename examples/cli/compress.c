@@ -4,6 +4,7 @@
 #include "layer.h"
 #include "message.h"
 #include "progress.h"
+#include "ranks.h"
 #include "recipe.h"
 #include "report.h"
 #include <math.h>
@@ -106,7 +107,7 @@ int run_compress(const args *a)
 {
     job j = {.a = a, .began = s24_seconds()};
     progress_start(a->progress);
-    bool done = open_job(&j) && (a->plan ? plan(&j) : job_run(&j, compress) && job_tell(&j));
+    bool done = ranks_ready(a, open_job(&j)) && (a->plan ? plan(&j) : job_run(&j, compress) && job_tell(&j));
     job_close(&j);
     return done ? DONE : FAILED;
 }

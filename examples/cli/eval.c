@@ -3,6 +3,7 @@
 #include "layer.h"
 #include "message.h"
 #include "progress.h"
+#include "ranks.h"
 #include "record.h"
 #include "tokens.h"
 #include <sparse24/model.h>
@@ -45,6 +46,8 @@ static bool open_inputs(const args *a, s24_ctx **ctx, s24_model **model, tokens 
     return context_open(ctx, a) &&
            (s24_model_open(*ctx, a->operand, model) == S24_OK ||
             fail_library("eval %s", a->operand)) &&
+           (!a->group || s24_model_set_group(*model, a->group) == S24_OK ||
+            fail("%s", s24_last_error())) &&
            tokens_choose(*model, a) && tokens_open(t, *model, a, "--tokens", a->tokens, a->rows);
 }
 
@@ -78,7 +81,7 @@ int run_eval(const args *a)
     tokens t = {0};
     evaluation e;
     progress_start(a->progress);
-    bool done = open_inputs(a, &ctx, &model, &t) && evaluate(model, &t, &e);
+    bool done = ranks_ready(a, open_inputs(a, &ctx, &model, &t)) && evaluate(model, &t, &e);
     if (done)
         report(&t.ids, &e, a->json);
     tokens_close(&t);

@@ -68,6 +68,8 @@ bool job_open(job *j, const char *model)
         return false;
     if (s24_model_open(j->ctx, model, &j->model) != S24_OK)
         return fail_library("%s", model);
+    if (j->a->group && s24_model_set_group(j->model, j->a->group) != S24_OK)
+        return fail("%s", s24_last_error());
     return (s24_compression_create(j->model, &j->work) == S24_OK &&
             s24_compression_set_progress(j->work, on_progress, NULL) == S24_OK &&
             s24_compression_set_log(j->work, on_line, NULL) == S24_OK) ||

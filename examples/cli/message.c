@@ -4,13 +4,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* What a rank that is not the first has to say. */
+static char *held;
+static size_t held_size;
+
+void message_hold(char *text, size_t size)
+{
+    held = text;
+    held_size = size;
+    *text = 0;
+}
+
 static void put_line(FILE *stream, const char *prefix, const char *format, va_list list)
 {
     char *text = NULL;
     if (vasprintf(&text, format, list) < 0)
         text = NULL;
     char *clean = text_clean(must(text));
-    fprintf(stream, "%s%s\n", prefix, clean);
+    if (held && stream == stderr && !*held)
+        snprintf(held, held_size, "%s", clean);
+    if (!held || stream != stderr)
+        fprintf(stream, "%s%s\n", prefix, clean);
     free(clean);
     free(text);
 }
@@ -58,7 +72,8 @@ int wrong_usage(const char *command, const char *format, ...)
     va_list list;
     va_start(list, format);
     put_line(stderr, "sparse24: ", format, list);
-    fprintf(stderr, "Try: sparse24 %s%s--help\n", command ? command : "", command ? " " : "");
+    if (!held)
+        fprintf(stderr, "Try: sparse24 %s%s--help\n", command ? command : "", command ? " " : "");
     va_end(list);
     return WRONG_USAGE;
 }

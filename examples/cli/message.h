@@ -4,6 +4,7 @@
 #define MESSAGE_H
 #include <sparse24/types.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 enum { DONE = 0, FAILED = 1, WRONG_USAGE = 2 };
 
@@ -19,6 +20,8 @@ bool fail_library(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /* The command line cannot be understood; says where the help is. `command` may be NULL. Returns
  * WRONG_USAGE. */
 int wrong_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* From now on what would go to stderr is kept instead, the first line of it, without "sparse24: ". */
+void message_hold(char *text, size_t size);
 /* `block`, or the end of the program if the C library had no memory for it. */
 void *must(void *block);
 

@@ -18,10 +18,37 @@ static void (*cancel_watched)(void *object);
 static _Atomic(void *) watched;
 static volatile sig_atomic_t interrupted;
 
+/* For signals: where the work is, in one of two places. */
+static char place[2][100];
+static volatile sig_atomic_t place_now, tells;
+
+static void keep_place(const char *title, const char *phase)
+{
+    int next = 1 - place_now;
+    snprintf(place[next], sizeof place[next], "%s%s%s", title, *phase ? ": " : "", phase);
+    place_now = next;
+}
+
+static void write_text(const char *text)
+{
+    ssize_t written = write(STDERR_FILENO, text, strlen(text));
+    (void)written; /* nobody can be told */
+}
+
+void progress_tell_signals(void)
+{
+    tells = 1;
+}
+
 static void on_signal(int number)
 {
     (void)number;
     interrupted = 1;
+    if (tells) {
+        write_text("sparse24: stopped at \"");
+        write_text(place[place_now]);
+        write_text("\"; --resume goes on\n");
+    }
     void *object = atomic_load(&watched);
     if (object)
         cancel_watched(object);
@@ -81,6 +108,8 @@ void progress_show(const char *title, const char *phase, int64_t step, int64_t t
 {
     char name[sizeof bar.phase];
     double moment = s24_seconds();
+    if (tells)
+        keep_place(title, phase);
     if (!bar.shown)
         return;
     snprintf(name, sizeof name, "%s%s%s", title, *phase ? ": " : "", phase);

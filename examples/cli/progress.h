@@ -17,6 +17,9 @@ bool progress_shown(void);
 void progress_show(const char *title, const char *phase, int64_t step, int64_t total);
 /* What a signal calls with this object, besides what it does for a solver; NULL ends that. One at a time. */
 void progress_on_signal(void (*cancel)(void *object), void *object);
+/* Signals say at once, on stderr, what was going on: what waits for another process may not come to
+ * an end. */
+void progress_tell_signals(void);
 /* Remove the bar, before anything else is printed. */
 void progress_clear(void);
 /* A signal asked to stop. */

@@ -120,6 +120,60 @@ S24_API void s24_model_cancel(s24_model *model);
  */
 S24_API s24_status s24_model_export(s24_model *model, const char *options, const char *out);
 
+/* ---- Several processes at work on one model ---- */
+
+/**
+ * How the processes of a job, its *ranks*, talk to each other. The host fills the table with MPI,
+ * torch.distributed or anything else; the library itself opens no connection. It makes sums of what
+ * `exchange` brings, always in the order of the ranks: so they have equal bits whatever the host's
+ * network does.
+ *
+ * Every rank makes the same calls with the same sizes, in the same order, from one thread. Each
+ * returns when this rank's part is done: 0, or anything else if it failed. Then the library calls
+ * `abort`, and the call of the library returns S24_E_BACKEND. Data are bytes: all ranks must run on
+ * machines of one kind.
+ * - rank is 0 .. size - 1, size at least 1.
+ * - exchange: `send` and `receive` hold size pieces of `bytes` each. Piece i of `send` goes to rank
+ *   i, where it is piece `rank` of `receive` (MPI_Alltoall).
+ * - gather: `send` holds `bytes`, `receive` those of all ranks in their order (MPI_Allgather).
+ * - broadcast: the `bytes` at `data` of rank `root` replace those of all others (MPI_Bcast).
+ * - abort: end all ranks at once, as MPI_Abort; `text` says why. It may return. NULL: there is no
+ *   such way.
+ */
+typedef struct s24_group {
+    void *user; /* what the functions are called with */
+    int32_t rank, size;
+    int32_t (*exchange)(void *user, const void *send, void *receive, size_t bytes);
+    int32_t (*gather)(void *user, const void *send, void *receive, size_t bytes);
+    int32_t (*broadcast)(void *user, void *data, size_t bytes, int32_t root);
+    void (*abort)(void *user, const char *text);
+} s24_group;
+
+/**
+ * Let s24_model_evaluate() and s24_compression_run() of this model be the work of a group; NULL: of
+ * this process alone again, as it is at first. The table is copied; `user` must outlive the work.
+ * Each rank opens the same model and makes the same calls with the same arguments. Rows of tokens,
+ * and rows of matrices, are divided among the ranks; rank 0 writes, into a folder that all ranks
+ * see. Each rank gets the same results, or the same error, which names the rank and the place where
+ * it arose. Equal bits for one number of ranks, whatever their threads; a group of one gives the
+ * bits that there are without one. docs/distributed.md.
+ * - S24_E_ARG: the rank is not one of the group, or a function is missing.
+ * - S24_E_MEMORY.
+ *
+ * The two calls may then also return:
+ * - S24_E_STATE: ranks do not agree in the model, the tokens or an option; the text names the first
+ *   that differs.
+ * - S24_E_SHAPE: there are more ranks than calibration rows.
+ * - S24_E_IO: a rank does not see the output folder of rank 0.
+ * - S24_E_BACKEND: a function of the table failed.
+ * - S24_E_UNSUPPORTED: "refine" is not none. s24_compression_tune() and s24_compression_estimate()
+ *   of a group of more than one refuse as well.
+ *
+ * s24_compression_number() has "ranks" and "received_bytes": what this rank was sent in the last
+ * run.
+ */
+S24_API s24_status s24_model_set_group(s24_model *model, const s24_group *group);
+
 /* ---- Text and tokens ---- */
 
 typedef struct s24_tokenizer s24_tokenizer; /**< text to ids and back */

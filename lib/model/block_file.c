@@ -81,21 +81,23 @@ static bool put_text(saving *to, const char *key, const char *value)
     return s24m_good(s24_file_set_meta(to->file, key, value), "%s", to->path);
 }
 
-static bool put_parts(saving *to, const matrix *m)
+static bool put_part(saving *to, const matrix *m, const char *part, const s24_mat *values)
 {
     char name[600];
+    snprintf(name, sizeof name, "%s.%s", m->tensor, part);
+    return put(to, name, values);
+}
+
+static bool put_parts(saving *to, const matrix *m)
+{
     const char *part;
-    int32_t kind;
-    for (int32_t i = 0; m->result && (part = s24_result_name(m->result, i, &kind)); i++) {
-        s24_mat mat;
-        if (kind != S24_RESULT_MATRIX || !strcmp(part, "weights") || !strcmp(part, "mask"))
-            continue;
-        snprintf(name, sizeof name, "%s.%s", m->tensor, part);
-        if (!s24m_good(s24_result_matrix(m->result, part, &mat), "%s", to->path) ||
-            !put(to, name, &mat))
-            return false;
-    }
-    return true;
+    s24_mat values;
+    bool done = true;
+    for (int32_t i = 0; done && s24m_result_part(m->result, i, &part, &values); i++)
+        done = put_part(to, m, part, &values);
+    for (int32_t i = 0; done && m->parts && i < m->parts->count; i++)
+        done = put_part(to, m, m->parts->part[i].name, &m->parts->part[i].values);
+    return done;
 }
 
 static bool put_order(saving *to, const matrix *m)

@@ -129,6 +129,12 @@ bool s24m_checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool res
     return (c->folder = s24m_checkpoint_folder(out)) && begin(c, resume);
 }
 
+bool s24m_checkpoint_visit(checkpoint *c, s24_ctx *ctx, const char *out)
+{
+    *c = (checkpoint){.ctx = ctx, .lock = -1};
+    return (c->folder = s24m_checkpoint_folder(out));
+}
+
 /* All of them, so that nothing is found out after hours. */
 bool s24m_checkpoint_settings(checkpoint *c, const char *asked)
 {

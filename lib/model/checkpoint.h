@@ -21,6 +21,8 @@ char *s24m_checkpoint_folder(const char *out);
 /* Make the folder, or with `resume` go on in the one that is there. One with blocks is refused
  * without `resume`, and one that another process works in. What killed writers left is removed. */
 bool s24m_checkpoint_open(checkpoint *c, s24_ctx *ctx, const char *out, bool resume);
+/* The same for a rank that reads there only: nothing is made or locked. */
+bool s24m_checkpoint_visit(checkpoint *c, s24_ctx *ctx, const char *out);
 /* What was asked, as text; blocks that are there must have been made with the same. */
 bool s24m_checkpoint_settings(checkpoint *c, const char *asked);
 /* Keep the solved matrices of a block, and the vectors that were trained, NULL: none; all or

@@ -179,7 +179,7 @@ s24_status s24_compression_run(s24_compression *c, const char *out)
     if (status)
         return status;
     c->out = out ? out : "";
-    bool done = s24m_job_open(c) && s24m_job_run(c);
+    bool done = s24m_ranks_agree(&c->handle->ranks, s24m_job_open(c) && s24m_job_run(c));
     s24m_job_close(c, done);
     c->out = NULL;
     s24m_leave(c->handle);
@@ -224,6 +224,8 @@ static bool find_number(const s24_compression *c, const char *name, int32_t inde
         {"memory", (double)c->needs.memory},
         {"flops", c->needs.flops},
         {"written", (double)c->needs.written},
+        {"ranks", s24m_rank_count(&c->handle->ranks)},
+        {"received_bytes", (double)c->handle->ranks.received},
         {"disk", (double)c->needs.disk},
         {"disk_free", c->disk_free == UINT64_MAX ? NAN : (double)c->disk_free},
         {"expected_seconds", x->passes + x->solves + x->refinement + x->own_rows + x->evaluations},

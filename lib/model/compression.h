@@ -110,6 +110,14 @@ bool s24m_job_check_disk(const s24_compression *c, const needs *n);
 bool s24m_job_limit_memory(s24_compression *c);
 /* Before the work: all that can be wrong. */
 bool s24m_job_open(s24_compression *c);
+/* Of several ranks: what they cannot do together is refused; */
+bool s24m_job_check_ranks(const s24_compression *c);
+bool s24m_job_check_alone(const s24_compression *c, const char *what);
+/* all are to do the same, `asked` and what else was given; */
+bool s24m_job_same(s24_compression *c, const char *asked);
+/* all see the folder of rank 0, and later the output. Like functions of ranks.h, of all ranks. */
+bool s24m_job_share_folder(s24_compression *c, bool done);
+bool s24m_job_see_output(s24_compression *c, bool done);
 bool s24m_job_run(s24_compression *c);
 /* A block's matrices, not solved yet: as many as it has. */
 void s24m_job_matrices(s24_compression *c, const s24m_block *block, matrix *m);

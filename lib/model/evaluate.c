@@ -154,29 +154,43 @@ static bool find_fault(const s24m_model *model)
 
 /* ---- All of it ---- */
 
-bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, evaluation *e)
+/* Of all tokens but the first of each row; as many rows at a time as memory allows. */
+static bool run_rows(pass *p, const tokens *t, double *nll)
 {
-    pass p = {.model = model, .how = how};
-    int64_t count = t->rows * (t->length - 1), most = rows_at_once(model, t, how->memory);
-    double start = s24_seconds();
-    bool done = true;
-    p.flops =
+    s24m_model *model = p->model;
+    int64_t most = rows_at_once(model, t, p->how->memory);
+    p->flops =
         s24m_flops_blocks(model, t->rows, t->length) + s24m_flops_head(model, t->rows, t->length);
-    p.h = s24m_have(malloc((size_t)(most * t->length * model->config.hidden) * sizeof *p.h));
-    double *nll = s24m_have(malloc((size_t)count * sizeof *nll));
-    done = p.h && nll && s24m_done(s24m_head_check(model));
+    p->h = s24m_have(malloc((size_t)(most * t->length * model->config.hidden) * sizeof *p->h + 1));
+    bool done = p->h;
     for (int64_t r = 0; done && r < t->rows; r += most) {
         tokens rows = {.ids = t->ids + r * t->length,
                        .rows = t->rows - r < most ? t->rows - r : most,
                        .length = t->length};
-        p.t = &rows;
-        done = run_blocks(&p) && run_head(&p, nll + r * (t->length - 1));
+        p->t = &rows;
+        done = run_blocks(p) && run_head(p, nll + r * (t->length - 1));
     }
+    free(p->h);
+    return done;
+}
+
+bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, evaluation *e)
+{
+    pass p = {.model = model, .how = how};
+    int64_t predicted = t->length - 1, count = t->rows * predicted;
+    s24m_share share = s24m_share_mine(how->ranks, t->rows);
+    tokens mine = {
+        .ids = t->ids + share.first * t->length, .rows = share.count, .length = t->length};
+    double start = s24_seconds();
+    double *nll = s24m_have(malloc((size_t)count * sizeof *nll));
+    bool done = nll && s24m_done(s24m_head_check(model)) &&
+                run_rows(&p, &mine, nll + share.first * predicted);
+    done = s24m_ranks_gather_shares(how->ranks, done, nll, t->rows,
+                                    (size_t)predicted * sizeof *nll);
     *e = (evaluation){.flops = p.flops};
     for (int64_t i = 0; done && i < count; i++)
         e->mean += nll[i] / (double)count;
     e->seconds = s24_seconds() - start;
     free(nll);
-    free(p.h);
     return done && (isfinite(e->mean) || find_fault(model));
 }

@@ -2,6 +2,7 @@
 #ifndef EVALUATE_H
 #define EVALUATE_H
 #include "model.h"
+#include "ranks.h"
 #include "tokens.h"
 #include "watch.h"
 
@@ -15,6 +16,7 @@ typedef struct evaluating {
     s24m_watch *watch;
     const char *title; /* goes with the progress */
     uint64_t memory;   /* that all of it may take, s24m_evaluate_bytes() at least; 0: no limit */
+    s24m_ranks *ranks; /* that share the rows; NULL: this process alone */
     /* Changes the weights of a block that was read, or NULL. */
     bool (*adjust)(void *arg, s24m_block *block);
     void *arg;

@@ -2,6 +2,7 @@
 #ifndef S24M_GENERATE_H
 #define S24M_GENERATE_H
 #include "model.h"
+#include "ranks.h"
 #include "sample.h"
 #include "tokens.h"
 #include "watch.h"
@@ -14,7 +15,8 @@ typedef struct s24m_generating {
     s24m_sampling sampling;
     uint64_t first_row; /* the number of the first row, for the generator */
     int32_t stops[S24M_STOPS], stop_count;
-    uint64_t memory; /* that all of it may take, s24m_generate_bytes() at least; 0: no limit */
+    uint64_t memory;   /* that all of it may take, s24m_generate_bytes() at least; 0: no limit */
+    s24m_ranks *ranks; /* of a job, which share its own rows (own_rows.h); or NULL */
 } s24m_generating;
 
 /* ids (prompts->rows, length): each row begins as its prompt does and goes on; behind a stop token

@@ -1,4 +1,6 @@
 #include "handle.h"
+#include "hash.h"
+#include "origin.h"
 #include "parts.h"
 #include <inttypes.h>
 #include <math.h>
@@ -88,6 +90,7 @@ void s24_model_destroy(s24_model *model)
     model->magic = 0;
     s24_tokenizer_destroy(model->tokenizer);
     s24m_close(model->network);
+    s24m_ranks_close(&model->ranks);
     if (model->plain)
         freelocale(model->plain);
     free(model->names);
@@ -256,16 +259,39 @@ static bool fits(const s24m_model *m, const tokens *t, uint64_t memory)
                       memory, least);
 }
 
+/* The ranks of a group have the same files and rows. */
+static bool agree_on(s24_model *model, const tokens *t, bool done)
+{
+    origin o = {0};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = NULL;
+    if (!s24m_together(&model->ranks))
+        return done;
+    done = done && s24m_origin_open(&o, model->path) && s24m_origin_hash(&o, &model->watch) &&
+           (out = s24m_have(open_memstream(&text, &size)));
+    if (done) {
+        s24m_origin_describe(&o, out);
+        fprintf(out, "tokens %" PRId64 " x %" PRId64 " %016" PRIx64 "\n", t->rows, t->length,
+                hash(HASH_BEGIN, t->ids, (size_t)(t->rows * t->length) * sizeof *t->ids));
+        done = !fclose(out) && s24m_have(text);
+    }
+    s24m_origin_close(&o);
+    done = s24m_ranks_same_text(&model->ranks, done, text);
+    free(text);
+    return done;
+}
+
 static bool evaluate(s24_model *model, const s24_mat *ids, const char *name, const char *options)
 {
     tokens t = {0};
     s24m_model *m = model->network;
-    evaluating how = {.watch = &model->watch, .title = "eval"};
+    evaluating how = {.watch = &model->watch, .title = "eval", .ranks = &model->ranks};
     evaluation e;
     bool done = s24m_done(s24m_head_check(m)) && read_options(options, &how.memory) &&
                 s24m_tokens_take(&t, ids, name, m->config.vocab) &&
-                s24m_evaluate_check(m, &t, name) && fits(m, &t, how.memory) &&
-                s24m_evaluate(m, &t, &how, &e);
+                s24m_evaluate_check(m, &t, name) && fits(m, &t, how.memory);
+    done = agree_on(model, &t, done) && s24m_evaluate(m, &t, &how, &e);
     s24m_tokens_close(&t);
     if (done)
         model->last = e;
@@ -279,7 +305,9 @@ s24_status s24_model_evaluate(s24_model *model, const s24_mat *ids, const char *
     s24_status status = s24m_enter(model, __func__);
     if (status)
         return status;
-    bool done = evaluate(model, ids, name ? name : "tokens", options);
+    s24m_ranks_begin(&model->ranks);
+    bool done = s24m_ranks_agree(&model->ranks,
+                                 evaluate(model, ids, name ? name : "tokens", options));
     if (done && nll)
         *nll = model->last.mean;
     s24m_watch_begin(&model->watch);
@@ -315,6 +343,16 @@ s24_status s24_model_float(s24_model *model, const char *key, double *value)
     if (status)
         return status;
     bool done = read_number(model, key, value);
+    s24m_leave(model);
+    return s24m_status(done);
+}
+
+s24_status s24_model_set_group(s24_model *model, const s24_group *group)
+{
+    s24_status status = s24m_enter(model, __func__);
+    if (status)
+        return status;
+    bool done = s24m_ranks_open(&model->ranks, group);
     s24m_leave(model);
     return s24m_status(done);
 }

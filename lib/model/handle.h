@@ -2,6 +2,7 @@
 #ifndef S24M_HANDLE_H
 #define S24M_HANDLE_H
 #include "evaluate.h"
+#include "ranks.h"
 #include <locale.h>
 #include <sparse24/model.h>
 
@@ -17,6 +18,7 @@ struct s24_model {
     atomic_int busy;
     locale_t plain, hosts; /* numbers with a point, whatever the host speaks: see s24m_enter() */
     s24m_watch watch;
+    s24m_ranks ranks;
     evaluation last;
     bool evaluated;
     s24_tokenizer *tokenizer; /* NULL until it is asked for */

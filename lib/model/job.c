@@ -228,6 +228,7 @@ static void settle_common(s24_compression *c)
     settings *s = &c->settings;
     s->ctx = c->model->ctx;
     s->watch = &c->watch;
+    s->ranks = &c->handle->ranks;
     s->blocks = (int)c->model->config.layers;
     s->solver = *c->solver ? c->solver : NULL;
     s->options = *c->options ? c->options : NULL;
@@ -257,7 +258,7 @@ bool s24m_job_settle(s24_compression *c)
     return (!s->refine || s24m_tape_check(c->model)) &&
            (!s->tune || s24m_done(s24m_head_check(c->model))) && choose_form(c) &&
            s24m_shrink_settle(&c->shrink, c->model, &s->plan, s->form) && settle_self(c) &&
-           gather_tokens(c);
+           gather_tokens(c) && s24m_job_check_ranks(c);
 }
 
 /* ---- Which job it is ---- */
@@ -278,19 +279,46 @@ bool s24m_job_check_made(const s24_compression *c, const assembly *made)
     return done;
 }
 
+/* Rank 0 holds the lock; the others are there as its guests. */
+static bool open_folder(s24_compression *c)
+{
+    checkpoint *k = &c->checkpoint;
+    s24_ctx *ctx = c->settings.ctx;
+    assembly made = s24m_job_assembly(c);
+    if (s24m_rank(c->settings.ranks))
+        return s24m_checkpoint_visit(k, ctx, c->out);
+    return s24m_checkpoint_open(k, ctx, c->out, c->resume) && s24m_assemble_check(&made);
+}
+
+/* Before ranks touch anything they know that they do the same. */
+static char *identify(s24_compression *c)
+{
+    if (!s24m_origin_hash(&c->origin, &c->watch))
+        return NULL;
+    char *asked = s24m_identity_text(&c->settings, &c->origin, &c->sequences);
+    if (asked && s24m_job_same(c, asked))
+        return asked;
+    free(asked);
+    return NULL;
+}
+
 static bool begin(s24_compression *c)
 {
     checkpoint *k = &c->checkpoint;
     assembly made = s24m_job_assembly(c);
-    if (!s24m_checkpoint_open(k, c->settings.ctx, c->out, c->resume) ||
-        !s24m_assemble_check(&made) || !s24m_origin_hash(&c->origin, &c->watch))
-        return false;
-    char *asked = s24m_identity_text(&c->settings, &c->origin, &c->sequences);
-    bool done = asked && s24m_checkpoint_settings(k, asked);
+    bool together = s24m_together(c->settings.ranks);
+    char *asked = together ? identify(c) : NULL;
+    bool done = (!together || asked) && open_folder(c);
+    if (!together)
+        asked = done ? identify(c) : NULL;
+    int64_t complete = c->complete;
+    done = s24m_job_share_folder(c, done && asked) && s24m_checkpoint_settings(k, asked);
+    done = s24m_ranks_tell(c->settings.ranks, done, &complete);
+    c->complete = complete;
     free(asked);
     if (done && c->complete)
         return s24m_job_check_made(c, &made);
-    if (done && c->resume && !k->begun)
+    if (done && c->resume && !k->begun && !s24m_rank(c->settings.ranks))
         s24m_watch_log(&c->watch, 1,
                        "--resume: %s holds no finished block: starting from the beginning",
                        k->folder);
@@ -312,6 +340,7 @@ assembly s24m_job_assembly(s24_compression *c)
 bool s24m_job_begin(s24_compression *c)
 {
     s24m_job_forget(c);
+    s24m_ranks_begin(&c->handle->ranks);
     c->began = s24_seconds();
     c->limit_before = 0;
     return s24m_good(s24_ctx_get_int(c->model->ctx, "memory_limit", &c->limit_before),
@@ -322,7 +351,8 @@ bool s24m_job_begin(s24_compression *c)
 bool s24m_job_open(s24_compression *c)
 {
     return s24m_job_begin(c) && s24m_job_settle(c) && s24m_job_limit_memory(c) &&
-           s24m_job_check_disk(c, &c->needs) && s24m_plan_check_used(&c->settings.plan) && begin(c);
+           (s24m_rank(c->settings.ranks) || s24m_job_check_disk(c, &c->needs)) &&
+           s24m_plan_check_used(&c->settings.plan) && begin(c);
 }
 
 /* What comes of closing hides no error. */

@@ -67,6 +67,7 @@ static bool compress_block(s24_compression *c, int index)
 {
     s24m_block block;
     trained vectors = {0};
+    s24m_ranks *r = c->settings.ranks;
     int32_t count = s24m_matrices(c->model, index);
     bool found = false;
     double began = s24_seconds();
@@ -79,11 +80,12 @@ static bool compress_block(s24_compression *c, int index)
     s24m_job_matrices(c, &block, m);
     bool done =
         s24m_trained_open(&vectors, c->model, &block, s24m_job_vector_type, c) &&
-        s24m_checkpoint_load(&c->checkpoint, index, m, count, &vectors, &found) &&
+        s24m_checkpoint_load(&c->checkpoint, index, m, count, &vectors, &found);
+    done = s24m_ranks_same(r, done, "blocks that lie in the folder", found ? index + 1 : index) &&
         (found ? s24m_order_again(c->model, &block, m) : s24m_walk_order(&c->walk, &block, m)) &&
         s24m_walk_block(&c->walk, &block, m, c->settings.refine ? &vectors : NULL) &&
         (found || (s24m_order_keep(c->model, &block, m, &vectors) &&
-                   s24m_checkpoint_save(&c->checkpoint, index, m, count, &vectors)));
+                   (s24m_rank(r) || s24m_checkpoint_save(&c->checkpoint, index, m, count, &vectors))));
     s24m_trained_close(&vectors);
     close_matrices(c, m, count, done);
     s24m_block_free(&block);
@@ -198,6 +200,7 @@ bool s24m_job_measure(s24_compression *c, s24m_model *model, bool after,
                                : after                ? "perplexity after"
                                                       : "perplexity before",
                       .memory = c->eval_memory,
+                      .ranks = &c->handle->ranks,
                       .adjust = adjust,
                       .arg = arg};
     bool done = true;
@@ -253,7 +256,8 @@ static bool write_rows(s24_compression *c)
     s24m_generating how = {.watch = &c->watch,
                            .title = "the model's own text",
                            .sampling = {1, 0, 1, self->seed},
-                           .memory = c->eval_memory};
+                           .memory = c->eval_memory,
+                           .ranks = c->settings.ranks};
     if (!strcmp(c->own, "auto") && !s24m_can_generate(c->model))
         s24m_watch_log(&c->watch, 1,
                        s24m_is_encoder(c->model)
@@ -288,14 +292,14 @@ static bool work(s24_compression *c)
     if (!s24m_product_rate(c->settings.ctx, flops, &c->rate) ||
         !s24m_job_measure(c, c->model, false, NULL, NULL) || !write_rows(c) || !compress_blocks(c))
         return false;
-    bool done = s24m_job_tune_blocks(c, &tuned);
+    bool done = s24m_job_tune_blocks(c, &tuned), writes = !s24m_rank(c->settings.ranks);
     made.tuned = tuned;
-    done = done && s24m_assemble(&made, c->records, c->count);
+    done = done && (!writes || s24m_assemble(&made, c->records, c->count));
     s24_file_destroy(tuned);
-    if (!done)
+    if (!s24m_job_see_output(c, done))
         return false;
     s24m_checkpoint_close(&c->checkpoint, &c->watch, true);
-    return measure_written(c) && s24m_card_measured(c);
+    return measure_written(c) && (!writes || s24m_card_measured(c));
 }
 
 /* The records that an earlier run wrote. */
@@ -322,6 +326,6 @@ bool s24m_job_run(s24_compression *c)
     /* What an earlier run did not come to: the evaluation, and all that is told. */
     if (c->complete)
         return read_records(c) && s24m_job_measure(c, c->model, false, NULL, NULL) &&
-               measure_written(c) && s24m_card_measured(c);
+               measure_written(c) && (s24m_rank(c->settings.ranks) || s24m_card_measured(c));
     return work(c);
 }

@@ -144,18 +144,45 @@ static bool take_weights(matrix *m, const settings *s)
             s24m_codes_decode(&c, s->ctx, m->constraints, m->v));
 }
 
+typedef s24_status (*loss_fn)(const s24_problem *problem, const s24_mat *candidate, double *loss,
+                              double *relative);
+
+static s24_status loss_of_zeros(const matrix *m, const s24_problem *problem, loss_fn ask,
+                                double *loss)
+{
+    float *none = s24m_have(calloc((size_t)(m->w.rows * m->w.cols), sizeof *none));
+    s24_mat zeros = {0};
+    s24_mat_rowmajor(&zeros, none, m->w.rows, m->w.cols, S24_F32);
+    s24_status status = none ? ask(problem, &zeros, loss, NULL) : S24_E_MEMORY;
+    free(none);
+    return status;
+}
+
+/* One of the record's losses, and what it is relative to where that is wanted. */
+static s24_status take_loss(const matrix *m, const s24_problem *problem, loss_fn ask,
+                            double *relative)
+{
+    s24_mat v = s24m_matrix_values(m);
+    double loss = 0;
+    s24_status status = ask(problem, &v, &loss, relative);
+    if (status || !m->norms)
+        return status;
+    double *norm = m->norms + (relative - (m->record.number + RECORD_LOSS));
+    *norm = loss / *relative;
+    return *relative > 0 ? status : loss_of_zeros(m, problem, ask, norm);
+}
+
 /* Of what is stored: against what w does on the same inputs, what was aimed at, and what the dense
  * model does. */
 static bool take_losses(const matrix *m, s24_problem *problem, const sums *given, double *losses)
 {
-    s24_mat v = s24m_matrix_values(m);
-    s24_status status = s24_problem_loss(problem, &v, NULL, losses);
+    s24_status status = take_loss(m, problem, s24_problem_loss, losses);
     if (!status && given->cross)
-        status = s24_problem_target_loss(problem, &v, NULL, losses + 1);
+        status = take_loss(m, problem, s24_problem_target_loss, losses + 1);
     if (!status && given->cross)
         status = s24_problem_set_target(problem, given->cross, 1);
     if (!status && given->cross)
-        status = s24_problem_target_loss(problem, &v, NULL, losses + 2);
+        status = take_loss(m, problem, s24_problem_target_loss, losses + 2);
     return s24m_good(status, "%s", m->tensor);
 }
 
@@ -240,10 +267,12 @@ void s24m_matrix_let_go(matrix *m)
 void s24m_matrix_close(matrix *m)
 {
     s24_result_destroy(m->result);
+    s24m_gathered_free(m->parts);
     free(m->v);
     free(m->order);
     s24m_record_close(&m->record);
     m->result = NULL;
+    m->parts = NULL;
     m->v = NULL;
     m->order = NULL;
 }

@@ -2,6 +2,7 @@
  * blocks, files or token streams. */
 #ifndef MATRIX_H
 #define MATRIX_H
+#include "matrix_parts.h"
 #include "record.h"
 #include "settings.h"
 
@@ -26,7 +27,9 @@ typedef struct matrix {
     double kept[2]; /* shares of a score that n:m keeps in the file's order, and in this one */
     float *v;       /* as stored, on a grid what the codes give; NULL until solved */
     s24_result *result; /* for its further parts; NULL when read back from a file */
+    s24m_gathered *parts; /* the same, of rows that several ranks solved; or NULL */
     record record;      /* no JSON until solved */
+    double *norms;      /* room for what each loss of the record is relative to; NULL: not wanted */
 } matrix;
 
 /* Solve, round to the stored type, measure. `heldout` has a NULL gram when no tokens were held out.

@@ -206,6 +206,16 @@ static uint64_t shared_sums(const s24_compression *c, const stage_needs *n)
            (uint64_t)(s24m_threads(c->settings.ctx) * BLOCK * (n->inputs + 256));
 }
 
+/* Of several ranks: both halves of a gram on the way, and one of the crosses. */
+static uint64_t joining_bytes(const s24_compression *c, const stage_needs *n)
+{
+    enum { STRIPS = 4 * (4 << 22) }; /* walk_ranks.c */
+    uint64_t gram = (uint64_t)(6 * n->inputs * n->inputs);
+    return s24m_together(c->settings.ranks)
+               ? gram + (uint64_t)(8 * (n->outputs + n->inputs) * n->inputs) + STRIPS
+               : 0;
+}
+
 /* Sums of a routed stage stand side by side, as many as s24m_walk_abreast() says. */
 static uint64_t sums_of(const s24_compression *c, const s24m_program *p, const s24m_stage *s,
                         const stage_needs *n)
@@ -229,8 +239,9 @@ static bool check_block(s24_compression *c, int64_t index, needs *n)
     }
     for (int i = 0; done && i < S24M_STAGES && p->stages[i].count; i++) {
         parts += stages[i].parts;
-        n->library = s24m_most_bytes(n->library, sums_of(c, p, p->stages + i, stages + i) +
-                                                     stages[i].solve + parts);
+        uint64_t work = s24m_most_bytes(stages[i].solve, joining_bytes(c, stages + i));
+        n->library = s24m_most_bytes(n->library,
+                                     sums_of(c, p, p->stages + i, stages + i) + work + parts);
     }
     return done;
 }

@@ -49,6 +49,17 @@ static bool write_kind(const kind *k, s24m_model *model, const s24m_generating *
     return done;
 }
 
+/* Each rank writes its share. */
+static bool share_kind(const kind *k, s24m_model *model, const s24m_generating *how, int64_t given,
+                       int64_t length, int32_t *ids)
+{
+    s24m_share share = s24m_share_mine(how->ranks, k->count);
+    kind mine = {k->start, k->first + share.first, share.count};
+    bool done = !share.count || write_kind(&mine, model, how, given, length, ids);
+    return s24m_ranks_gather_shares(how->ranks, done, ids + (given + k->first) * length, k->count,
+                                    (size_t)length * sizeof *ids);
+}
+
 bool s24m_own_rows_write(const s24m_self *self, s24m_model *model, const s24m_generating *how,
                          int64_t given, int64_t length, int32_t *ids)
 {
@@ -62,7 +73,7 @@ bool s24m_own_rows_write(const s24m_self *self, s24m_model *model, const s24m_ge
     for (int i = 0; done && i < KINDS; i++) {
         const kind *k = kinds + i;
         s24m_watch_span(how->watch, (double)k->first / all, (double)(k->first + k->count) / all);
-        done = !k->count || write_kind(k, model, how, given, length, ids);
+        done = !k->count || share_kind(k, model, how, given, length, ids);
     }
     s24m_watch_span(how->watch, 0, 0);
     return done;
@@ -167,9 +178,10 @@ bool s24m_own_rows_make(const s24m_self *self, s24m_model *model, const s24m_gen
     char *path = s24m_checkpoint_path(c, self->rows ? ROWS : CONTINUED_ROWS);
     int32_t *own = ids + given * length;
     bool found = false;
-    bool done = path && find_rows(c, path, own, rows, length, &found) &&
-                (found || (s24m_own_rows_write(self, model, how, given, length, ids) &&
-                           keep_rows(c, path, own, rows, length)));
+    bool done = path && find_rows(c, path, own, rows, length, &found);
+    done = s24m_ranks_same(how->ranks, done, "own rows that lie in the folder", found) &&
+           (found || s24m_own_rows_write(self, model, how, given, length, ids)) &&
+           (found || s24m_rank(how->ranks) || keep_rows(c, path, own, rows, length));
     if (done)
         tell(self, how, own, length);
     free(path);

@@ -3,12 +3,14 @@
 #define SETTINGS_H
 #include "forms.h"
 #include "plan.h"
+#include "ranks.h"
 #include "self.h"
 #include "watch.h"
 
 typedef struct settings {
     s24_ctx *ctx;
     s24m_watch *watch;
+    s24m_ranks *ranks;  /* that share the work; NULL: this process alone */
     const char *solver; /* NULL: of each matrix by its constraints */
     const char *options;
     int32_t store; /* type of the written matrices: S24_F32, S24_F16, S24_BF16; 0: each its own */

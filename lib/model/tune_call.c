@@ -275,7 +275,7 @@ s24_status s24_compression_tune(s24_compression *c, s24_model *compressed, const
     }
     tuning_call t = {.c = c, .model = compressed->network};
     c->out = out ? out : "";
-    bool done = open_call(&t, compressed->path) && work(&t);
+    bool done = s24m_job_check_alone(c, "tune") && open_call(&t, compressed->path) && work(&t);
     s24m_job_close(c, done);
     close_call(&t);
     c->out = NULL;

@@ -155,7 +155,7 @@ static bool pass(step *s, const char *phase)
 {
     walk *w = s->w;
     double began = s24_seconds();
-    int64_t own = w->settings->self.rows, most = s24m_chunk_tokens(w->sequences, w->length);
+    int64_t own = w->own, most = s24m_chunk_tokens(w->sequences, w->length);
     const struct {
         int64_t sequences;
         float weight;
@@ -186,13 +186,13 @@ static bool solve(step *s, bundle *b, int i)
     int32_t which = b->group.first + i;
     matrix *m = s->matrices + which;
     double began = s24_seconds(), flops = NAN;
-    bool done = !s24m_wants(s, which) || s24m_bundle_aim(s, b, i);
-    sums calib = {b->gram[0], b->cross[0][i]}, held = {b->gram[1], b->cross[1][i]};
+    bool done = !s24m_wants(s, which) ||
+                s24m_bundle_aim(s, b, i, &s->dense->linear[which].weights);
+    sums calib, held;
+    s24m_bundle_sums(b, i, &calib, &held);
     s24m_walk_part(s);
-    if (b->group.expert >= 0) {
+    if (b->group.expert >= 0)
         m->tokens = b->tokens[0];
-        held.gram = b->tokens[1] ? held.gram : NULL;
-    }
     if (done && s24m_wants(s, which)) {
         done = s24m_walk_show(s, m->kind, 0) && w->solve(m, w->settings, &calib, &held);
         if (done && s24_result_float(m->result, "flops", &flops) == S24_OK && !isnan(flops))
@@ -206,6 +206,16 @@ static bool solve(step *s, bundle *b, int i)
     return done;
 }
 
+static bool solve_bundle(step *s, bundle *b)
+{
+    bool done = true;
+    if (s24m_together(s->w->settings->ranks))
+        return s24m_portions_solve(s, b);
+    for (int i = 0; done && i < b->group.count; i++)
+        done = solve(s, b, i);
+    return done;
+}
+
 static bool walk_stage(step *s)
 {
     char phase[64];
@@ -214,10 +224,10 @@ static bool walk_stage(step *s)
     s->again = false;
     for (int32_t first = 0; done && first < s24m_groups(s->program, s->stage);
          first += s24m_walk_abreast(s->program, s->stage)) {
-        done = s24m_bundles_open(s, first) && pass(s, phase) && s24m_bundles_merge(s);
+        done = s24m_bundles_open(s, first) && pass(s, phase) && s24m_bundles_join(s) &&
+               s24m_bundles_merge(s);
         for (bundle *b = s->bundles; done && b < s->bundles + s->count_bundles; b++)
-            for (int i = 0; done && i < b->group.count; i++)
-                done = solve(s, b, i);
+            done = solve_bundle(s, b);
         s24m_bundles_close(s);
         s->again = true;
     }

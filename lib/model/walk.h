@@ -16,7 +16,9 @@ typedef struct walk {
     const settings *settings;
     s24m_model *model;
     int64_t length;                /* of a sequence */
-    int64_t sequences[2];          /* calibration, held out */
+    int64_t all[2];                /* sequences of all ranks: calibration, held out */
+    int64_t sequences[2];          /* this rank's; they begin with the calibration's at */
+    int64_t first, own;            /* `first` of all; the last `own` the model wrote */
     activations compressed, dense; /* residual streams; dense only with correction */
     activations inputs;       /* of the compressed model's matrices that take what a stage left */
     activations aside;        /* what parallel branches of the compressed model add later */
@@ -38,11 +40,13 @@ typedef struct walk {
 /* Bytes of the activations of all tokens, where they are kept in single precision. */
 uint64_t s24m_walk_store_bytes(const s24m_model *model, const settings *s,
                                const int64_t sequences[2], int64_t length);
+/* Which of all sequences are a rank's. */
+void s24m_walk_mine(const settings *s, int32_t rank, const int64_t all[2], s24m_share mine[2]);
 /* Memory the walk takes outside the library. */
 uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64_t sequences[2],
                          int64_t length);
-/* tokens: calibration sequences, then those held out. `folder` is where activations may be
- * spilled. */
+/* tokens: all calibration sequences, then those held out; a rank takes its share. `folder` is where
+ * activations may be spilled. */
 bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t *tokens,
                     const int64_t sequences[2], int64_t length, const char *folder);
 /* Groups of a routed stage whose sums are gathered in one pass over the tokens. */

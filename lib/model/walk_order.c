@@ -90,19 +90,33 @@ static bool run_stage(search *s, s24m_stream *c, const s24m_stage *stage)
     return done && s24m_done(s24m_stage_finish(c, stage));
 }
 
-/* The first chunk of what the compressed model gets, through the dense block. */
+/* The first chunk of what the compressed model gets, through the dense block: as much of it as this
+ * rank has. */
 static bool measure(search *s)
 {
     walk *w = s->w;
     s24m_stream c = w->stream;
-    int64_t most = s24m_chunk_tokens(w->sequences, w->length);
-    int64_t all = w->sequences[0] * w->length, count = most < all ? most : all;
+    int64_t most = s24m_chunk(w->length), all = w->all[0];
+    int64_t left = (most < all ? most : all) - w->first, mine = w->sequences[0];
     c.block = s->block;
-    c.sequences = count / w->length;
-    bool done = s24m_activations_read(&w->compressed, 0, count, c.h);
-    for (const s24m_stage *stage = s->block->program->stages; done && stage->count; stage++)
+    c.sequences = left < 0 ? 0 : left < mine ? left : mine;
+    bool done = s24m_activations_read(&w->compressed, 0, c.sequences * w->length, c.h);
+    const s24m_stage *stage = s->block->program->stages;
+    for (; done && c.sequences && stage->count; stage++)
         done = run_stage(s, &c, stage);
     w->flops += s24m_flops(w->model, s->block->layer, c.sequences, w->length);
+    return done;
+}
+
+/* What all ranks saw of it. */
+static bool measure_together(search *s)
+{
+    bool done = measure(s);
+    for (int i = 0; i < s->count; i++) {
+        const ordered *o = s->each + i;
+        done = s24m_ranks_sum(s->w->settings->ranks, done, o->squares,
+                              s->block->program->matrices[o->which].inputs);
+    }
     return done;
 }
 
@@ -167,7 +181,7 @@ static bool find_order(const search *s, const ordered *o)
 bool s24m_walk_order(walk *w, s24m_block *block, matrix *matrices)
 {
     search s = {.w = w, .block = block, .matrices = matrices};
-    bool done = !w->settings->permute || (open_search(&s) && (!s.count || measure(&s)));
+    bool done = !w->settings->permute || (open_search(&s) && (!s.count || measure_together(&s)));
     for (int i = 0; done && i < s.count; i++)
         done = s24m_watch_go_on(w->settings->watch) && find_order(&s, s.each + i);
     close_search(&s);

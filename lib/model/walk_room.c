@@ -66,6 +66,21 @@ static uint64_t store_bytes(const s24m_model *model, const settings *s, int64_t 
            s24m_activations_bytes(kind, tokens, room.kept);
 }
 
+void s24m_walk_mine(const settings *s, int32_t rank, const int64_t all[2], s24m_share mine[2])
+{
+    for (int held = 0; held < 2; held++)
+        mine[held] = s24m_share_of(s->ranks, rank, all[held]);
+}
+
+/* Of rank 0, which has as many as any. */
+static void most_sequences(const settings *s, const int64_t all[2], int64_t most[2])
+{
+    s24m_share mine[2];
+    s24m_walk_mine(s, 0, all, mine);
+    for (int held = 0; held < 2; held++)
+        most[held] = mine[held].count;
+}
+
 uint64_t s24m_walk_store_bytes(const s24m_model *model, const settings *s,
                                const int64_t sequences[2], int64_t length)
 {
@@ -77,12 +92,14 @@ uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64
 {
     walk w = {.model = (s24m_model *)(uintptr_t)model};
     float **to[ARRAYS];
-    int64_t width[ARRAYS], tokens = (sequences[0] + sequences[1]) * length, chunk = 0;
+    int64_t width[ARRAYS], most[2], chunk = 0;
+    most_sequences(s, sequences, most);
+    int64_t tokens = (most[0] + most[1]) * length;
     arrays(&w, to, width);
     for (int i = 0; i < ARRAYS; i++)
         chunk += width[i];
     return (s->refine ? s24m_refine_bytes(model, length) : 0) +
-           (uint64_t)(chunk * s24m_chunk_tokens(sequences, length)) * sizeof(float) +
+           (uint64_t)(chunk * s24m_chunk_tokens(most, length)) * sizeof(float) +
            store_bytes(model, s, tokens, s->keep);
 }
 
@@ -96,21 +113,40 @@ void s24m_walk_weigh(walk *w, float weight)
         w->shares[i] = share * weight;
 }
 
-/* Both streams begin with the embedding. */
-static bool embed(walk *w, const int32_t *tokens)
+/* Both streams begin with the embedding: `sequences` of `tokens`, to be kept from `first` on. */
+static bool embed(walk *w, const int32_t *tokens, int64_t sequences, int64_t first)
 {
-    int64_t total = (w->sequences[0] + w->sequences[1]) * w->length;
-    int64_t most = s24m_chunk_tokens(w->sequences, w->length);
+    int64_t most = s24m_chunk_tokens(w->sequences, w->length) / w->length;
     int64_t width = s24m_row_values(w->model, w->length);
     bool done = true;
-    for (int64_t first = 0, count; done && first < total; first += count) {
-        count = total - first < most ? total - first : most;
-        done = s24m_done(s24m_embed(w->model, tokens + first / w->length * width, count / w->length,
-                                    w->length, w->stream.h)) &&
-               s24m_activations_write(&w->compressed, first, count, w->stream.h) &&
-               (!corrects(w) || s24m_activations_write(&w->dense, first, count, w->stream.h));
+    for (int64_t at = 0, count; done && at < sequences; at += count) {
+        count = sequences - at < most ? sequences - at : most;
+        int64_t to = (first + at) * w->length, size = count * w->length;
+        done = s24m_done(
+                   s24m_embed(w->model, tokens + at * width, count, w->length, w->stream.h)) &&
+               s24m_activations_write(&w->compressed, to, size, w->stream.h) &&
+               (!corrects(w) || s24m_activations_write(&w->dense, to, size, w->stream.h));
     }
     return done;
+}
+
+/* This rank's sequences, those held out behind the others. */
+static bool embed_mine(walk *w, const int32_t *tokens, const s24m_share mine[2])
+{
+    int64_t width = s24m_row_values(w->model, w->length);
+    return embed(w, tokens + mine[0].first * width, mine[0].count, 0) &&
+           embed(w, tokens + (w->all[0] + mine[1].first) * width, mine[1].count, mine[0].count);
+}
+
+static void take_share(walk *w, const int64_t all[2], const s24m_share mine[2])
+{
+    int64_t end = mine[0].first + mine[0].count, own = end - (all[0] - w->settings->self.rows);
+    w->first = mine[0].first;
+    w->own = own < 0 ? 0 : own < mine[0].count ? own : mine[0].count;
+    for (int held = 0; held < 2; held++) {
+        w->all[held] = all[held];
+        w->sequences[held] = mine[held].count;
+    }
 }
 
 /* Passes of a block and one behind, and solves. */
@@ -193,19 +229,22 @@ bool s24m_walk_open(walk *w, const settings *s, s24m_model *model, const int32_t
                     const int64_t sequences[2], int64_t length, const char *folder)
 {
     float **to[ARRAYS];
-    int64_t width[ARRAYS], chunk = s24m_chunk_tokens(sequences, length);
+    int64_t width[ARRAYS];
+    s24m_share mine[2];
+    s24m_walk_mine(s, s24m_rank(s->ranks), sequences, mine);
     *w = (walk){.settings = s,
                 .model = model,
                 .length = length,
                 .stream = {.model = model, .length = length},
                 .blocks = (int)model->config.layers,
                 .solve = s24m_matrix_solve};
-    memcpy(w->sequences, sequences, sizeof w->sequences);
-    bool done = open_stores(w, folder, (sequences[0] + sequences[1]) * length);
+    take_share(w, sequences, mine);
+    int64_t chunk = s24m_chunk_tokens(w->sequences, length);
+    bool done = open_stores(w, folder, (w->sequences[0] + w->sequences[1]) * length);
     arrays(w, to, width);
     for (int i = 0; i < ARRAYS; i++)
         done = done && (*to[i] = s24m_have(malloc((size_t)(width[i] * chunk) * sizeof(float) + 1)));
-    return done && open_seconds(w) && embed(w, tokens);
+    return done && open_seconds(w) && embed_mine(w, tokens, mine);
 }
 
 void s24m_walk_close(walk *w)

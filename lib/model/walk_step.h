@@ -3,6 +3,12 @@
 #define WALK_STEP_H
 #include "walk.h"
 
+/* Rows of a matrix that one rank solves. */
+typedef struct portion {
+    int32_t i; /* of the group's matrices */
+    int64_t first, count;
+} portion;
+
 /* The sums of a group of matrices. */
 typedef struct bundle {
     s24m_group group;
@@ -13,6 +19,9 @@ typedef struct bundle {
     s24_gram *dense[2]; /* of the dense model's inputs */
     s24_cross *shared[2];
     int64_t tokens[2]; /* that it saw */
+    int64_t unit[S24M_ABREAST]; /* s24m_rows_apart() of each; then, of several ranks, the sums are */
+    portion mine[S24M_ABREAST]; /* those of all tokens, and crosses those of these rows */
+    int32_t portions;
 } bundle;
 
 /* The walk of one block. */
@@ -57,9 +66,12 @@ void s24m_bundles_close(step *s);
 /* Before they are used: an expert's sums with those of all tokens. */
 bool s24m_bundles_merge(step *s);
 bool s24m_wants(const step *s, int32_t which);
-/* The crosses of the i-th matrix, where they are derived, until it is solved. */
-bool s24m_bundle_aim(step *s, bundle *b, int i);
+/* The crosses of the i-th matrix, or of the rows `w` of it, where they are derived, until it is
+ * solved. */
+bool s24m_bundle_aim(step *s, bundle *b, int i, const s24_mat *w);
 void s24m_bundle_aimed(bundle *b, int i);
+/* The sums of the i-th matrix. */
+void s24m_bundle_sums(const bundle *b, int i, sums *calib, sums *held);
 /* A chunk's inputs x of the stage at hand, and what each matrix should give for them, as outputs
  * of the dense model, whose inputs are `dense` (NULL: something else is wanted than those); outputs
  * NULL: nothing is corrected. */
@@ -68,6 +80,18 @@ bool s24m_watch_inputs(step *s, const float *x, const float *dense, float *const
 bool s24m_watch_kept_inputs(step *s, const float *x);
 /* Of experts: each sees its own tokens. */
 bool s24m_watch_routed_inputs(step *s);
+
+/* ---- walk_ranks.c: the sums of all ranks, and who solves what ---- */
+
+/* Put the sums of all ranks in the place of this one's. Nothing where it is alone. */
+bool s24m_bundles_join(step *s);
+/* Which rows of a bundle's matrices a rank solves; returns how many portions. */
+int32_t s24m_portions_of(const step *s, const bundle *b, int32_t rank, portion to[S24M_ABREAST]);
+
+/* ---- walk_portions.c: a bundle solved by several ranks ---- */
+
+/* Solve this rank's portions and take those of the others: each matrix is whole everywhere. */
+bool s24m_portions_solve(step *s, bundle *b);
 
 /* ---- walk_refine.c: a block once it is solved ---- */
 

@@ -56,19 +56,18 @@ static bool open_bundle(const step *s, bundle *b)
     const s24m_group *g = &b->group;
     bool done = true, aims = corrects(s->w) && !s->stage->routed;
     b->sharing =
-        aims && s24m_walk_shares(s->stage, outputs_of(s, g), s->w->sequences[0] * s->w->length);
+        aims && s24m_walk_shares(s->stage, outputs_of(s, g), s->w->all[0] * s->w->length);
     for (int32_t i = 0; i < g->count; i++)
         b->watching |= s24m_wants(s, g->first + i);
-    for (int held = 0; b->watching && held < 2 && s->w->sequences[held]; held++)
+    for (int held = 0; b->watching && held < 2 && s->w->all[held]; held++)
         done = done && s24m_good(s24_gram_create(ctx, g->inputs, S24_F32, &b->gram[held]), WHAT) &&
                (!aims || open_crosses(s, b, held));
     return done;
 }
 
-bool s24m_bundle_aim(step *s, bundle *b, int i)
+bool s24m_bundle_aim(step *s, bundle *b, int i, const s24_mat *w)
 {
     int32_t which = b->group.first + i;
-    const s24_mat *w = &s->dense->linear[which].weights;
     bool done = true;
     for (int held = 0; done && held < 2 && b->shared[held]; held++) {
         done = s24m_good(s24_cross_derive(b->shared[held], b->dense[held], w, &b->cross[held][i]),
@@ -84,6 +83,15 @@ void s24m_bundle_aimed(bundle *b, int i)
         s24_cross_destroy(b->cross[held][i]);
         b->cross[held][i] = NULL;
     }
+}
+
+/* An expert that saw no held-out token is not measured on them. */
+void s24m_bundle_sums(const bundle *b, int i, sums *calib, sums *held)
+{
+    *calib = (sums){b->gram[0], b->cross[0][i]};
+    *held = (sums){b->gram[1], b->cross[1][i]};
+    if (b->group.expert >= 0 && !b->tokens[1])
+        held->gram = NULL;
 }
 
 /* Of the experts' common input; what down sees belongs to one expert each. */
