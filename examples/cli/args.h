@@ -19,12 +19,12 @@ typedef struct args {
     const char *out, *store, *format, *layout, *tokens, *correct, *activations, *report;
     const char *field, *bos, *tokenizer, *text;
     const char *permute, *refine, *refine_rate, *tune_rate, *dense, *recipe;
-    const char *start, *chat_start, *open_start, *temperature, *top_k, *top_p, *stop;
+    const char *start, *chat_start, *open_start, *temperature, *top_k, *top_p, *stop, *packed;
     args_list calibs, eval, rules, skips;
     const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
     const char *prompt;  /* of generate, behind MODEL */
     int64_t threads, memory_limit, rows, context, eval_rows, heldout, seed, length, refine_epochs,
-        tune_epochs;
+        tune_epochs, prompt_tokens, new_tokens;
     bool no_self, resume, plan, json, progress, markdown, verbose, all, speed, help;
     struct recipe *read; /* what --recipe names; its words are pointed to */
     const struct s24_group *group; /* of sparse24-mpi; NULL: this process is alone */
@@ -46,6 +46,7 @@ enum {
     IN_GENERATE = 2048,
     IN_EXPORT = 4096,
     IN_TUNE = 8192,
+    IN_BENCH = 1 << 14,
     IN_COMPLETION = 1 << 29,
     IN_ALL = (1 << 30) - 1
 };

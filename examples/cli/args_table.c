@@ -3,7 +3,7 @@
 #include <string.h>
 
 #define IN_TRAIN (IN_COMPRESS | IN_TUNE)
-#define IN_MODEL (IN_EVAL | IN_TRAIN | IN_GENERATE)
+#define IN_MODEL (IN_EVAL | IN_TRAIN | IN_GENERATE | IN_BENCH)
 #define IN_ROWS (IN_EVAL | IN_TRAIN | IN_TOKENIZE)
 #define IN_FILES (IN_PACK | IN_UNPACK)
 #define FIELD(name) offsetof(args, name)
@@ -79,6 +79,13 @@ const option args_options[] = {
     {"top-p", "P", TEXT, FIELD(top_p), IN_GENERATE, 0,
      "draw from the likeliest tokens of this probability together only"},
     {"stop", "ID,...", TEXT, FIELD(stop), IN_GENERATE, 0, "token ids that end a row"},
+    {"packed", "TYPE", TEXT, FIELD(packed), IN_BENCH | IN_EVAL | IN_GENERATE, 0,
+     "multiply with packed weights: stored (types as in the file), f32, bf16, f16, int8, int4; "
+     "none: with floats; default: stored where a TEXT goes on and for bench, else none"},
+    {"prompt-tokens", "N", COUNT, FIELD(prompt_tokens), IN_BENCH, 0,
+     "tokens of the prompt; default 512, at most half of the context"},
+    {"new-tokens", "N", COUNT, FIELD(new_tokens), IN_BENCH, 0,
+     "tokens behind it, one after the other; default 128"},
     {"seed", "N", COUNT, FIELD(seed), IN_GENERATE | IN_TRAIN, 0,
      "of the random numbers; default 0"},
     {"rows", "N", COUNT, FIELD(rows), IN_TOKENIZE, 0,
@@ -137,7 +144,7 @@ const option args_options[] = {
     {"format", "FORMAT", TEXT, FIELD(format), IN_COMPRESS | IN_EXPORT, 0,
      "what is written: gguf, dense, pack-quantized, gptq, gptq-v2, sparse-24-bitmask, s24, "
      "adapter"},
-    {"json", NULL, FLAG, FIELD(json), IN_BOTH | IN_EVAL | IN_COMPRESS, 0,
+    {"json", NULL, FLAG, FIELD(json), IN_BOTH | IN_EVAL | IN_COMPRESS | IN_BENCH, 0,
      "one JSON object a line instead of text"},
     {"progress", NULL, FLAG, FIELD(progress), IN_BOTH | IN_MODEL | IN_EXPORT, 0,
      "show progress even if stderr is no terminal"},

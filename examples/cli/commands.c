@@ -44,6 +44,13 @@ const command commands[] = {
      "of\n"
      "threads.\n",
      "generate model.gguf \"Once upon a time\" --temperature 0.8 --seed 1", run_generate},
+    {"bench", IN_BENCH, "MODEL", "Measure how fast a language model reads and writes",
+     "The weights are packed first (--packed). Tokens/s for a prompt, whose tokens are taken "
+     "together,\n"
+     "and for tokens one after the other; what that reads of weights a second, and the share of "
+     "what\n"
+     "the threads can read from memory at all.\n",
+     "bench model.gguf --threads 2", run_bench},
     {"tokenize", IN_TOKENIZE, "MODEL", "Write a text as rows of token ids",
      "The ids are those that `eval` and `compress` make of the same text with the same options.\n",
      "tokenize model.gguf --text wiki.txt --context 512 --out tokens.safetensors", run_tokenize},
@@ -104,6 +111,7 @@ static const char *of_others(const char *name)
         {"run", "compress"},   {"perplexity", "eval"},   {"evaluate", "eval"},
         {"show", "info"},      {"inspect", "info"},      {"verify", "check"},
         {"validate", "check"}, {"solvers", "options"},   {"list", "info"},
+        {"benchmark", "bench"},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcmp(name, words[i][0]))

@@ -15,6 +15,7 @@ int run_solve(const args *a);
 int run_compare(const args *a);
 int run_generate(const args *a);
 int run_eval(const args *a);
+int run_bench(const args *a);
 int run_compress(const args *a);
 int run_tokenize(const args *a);
 int run_check(const args *a);

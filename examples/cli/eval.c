@@ -1,5 +1,6 @@
 /* sparse24 eval: perplexity of a model. */
 #include "commands.h"
+#include "engine.h"
 #include "layer.h"
 #include "message.h"
 #include "progress.h"
@@ -48,7 +49,8 @@ static bool open_inputs(const args *a, s24_ctx **ctx, s24_model **model, tokens 
             fail_library("eval %s", a->operand)) &&
            (!a->group || s24_model_set_group(*model, a->group) == S24_OK ||
             fail("%s", s24_last_error())) &&
-           tokens_choose(*model, a) && tokens_open(t, *model, a, "--tokens", a->tokens, a->rows);
+           tokens_choose(*model, a) && tokens_open(t, *model, a, "--tokens", a->tokens, a->rows) &&
+           engine_pack(*model, a, "none");
 }
 
 static int32_t on_progress(void *user, const char *phase, int64_t step, int64_t total,

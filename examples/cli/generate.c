@@ -1,5 +1,6 @@
 /* sparse24 generate: rows of tokens that a language model writes. */
 #include "commands.h"
+#include "engine.h"
 #include "layer.h"
 #include "message.h"
 #include "outcome.h"
@@ -184,7 +185,8 @@ int run_generate(const args *a)
     bool done = context_open(&w.ctx, a) &&
                 (s24_model_open(w.ctx, a->operand, &w.model) == S24_OK ||
                  fail_library("generate %s", a->operand)) &&
-                open_prompts(&w) && generate(&w) && (!a->out || write_rows(&w));
+                open_prompts(&w) && engine_pack(w.model, a, a->prompt ? "stored" : "none") &&
+                generate(&w) && (!a->out || write_rows(&w));
     if (done && !a->out)
         done = print_rows(&w);
     tokens_close(&w.given);

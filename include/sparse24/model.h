@@ -38,8 +38,9 @@ S24_API void s24_model_destroy(s24_model *model);
  * Facts, any thread, at any time: "layers", "hidden", "ffn", "heads", "kv_heads", "head_dim",
  * "vocab", "context" (the longest row of tokens; INT64_MAX: the file does not say), "window"
  * (tokens that windowed layers see; INT64_MAX: all), "matrices" (of all blocks), "tensors",
- * "parameters" (elements of all tensors) and "bytes" (as they are stored). S24_E_ARG for any other
- * key.
+ * "parameters" (elements of all tensors), "bytes" (as they are stored), "packed_bytes" (of
+ * s24_model_pack(), 0 before) and "token_bytes" (of the weights that a token is multiplied with, as
+ * they are in memory; of experts the share that a token takes). S24_E_ARG for any other key.
  */
 S24_API s24_status s24_model_int(const s24_model *model, const char *key, int64_t *value);
 /** The same for text that lives as long as the model: "architecture", "format" ("gguf" or
@@ -69,10 +70,41 @@ S24_API s24_status s24_model_evaluate(s24_model *model, const s24_mat *tokens, c
                                       const char *options, double *nll);
 /**
  * Of the last evaluation that succeeded: "nll", "perplexity", "seconds", "flops" (operations that
- * were needed), or "rate" (operations a second of a large product, measured now). S24_E_ARG for any
- * other key, S24_E_STATE before any.
+ * were needed). Of the last generation that succeeded: "prompt_seconds" and "prompt_tokens" up to
+ * the first token that it wrote, "decode_seconds" and "decode_tokens" of those behind it; weights
+ * that are read meanwhile count. Measured now: "rate", operations a second of a large product, and
+ * "read_rate", bytes a second that the context's threads read from 512 MiB (S24_E_MEMORY: not to be
+ * had). S24_E_ARG for any other key, S24_E_STATE before any.
  */
 S24_API s24_status s24_model_float(s24_model *model, const char *key, double *value);
+
+/**
+ * Pack the weights of all linear layers and of the output head into layouts with fast products
+ * (docs/products.md), and keep them. From then on evaluations and generations use them: they differ
+ * from those of the files' weights as far as S24_FAST of packed.h allows, and by what `weights`
+ * rounds. Compressions of the model go on reading its files. A matrix of which each four columns
+ * have at most two weights that are not 0 becomes 2:4, any other dense. Another call packs anew.
+ *
+ * `options` is text, NULL for the defaults:
+ * - "weights=stored" (the default): floats keep their type; codes of Q4_0, Q8_0, pack-quantized and
+ *   of packed files stay what they are; values that other codes decode to become f16. "f32", "bf16"
+ *   and "f16" round to that type; "int8" and "int4" round to the nearest levels, symmetric, with a
+ *   scale for each 64 columns, where no data tell which weights matter.
+ * - "tokens=128": how many tokens products take at a time. More are done in slices; more scratch.
+ *
+ * Matrices that a packed file holds in a layout with a fast product are used where they lie. The
+ * progress' phase is "pack". On failure the model is as before.
+ * - S24_E_UNSUPPORTED: the model is an encoder.
+ * - S24_E_OPTION, S24_E_NONFINITE, S24_E_FORMAT, S24_E_MEMORY: the text names option or tensor.
+ */
+S24_API s24_status s24_model_pack(s24_model *model, const char *options);
+/**
+ * What became of the matrix `index` of s24_model_matrix(), or with index = "matrices" of the output
+ * head: layout, kernel and instruction set of its product, bytes. Static storage; each pointer may
+ * be NULL. S24_E_STATE: the model is not packed. S24_E_ARG past the end.
+ */
+S24_API s24_status s24_model_packed(const s24_model *model, int64_t index, const char **layout,
+                                    const char **kernel, const char **isa, int64_t *bytes);
 
 /**
  * Rows that the model writes itself. `prompts` (rows, given) holds ids of 16, 32 or 64 bits, given
@@ -100,7 +132,7 @@ S24_API s24_status s24_model_generate(s24_model *model, const s24_mat *prompts, 
 
 /**
  * Watch and possibly stop evaluations and generations; NULL removes. Called on the caller's thread:
- * `phase` is "eval" or "generate", step of total the share that is done; objective and residual are
+ * `phase` is "eval", "pack" or "generate", step of total the share that is done; objective and residual are
  * NaN. Other than 0 stops with S24_E_CANCELLED.
  */
 S24_API s24_status s24_model_set_progress(s24_model *model, s24_progress_fn fn, void *user);

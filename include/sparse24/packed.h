@@ -78,8 +78,8 @@ S24_API s24_status s24_packed_wrap(s24_ctx *ctx, const char *layout, int64_t row
                                    int32_t count, s24_packed **out);
 /**
  * The same matrix in another layout: "ri16x32-int4" from blocks of q4_0 that were wrapped, say. If
- * both layouts hold codes (s24_build_info("layouts") names them; all but those of floats, gptq-v2,
- * pack-quantized and q4_1), the codes and scales stay what they are. Else the dense matrix is packed
+ * both layouts hold codes (s24_build_info("layouts") names them; all but those of floats, gptq-v2
+ * and q4_1), the codes and scales stay what they are. Else the dense matrix is packed
  * again, as s24_pack() does. `packed` stays as it is.
  * - S24_E_STATE names the first row and group that do not obey the new layout's pattern.
  * - Other errors: as s24_pack().

@@ -89,19 +89,41 @@ static s24_status take(const s24m_matrix *m, bool bias, tensor *t, float **out)
     return S24_OK;
 }
 
-/* Tensors of a role that all experts share are read once: they are its own. */
-static s24_status load_matrix(const s24m_model *model, int32_t which, tensor *t, s24m_block *block)
+/* Who looks at the matrices of a block while they are read. */
+typedef struct taker {
+    s24m_take_fn seen; /* or NULL */
+    void *arg;
+} taker;
+
+/* The weights, unless they have been packed already. */
+static s24_status load_weights(const s24m_model *model, int32_t which, tensor *t,
+                               const taker *by, const s24m_block *block)
 {
     const s24m_matrix *m = block->program->matrices + which;
     s24m_linear *linear = block->linear + which;
     char name[S24M_NAME];
     float *values = NULL;
-    s24m_name(model, block->layer, which, linear->name);
+    linear->weights = s24m_mat(NULL, m->outputs, m->inputs);
+    s24_status status = by->seen ? by->seen(by->arg, block, which) : S24_OK;
+    if (status || linear->packed)
+        return status;
     s24m_tensor_name(model, block->layer, which, false, name);
-    s24_status status = open_tensor(model, m, false, name, t + m->role);
+    status = open_tensor(model, m, false, name, t + m->role);
     if (!status)
         status = take(m, false, t + m->role, &values);
-    linear->weights = s24m_mat(values, m->outputs, m->inputs);
+    linear->weights.data = values;
+    return status || !by->seen ? status : by->seen(by->arg, block, which);
+}
+
+/* Tensors of a role that all experts share are read once: they are its own. */
+static s24_status load_matrix(const s24m_model *model, int32_t which, tensor *t,
+                              const taker *by, s24m_block *block)
+{
+    const s24m_matrix *m = block->program->matrices + which;
+    s24m_linear *linear = block->linear + which;
+    char name[S24M_NAME];
+    s24m_name(model, block->layer, which, linear->name);
+    s24_status status = load_weights(model, which, t, by, block);
     s24m_tensor_name(model, block->layer, which, true, name);
     if (status || m->bias == S24M_NEVER || (m->bias == S24M_MAYBE && !s24m_has(model, name)))
         return status;
@@ -109,13 +131,13 @@ static s24_status load_matrix(const s24m_model *model, int32_t which, tensor *t,
     return status ? status : take(m, true, t + S24M_ROLES + m->role, &linear->bias);
 }
 
-static s24_status load_matrices(const s24m_model *model, s24m_block *block)
+static s24_status load_matrices(const s24m_model *model, const taker *by, s24m_block *block)
 {
     tensor t[2 * S24M_ROLES] = {{{0}, NULL}};
     int32_t count = block->program->count;
     s24_status status = S24_OK;
     for (int32_t i = 0; !status && i < count; i++)
-        status = load_matrix(model, i, t, block);
+        status = load_matrix(model, i, t, by, block);
     for (int i = 0; i < 2 * S24M_ROLES; i++)
         free(t[i].values);
     return status;
@@ -123,7 +145,8 @@ static s24_status load_matrices(const s24m_model *model, s24m_block *block)
 
 /* ---- A block ---- */
 
-s24_status s24m_block_load(const s24m_model *model, int64_t layer, s24m_block *block)
+static s24_status load(const s24m_model *model, int64_t layer, const taker *by,
+                       s24m_block *block)
 {
     *block = (s24m_block){0};
     if (layer < 0 || layer >= model->config.layers)
@@ -136,10 +159,21 @@ s24_status s24m_block_load(const s24m_model *model, int64_t layer, s24m_block *b
     for (int32_t part = S24M_ROLES; !status && part < S24M_PARTS; part++)
         status = load_vector(model, part, block);
     if (!status)
-        status = load_matrices(model, block);
+        status = load_matrices(model, by, block);
     if (status)
         s24m_block_free(block);
     return status;
+}
+
+s24_status s24m_block_load(const s24m_model *model, int64_t layer, s24m_block *block)
+{
+    return load(model, layer, &(taker){NULL, NULL}, block);
+}
+
+s24_status s24m_block_take(const s24m_model *model, int64_t layer, s24m_take_fn seen, void *arg,
+                           s24m_block *block)
+{
+    return load(model, layer, &(taker){seen, arg}, block);
 }
 
 void s24m_block_free(s24m_block *block)
@@ -151,6 +185,8 @@ void s24m_block_free(s24m_block *block)
     for (int32_t i = 0; block->linear && i < block->program->count; i++) {
         free(block->linear[i].weights.data);
         free(block->linear[i].bias);
+        s24_product_destroy(block->linear[i].product);
+        s24_packed_destroy(block->linear[i].packed);
     }
     free(block->linear);
     *block = (s24m_block){0};

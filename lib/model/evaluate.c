@@ -61,49 +61,79 @@ static float *activations_at(const pass *p, int64_t row)
     return p->h + row * p->t->length * p->model->config.hidden;
 }
 
-static bool run_block(pass *p, int64_t index)
+static bool forward(pass *p, const s24m_block *block)
 {
     const tokens *t = p->t;
+    bool done = true;
+    for (int64_t r = 0, count; done && r < t->rows; r += count) {
+        count = rows_in_chunk(t, r);
+        double flops = s24m_flops(p->model, block->layer, count, t->length);
+        done = s24m_done(
+                   s24m_forward_block(p->model, block, activations_at(p, r), count, t->length)) &&
+               go_on(p, flops);
+    }
+    return done;
+}
+
+static bool run_block(pass *p, int64_t index)
+{
     s24m_block block;
+    if (p->how->engine)
+        return forward(p, p->how->engine->blocks + index);
     if (!s24m_done(s24m_block_load(p->model, index, &block)))
         return false;
     s24m_memory_let_go(p->model->file);
-    bool done = !p->how->adjust || p->how->adjust(p->how->arg, &block);
-    for (int64_t r = 0, count; done && r < t->rows; r += count) {
-        count = rows_in_chunk(t, r);
-        double flops = s24m_flops(p->model, index, count, t->length);
-        done = s24m_done(
-                   s24m_forward_block(p->model, &block, activations_at(p, r), count, t->length)) &&
-               go_on(p, flops);
-    }
+    bool done = (!p->how->adjust || p->how->adjust(p->how->arg, &block)) && forward(p, &block);
     s24m_block_free(&block);
     return done;
 }
 
-static bool run_head(pass *p, double *nll)
+static bool lose(pass *p, const s24m_head *head, double *nll)
 {
     const tokens *t = p->t;
-    s24m_head head;
-    if (!s24m_done(s24m_head_load(p->model, &head)))
-        return false;
     bool done = true;
     for (int64_t r = 0, count; done && r < t->rows; r += count) {
         count = rows_in_chunk(t, r);
         double flops = s24m_flops_head(p->model, count, t->length);
         done =
-            s24m_done(s24m_head_loss(p->model, &head, activations_at(p, r), t->ids + r * t->length,
+            s24m_done(s24m_head_loss(p->model, head, activations_at(p, r), t->ids + r * t->length,
                                      count, t->length, nll + r * (t->length - 1))) &&
             go_on(p, flops);
     }
+    return done;
+}
+
+static bool run_head(pass *p, double *nll)
+{
+    s24m_head head;
+    if (p->how->engine)
+        return lose(p, &p->how->engine->head, nll);
+    if (!s24m_done(s24m_head_load(p->model, &head)))
+        return false;
+    bool done = lose(p, &head, nll);
     s24m_head_free(&head);
     s24m_memory_let_go(p->model->file);
     return done;
 }
 
-static bool run_blocks(pass *p)
+/* The rows of the engine's table. */
+static s24_status embed(const pass *p)
 {
     const tokens *t = p->t;
-    bool done = s24m_done(s24m_embed(p->model, t->ids, t->rows, t->length, p->h));
+    s24m_embedding e;
+    s24m_places at = {t->rows, t->length, 0};
+    if (!p->how->engine)
+        return s24m_embed(p->model, t->ids, t->rows, t->length, p->h);
+    s24_status status = s24m_engine_embedding(p->how->engine, p->model, t->length, &e);
+    if (!status)
+        status = s24m_embedding_rows(p->model, &e, t->ids, &at, p->h);
+    s24m_embedding_free(&e);
+    return status;
+}
+
+static bool run_blocks(pass *p)
+{
+    bool done = s24m_done(embed(p));
     for (int64_t i = 0; done && i < p->model->config.layers; i++)
         done = run_block(p, i);
     return done;

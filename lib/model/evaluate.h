@@ -1,6 +1,7 @@
 /* Perplexity of a model on rows of tokens, and what the machine could do meanwhile. */
 #ifndef EVALUATE_H
 #define EVALUATE_H
+#include "engine.h"
 #include "model.h"
 #include "ranks.h"
 #include "tokens.h"
@@ -20,6 +21,7 @@ typedef struct evaluating {
     /* Changes the weights of a block that was read, or NULL. */
     bool (*adjust)(void *arg, s24m_block *block);
     void *arg;
+    const s24m_engine *engine; /* whose weights are used instead of the file's; or NULL */
 } evaluating;
 
 /* Each row is one sequence; layer by layer over all rows, or as many as memory allows, so that

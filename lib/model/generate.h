@@ -1,6 +1,7 @@
 /* Rows of tokens that the model writes itself, many at a time. */
 #ifndef S24M_GENERATE_H
 #define S24M_GENERATE_H
+#include "engine.h"
 #include "model.h"
 #include "ranks.h"
 #include "sample.h"
@@ -8,6 +9,12 @@
 #include "watch.h"
 
 enum { S24M_STOPS = 16, S24M_TOGETHER = 64 };
+
+/* How long it took: prompts, and tokens behind the first that is written. */
+typedef struct s24m_pace {
+    double prompt_seconds, decode_seconds;
+    int64_t prompt_tokens, decode_tokens;
+} s24m_pace;
 
 typedef struct s24m_generating {
     s24m_watch *watch;
@@ -17,6 +24,8 @@ typedef struct s24m_generating {
     int32_t stops[S24M_STOPS], stop_count;
     uint64_t memory;   /* that all of it may take, s24m_generate_bytes() at least; 0: no limit */
     s24m_ranks *ranks; /* of a job, which share its own rows (own_rows.h); or NULL */
+    const s24m_engine *engine; /* whose weights are used instead of the file's; or NULL */
+    s24m_pace *pace;           /* is added to; or NULL */
 } s24m_generating;
 
 /* ids (prompts->rows, length): each row begins as its prompt does and goes on; behind a stop token
@@ -31,6 +40,8 @@ bool s24m_can_generate(const s24m_model *model);
 bool s24m_generate_check(const s24m_model *model);
 /* The least that it can do with. */
 uint64_t s24m_generate_bytes(const s24m_model *model, int64_t rows, int64_t given, int64_t length);
+/* The same beside an engine. */
+uint64_t s24m_generate_bytes_beside(const s24m_model *model, int64_t given, int64_t length);
 /* What it takes without a limit. */
 uint64_t s24m_generate_most(const s24m_model *model, int64_t rows, int64_t given, int64_t length);
 /* Operations that it takes. */

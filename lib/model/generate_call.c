@@ -96,7 +96,10 @@ static bool check_out(const s24_model *model, const tokens *prompts, const s24_m
 
 static bool fits(const s24_model *model, const tokens *prompts, int64_t length, uint64_t memory)
 {
-    uint64_t least = s24m_generate_bytes(model->network, prompts->rows, prompts->length, length);
+    uint64_t least =
+        model->engine
+            ? s24m_generate_bytes_beside(model->network, prompts->length, length)
+            : s24m_generate_bytes(model->network, prompts->rows, prompts->length, length);
     return !memory || least <= memory ||
            s24m_wrong(S24_E_MEMORY,
                       "s24_model_generate: memory_limit is %" PRIu64 " bytes, %" PRIu64
@@ -107,8 +110,12 @@ static bool fits(const s24_model *model, const tokens *prompts, int64_t length, 
 static bool generate(s24_model *model, const s24_mat *prompts, const char *name,
                      const char *options, const s24_mat *ids)
 {
-    s24m_generating how = {
-        .watch = &model->watch, .title = "generate", .sampling = {.temperature = 1, .top_p = 1}};
+    s24m_pace pace = {0};
+    s24m_generating how = {.watch = &model->watch,
+                           .title = "generate",
+                           .sampling = {.temperature = 1, .top_p = 1},
+                           .engine = model->engine,
+                           .pace = &pace};
     tokens given = {0};
     int32_t *made = NULL;
     bool done = s24m_generate_check(model->network) && s24m_option_text(options, set, &how) &&
@@ -119,6 +126,8 @@ static bool generate(s24_model *model, const s24_mat *prompts, const char *name,
     for (int64_t i = 0; done && i < ids->rows * ids->cols; i++)
         ((int32_t *)ids->data)[i / ids->cols * ids->row_stride + i % ids->cols * ids->col_stride] =
             made[i];
+    if (done)
+        model->pace = pace;
     free(made);
     s24m_tokens_close(&given);
     return done;

@@ -89,6 +89,7 @@ void s24_model_destroy(s24_model *model)
         return;
     model->magic = 0;
     s24_tokenizer_destroy(model->tokenizer);
+    s24m_engine_close(model->engine);
     s24m_close(model->network);
     s24m_ranks_close(&model->ranks);
     if (model->plain)
@@ -141,6 +142,22 @@ static int64_t count_bytes(const s24_file *file)
     return sum;
 }
 
+/* Matrices that are not packed are multiplied with as f32, the head as it is stored. */
+static int64_t token_bytes(const s24_model *model)
+{
+    const s24m_model *m = model->network;
+    double sum = 0;
+    if (model->engine)
+        return (int64_t)model->engine->token;
+    for (int64_t i = 0; i < m->config.layers; i++) {
+        const s24m_program *p = s24m_program_of(m, i);
+        for (int32_t k = 0; k < p->count; k++)
+            sum += (double)(p->matrices[k].outputs * p->matrices[k].inputs) * sizeof(float) *
+                   s24m_share_of_tokens(m, p->matrices + k);
+    }
+    return (int64_t)sum + (s24m_is_encoder(m) ? 0 : s24m_head_bytes(m));
+}
+
 static int64_t count_matrices(const s24_model *model)
 {
     return model->network->matrix_count;
@@ -177,10 +194,14 @@ s24_status s24_model_int(const s24_model *model, const char *key, int64_t *value
         *value = count_parameters(m->file);
     else if (!strcmp(key, "bytes"))
         *value = count_bytes(m->file);
+    else if (!strcmp(key, "packed_bytes"))
+        *value = model->engine ? (int64_t)model->engine->bytes : 0;
+    else if (!strcmp(key, "token_bytes"))
+        *value = token_bytes(model);
     else
         return fail_key(__func__, key,
                         "layers, hidden, ffn, heads, kv_heads, head_dim, vocab, context, window, "
-                        "matrices, tensors, parameters, bytes");
+                        "matrices, tensors, parameters, bytes, packed_bytes, token_bytes");
     return S24_OK;
 }
 
@@ -286,7 +307,10 @@ static bool evaluate(s24_model *model, const s24_mat *ids, const char *name, con
 {
     tokens t = {0};
     s24m_model *m = model->network;
-    evaluating how = {.watch = &model->watch, .title = "eval", .ranks = &model->ranks};
+    evaluating how = {.watch = &model->watch,
+                      .title = "eval",
+                      .ranks = &model->ranks,
+                      .engine = model->engine};
     evaluation e;
     bool done = s24m_done(s24m_head_check(m)) && read_options(options, &how.memory) &&
                 s24m_tokens_take(&t, ids, name, m->config.vocab) &&
@@ -318,8 +342,24 @@ s24_status s24_model_evaluate(s24_model *model, const s24_mat *ids, const char *
 static bool read_number(s24_model *model, const char *key, double *value)
 {
     const evaluation *e = &model->last;
+    const s24m_pace *pace = &model->pace;
+    const struct {
+        const char *key;
+        double value;
+    } paces[] = {{"prompt_seconds", pace->prompt_seconds},
+                 {"prompt_tokens", (double)pace->prompt_tokens},
+                 {"decode_seconds", pace->decode_seconds},
+                 {"decode_tokens", (double)pace->decode_tokens}};
     if (!strcmp(key, "rate"))
         return s24m_product_rate(model->network->ctx, INFINITY, value);
+    if (!strcmp(key, "read_rate"))
+        return s24m_read_rate(model->network->ctx, value);
+    for (size_t i = 0; i < sizeof paces / sizeof *paces; i++)
+        if (!strcmp(key, paces[i].key)) {
+            *value = paces[i].value;
+            return pace->prompt_tokens || s24m_wrong(S24_E_STATE, "s24_model_float: nothing has "
+                                                                  "been generated yet");
+        }
     if (!model->evaluated)
         return s24m_wrong(S24_E_STATE, "s24_model_float: nothing has been evaluated yet");
     if (!strcmp(key, "nll"))
@@ -331,7 +371,9 @@ static bool read_number(s24_model *model, const char *key, double *value)
     else if (!strcmp(key, "flops"))
         *value = e->flops;
     else
-        return !fail_key("s24_model_float", key, "nll, perplexity, seconds, flops, rate");
+        return !fail_key("s24_model_float", key,
+                         "nll, perplexity, seconds, flops, rate, read_rate, prompt_seconds, "
+                         "prompt_tokens, decode_seconds, decode_tokens");
     return true;
 }
 

@@ -2,6 +2,7 @@
 #ifndef S24M_HANDLE_H
 #define S24M_HANDLE_H
 #include "evaluate.h"
+#include "generate.h"
 #include "ranks.h"
 #include <locale.h>
 #include <sparse24/model.h>
@@ -21,6 +22,8 @@ struct s24_model {
     s24m_ranks ranks;
     evaluation last;
     bool evaluated;
+    s24m_pace pace;      /* of the last generation */
+    s24m_engine *engine; /* NULL until it is packed */
     s24_tokenizer *tokenizer; /* NULL until it is asked for */
 };
 
@@ -32,5 +35,7 @@ s24_status s24m_enter(s24_model *model, const char *function);
 void s24m_leave(s24_model *model);
 /* model->tokenizer, opened where it is not yet, or another is wanted: that of `path`. */
 bool s24m_find_tokenizer(s24_model *model, const char *path);
+/* Bytes a second that the context's threads read: the best of some turns over 512 MiB. */
+bool s24m_read_rate(s24_ctx *ctx, double *rate);
 
 #endif

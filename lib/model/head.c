@@ -1,6 +1,7 @@
 #include "exponential.h"
 #include "family.h"
 #include "image.h"
+#include "packed.h"
 #include "parts.h"
 #include "steps.h"
 #include <math.h>
@@ -12,6 +13,7 @@
 typedef struct gather_job {
     const s24m_model *model;
     const s24_mat *table;
+    const s24_packed *packed; /* instead, or NULL */
     const int32_t *tokens;
     const float *positions; /* (length, hidden), or NULL */
     const float *type;      /* hidden, or NULL */
@@ -30,6 +32,22 @@ static void gather_rows(void *arg, int64_t first, int64_t last)
         row.rows = 1;
         s24_mat_copy(j->model->ctx, &row, &to);
     }
+}
+
+/* The same from a packed table: rows stand in blocks of 16, each a matrix of its own. */
+static s24_status gather_packed(const gather_job *j, int64_t count)
+{
+    int64_t width = j->model->config.width;
+    float *values = s24m_floats(S24M_PACKED_ROWS * width);
+    s24_status status = values ? S24_OK : S24_E_MEMORY;
+    for (int64_t r = 0; !status && r < count; r++) {
+        int64_t row = j->tokens[r] % S24M_PACKED_ROWS;
+        status = s24m_packed_block(j->model, j->packed, j->tokens[r] / S24M_PACKED_ROWS, values);
+        if (!status)
+            memcpy(j->rows + r * width, values + row * width, (size_t)width * sizeof *values);
+    }
+    free(values);
+    return status;
 }
 
 /* Scaled; the rows of the position and of the kind of token added. */
@@ -152,7 +170,8 @@ static s24_status gather(const s24m_embedding *e, gather_job *j, const char *nam
     if (e->project && !narrow)
         return S24_E_MEMORY;
     j->rows = narrow ? narrow : j->h;
-    s24_status status = s24m_rows(j->model, gather_rows, j, count);
+    s24_status status = j->packed ? gather_packed(j, count)
+                                  : s24m_rows(j->model, gather_rows, j, count);
     if (!status)
         status = check_rows(j->model, name, j->tokens, count, j->rows);
     if (!status && narrow)
@@ -170,6 +189,7 @@ s24_status s24m_embedding_rows(const s24m_model *model, const s24m_embedding *e,
     char name[S24M_NAME];
     gather_job j = {.model = model,
                     .table = &e->table,
+                    .packed = e->packed,
                     .tokens = tokens,
                     .type = e->types,
                     .length = at->length,
@@ -255,13 +275,10 @@ s24_status s24m_head_check(const s24m_model *model)
                : S24_OK;
 }
 
-s24_status s24m_head_load(const s24m_model *model, s24m_head *head)
+s24_status s24m_head_load_rest(const s24m_model *model, s24m_head *head)
 {
-    const s24m_config *c = &model->config;
-    char name[S24M_NAME];
-    *head = (s24m_head){0};
+    *head = (s24m_head){.table = s24m_mat(NULL, model->config.vocab, model->config.width)};
     s24_status status = s24m_head_check(model);
-    s24m_global(model, c->tied ? S24M_EMBEDDING : S24M_OUTPUT, name);
     if (!status)
         status = read_vector(model, S24M_LAST_NORM, &head->norm);
     if (!status && head->norm)
@@ -272,6 +289,17 @@ s24_status s24m_head_load(const s24m_model *model, s24m_head *head)
         status = read_vector(model, S24M_OUTPUT_BIAS, &head->bias);
     if (!status)
         status = read_global(model, S24M_PROJECT_OUT, &head->project);
+    if (status)
+        s24m_head_free(head);
+    return status;
+}
+
+s24_status s24m_head_load(const s24m_model *model, s24m_head *head)
+{
+    const s24m_config *c = &model->config;
+    char name[S24M_NAME];
+    s24_status status = s24m_head_load_rest(model, head);
+    s24m_global(model, c->tied ? S24M_EMBEDDING : S24M_OUTPUT, name);
     if (!status)
         status = s24m_table(model, name, c->vocab, c->width, &head->table, &head->storage);
     if (!status && !head->storage)
@@ -288,6 +316,8 @@ void s24m_head_free(s24m_head *head)
     free(head->bias);
     free(head->project);
     free(head->storage);
+    s24_product_destroy(head->product);
+    s24_packed_destroy(head->packed);
     *head = (s24m_head){0};
 }
 
@@ -333,7 +363,9 @@ static s24_status multiply(const s24m_model *model, const s24m_head *head, float
             project(model, head->project, x, narrow, (const int64_t[]){count, c->hidden, c->width});
     }
     if (!status)
-        status = s24m_library(s24_mat_multiply(model->ctx, &in, &head->table, &out), "head");
+        status = s24m_library(head->product ? s24_product_run(head->product, &in, &out)
+                                            : s24_mat_multiply(model->ctx, &in, &head->table, &out),
+                              "head");
     free(narrow);
     bool plain = !head->bias && c->logit_scale == 1 && !(c->final_soft_cap > 0);
     return status || plain ? status : s24m_rows(model, finish_logits, &j, count);

@@ -183,8 +183,10 @@ enum { S24M_VECTORS = S24M_PARTS - S24M_ROLES, S24M_NAME = 160 };
 /* A matrix of a block: numbered as its program lists them. */
 typedef struct s24m_linear {
     char name[S24M_NAME]; /* of the weights in the file; a slice of a tensor ends in [i] */
-    s24_mat weights;      /* f32, (outputs, inputs) */
+    s24_mat weights;      /* f32, (outputs, inputs); data NULL: they are packed */
     float *bias;          /* outputs, or NULL */
+    s24_packed *packed;   /* engine.h; or NULL */
+    s24_product *product; /* with it */
 } s24m_linear;
 
 typedef struct s24m_block {
@@ -207,6 +209,11 @@ void s24m_name(const s24m_model *model, int64_t layer, int32_t which, char name[
  *   row and column of one that is not finite. */
 s24_status s24m_block_load(const s24m_model *model, int64_t layer, s24m_block *block);
 void s24m_block_free(s24m_block *block);
+/* The same, but `take` sees each matrix twice: before its weights are read, which they are not if
+ * linear->packed is there afterwards, and when they are. */
+typedef s24_status (*s24m_take_fn)(void *arg, const s24m_block *block, int32_t which);
+s24_status s24m_block_take(const s24m_model *model, int64_t layer, s24m_take_fn take, void *arg,
+                           s24m_block *block);
 
 /* ---- The forward pass ---- */
 
@@ -226,6 +233,7 @@ typedef struct s24m_embedding {
     void *storage;                   /* of the table if it does not lie in the file */
     float *positions, *gain, *shift; /* NULL where there is none */
     float *types, *project;          /* kinds of tokens; from rows of the table to h; or NULL */
+    const s24_packed *packed;        /* the table instead, borrowed; or NULL */
 } s24m_embedding;
 s24_status s24m_embedding_load(const s24m_model *model, int64_t length, const s24_mat *table,
                                s24m_embedding *e);
@@ -248,6 +256,8 @@ typedef struct s24m_head {
     float *bias;         /* vocab, or NULL */
     float *project;      /* from h to the table's width, or NULL */
     void *storage;       /* of the table if it does not lie in the file */
+    s24_packed *packed;  /* the table instead, which then has no data; or NULL */
+    s24_product *product; /* with it */
 } s24m_head;
 
 /** An encoder: hidden states are what comes out. */
@@ -257,6 +267,8 @@ s24_status s24m_last_norm(const s24m_model *model, float *h, int64_t count);
 /** S24_E_UNSUPPORTED: it has none. */
 s24_status s24m_head_check(const s24m_model *model);
 s24_status s24m_head_load(const s24m_model *model, s24m_head *head);
+/** All of it but the table, whose data are NULL. */
+s24_status s24m_head_load_rest(const s24m_model *model, s24m_head *head);
 void s24m_head_free(s24m_head *head);
 /** logits (count, vocab) of `count` rows of h. */
 s24_status s24m_logits(const s24m_model *model, const s24m_head *head, const float *h,

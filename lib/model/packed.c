@@ -1,5 +1,7 @@
 #include "packed.h"
+#include "extents.h"
 #include "fail.h"
+#include "tensors.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -45,4 +47,37 @@ s24_status s24m_packed_read(const s24m_model *model, const char *name, const s24
         status = s24_unpack(packed, values);
     s24_packed_destroy(packed);
     return s24m_library(status, name);
+}
+
+s24_status s24m_packed_block(const s24m_model *model, const s24_packed *packed, int64_t index,
+                             float *values)
+{
+    int64_t rows, cols, first = index * S24M_PACKED_ROWS;
+    int32_t dtype;
+    size_t size;
+    const char *layout, *name;
+    const void *data;
+    s24_packed *block = NULL;
+    s24_packed_info(packed, &layout, &rows, &cols, &dtype);
+    s24_packed_part(packed, 0, &name, &data, &size);
+    size /= (size_t)((rows + S24M_PACKED_ROWS - 1) / S24M_PACKED_ROWS);
+    data = (const char *)data + (size_t)index * size;
+    rows = s24m_least(rows - first, S24M_PACKED_ROWS);
+    s24_mat to = s24m_mat(values, rows, cols);
+    s24_status status =
+        s24_packed_wrap(model->ctx, layout, rows, cols, dtype, &data, &size, 1, &block);
+    if (!status)
+        status = s24_unpack(block, &to);
+    s24_packed_destroy(block);
+    return s24m_library(status, layout);
+}
+
+uint64_t s24m_packed_bytes(const s24_packed *packed)
+{
+    uint64_t sum = 0;
+    const char *name;
+    size_t size = 0;
+    for (int32_t i = 0; !s24_packed_part(packed, i, &name, NULL, &size) && name; i++)
+        sum += size;
+    return sum;
 }

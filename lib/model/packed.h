@@ -12,4 +12,11 @@ bool s24m_packed_any(const s24m_model *model);
 /* Its values as f32, rows x cols. */
 s24_status s24m_packed_read(const s24m_model *model, const char *name, const s24_mat *values);
 
+enum { S24M_PACKED_ROWS = 16 }; /* of a block of the layouts whose names begin with ri16 */
+/* The values of block `index` of one, as f32. */
+s24_status s24m_packed_block(const s24m_model *model, const s24_packed *packed, int64_t index,
+                             float *values);
+/* The bytes of all parts. */
+uint64_t s24m_packed_bytes(const s24_packed *packed);
+
 #endif

@@ -167,6 +167,27 @@ static void unpack_row(const s24i_packing *p, int64_t row, void *out, void *scra
     }
 }
 
+static void grid(const s24i_packing *p, int32_t *bits, int64_t *group)
+{
+    *bits = (int32_t)p->own[0];
+    *group = p->cols / p->own[1];
+}
+
+static void codes(const s24i_packing *p, int64_t row, uint8_t *out, uint16_t *scales,
+                  uint8_t *zeros)
+{
+    int32_t bits = (int32_t)p->own[0];
+
+    for (int64_t j = 0; j < p->cols; j++)
+        out[j] = (uint8_t)s24i_field(row_words(p, row), j, bits);
+    for (int64_t g = 0; g < p->own[1]; g++) {
+        scales[g] = s24i_half_at(p->part[SCALE].data, row * p->own[1] + g);
+        zeros[g] = (uint8_t)(1 << (bits - 1));
+        if (p->own[2])
+            zeros[g] = (uint8_t)s24i_field(zero_word(p, row, g), row % (32 / bits), bits);
+    }
+}
+
 const s24i_layout s24i_layout_pack_quantized = {
     .name = "pack-quantized",
     .help = "compressed-tensors pack-quantized: 4 or 8 bits, groups of one size",
@@ -175,4 +196,6 @@ const s24i_layout s24i_layout_pack_quantized = {
     .pack = pack,
     .check = check,
     .unpack_row = unpack_row,
+    .grid = grid,
+    .codes = codes,
 };
