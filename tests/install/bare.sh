@@ -26,7 +26,7 @@ names()
 # The tarball of what is committed, or of this folder where it is one itself.
 rm -rf "$bare" "$bare.source"
 mkdir -p "$bare.source/subprojects/sparse24"
-cp "$source/tests/install/subproject/meson.build" "$bare.source/"
+cp "$source/tests/install/subproject/meson.build" "$source/examples/01_compress_layer.c" "$bare.source/"
 if [ -e "$source/.git" ]; then
     rm -rf "$full/meson-dist"
     meson dist -C "$full" --no-tests --formats gztar >"$log" 2>&1
