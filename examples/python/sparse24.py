@@ -262,7 +262,7 @@ def _candidates() -> list[str]:
     """Where the library may be, best first."""
     if os.environ.get("SPARSE24_LIBRARY"):
         return [os.environ["SPARSE24_LIBRARY"]]
-    beside = sorted(str(path) for path in pathlib.Path(__file__).resolve().parent.glob("libsparse24*") if re.search(r"\.(so|dylib)\b", path.name))
+    beside = sorted(str(path) for path in pathlib.Path(__file__).resolve().parent.glob("libsparse24.*") if re.search(r"\.(so|dylib)\b", path.name))
     installed = [] if _INSTALLED[0] == "@" else [str(pathlib.Path(__file__).resolve().parent / _INSTALLED)]
     beside += [path for path in installed if os.path.exists(path)]
     return [*beside, ctypes.util.find_library("sparse24") or "libsparse24.so.0.1"]

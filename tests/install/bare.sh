@@ -1,5 +1,5 @@
 #!/bin/sh
-# The core alone: a build without program, examples, tests and benchmarks needs no Check and exports the same names as the full one.
+# The core alone, from the release's tarball and as a Meson subproject of another program: it exports the same names as the full build.
 # Usage: bare.sh FULL-BUILD-DIR SCRATCH-DIR
 set -u
 full=$1 bare=$2
@@ -20,14 +20,26 @@ says() # name, status
 
 names()
 {
-    LC_ALL=C nm -D --defined-only "$(find "$1/lib" -maxdepth 1 -name 'libsparse24.so.*.*' -type f | head -n 1)" | sed 's/^[0-9a-f]* //' | LC_ALL=C sort
+    LC_ALL=C nm -D --defined-only "$(find "$1" -path '*/lib/libsparse24.so.*' -name 'libsparse24.so.*.*' -not -name '*.symbols' -type f | head -n 1)" | sed 's/^[0-9a-f]* //' | LC_ALL=C sort
 }
 
-[ -f "$bare/build.ninja" ] ||
-    meson setup "$bare" "$source" --buildtype=debug -Dtests=disabled -Dbench=false -Dcli=false -Dexamples=false -Dpython=false >"$log" 2>&1
-ninja -C "$bare" >"$log" 2>&1
-says 'the core builds alone' $?
-find "$bare" -type f -perm -u+x -not -name 'libsparse24*.so.*' -not -path '*/meson-*' >"$log"
+# The tarball of what is committed, or of this folder where it is one itself.
+rm -rf "$bare" "$bare.source"
+mkdir -p "$bare.source/subprojects/sparse24"
+cp "$source/tests/install/subproject/meson.build" "$source/examples/01_compress_layer.c" "$bare.source/"
+if [ -e "$source/.git" ]; then
+    rm -rf "$full/meson-dist"
+    meson dist -C "$full" --no-tests --allow-dirty --formats gztar >"$log" 2>&1
+    says 'meson makes a tarball' $?
+    tar -x -z -f "$full"/meson-dist/*.tar.gz --strip-components=1 -C "$bare.source/subprojects/sparse24"
+else
+    cp -R "$source/." "$bare.source/subprojects/sparse24"
+fi
+{ meson setup "$bare" "$bare.source" && ninja -C "$bare"; } >"$log" 2>&1
+says 'the core builds alone, as a part of another project' $?
+"$bare/embedder" "$source/examples/data/smollm2-block10-small.safetensors" >"$log" 2>&1
+says 'whose program runs' $?
+find "$bare" -type f -perm -u+x -not -name 'libsparse24*.so.*' -not -name embedder -not -path '*/meson-*' >"$log"
 [ ! -s "$log" ]
 says 'no program is built' $?
 names "$full" >"$bare.full"
