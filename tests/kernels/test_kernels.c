@@ -225,7 +225,7 @@ static void check_select_nm(const s24i_kernels *fast)
 {
     for (number_kind kind = 0; kind < WATCHED_KINDS; ++kind) {
         fill(kind, FLT_MAX);
-        for (int32_t m = 1; m <= S24I_MAX_GROUP; ++m)
+        for (int32_t m = 1; m <= S24I_MAX_GROUP; m += m <= 16 ? 1 : WATCHED_STEP)
             for (int32_t keep = 1; keep <= m; keep += m <= 16 ? 1 : (m + 4) / 5)
                 compare_pattern(keep, m, fast);
         for (int32_t m = 17; m <= S24I_MAX_GROUP; ++m)
@@ -462,7 +462,7 @@ static void check_sweep_block(const s24i_kernels *fast)
         fill_grid();
         if (kind == TIES || kind == ZEROS)
             memset(y, 0, sizeof y); /* sums of nothing: ties in the scores too */
-        size_t step = kind <= TIES ? WATCHED_STEP : 3;
+        size_t step = kind > TIES ? 3 : WATCHED_STEP == 1 ? 1 : 7;
         for (size_t i = kind % step; i < sizeof patterns / sizeof *patterns; i += step)
             compare_small_sweeps(patterns[i][0], patterns[i][1], fast);
         for (size_t i = kind % 3; i < sizeof patterns / sizeof *patterns && kind <= TIES; i += 3)
