@@ -91,8 +91,9 @@ static bool put_parts(saving *to, const matrix *m)
         if (kind != S24_RESULT_MATRIX || !strcmp(part, "weights") || !strcmp(part, "mask"))
             continue;
         snprintf(name, sizeof name, "%s.%s", m->tensor, part);
+        const s24_mat *made = s24m_made_part(&m->made, part);
         if (!s24m_good(s24_result_matrix(m->result, part, &mat), "%s", to->path) ||
-            !put(to, name, &mat))
+            !put(to, name, made ? made : &mat))
             return false;
     }
     return true;

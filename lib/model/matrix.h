@@ -2,6 +2,7 @@
  * blocks, files or token streams. */
 #ifndef MATRIX_H
 #define MATRIX_H
+#include "made.h"
 #include "record.h"
 #include "settings.h"
 
@@ -26,6 +27,7 @@ typedef struct matrix {
     double kept[2]; /* shares of a score that n:m keeps in the file's order, and in this one */
     float *v;       /* as stored, on a grid what the codes give; NULL until solved */
     s24_result *result; /* for its further parts; NULL when read back from a file */
+    made_parts made;    /* those of the result that training changed */
     record record;      /* no JSON until solved */
 } matrix;
 
