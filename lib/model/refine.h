@@ -1,6 +1,7 @@
 /* Refinement of a block that was solved: Adam on the kept weights of its matrices, on the parts of
- * those on a grid or of a rank, on its norms and biases together, so that the block's output on the compressed stream meets what is wanted of it.
- * Accepted only if rows that were kept back meet it better. Knows one block, no files. */
+ * those on a grid or of a rank, on its norms and biases together, so that the block's output on the
+ * compressed stream meets what is wanted of it. Accepted only if rows that were kept back meet it
+ * better. Knows one block, no files. */
 #ifndef S24M_REFINE_H
 #define S24M_REFINE_H
 #include "activations.h"
