@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Steps relative to those of weights: without zeros latents had better move slowly, since all that a
+/* Steps relative to those of weights: without zeros latents had better move slowly, since all a
  * large step does there is to turn codes back and forth. */
 #define PACE_DENSE_LATENT 0.25
 #define PACE_SCALE 0.2

@@ -5,8 +5,8 @@
  * On a grid a weight is s (code - o) + m, with code = round((latent - m) / s + o) within the codes
  * that the matrix has: o a zero that is a code, m one that is a value. Latents begin at the weights
  * and take their gradient where the code is not held back (straight through: Bengio, Leonard,
- * Courville, arXiv 1308.3432); scales take (code - o) less (latent - m) / s where it is not (learned
- * step sizes: Esser and others, arXiv 1902.08153). */
+ * Courville, arXiv 1308.3432). Scales take (code - o), where it is not less (latent - m) / s
+ * (learned step sizes: Esser and others, arXiv 1902.08153). */
 #ifndef S24M_COMPOSED_H
 #define S24M_COMPOSED_H
 #include "adam.h"

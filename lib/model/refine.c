@@ -242,13 +242,15 @@ static bool take(refining *t, float **values, bool *fits)
     for (int32_t i = 0; done && *fits && i < matrices + t->vectors->count; i++) {
         const s24m_parameter *p = t->of[i];
         matrix rounded = {.v = NULL};
-        if (i < matrices && t->composed[i].w) {
+        if (!p && !(i < matrices && t->composed[i].w))
+            continue;
+        t->r->misfit =
+            i < matrices ? t->matrices[i].tensor : t->vectors->vectors[i - matrices].m.tensor;
+        if (!p) {
             done = round_composed(t, i, values + i, fits);
             t->linear[i].weights.data = values[i];
             continue;
         }
-        if (!p)
-            continue;
         trained_vector whole = {.m = t->matrices[i < matrices ? i : 0]};
         done = round_vector(i < matrices ? &whole : t->vectors->vectors + i - matrices, p, &rounded,
                             ctx, fits);
@@ -267,6 +269,7 @@ static bool settle(refining *t, float **values)
     int32_t matrices = t->block.program->count, all = matrices + t->vectors->count;
     double error = INFINITY;
     bool fits, done = take(t, values, &fits) && (!fits || judge_block(t, &t->block, &error));
+    t->r->misfit = fits ? NULL : t->r->misfit;
     t->r->taken = done && fits && error < t->r->before;
     t->r->after = t->r->taken ? error : t->r->before;
     for (int32_t i = 0; t->r->taken && i < all; i++) {
@@ -360,6 +363,7 @@ bool s24m_refine_block(s24m_refinement *r, const s24m_block *block, matrix *matr
     r->before = r->after = NAN;
     r->taken = false;
     r->halvings = 0;
+    r->misfit = NULL;
     bool done = open(&t) && judge_block(&t, block, &r->before) && train(&t) && finish(&t);
     close(&t);
     return done;

@@ -16,8 +16,9 @@ typedef struct s24m_refinement {
     void *arg;
     /* What came of it: mean squared errors over those of 0, of the rows that were kept back. */
     double before, after;
-    int halvings; /* of the rate, because they were met worse */
-    bool taken;   /* the matrices and vectors hold what was trained */
+    int halvings;       /* of the rate, because they were met worse */
+    const char *misfit; /* what left its type's range, so that nothing was taken; or NULL */
+    bool taken;         /* the matrices and vectors hold what was trained */
 } s24m_refinement;
 
 /* `block` is the solved one. */
