@@ -53,15 +53,15 @@ static bool slice_values(const writing *w, const solved *folded, const char *nam
     s24_mat sparse;
     codes c;
     const s24_file *file = s24m_supply_values(&w->from, name);
+    const s24_file *parts = folded->parts ? s24m_supply_parts_of(&w->from, name) : NULL;
     s24_status status =
         file ? s24_file_read(file, name, to) : s24_mat_copy(w->model->ctx, lies, to);
     if (!s24m_good(status, "%s", name))
         return false;
     snprintf(part, sizeof part, "%s.sparse", name);
-    if (f->beside == BESIDE_FACTORS && folded->parts &&
-        s24_file_get(folded->parts, part, &sparse) == S24_OK)
+    if (f->beside == BESIDE_FACTORS && parts && s24_file_get(parts, part, &sparse) == S24_OK)
         return s24m_good(s24_mat_copy(w->model->ctx, &sparse, to), "%s", name);
-    if (!f->layout || !folded->parts || !s24m_codes_of_file(folded->parts, name, &c))
+    if (!f->layout || !parts || !s24m_codes_of_file(parts, name, &c))
         return true;
     return s24m_codes_decode(&c, w->model->ctx, s24m_supply_constraints(&w->from, name), to->data);
 }

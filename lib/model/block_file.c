@@ -84,8 +84,9 @@ static bool put_text(saving *to, const char *key, const char *value)
 static bool put_part(saving *to, const matrix *m, const char *part, const s24_mat *values)
 {
     char name[600];
+    const s24_mat *made = s24m_made_part(&m->made, part);
     snprintf(name, sizeof name, "%s.%s", m->tensor, part);
-    return put(to, name, values);
+    return put(to, name, made ? made : values);
 }
 
 static bool put_parts(saving *to, const matrix *m)

@@ -183,6 +183,17 @@ bool s24m_checkpoint_load(const checkpoint *c, int block, matrix *matrices, int 
     return done;
 }
 
+bool s24m_checkpoint_has_all(const checkpoint *c, int blocks)
+{
+    bool all = true;
+    for (int i = 0; all && i < blocks; i++) {
+        char *path = block_path(c, i);
+        all = path && exists(path);
+        free(path);
+    }
+    return all;
+}
+
 s24_file *s24m_checkpoint_file(const checkpoint *c, int block)
 {
     s24_file *file = NULL;

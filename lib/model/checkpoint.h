@@ -33,6 +33,8 @@ bool s24m_checkpoint_save(const checkpoint *c, int block, const matrix *matrices
  * were trained; *found tells whether the block was there. */
 bool s24m_checkpoint_load(const checkpoint *c, int block, matrix *matrices, int count,
                           trained *vectors, bool *found);
+/* All blocks up to so many are there. */
+bool s24m_checkpoint_has_all(const checkpoint *c, int blocks);
 /* The block's file, verified, for its tensors; NULL and a message on failure. */
 s24_file *s24m_checkpoint_file(const checkpoint *c, int block);
 /* `name` inside the folder, to be freed. */

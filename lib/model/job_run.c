@@ -103,9 +103,42 @@ static bool open_records(s24_compression *c)
     return (c->records = s24m_have(calloc(most + 1, sizeof *c->records)));
 }
 
+/* All that an earlier run left of a block that is wanted once no block is to be solved. */
+static bool read_block(s24_compression *c, int index)
+{
+    s24m_block block;
+    int32_t count = s24m_matrices(c->model, index);
+    bool found = false;
+    matrix *m = s24m_have(calloc((size_t)count, sizeof *m));
+    if (!m || !s24m_done(s24m_block_load(c->model, index, &block))) {
+        free(m);
+        return false;
+    }
+    s24m_memory_let_go(c->model->file);
+    s24m_job_matrices(c, &block, m);
+    bool done = s24m_checkpoint_load(&c->checkpoint, index, m, count, NULL, &found);
+    close_matrices(c, m, count, done);
+    s24m_block_free(&block);
+    return done;
+}
+
+static bool read_blocks(s24_compression *c)
+{
+    int layers = (int)c->model->config.layers;
+    bool done = true;
+    for (int index = 0; done && index < layers; index++)
+        done = s24m_watch_show(&c->watch, "blocks", "reading", (double)index / layers) &&
+               read_block(c, index);
+    if (done)
+        s24m_watch_log(&c->watch, 2, "all %d blocks: read", layers);
+    return done;
+}
+
 static bool compress_blocks(s24_compression *c)
 {
     double began = s24_seconds();
+    if (s24m_checkpoint_has_all(&c->checkpoint, (int)c->model->config.layers))
+        return open_records(c) && read_blocks(c);
     bool done = open_records(c) &&
                 s24m_walk_open(&c->walk, &c->settings, c->model, c->ids, c->sequences.count,
                                c->sequences.length, c->checkpoint.folder);

@@ -33,7 +33,7 @@ static bool take_block(s24_compression *c, s24m_block *block, matrix *m, trained
     return found || s24m_wrong(S24_E_STATE, "block %d is not there", (int)block->layer);
 }
 
-static bool choose(void *from, s24m_block *block, s24m_choice *choices)
+static bool choose(void *from, s24m_block *block, s24m_choice *choices, s24_file **holds)
 {
     s24_compression *c = from;
     trained vectors = {0};
@@ -42,11 +42,18 @@ static bool choose(void *from, s24m_block *block, s24m_choice *choices)
     if (!m)
         return false;
     s24m_job_matrices(c, block, m);
-    bool done = take_block(c, block, m, &vectors);
+    bool done = take_block(c, block, m, &vectors) &&
+                (*holds = s24m_checkpoint_file(&c->checkpoint, (int)block->layer));
     for (int32_t i = 0; i < count; i++) {
         bool compressed = m[i].constraints != NULL;
-        choices[i] =
-            (s24m_choice){compressed, compressed && !s24m_matrix_has_parts(m + i), m[i].store};
+        s24m_choice *choice = choices + i;
+        *choice = (s24m_choice){.compressed = compressed, .store = m[i].store};
+        choice->constraints = m[i].constraints;
+        choice->trains = compressed && !s24m_matrix_has_parts(m + i);
+        if (done && compressed && !choice->trains) {
+            s24m_codes_of_file(*holds, m[i].tensor, &choice->parts);
+            choice->trains = s24m_composed_can(&choice->parts);
+        }
         s24m_matrix_close(m + i);
     }
     s24m_trained_close(&vectors);

@@ -268,6 +268,7 @@ void s24m_matrix_close(matrix *m)
 {
     s24_result_destroy(m->result);
     s24m_gathered_free(m->parts);
+    s24m_made_close(&m->made);
     free(m->v);
     free(m->order);
     s24m_record_close(&m->record);

@@ -2,6 +2,7 @@
  * blocks, files or token streams. */
 #ifndef MATRIX_H
 #define MATRIX_H
+#include "made.h"
 #include "matrix_parts.h"
 #include "record.h"
 #include "settings.h"
@@ -28,6 +29,7 @@ typedef struct matrix {
     float *v;       /* as stored, on a grid what the codes give; NULL until solved */
     s24_result *result; /* for its further parts; NULL when read back from a file */
     s24m_gathered *parts; /* the same, of rows that several ranks solved; or NULL */
+    made_parts made;    /* those of the result that training changed */
     record record;      /* no JSON until solved */
     double *norms;      /* room for what each loss of the record is relative to; NULL: not wanted */
 } matrix;

@@ -289,7 +289,8 @@ static int64_t tuning_rows(const s24_compression *c)
 
 static uint64_t tuning_needs(const s24_compression *c)
 {
-    return s24m_tune_bytes(c->model, c->settings.keep, tuning_rows(c), c->sequences.length);
+    bool parts = s24m_plan_asks_parts(&c->settings.plan);
+    return s24m_tune_bytes(c->model, parts, c->settings.keep, tuning_rows(c), c->sequences.length);
 }
 
 static double pass_flops(const s24_compression *c, int64_t rows, int64_t length, bool head)

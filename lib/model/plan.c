@@ -84,6 +84,14 @@ bool s24m_plan_has_parts(const char *constraints)
     return strstr(constraints, "int") || strstr(constraints, "rank");
 }
 
+bool s24m_plan_asks_parts(const plan *p)
+{
+    bool any = p->constraints && s24m_plan_has_parts(p->constraints);
+    for (const rule *r = p->rules; r < p->rules + p->count; r++)
+        any = any || (r->constraints && s24m_plan_has_parts(r->constraints));
+    return any;
+}
+
 bool s24m_plan_keeps_result(const char *constraints)
 {
     return s24m_plan_has_parts(constraints) || s24m_terms(constraints).unit;

@@ -28,6 +28,8 @@ bool s24m_plan_has_rules(const plan *p);
 const char *s24m_plan_constraints(plan *p, const char *const *names);
 /* Whether constraints have a grid or a rank, whose parts say more than the values. */
 bool s24m_plan_has_parts(const char *constraints);
+/* Whether any that it asks for have. */
+bool s24m_plan_asks_parts(const plan *p);
 /* Whether a result says more than its values: such parts, or which columns were kept. */
 bool s24m_plan_keeps_result(const char *constraints);
 /* Says which pattern matched nothing. */

@@ -1,4 +1,5 @@
 #include "refine.h"
+#include "composed.h"
 #include "memory.h"
 #include "tape.h"
 #include "tensors.h"
@@ -16,7 +17,9 @@ typedef struct refining {
     matrix *matrices;
     trained *vectors;
     s24m_training training;
-    s24m_parameter **of; /* parameter of each matrix, then of each vector; NULL: not trained */
+    s24m_parameter **of;     /* parameter of each matrix, then of each vector; NULL: not trained */
+    s24m_composed *composed; /* of each matrix; w NULL: it has no parts that are trained */
+    made_parts *made;        /* what becomes of them */
     s24m_gradients to;
     s24m_tape tape;
     int64_t together;  /* rows on the tape, at most */
@@ -26,11 +29,31 @@ typedef struct refining {
 
 /* ---- Parameters ---- */
 
+/* Of a grid, of factors, or of both. */
+static bool add_composed(refining *t, int32_t which)
+{
+    const matrix *m = t->matrices + which;
+    s24m_composed *c = t->composed + which;
+    s24_mat values = s24m_matrix_values(m);
+    codes parts = {0};
+    if (m->result)
+        s24m_codes_of_result(m->result, &parts);
+    if (!s24m_composed_can(&parts))
+        return true;
+    if (!s24m_composed_open(c, &t->training.adam, m->tensor, m->constraints, &parts, &values))
+        return false;
+    t->linear[which].weights.data = c->w;
+    t->to.weights[which] = c->gradient;
+    return true;
+}
+
 static bool add_matrix(refining *t, int32_t which)
 {
     const matrix *m = t->matrices + which;
-    if (!m->constraints || !m->v || s24m_matrix_has_parts(m))
-        return true; /* left alone, or on a grid or of factors, which stay */
+    if (!m->constraints || !m->v)
+        return true; /* left alone */
+    if (s24m_matrix_has_parts(m))
+        return add_composed(t, which);
     s24m_parameter *p =
         s24m_adam_add(&t->training.adam, m->tensor, m->v, m->w.rows * m->w.cols, true);
     if (!p)
@@ -57,7 +80,9 @@ static bool add_parameters(refining *t)
 {
     int32_t matrices = t->block.program->count, all = matrices + t->vectors->count;
     size_t size = (size_t)matrices * sizeof *t->linear;
-    bool done = s24m_adam_open(&t->training.adam, t->r->settings->ctx, all) &&
+    bool done = s24m_adam_open(&t->training.adam, t->r->settings->ctx, 4 * all) &&
+                (t->composed = s24m_have(calloc((size_t)matrices + 1, sizeof *t->composed))) &&
+                (t->made = s24m_have(calloc((size_t)matrices + 1, sizeof *t->made))) &&
                 s24m_gradients_open(&t->to, matrices) &&
                 (t->of = s24m_have(calloc((size_t)all + 1, sizeof *t->of))) &&
                 (t->linear = s24m_have(malloc(size)));
@@ -69,6 +94,16 @@ static bool add_parameters(refining *t)
         done = add_matrix(t, i);
     for (int32_t i = 0; done && i < t->vectors->count; i++)
         done = add_vector(t, i);
+    return done;
+}
+
+typedef bool (*composed_fn)(s24m_composed *c);
+
+static bool each_composed(refining *t, composed_fn call)
+{
+    bool done = true;
+    for (int32_t i = 0; done && i < t->block.program->count; i++)
+        done = !t->composed[i].w || call(t->composed + i);
     return done;
 }
 
@@ -145,7 +180,7 @@ static bool judge_block(refining *t, const s24m_block *block, double *error)
 static bool judge(void *arg, double *error)
 {
     refining *t = arg;
-    return judge_block(t, &t->block, error);
+    return each_composed(t, s24m_composed_make) && judge_block(t, &t->block, error);
 }
 
 /* The mean over the tokens of a batch of squared errors, by as many rows at a time as there is room
@@ -154,14 +189,14 @@ static bool learn(void *arg, const int64_t *rows, int64_t count, double *loss)
 {
     refining *t = arg;
     double sum_of[2] = {0, 0}, scale = 2 / (double)(count * t->r->length);
-    bool done = true;
+    bool done = each_composed(t, s24m_composed_make);
     for (int64_t i = 0, now; done && i < count; i += now) {
         now = count - i < t->together ? count - i : t->together;
         done = run_rows(t, &t->block, rows + i, now, scale, sum_of) &&
                s24m_tape_back(&t->tape, &t->to);
     }
     *loss = sum_of[0] / (double)(count * t->r->length);
-    return done;
+    return done && each_composed(t, s24m_composed_spread);
 }
 
 static bool show(void *arg, double share)
@@ -184,6 +219,19 @@ static bool round_vector(const trained_vector *v, const s24m_parameter *p, matri
     return s24m_matrix_store(out, ctx, fits);
 }
 
+/* The same of a matrix of parts: what its codes give is not rounded. */
+static bool round_composed(refining *t, int32_t which, float **values, bool *fits)
+{
+    s24m_composed *c = t->composed + which;
+    size_t size = (size_t)(c->rows * c->cols) * sizeof(float);
+    matrix m = t->matrices[which];
+    if (!s24m_composed_settle(c, t->made + which, fits) ||
+        !(m.v = *values = s24m_have(malloc(size))))
+        return false;
+    memcpy(m.v, c->w, size);
+    return c->group || !*fits || s24m_matrix_store(&m, t->r->settings->ctx, fits);
+}
+
 /* Put what was trained into copies of the matrices and vectors, as it will be stored. */
 static bool take(refining *t, float **values, bool *fits)
 {
@@ -193,9 +241,16 @@ static bool take(refining *t, float **values, bool *fits)
     *fits = true;
     for (int32_t i = 0; done && *fits && i < matrices + t->vectors->count; i++) {
         const s24m_parameter *p = t->of[i];
-        matrix rounded;
-        if (!p)
+        matrix rounded = {.v = NULL};
+        if (!p && !(i < matrices && t->composed[i].w))
             continue;
+        t->r->misfit =
+            i < matrices ? t->matrices[i].tensor : t->vectors->vectors[i - matrices].m.tensor;
+        if (!p) {
+            done = round_composed(t, i, values + i, fits);
+            t->linear[i].weights.data = values[i];
+            continue;
+        }
         trained_vector whole = {.m = t->matrices[i < matrices ? i : 0]};
         done = round_vector(i < matrices ? &whole : t->vectors->vectors + i - matrices, p, &rounded,
                             ctx, fits);
@@ -214,6 +269,7 @@ static bool settle(refining *t, float **values)
     int32_t matrices = t->block.program->count, all = matrices + t->vectors->count;
     double error = INFINITY;
     bool fits, done = take(t, values, &fits) && (!fits || judge_block(t, &t->block, &error));
+    t->r->misfit = fits ? NULL : t->r->misfit;
     t->r->taken = done && fits && error < t->r->before;
     t->r->after = t->r->taken ? error : t->r->before;
     for (int32_t i = 0; t->r->taken && i < all; i++) {
@@ -223,6 +279,10 @@ static bool settle(refining *t, float **values)
         free(*place);
         *place = values[i];
         values[i] = NULL;
+        if (i < matrices && t->composed[i].w) {
+            t->matrices[i].made = t->made[i];
+            t->made[i] = (made_parts){0};
+        }
     }
     return done;
 }
@@ -263,6 +323,14 @@ static void close(refining *t)
     s24m_tape_close(&t->tape);
     s24m_training_close(&t->training);
     s24m_gradients_close(&t->to);
+    for (int32_t i = 0; i < t->block.program->count; i++) {
+        if (t->composed)
+            s24m_composed_close(t->composed + i);
+        if (t->made)
+            s24m_made_close(t->made + i);
+    }
+    free(t->composed);
+    free(t->made);
     free(t->of);
     free(t->linear);
     free(t->x);
@@ -295,18 +363,20 @@ bool s24m_refine_block(s24m_refinement *r, const s24m_block *block, matrix *matr
     r->before = r->after = NAN;
     r->taken = false;
     r->halvings = 0;
+    r->misfit = NULL;
     bool done = open(&t) && judge_block(&t, block, &r->before) && train(&t) && finish(&t);
     close(&t);
     return done;
 }
 
-uint64_t s24m_refine_bytes(const s24m_model *model, int64_t length)
+uint64_t s24m_refine_bytes(const s24m_model *model, bool parts, int64_t length)
 {
     int64_t tokens = rows_together(length) * length, hidden = model->config.hidden;
     int64_t block = (int64_t)(s24m_memory_block(model) / sizeof(float));
     int64_t floats = s24m_tape_floats(model, tokens) + 2 * tokens * hidden + 4 * tokens;
     floats += s24m_tape_scratch(model, tokens);
-    return (uint64_t)floats * sizeof(float) + s24m_adam_bytes(block);
+    return (uint64_t)floats * sizeof(float) + s24m_adam_bytes(block) +
+           (parts ? s24m_composed_bytes(block) : 0);
 }
 
 double s24m_refine_flops(const settings *s, const s24m_model *model, int64_t layer, int64_t rows,

@@ -1,6 +1,7 @@
 #include "solved.h"
 #include "parts.h"
 #include "paths.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,12 +67,25 @@ int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, i
     return -1;
 }
 
-/* Matrices that were tuned have no parts; one from elsewhere has no constraints that are known. */
+const s24_file *s24m_supply_parts_of(const supply *s, const char *name)
+{
+    static const char *const parts[] = {"codes", "lowrank_u"};
+    char part[S24M_NAME + 16];
+    for (int i = 0; i < 2; i++) {
+        snprintf(part, sizeof part, "%s.%s", name, parts[i]);
+        if (has(s->tuned, part))
+            return s->tuned;
+    }
+    return s->blocks ? s->block : s->parts;
+}
+
+/* One from elsewhere has no constraints that are known. */
 static bool take_matrix(const supply *s, const char *tensor, solved *found)
 {
     found->constraints = s24m_supply_constraints(s, tensor);
     if (has(s->tuned, tensor)) {
         found->values = s->tuned;
+        found->parts = s24m_supply_parts_of(s, tensor);
         return true;
     }
     const s24_file *file = s->blocks ? s->block : s->model->file;
@@ -149,7 +163,7 @@ static bool visit_file(const supply *s, const s24_file *file, part_fn visit, voi
         const char *name = s24_file_name(file, i);
         bool slice = name[strlen(name) - 1] == ']';
         if (!slice && s24_file_info(s->model->file, name, NULL, NULL, NULL) != S24_OK)
-            done = visit(arg, file, name);
+            done = visit(arg, has(s->tuned, name) ? s->tuned : file, name);
     }
     return done;
 }

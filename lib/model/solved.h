@@ -30,6 +30,8 @@ typedef struct supply {
 bool s24m_supply_find(supply *s, const char *tensor, solved *found);
 /* The file that has the matrix of this name; NULL: it is as in the source. */
 const s24_file *s24m_supply_values(const supply *s, const char *name);
+/* The file that has the parts of the matrix of this name, if it has some; NULL: none has. */
+const s24_file *s24m_supply_parts_of(const supply *s, const char *name);
 /* The next compressed matrix from `which` on that lies in the tensor of such a one; -1: none. */
 int32_t s24m_supply_next(const supply *s, const solved *m, const char *tensor, int32_t which);
 /* Call visit(arg, file, name) for every tensor of the parts, in the order of the blocks. */

@@ -146,13 +146,16 @@ static bool run_all(distilling *d, const int64_t *rows, int64_t count, double sc
 static bool learn(void *arg, const int64_t *rows, int64_t count, double *loss)
 {
     distilling *d = arg;
-    return run_all(d, rows, count, 1 / (double)(count * d->t->length), loss);
+    return s24m_student_make(&d->student) &&
+           run_all(d, rows, count, 1 / (double)(count * d->t->length), loss) &&
+           s24m_student_spread(&d->student);
 }
 
 static bool judge(void *arg, double *loss)
 {
     distilling *d = arg;
-    return run_all(d, d->training.guard, d->training.guards, 0, loss);
+    return s24m_student_make(&d->student) &&
+           run_all(d, d->training.guard, d->training.guards, 0, loss);
 }
 
 static bool show(void *arg, double share)
@@ -336,14 +339,15 @@ bool s24m_tune(s24m_tuning *t)
     return done;
 }
 
-uint64_t s24m_tune_bytes(const s24m_model *model, int keep, int64_t rows, int64_t length)
+uint64_t s24m_tune_bytes(const s24m_model *model, bool parts, int keep, int64_t rows,
+                         int64_t length)
 {
     int64_t tokens = rows_together(length) * length, hidden = model->config.hidden;
     int64_t floats = floats_of(model, length) + s24m_tape_floats(model, tokens);
     floats += s24m_tape_scratch(model, tokens);
-    return s24m_student_bytes(model) + s24m_divergence_bytes(model) + s24m_memory_table(model) +
-           s24m_activations_bytes(keep, rows * length, hidden) + (uint64_t)floats * sizeof(float) +
-           s24m_memory_attention(model, length);
+    return s24m_student_bytes(model, parts) + s24m_divergence_bytes(model) +
+           s24m_memory_table(model) + s24m_activations_bytes(keep, rows * length, hidden) +
+           (uint64_t)floats * sizeof(float) + s24m_memory_attention(model, length);
 }
 
 double s24m_tune_flops(const s24m_model *model, int64_t epochs, int64_t rows, int64_t length)
@@ -356,5 +360,5 @@ double s24m_tune_flops(const s24m_model *model, int64_t epochs, int64_t rows, in
 uint64_t s24m_tune_disk(const s24m_model *model)
 {
     enum { ARRAYS = 4 };
-    return s24m_student_bytes(model) / 5 * (2 * ARRAYS + 1);
+    return s24m_student_bytes(model, false) / 5 * (2 * ARRAYS + 1);
 }

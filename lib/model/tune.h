@@ -1,7 +1,7 @@
 /* Distillation of a whole compressed model (Hinton, Vinyals, Dean: Distilling the knowledge in a
  * neural network; arXiv 1503.02531): the mean over all tokens of KL(dense || compressed), over kept
- * weights, norms and biases. The embedding and the head stay, and so do matrices on a grid or with
- * factors. Accepted only if rows that were kept back are met better. */
+ * weights, codes and scales of grids, factors, norms and biases. The embedding and the head stay.
+ * Accepted only if rows that were kept back are met better. */
 #ifndef S24M_TUNE_H
 #define S24M_TUNE_H
 #include "checkpoint.h"
@@ -29,8 +29,10 @@ typedef struct s24m_tuning {
 } s24m_tuning;
 
 bool s24m_tune(s24m_tuning *t);
-/* What it takes outside the library for so many rows; its operations. */
-uint64_t s24m_tune_bytes(const s24m_model *model, int keep, int64_t rows, int64_t length);
+/* What it takes outside the library for so many rows; `parts`: some matrices have some. Its
+ * operations. */
+uint64_t s24m_tune_bytes(const s24m_model *model, bool parts, int keep, int64_t rows,
+                         int64_t length);
 double s24m_tune_flops(const s24m_model *model, int64_t epochs, int64_t rows, int64_t length);
 /* Bytes on disk: its state beside the one before, and what comes of it. */
 uint64_t s24m_tune_disk(const s24m_model *model);

@@ -86,16 +86,20 @@ static bool looks_pruned(const s24_mat *w)
     return 10 * zeros >= w->rows * w->cols && 2 * coarse < w->rows;
 }
 
-/* What stands on a grid becomes what its codes give. */
+/* What stands on a grid becomes what its codes give; with its parts it is trained by them. */
 static bool choose_matrix(const tuning_call *t, s24m_linear *linear, s24m_choice *choice)
 {
     const char *constraints = constraints_of(t, linear->name);
-    codes parts;
     choice->store = float_type(t->model, linear->name);
     choice->compressed = constraints || !choice->store;
-    if (t->parts && constraints && s24m_codes_of_file(t->parts, linear->name, &parts))
-        return s24m_codes_decode(&parts, t->model->ctx, constraints, linear->weights.data);
-    if (!choice->store)
+    choice->constraints = constraints;
+    bool coded =
+        t->parts && constraints && s24m_codes_of_file(t->parts, linear->name, &choice->parts);
+    if (coded &&
+        !s24m_codes_decode(&choice->parts, t->model->ctx, constraints, linear->weights.data))
+        return false;
+    choice->trains = t->parts && constraints && choice->store && s24m_composed_can(&choice->parts);
+    if (choice->trains || coded || !choice->store)
         return true;
     choice->trains =
         constraints ? !s24m_plan_has_parts(constraints) : looks_pruned(&linear->weights);
@@ -103,8 +107,9 @@ static bool choose_matrix(const tuning_call *t, s24m_linear *linear, s24m_choice
     return true;
 }
 
-static bool choose(void *from, s24m_block *block, s24m_choice *choices)
+static bool choose(void *from, s24m_block *block, s24m_choice *choices, s24_file **holds)
 {
+    (void)holds;
     const tuning_call *t = from;
     bool done = true;
     for (int32_t i = 0; done && i < block->program->count; i++)
@@ -173,7 +178,8 @@ static bool limit_memory(tuning_call *t)
     int64_t further = s24m_job_further(c).continued, rows = c->sequences.count[0] + further;
     uint64_t base = s24m_memory_base(c->settings.ctx) + s24m_memory_product(t->model);
     needs *n = &c->needs;
-    n->tuning = base + s24m_tune_bytes(t->model, c->settings.keep, rows, c->sequences.length);
+    n->tuning =
+        base + s24m_tune_bytes(t->model, t->parts, c->settings.keep, rows, c->sequences.length);
     if (c->settings.self.rows)
         n->writing = base + s24m_own_rows_bytes(&c->settings.self, c->model, c->sequences.length,
                                                 c->memory_limit > 0);

@@ -93,6 +93,11 @@ static void tell(const step *s, const s24m_refinement *r)
                        "block %d of %d: refined, error on rows kept back %.4g before, %.4g after%s",
                        s->w->block + 1, s->w->blocks, r->before, r->after,
                        r->halvings ? ", at a lower rate" : "");
+    else if (r->misfit)
+        s24m_watch_log(watch, 1,
+                       "block %d of %d: as solved, for %s would leave the range of its type once "
+                       "trained",
+                       s->w->block + 1, s->w->blocks, r->misfit);
     else
         s24m_watch_log(watch, 2,
                        "block %d of %d: as solved, for training would raise the error on rows kept "

@@ -98,7 +98,7 @@ uint64_t s24m_walk_bytes(const s24m_model *model, const settings *s, const int64
     arrays(&w, to, width);
     for (int i = 0; i < ARRAYS; i++)
         chunk += width[i];
-    return (s->refine ? s24m_refine_bytes(model, length) : 0) +
+    return (s->refine ? s24m_refine_bytes(model, s24m_plan_asks_parts(&s->plan), length) : 0) +
            (uint64_t)(chunk * s24m_chunk_tokens(most, length)) * sizeof(float) +
            store_bytes(model, s, tokens, s->keep);
 }

@@ -257,15 +257,14 @@ START_TEST(a_dense_block_stays)
 }
 END_TEST
 
-/* Matrices on a grid keep their codes; norms may follow them. */
-START_TEST(grids_keep_their_codes)
+/* Matrices on a grid change by their parts, as test_train_parts.c says more closely. */
+START_TEST(grids_are_refined)
 {
     open_model(tiny_models);
     listener l = compress("constraints=int4 g16,solver=rtn", "out");
     ck_assert_int_ge(l.refined + l.left, LAYERS);
     compress("constraints=int4 g16,solver=rtn,refine=none", "plain");
-    ck_assert_int_eq(differences("plain", "out", "layers.0.self_attn.q_proj"), 0);
-    ck_assert_int_eq(differences("plain", "out", "layers.0.mlp.down_proj"), 0);
+    ck_assert_int_eq(differences("plain", "out", "layers.0.mlp.down_proj"), l.refined > 0);
 }
 END_TEST
 
@@ -330,7 +329,7 @@ int main(void)
     tcase_add_loop_test(tc, goes_on, 0, 3);
     tcase_add_loop_test(tc, rates_that_diverge, 0, 2);
     tcase_add_test(tc, a_dense_block_stays);
-    tcase_add_test(tc, grids_keep_their_codes);
+    tcase_add_test(tc, grids_are_refined);
     tcase_add_test(tc, records_say_it);
     tcase_add_test(tc, memory_is_predicted);
     tcase_add_test(tc, one_row_is_too_few);

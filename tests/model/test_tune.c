@@ -17,7 +17,7 @@ static void set_up(void)
 
 typedef struct listener {
     const char *stop_at; /* a phase or a line, at its `stop_call`th call */
-    int calls, stop_call, epochs, stays;
+    int calls, stop_call, epochs, stays, misfits;
     bool stop;
     double before, after;
 } listener;
@@ -38,6 +38,7 @@ static void on_line(void *user, int32_t level, const char *line)
     (void)level;
     l->epochs += strstr(line, "tuning: epoch") != NULL;
     l->stays += strstr(line, "stays as it was") != NULL;
+    l->misfits += strstr(line, "the range of its type") != NULL;
 }
 
 static s24_compression *begin(const char *options, int64_t rows, listener *l)
@@ -173,10 +174,12 @@ START_TEST(goes_on)
     ck_assert_int_eq(s24_compression_run(c, in_folder("out")), S24_E_STATE);
     ck_assert_ptr_nonnull(strstr(s24_last_error(), "tune rate 0.01"));
     s24_compression_destroy(c);
+    l = (listener){.stop_at = "block 1 of", .stop_call = 1};
     c = begin("refine=model,resume=1", ROWS, &l);
     ok(s24_compression_run(c, in_folder("out")));
     s24_compression_destroy(c);
     ck_assert_int_eq(l.epochs, places[_i].epochs);
+    ck_assert_int_eq(l.calls, 0); /* blocks are read, not walked */
     ck_assert_int_eq(differences("reference", "out", "", false), 0);
 }
 END_TEST
@@ -194,15 +197,15 @@ START_TEST(rates_that_diverge)
 }
 END_TEST
 
-/* What stands on a grid stays to the bit; norms may follow it. */
-START_TEST(grids_stay)
+/* What stands on a grid is trained by its parts, as test_train_parts.c says more closely. */
+START_TEST(grids_are_tuned)
 {
     open_model(tiny_models);
     compress("constraints=int4 g16,solver=rtn", "plain");
     listener l = {.calls = 0};
     ok(tune("tune_rate=0.001", model_in("plain"), "out", &l));
     ck_assert_msg(l.after <= l.before && l.before > 0, "%g, %g", l.before, l.after);
-    ck_assert_int_eq(differences("plain", "out", "proj.weight", false), 0);
+    ck_assert_int_eq(differences("plain", "out", "proj.weight", false) > 0, !l.stays);
     ck_assert_int_eq(differences("plain", "out", "norm", false) > 0, !l.stays);
     ck_assert_int_eq(access(in_folder("out/sparse24/parts.safetensors"), F_OK), 0);
 }
@@ -298,6 +301,39 @@ static void swell(s24_mat *w)
         ((float *)w->data)[i] *= i % 3 ? 1e19f : 0;
 }
 
+static void grow(s24_mat *w)
+{
+    for (int64_t i = 0; i < w->rows * w->cols; i++)
+        ((float *)w->data)[i] *= 230000; /* up to 57500 */
+}
+
+static void wane(s24_mat *w)
+{
+    for (int64_t i = 0; i < w->rows * w->cols; i++)
+        ((float *)w->data)[i] /= 230000;
+}
+
+/* Weights at the end of what 16 bits hold do not follow the training beyond it: told, and as
+ * solved. */
+START_TEST(what_leaves_its_type)
+{
+    listener l = {.calls = 0};
+    open_model(tiny_models);
+    write_changed("grown.safetensors", "down_proj", grow);
+    ck_assert_int_eq(rename(in_folder("grown.safetensors"), in_folder("tiny.safetensors")), 0);
+    write_changed("grown.safetensors", "up_proj", wane);
+    s24_model_destroy(model);
+    ok(s24_model_open(ctx, in_folder("grown.safetensors"), &model));
+    s24_compression *c = begin("correct=0,refine=model,store=f16,refine_rate=0.1,tune_rate=0.1", ROWS, &l);
+    ok(s24_compression_run(c, in_folder("out")));
+    s24_compression_destroy(c);
+    ck_assert_int_ge(l.misfits, 2); /* blocks, and the whole */
+    s24_model *written = NULL;
+    ok(s24_model_open(ctx, in_folder("out/grown.safetensors"), &written));
+    s24_model_destroy(written);
+}
+END_TEST
+
 /* Nobody's: what has zeros is trained, unless it stands on a grid. */
 START_TEST(a_model_from_elsewhere)
 {
@@ -383,10 +419,11 @@ int main(void)
     tcase_add_test(tc, equal_for_any_threads);
     tcase_add_loop_test(tc, goes_on, 0, 3);
     tcase_add_test(tc, rates_that_diverge);
-    tcase_add_test(tc, grids_stay);
+    tcase_add_test(tc, grids_are_tuned);
     tcase_add_test(tc, memory_is_predicted);
     tcase_add_test(tc, a_compressed_model);
     tcase_add_loop_test(tc, a_model_from_elsewhere, 0, 2);
+    tcase_add_test(tc, what_leaves_its_type);
     tcase_add_test(tc, what_is_refused);
     tcase_add_test(tc, state_is_sealed);
     suite_add_tcase(suite, tc);
