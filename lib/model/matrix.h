@@ -25,10 +25,10 @@ typedef struct matrix {
     int32_t *order; /* of its inputs, where they were moved: which of the file's is j-th; or NULL */
     double kept[2]; /* shares of a score that n:m keeps in the file's order, and in this one */
     float *v;       /* as stored, on a grid what the codes give; NULL until solved */
-    s24_result *result; /* for its further parts; NULL when read back from a file */
+    s24_result *result;   /* for its further parts; NULL when read back from a file */
     s24m_gathered *parts; /* the same, of rows that several ranks solved; or NULL */
-    record record;      /* no JSON until solved */
-    double *norms;      /* room for what each loss of the record is relative to; NULL: not wanted */
+    record record;        /* no JSON until solved */
+    double *norms; /* room for what each loss of the record is relative to; NULL: not wanted */
 } matrix;
 
 /* Solve, round to the stored type, measure. `heldout` has a NULL gram when no tokens were held out.
