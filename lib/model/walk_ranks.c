@@ -56,8 +56,8 @@ static bool find_portions(step *s, bundle *b)
 
 /* ---- Grams ---- */
 
-/* Runs of so many rows go to the halves in turn. Where sequences are whole runs, a row is in the half
- * that it is in when one rank has them all. */
+/* Runs of so many rows go to the halves in turn. Where sequences are whole runs, a row is in the
+ * half that it is in when one rank has them all. */
 static int32_t half_of(const step *s, int held, int32_t half)
 {
     enum { RUN = 128 };

@@ -257,8 +257,8 @@ START_TEST(a_group_of_one_is_no_group)
 }
 END_TEST
 
-/* Behind a decision that was nearly a tie a block of so few weights is another one: what came before
- * is as it was. */
+/* Behind a decision that was nearly a tie a block of so few weights is another one: what came
+ * before is as it was. */
 static void close_to(const outcome *a, const outcome *b)
 {
     for (int i = 0; i < MATRICES; i++)
