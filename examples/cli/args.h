@@ -26,7 +26,7 @@ typedef struct args {
     int64_t threads, memory_limit, rows, context, eval_rows, heldout, seed, length, refine_epochs,
         tune_epochs, prompt_tokens, new_tokens;
     bool no_self, resume, plan, json, progress, markdown, verbose, all, speed, help;
-    struct recipe *read; /* what --recipe names; its words are pointed to */
+    struct recipe *read;           /* what --recipe names; its words are pointed to */
     const struct s24_group *group; /* of sparse24-mpi; NULL: this process is alone */
 } args;
 

@@ -107,7 +107,8 @@ int run_compress(const args *a)
 {
     job j = {.a = a, .began = s24_seconds()};
     progress_start(a->progress);
-    bool done = ranks_ready(a, open_job(&j)) && (a->plan ? plan(&j) : job_run(&j, compress) && job_tell(&j));
+    bool done = ranks_ready(a, open_job(&j)) &&
+                (a->plan ? plan(&j) : job_run(&j, compress) && job_tell(&j));
     job_close(&j);
     return done ? DONE : FAILED;
 }

@@ -43,7 +43,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Union
 
-__all__ = ["Compressed", "Context", "Cross", "File", "Gram", "Loss", "Mat", "Model", "Option", "Packed", "Problem", "Product", "Raw", "Result", "Solver", "Sparse24Error",
+__all__ = ["Compressed", "Context", "Cross", "File", "Gram", "Group", "Loss", "Mat", "Model", "Option", "Packed", "Problem", "Product", "Raw", "Result", "Solver", "Sparse24Error",
            "Tokenizer", "build_info", "compress", "compress_options", "copy", "default_solver", "library", "load", "multiply", "permutation", "project_nm", "prox24", "prox_firm",
            "prox_nm", "solvers", "version"]
 
@@ -229,13 +229,24 @@ _PROGRESS = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_char_p, c
 _DESTROY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _LOG = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p)
 
+_Exchange = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+class _Table(ctypes.Structure):
+    """s24_group."""
+
+    _fields_ = [("user", ctypes.c_void_p), ("rank", ctypes.c_int32), ("size", ctypes.c_int32), ("exchange", _Exchange), ("gather", _Exchange),
+                ("broadcast", ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int32)),
+                ("abort", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p))]
+
+
 # Words of the prototypes. A word that is not here is a handle ("gram*"), or the place for one ("gram**").
 _WORDS = {"status": _int32, "int32": _int32, "int64": _int64, "double": _Float, "text": _Text, "void*": ctypes.c_void_p,
           "void**": ctypes.POINTER(ctypes.c_void_p), "size": ctypes.c_size_t, "size*": ctypes.POINTER(ctypes.c_size_t),
           "int32**": ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)),
           "mat*": ctypes.POINTER(Mat), "int32*": ctypes.POINTER(ctypes.c_int32), "int64*": ctypes.POINTER(ctypes.c_int64),
           "uint64*": ctypes.POINTER(ctypes.c_uint64), "double*": ctypes.POINTER(ctypes.c_double), "text*": ctypes.POINTER(ctypes.c_char_p),
-          "task_fn": _TASK, "progress_fn": _PROGRESS, "log_fn": _LOG,
+          "group*": ctypes.POINTER(_Table), "task_fn": _TASK, "progress_fn": _PROGRESS, "log_fn": _LOG,
           "alloc_fn": ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t),
           "free_fn": ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t),
           "parallel_fn": ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, _TASK, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)}
@@ -1624,6 +1635,94 @@ def _listed(ids: Any) -> Any:
     return memoryview(numbers).cast("B").cast("i", (len(lists), len(lists[0])))
 
 
+class Group:
+    """The processes of a job, its ranks, for Model.set_group(). One's own has attributes `rank` and `size` and three methods on buffers of bytes, which every
+    rank calls in the same order: exchange(send, receive) gives piece i of `send` to rank i, which finds it as piece `rank` of `receive`; gather(send, receive)
+    puts what all ranks send into `receive`, in their order; broadcast(data, root) gives all the bytes of rank `root`. abort(text), if there is such a
+    method, ends all ranks. Group.of() makes one of an MPI communicator or of torch.distributed."""
+
+    rank, size = 0, 1
+
+    @staticmethod
+    def of(group: Any) -> Any:
+        """Of a communicator of mpi4py; of torch.distributed itself, or a process group of it; or what has the methods already."""
+        if hasattr(group, "Alltoall"):
+            return _MpiGroup(group)
+        torch = sys.modules.get("torch.distributed")
+        if torch is not None and (group is torch or isinstance(group, torch.ProcessGroup)):
+            return _TorchGroup(torch, None if group is torch else group)
+        return group
+
+
+class _MpiGroup(Group):
+    def __init__(self, comm: Any) -> None:
+        self.comm, self.byte = comm, importlib.import_module("mpi4py.MPI").BYTE
+        self.rank, self.size = comm.Get_rank(), comm.Get_size()
+
+    def exchange(self, send: memoryview, receive: memoryview) -> None:
+        self.comm.Alltoall([send, self.byte], [receive, self.byte])
+
+    def gather(self, send: memoryview, receive: memoryview) -> None:
+        self.comm.Allgather([send, self.byte], [receive, self.byte])
+
+    def broadcast(self, data: memoryview, root: int) -> None:
+        for at in range(0, len(data), 1 << 30):
+            self.comm.Bcast([data[at:at + (1 << 30)], self.byte], root)
+
+    def abort(self, text: str) -> None:
+        print(f"sparse24: {text}", file=sys.stderr, flush=True)
+        self.comm.Abort(1)
+
+
+class _TorchGroup(Group):
+    """With a back end for tensors of the CPU: gloo or MPI."""
+
+    def __init__(self, distributed: Any, group: Any) -> None:
+        self.calls, self.group, self.torch = distributed, group, importlib.import_module("torch")
+        self.rank, self.size = distributed.get_rank(group), distributed.get_world_size(group)
+
+    def _tensor(self, data: memoryview) -> Any:
+        return self.torch.frombuffer(data, dtype=self.torch.uint8)
+
+    def exchange(self, send: memoryview, receive: memoryview) -> None:
+        self.calls.all_to_all_single(self._tensor(receive), self._tensor(send), group=self.group)
+
+    def gather(self, send: memoryview, receive: memoryview) -> None:
+        self.calls.all_gather(list(self._tensor(receive).chunk(self.size)), self._tensor(send), group=self.group)
+
+    def broadcast(self, data: memoryview, root: int) -> None:
+        source = root if self.group is None else self.calls.get_global_rank(self.group, root)
+        self.calls.broadcast(self._tensor(data), source, group=self.group)
+
+
+def _bytes(address: int | None, size: int) -> memoryview:
+    return memoryview((ctypes.c_char * size).from_address(address)).cast("B") if size else memoryview(b"")
+
+
+def _table(group: Any) -> _Table:
+    """The functions of a group as C calls them. An exception in one ends the call of the library, and comes out of it."""
+    def exchange(_: Any, send: int, receive: int, size: int) -> int:
+        group.exchange(_bytes(send, size * group.size), _bytes(receive, size * group.size))
+        return 0
+
+    def gather(_: Any, send: int, receive: int, size: int) -> int:
+        group.gather(_bytes(send, size), _bytes(receive, size * group.size))
+        return 0
+
+    def broadcast(_: Any, data: int, size: int, root: int) -> int:
+        if size:
+            group.broadcast(_bytes(data, size), root)
+        return 0
+
+    def abort(_: Any, text: bytes) -> None:
+        if hasattr(group, "abort"):
+            group.abort(text.decode())
+
+    kinds = dict(_Table._fields_)
+    functions = [kinds[f.__name__](_guarded(f, failed)) for f, failed in ((exchange, 1), (gather, 1), (broadcast, 1), (abort, None))]
+    return _Table(None, group.rank, group.size, *functions)
+
+
 class Model(_Handle):
     """A language model in its files (docs/model.md says which): Model("model.gguf").compress("out", "2:4", tokens). Needs libsparse24-model."""
 
@@ -1632,6 +1731,13 @@ class Model(_Handle):
     def __init__(self, path: str | os.PathLike, context: Context | None = None) -> None:
         model_library()
         self._create("s24_model_open", context or default_context(), path)
+
+    def set_group(self, group: Any) -> None:
+        """Let evaluate() and compress() be the work of several processes, of which each makes the same calls: a communicator of mpi4py, torch.distributed
+        once it is initialised, or a Group of one's own; None ends that. docs/distributed.md."""
+        table = None if group is None else _table(Group.of(group))
+        _call("s24_model_set_group", self, None if table is None else ctypes.byref(table))
+        self.own().keep["group"] = table
 
     def __getitem__(self, name: str) -> int | str:
         """A fact: "layers", "hidden", "vocab", "context", "parameters", "architecture", ... (model.h lists them)."""

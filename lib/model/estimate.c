@@ -335,8 +335,9 @@ static bool work(s24_compression *c)
 
 static bool check(s24_compression *c)
 {
-    return s24m_job_check_alone(c, "--plan") && s24m_job_settle(c) && s24m_job_needs(c, &c->needs) &&
-           s24m_job_check_memory(c, &c->needs) && (!c->out || s24m_job_check_disk(c, &c->needs)) &&
+    return s24m_job_check_alone(c, "--plan") && s24m_job_settle(c) &&
+           s24m_job_needs(c, &c->needs) && s24m_job_check_memory(c, &c->needs) &&
+           (!c->out || s24m_job_check_disk(c, &c->needs)) &&
            s24m_plan_check_used(&c->settings.plan);
 }
 

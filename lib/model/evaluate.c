@@ -215,8 +215,8 @@ bool s24m_evaluate(s24m_model *model, const tokens *t, const evaluating *how, ev
     double *nll = s24m_have(malloc((size_t)count * sizeof *nll));
     bool done = nll && s24m_done(s24m_head_check(model)) &&
                 run_rows(&p, &mine, nll + share.first * predicted);
-    done = s24m_ranks_gather_shares(how->ranks, done, nll, t->rows,
-                                    (size_t)predicted * sizeof *nll);
+    done =
+        s24m_ranks_gather_shares(how->ranks, done, nll, t->rows, (size_t)predicted * sizeof *nll);
     *e = (evaluation){.flops = p.flops};
     for (int64_t i = 0; done && i < count; i++)
         e->mean += nll[i] / (double)count;

@@ -330,8 +330,8 @@ s24_status s24_model_evaluate(s24_model *model, const s24_mat *ids, const char *
     if (status)
         return status;
     s24m_ranks_begin(&model->ranks);
-    bool done = s24m_ranks_agree(&model->ranks,
-                                 evaluate(model, ids, name ? name : "tokens", options));
+    bool done =
+        s24m_ranks_agree(&model->ranks, evaluate(model, ids, name ? name : "tokens", options));
     if (done && nll)
         *nll = model->last.mean;
     s24m_watch_begin(&model->watch);

@@ -14,9 +14,9 @@
 bool s24m_job_check_alone(const s24_compression *c, const char *what)
 {
     int32_t ranks = s24m_rank_count(&c->handle->ranks);
-    return ranks == 1 || s24m_wrong(S24_E_UNSUPPORTED,
-                                    "%s: %d ranks cannot share this: do it with one", what,
-                                    (int)ranks);
+    return ranks == 1 ||
+           s24m_wrong(S24_E_UNSUPPORTED, "%s: %d ranks cannot share this: do it with one", what,
+                      (int)ranks);
 }
 
 bool s24m_job_check_ranks(const s24_compression *c)

@@ -78,14 +78,14 @@ static bool compress_block(s24_compression *c, int index)
     }
     s24m_memory_let_go(c->model->file);
     s24m_job_matrices(c, &block, m);
-    bool done =
-        s24m_trained_open(&vectors, c->model, &block, s24m_job_vector_type, c) &&
-        s24m_checkpoint_load(&c->checkpoint, index, m, count, &vectors, &found);
+    bool done = s24m_trained_open(&vectors, c->model, &block, s24m_job_vector_type, c) &&
+                s24m_checkpoint_load(&c->checkpoint, index, m, count, &vectors, &found);
     done = s24m_ranks_same(r, done, "blocks that lie in the folder", found ? index + 1 : index) &&
-        (found ? s24m_order_again(c->model, &block, m) : s24m_walk_order(&c->walk, &block, m)) &&
-        s24m_walk_block(&c->walk, &block, m, c->settings.refine ? &vectors : NULL) &&
-        (found || (s24m_order_keep(c->model, &block, m, &vectors) &&
-                   (s24m_rank(r) || s24m_checkpoint_save(&c->checkpoint, index, m, count, &vectors))));
+           (found ? s24m_order_again(c->model, &block, m) : s24m_walk_order(&c->walk, &block, m)) &&
+           s24m_walk_block(&c->walk, &block, m, c->settings.refine ? &vectors : NULL) &&
+           (found ||
+            (s24m_order_keep(c->model, &block, m, &vectors) &&
+             (s24m_rank(r) || s24m_checkpoint_save(&c->checkpoint, index, m, count, &vectors))));
     s24m_trained_close(&vectors);
     close_matrices(c, m, count, done);
     s24m_block_free(&block);

@@ -27,7 +27,7 @@ typedef struct matrix {
     int32_t *order; /* of its inputs, where they were moved: which of the file's is j-th; or NULL */
     double kept[2]; /* shares of a score that n:m keeps in the file's order, and in this one */
     float *v;       /* as stored, on a grid what the codes give; NULL until solved */
-    s24_result *result; /* for its further parts; NULL when read back from a file */
+    s24_result *result;   /* for its further parts; NULL when read back from a file */
     s24m_gathered *parts; /* the same, of rows that several ranks solved; or NULL */
     made_parts made;    /* those of the result that training changed */
     record record;      /* no JSON until solved */

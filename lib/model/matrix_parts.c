@@ -28,8 +28,8 @@ s24m_part *s24m_gathered_part(s24m_gathered *g, const char *name, int64_t rows, 
 {
     s24m_part *part = find(g, name);
     size_t width = (size_t)(dtype & 0xff) / 8; /* the low byte of a type is its width in bits */
-    if (part && (part->values.rows != rows || part->values.cols != cols ||
-                 part->values.dtype != dtype)) {
+    if (part &&
+        (part->values.rows != rows || part->values.cols != cols || part->values.dtype != dtype)) {
         s24m_wrong(S24_E_INTERNAL, "ranks have %s of different shapes", name);
         return NULL;
     }

@@ -240,8 +240,8 @@ static bool check_block(s24_compression *c, int64_t index, needs *n)
     for (int i = 0; done && i < S24M_STAGES && p->stages[i].count; i++) {
         parts += stages[i].parts;
         uint64_t work = s24m_most_bytes(stages[i].solve, joining_bytes(c, stages + i));
-        n->library = s24m_most_bytes(n->library,
-                                     sums_of(c, p, p->stages + i, stages + i) + work + parts);
+        n->library =
+            s24m_most_bytes(n->library, sums_of(c, p, p->stages + i, stages + i) + work + parts);
     }
     return done;
 }

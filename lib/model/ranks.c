@@ -137,10 +137,10 @@ bool s24m_ranks_same(s24m_ranks *r, bool done, const char *what, int64_t value)
     done = s24m_ranks_tell(r, done, &theirs);
     if (!s24m_together(r))
         return done;
-    return s24m_ranks_agree(r, done && (theirs == value ||
-                                        s24m_wrong(S24_E_STATE,
-                                                   "%s is %" PRId64 " here, %" PRId64 " on rank 0",
-                                                   what, value, theirs)));
+    return s24m_ranks_agree(
+        r, done && (theirs == value ||
+                    s24m_wrong(S24_E_STATE, "%s is %" PRId64 " here, %" PRId64 " on rank 0", what,
+                               value, theirs)));
 }
 
 /* The first line in which two texts differ, of each at most so many characters. */
@@ -223,8 +223,7 @@ bool s24m_ranks_sum_floats(s24m_ranks *r, bool done, float *values, int64_t coun
     float *receive = send ? s24m_have(malloc(room)) : NULL;
     done = s24m_ranks_agree(r, receive != NULL);
     for (int64_t at = 0; done && at < count; at += strip)
-        done =
-            sum_strip(r, values + at, count - at < strip ? count - at : strip, send, receive);
+        done = sum_strip(r, values + at, count - at < strip ? count - at : strip, send, receive);
     free(send);
     free(receive);
     return done;

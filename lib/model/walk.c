@@ -186,8 +186,7 @@ static bool solve(step *s, bundle *b, int i)
     int32_t which = b->group.first + i;
     matrix *m = s->matrices + which;
     double began = s24_seconds(), flops = NAN;
-    bool done = !s24m_wants(s, which) ||
-                s24m_bundle_aim(s, b, i, &s->dense->linear[which].weights);
+    bool done = !s24m_wants(s, which) || s24m_bundle_aim(s, b, i, &s->dense->linear[which].weights);
     sums calib, held;
     s24m_bundle_sums(b, i, &calib, &held);
     s24m_walk_part(s);

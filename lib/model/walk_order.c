@@ -97,7 +97,7 @@ static bool measure(search *s)
     walk *w = s->w;
     s24m_stream c = w->stream;
     int64_t most = s24m_chunk(w->length), all = w->all[0];
-    int64_t left = (most < all ? most : all) - w->first, mine = w->sequences[0];
+    int64_t left = (most < all ? most : all) - w->first[0], mine = w->sequences[0];
     c.block = s->block;
     c.sequences = left < 0 ? 0 : left < mine ? left : mine;
     bool done = s24m_activations_read(&w->compressed, 0, c.sequences * w->length, c.h);

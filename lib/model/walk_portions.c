@@ -45,8 +45,8 @@ static const void *get(parcel *p, size_t size)
 
 /* What comes before the values of a portion. */
 typedef struct heading {
-    int32_t which, parts, store, width; /* width: bytes of a value */
-    int64_t first, count, json;         /* rows; bytes of the record */
+    int32_t which, parts, store, width;   /* width: bytes of a value */
+    int64_t first, count, json;           /* rows; bytes of the record */
     double losses[LOSSES], norms[LOSSES]; /* norms NaN: not measured */
 } heading;
 
@@ -187,7 +187,8 @@ static bool take_part(matrix *m, const heading *h, parcel *from)
     if (!whole && p.rows != h->count)
         return s24m_wrong(S24_E_INTERNAL, "%s: %s of %lld rows", m->tensor, p.name,
                           (long long)h->count);
-    s24m_part *to = s24m_gathered_part(m->parts, p.name, whole ? p.rows : m->w.rows, p.cols, p.dtype);
+    s24m_part *to =
+        s24m_gathered_part(m->parts, p.name, whole ? p.rows : m->w.rows, p.cols, p.dtype);
     if (to)
         memcpy((char *)to->values.data + (whole ? 0 : (size_t)h->first * row), values,
                (size_t)p.rows * row);
@@ -216,8 +217,8 @@ static bool unite_numbers(record *r, const record *more)
             r->json = s24m_json_put_number(r->json, added[i], sum);
     }
     for (size_t i = 0; i < sizeof largest / sizeof *largest; i++) {
-        double most = fmax(s24m_json_number(r->json, largest[i]),
-                           s24m_json_number(more->json, largest[i]));
+        double most =
+            fmax(s24m_json_number(r->json, largest[i]), s24m_json_number(more->json, largest[i]));
         if (!isnan(most))
             r->json = s24m_json_put_number(r->json, largest[i], most);
     }

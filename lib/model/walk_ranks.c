@@ -38,8 +38,8 @@ int32_t s24m_portions_of(const step *s, const bundle *b, int32_t rank, portion t
         if (s24m_wants(s, which) && !unit && which % s24m_rank_count(r) == rank)
             to[count++] = (portion){i, 0, rows};
         else if (end > first)
-            to[count++] = (portion){i, first * unit,
-                                    (end * unit < rows ? end * unit : rows) - first * unit};
+            to[count++] =
+                (portion){i, first * unit, (end * unit < rows ? end * unit : rows) - first * unit};
     }
     return count;
 }
@@ -56,11 +56,12 @@ static bool find_portions(step *s, bundle *b)
 
 /* ---- Grams ---- */
 
-/* Runs of rows go to the halves in turn. Ranks begin with one and the other, so that neither gets
- * what is left over everywhere. */
-static int32_t half_of(const step *s, int32_t half)
+/* Runs of so many rows go to the halves in turn. Where sequences are whole runs, a row is in the
+ * half that it is in when one rank has them all. */
+static int32_t half_of(const step *s, int held, int32_t half)
 {
-    return 1 + (half + s24m_rank(s->w->settings->ranks)) % 2;
+    enum { RUN = 128 };
+    return 1 + (int32_t)((half + s->w->first[held] * s->w->length / RUN) % 2);
 }
 
 /* Both halves, summed: the upper triangles row by row, or all of a matrix that is not symmetric. */
@@ -98,7 +99,7 @@ static void unpack(const float *triangle, float *h, int64_t n)
 }
 
 /* Sum a gram, which goes. */
-static bool sum_gram(const step *s, s24_gram **gram, int64_t n, halves *to)
+static bool sum_gram(const step *s, s24_gram **gram, int held, int64_t n, halves *to)
 {
     s24m_ranks *r = s->w->settings->ranks;
     bool done = true;
@@ -107,10 +108,11 @@ static bool sum_gram(const step *s, s24_gram **gram, int64_t n, halves *to)
         double *rows = to->norms[half] = s24m_have(calloc(1, sizeof *rows));
         s24_mat view = walk_view(h, n, n);
         done = h && rows &&
-               s24m_good(s24_gram_export(*gram, half_of(s, half), &view, rows), WHAT);
+               s24m_good(s24_gram_export(*gram, half_of(s, held, half), &view, rows), WHAT);
         if (done)
             pack(h, n);
-        done = s24m_ranks_sum(r, done, rows, 1) && s24m_ranks_sum_floats(r, done, h, n * (n + 1) / 2);
+        done =
+            s24m_ranks_sum(r, done, rows, 1) && s24m_ranks_sum_floats(r, done, h, n * (n + 1) / 2);
         float *less = done ? realloc(h, (size_t)(n * (n + 1) / 2) * sizeof *h) : NULL;
         to->values[half] = less ? less : h;
     }
@@ -138,17 +140,18 @@ static bool create_gram(const step *s, int64_t n, s24_gram **gram)
 }
 
 /* One that no cross hangs on. */
-static bool join_gram(const step *s, s24_gram **gram, int64_t n)
+static bool join_gram(const step *s, s24_gram **gram, int held, int64_t n)
 {
     halves sum = {.norms = {NULL}};
-    bool done = sum_gram(s, gram, n, &sum) && create_gram(s, n, gram) && put_gram(*gram, n, &sum);
+    bool done =
+        sum_gram(s, gram, held, n, &sum) && create_gram(s, n, gram) && put_gram(*gram, n, &sum);
     free_halves(&sum);
     return done;
 }
 
 /* ---- A cross that all need whole ---- */
 
-static bool sum_cross(const step *s, s24_cross **cross, int64_t n, halves *to)
+static bool sum_cross(const step *s, s24_cross **cross, int held, int64_t n, halves *to)
 {
     s24m_ranks *r = s->w->settings->ranks;
     bool done = true;
@@ -157,7 +160,8 @@ static bool sum_cross(const step *s, s24_cross **cross, int64_t n, halves *to)
         double *norms = to->norms[half] = s24m_have(calloc((size_t)n + 1, sizeof *norms));
         s24_mat view = walk_view(c, n, n);
         done = c && norms &&
-               s24m_good(s24_cross_export(*cross, half_of(s, half), &view, norms, norms + n), WHAT);
+               s24m_good(s24_cross_export(*cross, half_of(s, held, half), &view, norms, norms + n),
+                         WHAT);
         done = s24m_ranks_sum(r, done, norms, n + 1) && s24m_ranks_sum_floats(r, done, c, n * n);
     }
     s24_cross_destroy(*cross);
@@ -170,9 +174,9 @@ static bool put_cross(s24_cross *cross, int64_t rows, int64_t n, const halves *f
     bool done = true;
     for (int half = 0; done && half < 2; half++) {
         s24_mat view = walk_view(from->values[half], rows, n);
-        done = s24m_good(s24_cross_import(cross, half + 1, &view, from->norms[half],
-                                          from->norms[half][rows]),
-                         WHAT);
+        done = s24m_good(
+            s24_cross_import(cross, half + 1, &view, from->norms[half], from->norms[half][rows]),
+            WHAT);
     }
     return done;
 }
@@ -212,7 +216,7 @@ static bool export_crosses(const step *s, const bundle *b, int held, int half, c
         if (!s24m_wants(s, b->group.first + i))
             continue;
         s24_mat view = walk_view(c->values[i] = floats(rows * n), rows, n);
-        done = c->values[i] && s24m_good(s24_cross_export(b->cross[held][i], half_of(s, half),
+        done = c->values[i] && s24m_good(s24_cross_export(b->cross[held][i], half_of(s, held, half),
                                                           &view, norms, norms + rows),
                                          WHAT);
     }
@@ -343,23 +347,22 @@ static bool hang_crosses(bundle *b, int held)
 {
     bool done = true;
     for (int32_t p = 0; done && p < b->portions; p++)
-        done = s24m_good(s24_cross_create(b->gram[held], b->mine[p].count,
-                                          &b->cross[held][b->mine[p].i]),
-                         WHAT);
+        done = s24m_good(
+            s24_cross_create(b->gram[held], b->mine[p].count, &b->cross[held][b->mine[p].i]), WHAT);
     return done;
 }
 
-static bool put_portion(const step *s, bundle *b, int held, const portion *p, const float *const at[2],
-                        const halves *from)
+static bool put_portion(const step *s, bundle *b, int held, const portion *p,
+                        const float *const at[2], const halves *from)
 {
     int64_t rows = s->matrices[b->group.first + p->i].w.rows;
     bool done = true;
     for (int half = 0; done && half < 2; half++) {
         const double *norms = from->norms[half] + norms_at(s, b, p->i);
         s24_mat view = walk_view(at[half], p->count, b->group.inputs);
-        done = s24m_good(s24_cross_import(b->cross[held][p->i], half + 1, &view, norms + p->first,
-                                          norms[rows]),
-                         WHAT);
+        done = s24m_good(
+            s24_cross_import(b->cross[held][p->i], half + 1, &view, norms + p->first, norms[rows]),
+            WHAT);
     }
     return done;
 }
@@ -384,16 +387,15 @@ static bool join_sums(const step *s, bundle *b, int held)
     bool own = corrects(s->w) && !s->stage->routed && !b->sharing;
     halves gram = {.norms = {NULL}}, cross = {.norms = {NULL}};
     bool done = (!own || sum_crosses(s, b, held, &cross)) &&
-                (!b->sharing || sum_cross(s, &b->shared[held], n, &cross)) &&
-                sum_gram(s, &b->gram[held], n, &gram) && create_gram(s, n, &b->gram[held]);
+                (!b->sharing || sum_cross(s, &b->shared[held], held, n, &cross)) &&
+                sum_gram(s, &b->gram[held], held, n, &gram) && create_gram(s, n, &b->gram[held]);
     done = done && (!own || hang_crosses(b, held)) &&
-           (!b->sharing ||
-            s24m_good(s24_cross_create(b->gram[held], n, &b->shared[held]), WHAT)) &&
+           (!b->sharing || s24m_good(s24_cross_create(b->gram[held], n, &b->shared[held]), WHAT)) &&
            put_gram(b->gram[held], n, &gram) && (!own || put_portions(s, b, held, &cross)) &&
            (!b->sharing || put_cross(b->shared[held], n, n, &cross));
     free_halves(&gram);
     free_halves(&cross);
-    return done && (!b->sharing || join_gram(s, &b->dense[held], n));
+    return done && (!b->sharing || join_gram(s, &b->dense[held], held, n));
 }
 
 static bool join_tokens(const step *s, bundle *b)
@@ -417,5 +419,5 @@ bool s24m_bundles_join(step *s)
         for (int held = 0; done && held < 2 && s->w->all[held]; held++)
             done = join_sums(s, b, held);
     }
-    return done && (!s->pooling || join_gram(s, &s->pool, s->bundles->group.inputs));
+    return done && (!s->pooling || join_gram(s, &s->pool, 0, s->bundles->group.inputs));
 }

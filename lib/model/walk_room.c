@@ -122,10 +122,10 @@ static bool embed(walk *w, const int32_t *tokens, int64_t sequences, int64_t fir
     for (int64_t at = 0, count; done && at < sequences; at += count) {
         count = sequences - at < most ? sequences - at : most;
         int64_t to = (first + at) * w->length, size = count * w->length;
-        done = s24m_done(
-                   s24m_embed(w->model, tokens + at * width, count, w->length, w->stream.h)) &&
-               s24m_activations_write(&w->compressed, to, size, w->stream.h) &&
-               (!corrects(w) || s24m_activations_write(&w->dense, to, size, w->stream.h));
+        done =
+            s24m_done(s24m_embed(w->model, tokens + at * width, count, w->length, w->stream.h)) &&
+            s24m_activations_write(&w->compressed, to, size, w->stream.h) &&
+            (!corrects(w) || s24m_activations_write(&w->dense, to, size, w->stream.h));
     }
     return done;
 }
@@ -141,11 +141,11 @@ static bool embed_mine(walk *w, const int32_t *tokens, const s24m_share mine[2])
 static void take_share(walk *w, const int64_t all[2], const s24m_share mine[2])
 {
     int64_t end = mine[0].first + mine[0].count, own = end - (all[0] - w->settings->self.rows);
-    w->first = mine[0].first;
     w->own = own < 0 ? 0 : own < mine[0].count ? own : mine[0].count;
     for (int held = 0; held < 2; held++) {
         w->all[held] = all[held];
         w->sequences[held] = mine[held].count;
+        w->first[held] = mine[held].first;
     }
 }
 

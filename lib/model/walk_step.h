@@ -19,7 +19,8 @@ typedef struct bundle {
     s24_gram *dense[2]; /* of the dense model's inputs */
     s24_cross *shared[2];
     int64_t tokens[2]; /* that it saw */
-    int64_t unit[S24M_ABREAST]; /* s24m_rows_apart() of each; then, of several ranks, the sums are */
+    int64_t
+        unit[S24M_ABREAST]; /* s24m_rows_apart() of each; then, of several ranks, the sums are */
     portion mine[S24M_ABREAST]; /* those of all tokens, and crosses those of these rows */
     int32_t portions;
 } bundle;

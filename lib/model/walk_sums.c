@@ -55,8 +55,7 @@ static bool open_bundle(const step *s, bundle *b)
     s24_ctx *ctx = s->w->settings->ctx;
     const s24m_group *g = &b->group;
     bool done = true, aims = corrects(s->w) && !s->stage->routed;
-    b->sharing =
-        aims && s24m_walk_shares(s->stage, outputs_of(s, g), s->w->all[0] * s->w->length);
+    b->sharing = aims && s24m_walk_shares(s->stage, outputs_of(s, g), s->w->all[0] * s->w->length);
     for (int32_t i = 0; i < g->count; i++)
         b->watching |= s24m_wants(s, g->first + i);
     for (int held = 0; b->watching && held < 2 && s->w->all[held]; held++)

@@ -2,6 +2,7 @@
  * tensors, branches side by side, norms behind the matrices. */
 #include "family_outputs.h"
 #include "model.h"
+#include "thread_group.h"
 #include <check.h>
 #include <sparse24/model.h>
 #include <sys/stat.h>
@@ -198,6 +199,67 @@ START_TEST(equal_bits_for_any_number_of_threads)
 }
 END_TEST
 
+/* ---- Experts of several ranks ---- */
+
+enum { RANKS = 2, EXPERTS_MATRICES = 7 + 4 + 3 * EXPERTS + 3 };
+
+typedef struct rank_run {
+    thread_rank rank;
+    bool alone;
+    double losses[EXPERTS_MATRICES], tokens[EXPERTS_MATRICES];
+} rank_run;
+
+static void *run_rank(void *arg)
+{
+    rank_run *r = arg;
+    s24_ctx *own;
+    s24_model *model;
+    s24_group group = group_table(&r->rank);
+    ok(s24_ctx_create(&own));
+    ok(s24_ctx_set_int(own, "threads", 1));
+    ok(s24_model_open(own, folder, &model));
+    if (!r->alone)
+        ok(s24_model_set_group(model, &group));
+    s24_compression *c = begin(model, "");
+    ok(s24_compression_run(c, r->alone ? out_path("alone") : out_path("ranks")));
+    for (int32_t i = 0; i < EXPERTS_MATRICES; i++) {
+        ok(s24_compression_matrix_float(c, i, "relative_loss", r->losses + i));
+        ok(s24_compression_matrix_float(c, i, "tokens", r->tokens + i));
+    }
+    s24_compression_destroy(c);
+    s24_model_destroy(model);
+    s24_ctx_destroy(own);
+    return NULL;
+}
+
+/* An expert's tokens are those of all ranks, also of one that nobody chooses. */
+START_TEST(ranks_share_experts)
+{
+    const family_change never = {"model.layers.1.mlp.gate.e_score_correction_bias", 5, -100};
+    pthread_t threads[RANKS];
+    thread_group group;
+    rank_run alone = {.alone = true}, runs[RANKS];
+    s24_model_destroy(open_model("dots1", &never));
+    group_open(&group, RANKS);
+    alone.rank.group = &group;
+    run_rank(&alone);
+    for (int i = 0; i < RANKS; i++) {
+        runs[i] = (rank_run){.rank = {.group = &group, .rank = i}};
+        ck_assert_int_eq(pthread_create(threads + i, NULL, run_rank, runs + i), 0);
+    }
+    for (int i = 0; i < RANKS; i++)
+        pthread_join(threads[i], NULL);
+    group_close(&group);
+    for (int i = 0; i < EXPERTS_MATRICES; i++) {
+        ck_assert_msg(fabs(runs[1].losses[i] - alone.losses[i]) < 2e-3, "matrix %d: %g %g", i,
+                      runs[1].losses[i], alone.losses[i]);
+        ck_assert(runs[0].losses[i] == runs[1].losses[i]);
+        ck_assert(runs[1].tokens[i] == alone.tokens[i] ||
+                  (isnan(runs[1].tokens[i]) && isnan(alone.tokens[i])));
+    }
+}
+END_TEST
+
 /* Stops at a share of the way. */
 static int32_t stop_late(void *user, const char *phase, int64_t step, int64_t total,
                          double objective, double residual)
@@ -290,6 +352,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, estimates);
     tcase_add_loop_test(tests, slices_and_transposed, 0, 5);
     tcase_add_loop_test(tests, equal_bits_for_any_number_of_threads, 0, KINDS);
+    tcase_add_test(tests, ranks_share_experts);
     tcase_add_loop_test(tests, resumes, 0, KINDS);
     tcase_add_loop_test(tests, correction_helps, 0, KINDS);
     suite_add_tcase(suite, tests);

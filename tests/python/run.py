@@ -4,7 +4,7 @@ import sys
 
 import support
 
-ALL = ["test_interface", "test_arrays", "test_solve", "test_packed", "test_lifetimes", "test_files", "test_records", "test_model", "test_text", "test_torch"]
+ALL = ["test_interface", "test_arrays", "test_solve", "test_packed", "test_lifetimes", "test_files", "test_records", "test_model", "test_group", "test_text", "test_torch"]
 names = sys.argv[1:] or ALL
 failed = support.main(*map(importlib.import_module, names))
 if names == ALL:
