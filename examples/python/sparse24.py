@@ -114,11 +114,12 @@ status s24_file_check_copy(file*, file*); status s24_file_set_meta(file*, text, 
 MODEL_PROTOTYPES = """
 status s24_model_open(ctx*, text, model**); void s24_model_destroy(model*); status s24_model_int(model*, text, int64*);
 status s24_model_str(model*, text, text*); status s24_model_matrix(model*, int64, text*, text*, int64*, int64*, int64*);
-status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*);
-status s24_model_generate(model*, mat*, text, text, mat*); status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*);
-status s24_model_export(model*, text, text); status s24_tokenizer_open(ctx*, text, tokenizer**); void s24_tokenizer_destroy(tokenizer*);
-status s24_tokenizer_int(tokenizer*, text, int64*); status s24_tokenizer_piece(tokenizer*, int32, text*, size*);
-status s24_tokenizer_find(tokenizer*, text, int64*); status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
+status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*); status s24_model_pack(model*, text);
+status s24_model_packed(model*, int64, text*, text*, text*, int64*); status s24_model_generate(model*, mat*, text, text, mat*);
+status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*); status s24_model_export(model*, text, text);
+status s24_tokenizer_open(ctx*, text, tokenizer**); void s24_tokenizer_destroy(tokenizer*); status s24_tokenizer_int(tokenizer*, text, int64*);
+status s24_tokenizer_piece(tokenizer*, int32, text*, size*); status s24_tokenizer_find(tokenizer*, text, int64*);
+status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
 status s24_tokenizer_decode(tokenizer*, int32*, int64, text, text*, size*); status s24_model_tokenizer(model*, text, tokenizer**);
 status s24_tokens_open(model*, text, text, tokens**); void s24_tokens_destroy(tokens*); status s24_tokens_get(tokens*, mat*, text*);
 status s24_compression_create(model*, compression**); void s24_compression_destroy(compression*);
@@ -1668,6 +1669,21 @@ class Model(_Handle):
             _call("s24_model_evaluate", self, _matrix(tokens, "tokens"), "tokens", f"memory_limit={memory_limit}", ctypes.byref(value))
         return math.exp(value.value)
 
+    def pack(self, weights: str = "stored", head: str = "stored", tokens: int = 128, progress: Progress = None) -> None:
+        """Keep the weights packed: from now on evaluate() and generate() run at the speed of memory. weights: "stored" (types as in the files), "f32", "bf16",
+        "f16", "int8", "int4"; head: the same of the output head; tokens: of a product, at most. See packed_matrices() and int facts "packed_bytes" and "token_bytes"."""
+        with _Watch(self.own(), progress):
+            _call("s24_model_pack", self, f"weights=[{weights}],head=[{head}],tokens={tokens}")
+
+    def packed_matrices(self) -> list[dict[str, Any]]:
+        """What became of each matrix, and at last of the output head: "layout", "kernel", "isa" and "bytes"."""
+        out, count = [], _read("s24_model", self, "matrices", int)
+        for index in range(count + 1):
+            texts, size = [ctypes.c_char_p() for _ in range(3)], ctypes.c_int64()
+            _call("s24_model_packed", self, index, *map(ctypes.byref, texts), ctypes.byref(size))
+            out.append({**{key: text.value.decode() for key, text in zip(("layout", "kernel", "isa"), texts)}, "bytes": size.value})
+        return out
+
     def generate(self, prompts: Any, length: int, progress: Progress = None, **options: Any) -> Any:
         """Rows of `length` ids that go on from `prompts`, (rows, given), or whatever rows() takes: temperature, top_k, top_p, seed, first_row, stop (an id or
         several), memory_limit as s24_model_generate() takes them. Behind a stop token a row holds -1."""
@@ -1689,7 +1705,8 @@ class Model(_Handle):
             _call("s24_model_export", self, options, out)
 
     def __call__(self, name: str) -> float:
-        """A number of the last evaluation: "perplexity", "nll", "seconds", "flops", "rate"."""
+        """A number of the last evaluation: "perplexity", "nll", "seconds", "flops"; of the last generation: "prompt_seconds", "prompt_tokens",
+        "decode_seconds", "decode_tokens"; measured now: "rate" (operations a second) and "read_rate" (bytes a second from memory)."""
         return _read("s24_model", self, name, float)
 
     def plan(self, constraints: str, calibration: Any, test: Any = None, rules: dict[str, str] | None = None, skip: Any = (), **options: Any) -> dict[str, float]:
