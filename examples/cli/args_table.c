@@ -79,7 +79,7 @@ const option args_options[] = {
     {"top-p", "P", TEXT, FIELD(top_p), IN_GENERATE, 0,
      "draw from the likeliest tokens of this probability together only"},
     {"stop", "ID,...", TEXT, FIELD(stop), IN_GENERATE, 0, "token ids that end a row"},
-    {"packed", "TYPE", TEXT, FIELD(packed), IN_BENCH | IN_EVAL | IN_GENERATE, 0,
+    {"packed", "TYPE[,head=TYPE]", TEXT, FIELD(packed), IN_BENCH | IN_EVAL | IN_GENERATE, 0,
      "multiply with packed weights: stored (types as in the file), f32, bf16, f16, int8, int4; "
      "none: with floats; default: stored where a TEXT goes on and for bench, else none"},
     {"prompt-tokens", "N", COUNT, FIELD(prompt_tokens), IN_BENCH, 0,

@@ -17,15 +17,17 @@ static int32_t on_progress(void *user, const char *phase, int64_t step, int64_t 
 bool engine_pack(s24_model *model, const args *a, const char *otherwise)
 {
     const char *type = a->packed ? a->packed : otherwise;
-    char options[80];
+    char *options;
+    size_t size;
     if (!strcmp(type, "none"))
         return true;
-    if (strlen(type) > 40 || strpbrk(type, ",=[]"))
-        return fail("--packed %.60s: expected stored, f32, bf16, f16, int8, int4 or none", type);
-    snprintf(options, sizeof options, "weights=%s", type);
+    FILE *out = must(open_memstream(&options, &size));
+    fprintf(out, "weights=%s", type);
+    fclose(out);
     s24_model_set_progress(model, on_progress, NULL);
-    s24_status status = s24_model_pack(model, options);
+    s24_status status = s24_model_pack(model, must(options));
     progress_clear();
+    free(options);
     return status == S24_OK || fail("--packed: %s", status == S24_E_CANCELLED ? "interrupted"
                                                                               : s24_last_error());
 }

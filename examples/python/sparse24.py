@@ -1775,6 +1775,21 @@ class Model(_Handle):
             _call("s24_model_evaluate", self, _matrix(tokens, "tokens"), "tokens", f"memory_limit={memory_limit}", ctypes.byref(value))
         return math.exp(value.value)
 
+    def pack(self, weights: str = "stored", head: str = "stored", tokens: int = 128, progress: Progress = None) -> None:
+        """Keep the weights packed: from now on evaluate() and generate() run at the speed of memory. weights: "stored" (types as in the files), "f32", "bf16",
+        "f16", "int8", "int4"; head: the same of the output head; tokens: of a product, at most. See packed_matrices() and int facts "packed_bytes" and "token_bytes"."""
+        with _Watch(self.own(), progress):
+            _call("s24_model_pack", self, f"weights=[{weights}],head=[{head}],tokens={tokens}")
+
+    def packed_matrices(self) -> list[dict[str, Any]]:
+        """What became of each matrix, and at last of the output head: "layout", "kernel", "isa" and "bytes"."""
+        out, count = [], _read("s24_model", self, "matrices", int)
+        for index in range(count + 1):
+            texts, size = [ctypes.c_char_p() for _ in range(3)], ctypes.c_int64()
+            _call("s24_model_packed", self, index, *map(ctypes.byref, texts), ctypes.byref(size))
+            out.append({**{key: text.value.decode() for key, text in zip(("layout", "kernel", "isa"), texts)}, "bytes": size.value})
+        return out
+
     def generate(self, prompts: Any, length: int, progress: Progress = None, **options: Any) -> Any:
         """Rows of `length` ids that go on from `prompts`, (rows, given), or whatever rows() takes: temperature, top_k, top_p, seed, first_row, stop (an id or
         several), memory_limit as s24_model_generate() takes them. Behind a stop token a row holds -1."""
@@ -1796,7 +1811,8 @@ class Model(_Handle):
             _call("s24_model_export", self, options, out)
 
     def __call__(self, name: str) -> float:
-        """A number of the last evaluation: "perplexity", "nll", "seconds", "flops", "rate"."""
+        """A number of the last evaluation: "perplexity", "nll", "seconds", "flops"; of the last generation: "prompt_seconds", "prompt_tokens",
+        "decode_seconds", "decode_tokens"; measured now: "rate" (operations a second) and "read_rate" (bytes a second from memory)."""
         return _read("s24_model", self, name, float)
 
     def plan(self, constraints: str, calibration: Any, test: Any = None, rules: dict[str, str] | None = None, skip: Any = (), **options: Any) -> dict[str, float]:

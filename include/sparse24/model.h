@@ -90,6 +90,7 @@ S24_API s24_status s24_model_float(s24_model *model, const char *key, double *va
  *   of packed files stay what they are; values that other codes decode to become f16. "f32", "bf16"
  *   and "f16" round to that type; "int8" and "int4" round to the nearest levels, symmetric, with a
  *   scale for each 64 columns, where no data tell which weights matter.
+ * - "head=stored": the same for the output head, and for the embedding if they are one table.
  * - "tokens=128": how many tokens products take at a time. More are done in slices; more scratch.
  *
  * Matrices that a packed file holds in a layout with a fast product are used where they lie. The

@@ -89,7 +89,7 @@ static bool open_head(builder *b)
     s24m_global(b->model, c->tied ? S24M_EMBEDDING : S24M_OUTPUT, name);
     s24_status status = s24m_head_load_rest(b->model, &e->head);
     if (!status)
-        status = s24m_pack_table(b->model, name, c->vocab, c->width, b->plan->as, &e->head.packed);
+        status = s24m_pack_table(b->model, name, c->vocab, c->width, b->plan->head, &e->head.packed);
     if (!status)
         status = prepare(b, name, e->head.packed, &e->head.product);
     if (!status)
@@ -106,7 +106,7 @@ static bool open_embedding(builder *b)
     s24m_global(b->model, S24M_EMBEDDING, name);
     bool floats = s24_file_get(b->model->file, name, &e->table) == S24_OK &&
                   e->table.dtype != S24_U8 && e->table.dtype != S24_I8;
-    if (floats && (b->plan->as == S24M_AS_STORED || !c->tied))
+    if (floats && (b->plan->head == S24M_AS_STORED || !c->tied))
         return s24m_done(s24m_check_tensor(b->model, name, c->vocab, c->width));
     e->table = s24m_mat(NULL, c->vocab, c->width);
     if (c->tied) {

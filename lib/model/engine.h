@@ -16,7 +16,7 @@ typedef struct s24m_engine {
 } s24m_engine;
 
 typedef struct s24m_engine_plan {
-    s24m_as as;
+    s24m_as as, head; /* of the blocks, and of the tables */
     int64_t tokens; /* of a product, at most: more are taken in slices */
     s24m_watch *watch;
 } s24m_engine_plan;

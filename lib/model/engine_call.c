@@ -10,6 +10,18 @@
 
 enum { MOST_TOKENS = 65536 };
 
+static bool set_type(const char *key, const char *value, s24m_as *as)
+{
+    for (int i = 0; i < S24M_AS_TYPES; i++)
+        if (!strcmp(value, s24m_as_names[i])) {
+            *as = (s24m_as)i;
+            return true;
+        }
+    return s24m_wrong(S24_E_OPTION,
+                      "s24_model_pack: %s=%.40s: expected stored, f32, bf16, f16, int8 or int4", key,
+                      value);
+}
+
 static bool set(void *arg, const char *key, const char *value)
 {
     s24m_engine_plan *plan = arg;
@@ -21,22 +33,17 @@ static bool set(void *arg, const char *key, const char *value)
                s24m_wrong(S24_E_OPTION, "s24_model_pack: tokens=%.40s: expected 1 .. %d", value,
                           (int)MOST_TOKENS);
     }
-    if (strcmp(key, "weights"))
-        return s24m_wrong(S24_E_OPTION,
-                          "s24_model_pack: no option %.40s; there are: weights, tokens", key);
-    for (int i = 0; i < S24M_AS_TYPES; i++)
-        if (!strcmp(value, s24m_as_names[i])) {
-            plan->as = (s24m_as)i;
-            return true;
-        }
+    if (!strcmp(key, "head"))
+        return set_type(key, value, &plan->head);
+    if (!strcmp(key, "weights"))
+        return set_type(key, value, &plan->as);
     return s24m_wrong(S24_E_OPTION,
-                      "s24_model_pack: weights=%.40s: expected stored, f32, bf16, f16, int8 or int4",
-                      value);
+                      "s24_model_pack: no option %.40s; there are: weights, head, tokens", key);
 }
 
 static bool pack(s24_model *model, const char *options)
 {
-    s24m_engine_plan plan = {S24M_AS_STORED, S24M_PANEL, &model->watch};
+    s24m_engine_plan plan = {S24M_AS_STORED, S24M_AS_STORED, S24M_PANEL, &model->watch};
     s24m_engine *made = NULL;
     bool done = s24m_option_text(options, set, &plan) &&
                 s24m_done(s24m_head_check(model->network)) &&

@@ -123,23 +123,42 @@ static s24_status pack_floats(const s24m_model *model, const char *tensor, const
 }
 
 /* Codes of 8 or 4 bits, a scale for each 64 columns if they divide the row, else 32 or all. */
-static void grid_text(const s24_mat *values, bool half, s24m_as as, char text[64])
+static void grid_text(const s24_mat *values, s24m_as as, char text[64])
 {
     int64_t group = values->cols % 64 == 0 ? 64 : values->cols % 32 == 0 ? 32 : 0;
-    int used = snprintf(text, 64, "%sint%d sym", half ? "2:4+" : "", as == S24M_AS_INT8 ? 8 : 4);
+    int used = snprintf(text, 64, "int%d sym", as == S24M_AS_INT8 ? 8 : 4);
     if (group)
         snprintf(text + used, 64 - (size_t)used, " g%d", (int)group);
 }
 
-/* To the nearest levels, of scales with the least sum of squares: no data are at hand. */
-static s24_status round_to_grid(const s24m_model *model, const s24_mat *values, const char *grid,
-                                s24_result **result)
+/* What is not 0 is kept; *kept belongs to the caller, after the problem. */
+static s24_status set_mask(s24_problem *problem, const s24_mat *values, uint8_t **kept)
 {
+    int64_t size = values->rows * values->cols;
+    s24_mat mask;
+    *kept = malloc((size_t)size);
+    if (!*kept)
+        return s24m_fail(S24_E_MEMORY, "out of memory");
+    for (int64_t i = 0; i < size; i++)
+        (*kept)[i] = ((const float *)values->data)[i] != 0;
+    s24_status status = s24_mat_rowmajor(&mask, *kept, values->rows, values->cols, S24_U8);
+    return status ? status : s24_problem_set_mask(problem, &mask);
+}
+
+/* To the nearest levels, of scales with the least sum of squares: no data are at hand. */
+static s24_status round_to_grid(const s24m_model *model, const s24_mat *values, s24m_as as,
+                                bool half, s24_result **result)
+{
+    char grid[64];
+    uint8_t *kept = NULL;
+    grid_text(values, as, grid);
     s24_problem *problem = NULL;
     s24_solver *solver = NULL;
     s24_status status = s24_problem_create(model->ctx, values, &problem);
     if (!status)
         status = s24_problem_parse(problem, grid);
+    if (!status && half)
+        status = set_mask(problem, values, &kept);
     if (!status)
         status = s24_solver_create(model->ctx, "rtn", &solver);
     if (!status)
@@ -148,6 +167,7 @@ static s24_status round_to_grid(const s24m_model *model, const s24_mat *values, 
         status = s24_solve(solver, problem, result);
     s24_solver_destroy(solver);
     s24_problem_destroy(problem);
+    free(kept);
     return status;
 }
 
@@ -156,10 +176,8 @@ static s24_status pack_rounded(const s24m_model *model, const char *tensor, cons
 {
     static const char *const layouts[2][2] = {{"ri16-int8", "ri16-int4"},
                                               {"ri16x32-int8", "ri16x32-int4"}};
-    char grid[64];
     s24_result *result = NULL;
-    grid_text(values, half, as, grid);
-    s24_status status = round_to_grid(model, values, grid, &result);
+    s24_status status = round_to_grid(model, values, as, half, &result);
     if (!status)
         status = s24_pack_result(model->ctx, result, layouts[half][as == S24M_AS_INT4], out);
     s24_result_destroy(result);

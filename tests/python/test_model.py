@@ -40,6 +40,19 @@ class Models(Case):
         self.fails(sparse24.E_ARG, "row 1, column 3", self.model.evaluate, self.wrong())
         self.fails(sparse24.E_DTYPE, "integers", self.model.evaluate, self.rows.astype("f4"))
 
+    def test_pack(self):
+        rows = self.rows[:, :3]
+        self.fails(sparse24.E_STATE, "not packed", self.model.packed_matrices)
+        before, whole = self.model.evaluate(self.rows), self.model.generate(rows, 12, temperature=0)
+        self.model.pack("f32", tokens=16)
+        self.assertAlmostEqual(self.model.evaluate(self.rows) / before, 1, places=4)
+        self.assertTrue((self.model.generate(rows, 12, temperature=0) == whole).all())
+        self.assertEqual(self.model("decode_tokens"), 8 * len(rows))
+        matrices = self.model.packed_matrices()
+        self.assertEqual({m["layout"] for m in matrices}, {"ri16"})
+        self.assertEqual(self.model["packed_bytes"], sum(m["bytes"] for m in matrices))
+        self.fails(sparse24.E_OPTION, "int5", self.model.pack, "int5")
+
     def test_generate(self):
         made = self.model.generate(self.rows[:, :3], 12, seed=5, top_k=50)
         self.assertEqual((made.shape, made.dtype.name), ((len(self.rows), 12), "int32"))
