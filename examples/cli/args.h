@@ -15,7 +15,7 @@ typedef struct args_list {
 
 typedef struct args {
     const char *weights, *calib, *test, *mask, *importance;
-    const char *constraints, *solver, *solvers, *options;
+    const char *constraints, *solver, *solvers, *options, *norms;
     const char *out, *store, *format, *layout, *tokens, *correct, *activations, *report;
     const char *field, *bos, *tokenizer, *text;
     const char *permute, *refine, *refine_rate, *tune_rate, *dense, *recipe;
@@ -45,6 +45,7 @@ enum {
     IN_GENERATE = 2048,
     IN_EXPORT = 4096,
     IN_TUNE = 8192,
+    IN_IMPORTANCE = 16384,
     IN_COMPLETION = 1 << 29,
     IN_ALL = (1 << 30) - 1
 };

@@ -26,6 +26,7 @@ static bool set_options(s24_compression *c, const args *a)
                                     {"store", a->store},
                                     {"format", a->format},
                                     {"permute", a->permute},
+                                    {"importance", a->importance},
                                     {"refine", a->refine}};
     const struct {
         const char *name;

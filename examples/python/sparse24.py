@@ -115,10 +115,11 @@ MODEL_PROTOTYPES = """
 status s24_model_open(ctx*, text, model**); void s24_model_destroy(model*); status s24_model_int(model*, text, int64*);
 status s24_model_str(model*, text, text*); status s24_model_matrix(model*, int64, text*, text*, int64*, int64*, int64*);
 status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*);
-status s24_model_generate(model*, mat*, text, text, mat*); status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*);
-status s24_model_export(model*, text, text); status s24_tokenizer_open(ctx*, text, tokenizer**); void s24_tokenizer_destroy(tokenizer*);
-status s24_tokenizer_int(tokenizer*, text, int64*); status s24_tokenizer_piece(tokenizer*, int32, text*, size*);
-status s24_tokenizer_find(tokenizer*, text, int64*); status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
+status s24_model_generate(model*, mat*, text, text, mat*); status s24_model_importance(model*, mat*, text, text, text, double*);
+status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*); status s24_model_export(model*, text, text);
+status s24_tokenizer_open(ctx*, text, tokenizer**); void s24_tokenizer_destroy(tokenizer*); status s24_tokenizer_int(tokenizer*, text, int64*);
+status s24_tokenizer_piece(tokenizer*, int32, text*, size*); status s24_tokenizer_find(tokenizer*, text, int64*);
+status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
 status s24_tokenizer_decode(tokenizer*, int32*, int64, text, text*, size*); status s24_model_tokenizer(model*, text, tokenizer**);
 status s24_tokens_open(model*, text, text, tokens**); void s24_tokens_destroy(tokens*); status s24_tokens_get(tokens*, mat*, text*);
 status s24_compression_create(model*, compression**); void s24_compression_destroy(compression*);
@@ -1680,6 +1681,16 @@ class Model(_Handle):
             _call("s24_model_generate", self, _matrix(prompts, "prompts"), "prompts", ",".join(f"{k}={v}" for k, v in options.items()),
                   _matrix(out, "out", write=True))
         return out
+
+    def importance(self, tokens: Any, out: str | os.PathLike, norms: Any = ("l1", "l2", "fisher"), progress: Progress = None, **options: Any) -> float:
+        """Write norms of the gradients of all matrices on rows of token ids, (rows, length), or whatever rows() takes, to the safetensors file `out`, as
+        tensors "<matrix>.l2"; the perplexity. activations, memory_limit as s24_model_importance() takes them."""
+        value, tokens = ctypes.c_double(), self.rows(tokens)
+        norms = norms if isinstance(norms, str) else ",".join(norms)
+        text = ",".join([f"norms=[{norms}]", *(f"{k}={v}" for k, v in options.items())])
+        with _Watch(self.own(), progress):
+            _call("s24_model_importance", self, _matrix(tokens, "tokens"), "tokens", text, out, ctypes.byref(value))
+        return math.exp(value.value)
 
     def export(self, out: str | os.PathLike, format: str | None = None, store: str | None = None,
                progress: Progress = None) -> None:

@@ -57,6 +57,8 @@ void s24_compression_destroy(s24_compression *c)
     free(c->own);
     free(c->chat_start);
     free(c->open_start);
+    free(c->importance);
+    s24m_scores_close(&c->settings.scores);
     free(c->recipe);
     free(c);
 }

@@ -101,6 +101,13 @@ static const option options[] = {
      "ids, 1,2,3",
      "what the others begin with; without it as the model's metadata say",
      {NULL}},
+    {FIELD(importance),
+     TEXT,
+     "",
+     "FILE or FILE:NORM",
+     "scores of weights, for solvers that rank by them: norms of gradients, or tensors called as "
+     "the matrices are",
+     {NULL}},
     {FIELD(permute),
      WORD,
      "inner",

@@ -256,7 +256,7 @@ bool s24m_job_settle(s24_compression *c)
         return s24m_wrong(S24_E_STATE, "--constraints: there are none");
     return (!s->refine || s24m_tape_check(c->model)) && choose_form(c) &&
            s24m_shrink_settle(&c->shrink, c->model, &s->plan, s->form) && settle_self(c) &&
-           gather_tokens(c);
+           gather_tokens(c) && s24m_job_settle_scores(c);
 }
 
 /* ---- Which job it is ---- */

@@ -3,6 +3,7 @@
 #define SETTINGS_H
 #include "forms.h"
 #include "plan.h"
+#include "scores.h"
 #include "self.h"
 #include "watch.h"
 
@@ -25,7 +26,9 @@ typedef struct settings {
     bool tune;             /* the whole model, behind all blocks */
     double tune_rate;      /* the same of that */
     int64_t tune_epochs;
-    s24m_self self; /* its rows are the last of the calibration */
+    s24m_scores scores; /* by which a solver ranks weights */
+    double samples;     /* rows of the calibration, by their weights */
+    s24m_self self;     /* its rows are the last of the calibration */
 } settings;
 
 #endif

@@ -85,6 +85,17 @@ class Models(Case):
         with sparse24.Model(os.path.join(self.out + "-tuned", "tiny.gguf")) as tuned:
             self.assertAlmostEqual(made["after"]["rows"] / tuned.evaluate(self.rows), 1)
 
+    def test_importance(self):
+        path = self.out + "-scores.safetensors"
+        found = self.model.importance(self.rows, path, ("l2", "fisher"), activations="disk")
+        self.assertAlmostEqual(found / self.model.evaluate(self.rows), 1, 5)
+        with sparse24.File(path) as file:
+            self.assertEqual(set(file), {f"{name}.{norm}" for name in self.model.matrices() for norm in ("l2", "fisher")})
+        done = self.model.compress(self.out, "2:4", self.rows, solver="wanda", options="score=gblm", own="0", importance=path)
+        self.assertEqual(len(done.matrices), 14)
+        self.fails(sparse24.E_OPTION, "l1, l2, fisher", self.model.importance, self.rows, path, "l7")
+        self.fails(sparse24.E_CANCELLED, "", self.model.importance, self.rows, path, progress=lambda *_: 1)
+
     def test_own_text(self):
         lines = []
         self.model.compress(self.out, "2:4", None, own="8", own_length=24, open_start="3", log=lambda level, text: lines.append(text))
