@@ -18,7 +18,7 @@ typedef struct args {
     const char *constraints, *solver, *solvers, *options, *norms;
     const char *out, *store, *format, *layout, *tokens, *correct, *activations, *report;
     const char *field, *bos, *tokenizer, *text;
-    const char *permute, *refine, *refine_rate, *tune_rate, *dense, *recipe;
+    const char *effort, *permute, *refine, *refine_rate, *tune_rate, *dense, *recipe;
     const char *start, *chat_start, *open_start, *temperature, *top_k, *top_p, *stop;
     args_list calibs, eval, rules, skips;
     const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */

@@ -21,6 +21,9 @@ const option args_options[] = {
      "what is written of the gradients of rows: l1, l2, fisher; default: all of them"},
     {"no-self", NULL, FLAG, FIELD(no_self), IN_TRAIN, 0,
      "calibrate with the given rows alone; otherwise rows of the model's own join them"},
+    {"effort", "fast|default|best", TEXT, FIELD(effort), IN_COMPRESS, 0,
+     "how much time it may take: fast: no rows of the model's own; best: those, better solves and "
+     "--refine model; other options win"},
     {"permute", "inner|none", TEXT, FIELD(permute), IN_COMPRESS, 0,
      "inner, the default: for N:M, move channels inside each block so that less is lost; the model "
      "stays the same"},

@@ -16,7 +16,8 @@
 
 static bool set_options(s24_compression *c, const args *a)
 {
-    const char *const texts[][2] = {{"constraints", a->constraints},
+    const char *const texts[][2] = {{"effort", a->effort}, /* first: the others win */
+                                    {"constraints", a->constraints},
                                     {"solver", a->solver},
                                     {"options", a->options},
                                     {"activations", a->activations},

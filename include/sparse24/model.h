@@ -247,7 +247,9 @@ S24_API s24_status s24_compression_create(s24_model *model, s24_compression **ou
 S24_API void s24_compression_destroy(s24_compression *c);
 
 /**
- * Options, as those of solvers: "constraints" (text as for s24_problem_parse(); must be set),
+ * Options, as those of solvers: "effort" ("fast", "default" or "best":
+ * sets "own", "refine" and the presets of solvers together, docs/compress.md; what is set after it
+ * wins), "constraints" (text as for s24_problem_parse(); must be set),
  * "solver" (default "": of each matrix the best that honours its constraints), "options" (of the
  * solver, as for s24_solver_parse()), "correct" (share of the dense model's outputs in what is
  * aimed at, 0 .. 1, default 0.5), "store" ("f32", "f16", "bf16"; default "": as the source;
@@ -379,6 +381,16 @@ S24_API s24_status s24_compression_matrix_float(const s24_compression *c, int32_
  */
 S24_API s24_status s24_compression_matrix_str(const s24_compression *c, int32_t index,
                                               const char *name, const char **value);
+/**
+ * What training met in the last run: of a block that was refined, 0 .. layers - 1, or of the whole
+ * model that was tuned, `block` = layers. `epoch` 0 is the state before it. *training is the mean
+ * loss over the rows of the epoch while they were trained on (NaN before), *kept_back that of the
+ * rows kept back, after it: of blocks the squared error over that of 0, of the whole the divergence.
+ * Each pointer may be NULL. S24_E_ARG: there is none, or no more. What an earlier run has trained has
+ * none.
+ */
+S24_API s24_status s24_compression_epoch(const s24_compression *c, int32_t block, int32_t epoch,
+                                         double *training, double *kept_back);
 /** The files that the model is read from; NULL past the end. */
 S24_API const char *s24_compression_source(const s24_compression *c, int32_t index);
 

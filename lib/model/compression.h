@@ -45,7 +45,7 @@ struct s24_compression {
     char *own, *chat_start, *open_start, *importance;
     double correct;
     int64_t store, format, activations, heldout, memory_limit, resume; /* words by index */
-    int64_t own_length, seed, permute, refine, refine_epochs, tune_epochs;
+    int64_t effort, own_length, seed, permute, refine, refine_epochs, tune_epochs;
     double refine_rate, tune_rate;
     char told[64]; /* of a number that was asked for */
     /* What else was given: */
@@ -61,6 +61,7 @@ struct s24_compression {
     sequences sequences;
     checkpoint checkpoint;
     walk walk;
+    s24m_curve *curves;   /* of each block and of the whole: what training met */
     int64_t limit_before; /* of the context */
     uint64_t eval_memory; /* for an evaluation, and for writing rows; 0: no limit */
     bool complete;        /* an earlier run wrote the output, but not all that was asked about it */

@@ -1,7 +1,7 @@
 /* The end of a distillation: how far the next tokens that a model expects are from those that its
  * teacher expects, KL(softmax(teacher) || softmax(model)), or from those that come, and what that
- * changes by with the last hidden states. Logits are made for some tokens at a time. Knows heads, no
- * blocks. */
+ * changes by with the last hidden states. Logits are made for some tokens at a time. Knows heads,
+ * no blocks. */
 #ifndef S24M_DIVERGENCE_H
 #define S24M_DIVERGENCE_H
 #include "model.h"

@@ -1,6 +1,6 @@
-/* Norms of the gradients of the weights of all blocks: of the mean of -log p of a row's tokens, over
- * rows. All inputs of blocks are kept, then one block after the other goes back, the last first: one
- * block is in memory. */
+/* Norms of the gradients of the weights of all blocks: of the mean of -log p of a row's tokens,
+ * over rows. All inputs of blocks are kept, then one block after the other goes back, the last
+ * first: one block is in memory. */
 #ifndef S24M_IMPORTANCE_H
 #define S24M_IMPORTANCE_H
 #include "activations.h"

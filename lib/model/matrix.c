@@ -1,5 +1,6 @@
 #include "matrix.h"
 #include "codes.h"
+#include "effort.h"
 #include "fail.h"
 #include <math.h>
 #include <stdio.h>
@@ -28,6 +29,8 @@ bool s24m_matrix_prepare(const settings *s, const char *constraints, s24_solver 
     const char *scales = "f16";
     double outliers = 0;
     int32_t set = 0;
+    if (!s24m_effort_give(s->preset, solver))
+        return false;
     if (!s24m_form_has_codes(s->form, constraints) ||
         s24_solver_is_set(solver, "scales", &set) != S24_OK)
         return true;

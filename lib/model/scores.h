@@ -13,8 +13,8 @@ typedef struct s24m_scores {
     int64_t rows;   /* that the gradients are of; 0: it is not known */
 } s24m_scores;
 
-/* FILE:NORM reads "<matrix>.NORM"; of l1, l2 and fisher also "mean", l1 over the number of rows, and
- * "rms", the root of fisher. FILE alone: rms if gradients are in it, else tensors called as the
+/* FILE:NORM reads "<matrix>.NORM"; of l1, l2 and fisher also "mean", l1 over the number of rows,
+ * and "rms", the root of fisher. FILE alone: rms if gradients are in it, else tensors called as the
  * matrices are. */
 bool s24m_scores_open(s24m_scores *s, s24_ctx *ctx, const char *text);
 /* That of a matrix is there and has its shape. */

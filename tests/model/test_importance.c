@@ -1,5 +1,5 @@
-/* Tests lib/model/{importance,importance_call,scores,job_scores}.c: norms of gradients against those
- * of torch's autograd, threads and stores, what a file says; compressions that rank by them,
+/* Tests lib/model/{importance,importance_call,scores,job_scores}.c: norms of gradients against
+ * those of torch's autograd, threads and stores, what a file says; compressions that rank by them,
  * errors. */
 #include "trainee.h"
 
@@ -296,8 +296,8 @@ START_TEST(scores_go_with_their_weights)
 }
 END_TEST
 
-/* rms of n rows and the inputs' norm of their mean rank as l2 and the norm of all do; l1 and the mean
- * of it are the same scores. */
+/* rms of n rows and the inputs' norm of their mean rank as l2 and the norm of all do; l1 and the
+ * mean of it are the same scores. */
 START_TEST(norms_of_both_kinds)
 {
     char text[500];

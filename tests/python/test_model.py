@@ -78,6 +78,8 @@ class Models(Case):
             made = pruned.tune(self.out + "-tuned", self.model, self.rows, {"rows": self.rows}, own="0", tune_epochs=4, tune_rate=0.01,
                                log=lambda level, text: lines.append(text))
             self.assertLess(made["divergence"][1], made["divergence"][0])
+            self.assertEqual(len(made["curve"]), 5)
+            self.assertEqual(made["curve"][0][1], made["divergence"][0])
             self.assertTrue(any(text.startswith("tuning: epoch 4 of 4") for text in lines))
             self.assertAlmostEqual(made["before"]["rows"] / pruned.evaluate(self.rows), 1)
             self.fails(sparse24.E_IO, "exists already", pruned.tune, self.out + "-tuned", self.model, self.rows, own="0")
@@ -95,6 +97,10 @@ class Models(Case):
         self.assertEqual(len(done.matrices), 14)
         self.fails(sparse24.E_OPTION, "l1, l2, fisher", self.model.importance, self.rows, path, "l7")
         self.fails(sparse24.E_CANCELLED, "", self.model.importance, self.rows, path, progress=lambda *_: 1)
+
+    def test_effort(self):
+        done = self.model.compress(self.out, "2:4", self.rows, solver="wanda", own="0", refine="block", refine_epochs=2, effort="best")
+        self.assertEqual([len(curve) for curve in done.curves], [3, 3, 0])
 
     def test_own_text(self):
         lines = []
