@@ -10,6 +10,7 @@ build=$root/build/quickstart
 models=$root/build/models
 tokens=$root/examples/data/smollm2-tokens.safetensors
 sparse24=$build/examples/cli/sparse24
+given=52 own=8 # rows of 512 tokens
 
 missing_packages()
 {
@@ -78,7 +79,7 @@ compress_model()
     [ ! -d "$out.part" ] || resume=--resume
     rm -rf "$out"
     echo
-    echo "Compressing all 210 matrices to 2:4 with alps: 20 rows of 512 tokens and 24 rows that the"
+    echo "Compressing all 210 matrices to 2:4 with alps: $given rows of 512 tokens and $own rows that the"
     echo "model writes itself for calibration, 20 rows of another text for the perplexity before and"
     echo "after"
     echo
@@ -92,9 +93,9 @@ compress_model()
     quietly "$sparse24" check "$made" --constraints 2:4
     tail -n 1 "$build.log"
     echo
-    echo "The same beginning, gone on with by the dense and by the compressed model:"
-    say_something "$model"
-    say_something "$made"
+    echo "The same beginning, gone on with to the end of a sentence:"
+    say_something "dense" "$model"
+    say_something "2:4" "$made"
     cat <<END
 
 The compressed model is a file any GGUF reader takes; the page shows every matrix:
@@ -104,15 +105,16 @@ END
 }
 
 # The likeliest words; a model that cannot speak is no reason to fail here.
-say_something() # MODEL
+say_something() # WHICH MODEL
 {
-    "$sparse24" generate "$1" "The river Danube flows through" --temperature 0 --length 30 || :
+    said=$("$sparse24" generate "$2" "The river Danube flows through" --temperature 0 --length 40 | tr '\n' ' ') || :
+    printf '  %-7s%s\n' "$1" "$(printf '%s' "$said" | sed 's/\([.!?]\) .*/\1/')"
 }
 
 compress_to() # FOLDER [--resume]
 {
-    "$sparse24" compress "$model" --calib "$tokens:calib" --rows 20 --calib 'self:24*0.25' \
-        --eval "$tokens:test" --eval-rows 20 --constraints 2:4 --solver alps --out "$@" --report "$report" --progress
+    "$sparse24" compress "$model" --calib "$tokens:calib" --rows "$given" --calib "self:$own*0.25" \
+        --eval "$tokens:test" --eval-rows 20 --heldout 1 --constraints 2:4 --solver alps --out "$@" --report "$report" --progress
 }
 
 missing=$(missing_packages)

@@ -15,10 +15,10 @@ typedef struct args_list {
 
 typedef struct args {
     const char *weights, *calib, *test, *mask, *importance;
-    const char *constraints, *solver, *solvers, *options;
+    const char *constraints, *solver, *solvers, *options, *norms;
     const char *out, *store, *format, *layout, *tokens, *correct, *activations, *report;
     const char *field, *bos, *tokenizer, *text;
-    const char *permute, *refine, *refine_rate, *tune_rate, *dense, *recipe;
+    const char *effort, *permute, *refine, *refine_rate, *tune_rate, *dense, *recipe;
     const char *start, *chat_start, *open_start, *temperature, *top_k, *top_p, *stop, *packed;
     args_list calibs, eval, rules, skips;
     const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
@@ -47,6 +47,7 @@ enum {
     IN_EXPORT = 4096,
     IN_TUNE = 8192,
     IN_BENCH = 1 << 14,
+    IN_IMPORTANCE = 1 << 15,
     IN_COMPLETION = 1 << 29,
     IN_ALL = (1 << 30) - 1
 };

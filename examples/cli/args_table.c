@@ -1,10 +1,9 @@
 #include "args_table.h"
-#include <stdio.h>
 #include <string.h>
 
 #define IN_TRAIN (IN_COMPRESS | IN_TUNE)
-#define IN_MODEL (IN_EVAL | IN_TRAIN | IN_GENERATE | IN_BENCH)
-#define IN_ROWS (IN_EVAL | IN_TRAIN | IN_TOKENIZE)
+#define IN_MODEL (IN_EVAL | IN_TRAIN | IN_GENERATE | IN_BENCH | IN_IMPORTANCE)
+#define IN_ROWS (IN_EVAL | IN_TRAIN | IN_TOKENIZE | IN_IMPORTANCE)
 #define IN_FILES (IN_PACK | IN_UNPACK)
 #define FIELD(name) offsetof(args, name)
 
@@ -16,8 +15,15 @@ const option args_options[] = {
     {"calib", "FILE[:TENSOR]|self:ROWS", LIST, FIELD(calibs), IN_TRAIN, IN_TRAIN,
      "calibration: a text, .jsonl, or token ids (.npy, safetensors), see docs/text.md; self:128 "
      "or self:128*0.25: rows that the model writes itself, of this weight; both may be given"},
+    {"calib", "FILE[:TENSOR]", TEXT, FIELD(calib), IN_IMPORTANCE, IN_IMPORTANCE,
+     "what gradients are taken on: a text, .jsonl, or token ids (.npy, safetensors)"},
+    {"norms", "A,B,...", TEXT, FIELD(norms), IN_IMPORTANCE, 0,
+     "what is written of the gradients of rows: l1, l2, fisher; default: all of them"},
     {"no-self", NULL, FLAG, FIELD(no_self), IN_TRAIN, 0,
      "calibrate with the given rows alone; otherwise rows of the model's own join them"},
+    {"effort", "fast|default|best", TEXT, FIELD(effort), IN_COMPRESS, 0,
+     "how much time it may take: fast: no rows of the model's own; best: those, better solves and "
+     "--refine model; other options win"},
     {"permute", "inner|none", TEXT, FIELD(permute), IN_COMPRESS, 0,
      "inner, the default: for N:M, move channels inside each block so that less is lost; the model "
      "stays the same"},
@@ -49,6 +55,9 @@ const option args_options[] = {
      "keep exactly this support (BOOL or U8, shape of the weights)"},
     {"importance", "FILE[:TENSOR]", TEXT, FIELD(importance), IN_BOTH, 0,
      "importance of each weight, for solvers that rank by a given score"},
+    {"importance", "FILE[:NORM]", TEXT, FIELD(importance), IN_COMPRESS, 0,
+     "scores of weights for solvers that rank by them: what sparse24 importance wrote (l1, l2, "
+     "fisher, mean, or rms, the default), or tensors called as the matrices are"},
     {"solver", "NAME", TEXT, FIELD(solver), IN_SOLVE | IN_COMPRESS, 0,
      "method (see: sparse24 options); default: alps, for grids quantease, for ranks hassle, "
      "for whole columns osscar"},
@@ -90,7 +99,7 @@ const option args_options[] = {
      "of the random numbers; default 0"},
     {"rows", "N", COUNT, FIELD(rows), IN_TOKENIZE, 0,
      "write the first N rows; 0, the default, all"},
-    {"rows", "N", COUNT, FIELD(rows), IN_TRAIN, 0,
+    {"rows", "N", COUNT, FIELD(rows), IN_TRAIN | IN_IMPORTANCE, 0,
      "take the first N rows of --calib; 0, the default, all"},
     {"eval-rows", "N", COUNT, FIELD(eval_rows), IN_TRAIN, 0,
      "take the first N rows of each --eval; 0, the default, all"},
@@ -110,7 +119,7 @@ const option args_options[] = {
     {"threads", "N", COUNT, FIELD(threads), IN_BOTH | IN_MODEL | IN_FILES | IN_EXPORT, 0,
      "threads; 0, the default, uses every core this process may use"},
     {"memory-limit", "BYTES", BYTES, FIELD(memory_limit),
-     IN_BOTH | IN_TRAIN | IN_GENERATE | IN_FILES, 0,
+     IN_BOTH | IN_TRAIN | IN_GENERATE | IN_FILES | IN_IMPORTANCE, 0,
      "hard cap on the library's memory, e.g. 512Mi or 2G"},
     {"all", NULL, FLAG, FIELD(all), IN_INFO, 0, "print long metadata whole"},
     {"out", "FILE", TEXT, FIELD(out), IN_GENERATE, 0,
@@ -120,6 +129,8 @@ const option args_options[] = {
     {"out", "FILE", TEXT, FIELD(out), IN_BOTH, 0, "write the result to this safetensors file"},
     {"out", "FILE", TEXT, FIELD(out), IN_FILES, IN_FILES,
      "write the result to this safetensors file"},
+    {"out", "FILE", TEXT, FIELD(out), IN_IMPORTANCE, IN_IMPORTANCE,
+     "write the norms to this safetensors file, as tensors \"<matrix>.l2\""},
     {"out", "FILE", TEXT, FIELD(out), IN_TOKENIZE, IN_TOKENIZE,
      "write the ids to this safetensors file, as \"tokens\""},
     {"layout", "LAYOUT", TEXT, FIELD(layout), IN_PACK, IN_PACK,
@@ -128,7 +139,7 @@ const option args_options[] = {
      "where the compressed model will be; FOLDER.part holds what is unfinished"},
     {"out", "FOLDER", TEXT, FIELD(out), IN_EXPORT | IN_TUNE, IN_EXPORT | IN_TUNE,
      "where the model will be"},
-    {"activations", "ram|half|disk", TEXT, FIELD(activations), IN_TRAIN, 0,
+    {"activations", "ram|half|disk", TEXT, FIELD(activations), IN_TRAIN | IN_IMPORTANCE, 0,
      "keep activations in memory (the default), as 16-bit floats, or in a file"},
     {"plan", NULL, FLAG, FIELD(plan), IN_COMPRESS, 0,
      "do nothing but say what will be done, how long it takes and how much memory and disk"},
@@ -161,45 +172,4 @@ const option *args_find(uint32_t commands, const char *name, size_t length)
         if (o->commands & commands && strlen(o->name) == length && !strncmp(o->name, name, length))
             return o;
     return NULL;
-}
-
-/* The terms of --constraints. */
-static void print_terms(void)
-{
-    puts("\nConstraints are terms, joined by +:\n"
-         "  2:4                         at most 2 of each 4 consecutive inputs are kept; any N:M\n"
-         "    2:4t                        and of each 4 consecutive outputs: the transpose obeys "
-         "too\n"
-         "  70%                         70 percent of the matrix are zero\n"
-         "  row 70%                     70 percent of each row are zero\n"
-         "  columns 25%                 25 percent of the inputs are removed whole; columns 96 "
-         "kept\n"
-         "    heads 6 kept of 9           the same of equal runs of inputs; also groups\n"
-         "  int4                        values on a grid of 2 to 8 bits (int2 .. int8), a scale a "
-         "row;\n"
-         "    int4 g128                   a scale for each 128 consecutive inputs\n"
-         "    int4 sym, int4 real         the zero in the middle, or any number\n"
-         "  rank 64                     beside them a product of two factors of rank 64\n"
-         "Examples: \"2:4+int4 g128\", \"row 50%+rank 32\". Not every solver can do every term.");
-}
-
-void args_usage(const command *c)
-{
-    printf("Usage: sparse24 %s", c->name);
-    if (c->operand)
-        printf(" %s", c->operand);
-    for (const option *o = args_options; o < args_options + args_count; o++)
-        if (o->required & c->bit)
-            printf(" --%s %s", o->name, o->value);
-    printf(" [options]\n\n%s.\n%s\nOptions:\n", c->summary, c->details);
-    for (const option *o = args_options; o < args_options + args_count; o++) {
-        if (!(o->commands & c->bit))
-            continue;
-        int width = printf("  --%s %s", o->name, o->value ? o->value : "");
-        printf("%*s%s%s\n", width < 30 ? 30 - width : 1, "", o->help,
-               o->required & c->bit ? " (required)" : "");
-    }
-    if (args_find(c->bit, "constraints", strlen("constraints")))
-        print_terms();
-    printf("\nExample:\n  sparse24 %s\n", c->example);
 }

@@ -31,6 +31,13 @@ const command commands[] = {
      "whole model is in memory. A run that was stopped goes on behind its last epoch with "
      "--resume.\n",
      "tune compressed --dense model.gguf --calib wiki.txt --rows 64 --out tuned", run_tune},
+    {"importance", IN_IMPORTANCE, "MODEL", "Write norms of the gradients of a model's weights",
+     "For each matrix of the blocks: how the loss of next tokens changes with its weights, over "
+     "the "
+     "rows\n"
+     "of a text. compress takes them as scores (--importance), and so does solve.\n",
+     "importance model.gguf --calib wiki.txt --rows 64 --out importance.safetensors",
+     run_importance},
     {"eval", IN_EVAL, "MODEL", "Perplexity of a language model on a text",
      "MODEL is a safetensors or GGUF file, or a folder with config.json, of one of fifty\n"
      "architectures (docs/families.md). Each row is one window, with a token for the begin of a\n"

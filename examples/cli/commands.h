@@ -23,6 +23,7 @@ int run_pack(const args *a);
 int run_unpack(const args *a);
 int run_export(const args *a);
 int run_tune(const args *a);
+int run_importance(const args *a);
 int run_info(const args *a);
 int run_options(const args *a);
 int run_completion(const args *a);

@@ -17,7 +17,8 @@
 
 static bool set_options(s24_compression *c, const args *a)
 {
-    const char *const texts[][2] = {{"constraints", a->constraints},
+    const char *const texts[][2] = {{"effort", a->effort}, /* first: the others win */
+                                    {"constraints", a->constraints},
                                     {"solver", a->solver},
                                     {"options", a->options},
                                     {"activations", a->activations},
@@ -27,6 +28,7 @@ static bool set_options(s24_compression *c, const args *a)
                                     {"store", a->store},
                                     {"format", a->format},
                                     {"permute", a->permute},
+                                    {"importance", a->importance},
                                     {"refine", a->refine}};
     const struct {
         const char *name;

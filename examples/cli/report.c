@@ -1,4 +1,5 @@
 #include "report_table.h"
+#include "report_training.h"
 #include "chart.h"
 #include "job.h"
 #include <math.h>
@@ -109,6 +110,7 @@ void report_put(FILE *out, const report *r)
     put_summary(out, r, &t);
     put_warnings(out, r);
     put_perplexity(out, r);
+    report_training(out, r->job);
     if (t.rows)
         table_charts(out, &t);
     put_table(out, r, &t);

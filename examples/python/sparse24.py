@@ -132,7 +132,8 @@ status s24_compression_set_progress(compression*, progress_fn, void*); status s2
 status s24_compression_plan(compression*, uint64*, double*, uint64*); status s24_compression_estimate(compression*, text);
 status s24_compression_run(compression*, text); status s24_compression_tune(compression*, model*, text); void s24_compression_cancel(compression*);
 status s24_compression_number(compression*, text, int32, double*); status s24_compression_matrix_float(compression*, int32, text, double*);
-status s24_compression_matrix_str(compression*, int32, text, text*); text s24_compression_source(compression*, int32)
+status s24_compression_matrix_str(compression*, int32, text, text*); status s24_compression_epoch(compression*, int32, int32, double*, double*);
+text s24_compression_source(compression*, int32)
 """
 # end
 
@@ -1519,6 +1520,9 @@ class Compressed(NamedTuple):
     seconds: float
     complete: bool  # an earlier run had done all but the evaluation
     hidden_error: dict[str, float] = {}  # of an encoder, which has no perplexity: how far its last hidden states moved
+    # Of each block that was refined, and last of the whole if it was tuned: per epoch the loss of rows while they were trained on (NaN before), and of rows
+    # kept back. Empty for what was not trained.
+    curves: list[list[tuple[float, float]]] = []
 
 
 class _Tokens(_Handle):
@@ -1542,7 +1546,7 @@ class _Compression(_Handle):
 
     def __init__(self, model: Model, options: dict[str, Any]) -> None:
         self._create("s24_compression_create", model)
-        for name, value in options.items():
+        for name, value in sorted(options.items(), key=lambda option: option[0] != "effort"):  # what is set after it wins
             if isinstance(value, dict):
                 value = ",".join(f"{key}={one}" for key, one in value.items())
             kind = "str" if isinstance(value, str) else "int" if hasattr(type(value), "__index__") else "float"
@@ -1563,6 +1567,12 @@ class _Compression(_Handle):
         value = ctypes.c_double()
         _call("s24_compression_number", self, name, index, ctypes.byref(value))
         return value.value
+
+    def curve(self, block: int) -> list[tuple[float, float]]:
+        training, kept, found = ctypes.c_double(), ctypes.c_double(), []
+        while _get("s24_compression_epoch", self, block, len(found), ctypes.byref(training), ctypes.byref(kept)) == OK:
+            found.append((training.value, kept.value))
+        return found
 
     def text(self, index: int, name: str) -> str | None:
         text = ctypes.c_char_p()
@@ -1803,6 +1813,16 @@ class Model(_Handle):
                   _matrix(out, "out", write=True))
         return out
 
+    def importance(self, tokens: Any, out: str | os.PathLike, norms: Any = ("l1", "l2", "fisher"), progress: Progress = None, **options: Any) -> float:
+        """Write norms of the gradients of all matrices on rows of token ids, (rows, length), or whatever rows() takes, to the safetensors file `out`, as
+        tensors "<matrix>.l2"; the perplexity. activations, memory_limit as s24_model_importance() takes them."""
+        value, tokens = ctypes.c_double(), self.rows(tokens)
+        norms = norms if isinstance(norms, str) else ",".join(norms)
+        text = ",".join([f"norms=[{norms}]", *(f"{k}={v}" for k, v in options.items())])
+        with _Watch(self.own(), progress):
+            _call("s24_model_importance", self, _matrix(tokens, "tokens"), "tokens", text, out, ctypes.byref(value))
+        return math.exp(value.value)
+
     def export(self, out: str | os.PathLike, format: str | None = None, store: str | None = None,
                progress: Progress = None) -> None:
         """Write a model that compress() made in another form into the new folder `out`: format="gptq", store="q4_0" ... (docs/outputs.md)."""
@@ -1853,13 +1873,14 @@ class Model(_Handle):
             both = ({name: work.number(f"perplexity_{when}", i) for i, name in enumerate(test)} for when in ("before", "after"))
             records = [json.loads(work.text(i, "json")) for i in range(int(work.number("matrices")))]
             moved = {name: work.number("hidden_error", i) for i, name in enumerate(test)}
-            return Compressed(*both, records, work.number("seconds"), work.number("complete") > 0, moved)
+            curves = [work.curve(block) for block in range(int(self["layers"]) + 1)]
+            return Compressed(*both, records, work.number("seconds"), work.number("complete") > 0, moved, curves)
 
     def tune(self, out: str | os.PathLike, dense: Model, calibration: Any, test: Any = None, progress: Progress = None,
              log: Callable[[int, str], Any] | None = None, **options: Any) -> dict[str, Any]:
         """Train this compressed model as a whole towards the `dense` one that it was made from, into the new folder `out`: kept weights, norms and biases; zeros
         stay 0. calibration, test, progress, log and options as of compress(): tune_rate, tune_epochs, own, seed, activations, memory_limit, resume. Returns
-        "before" and "after", perplexities by name of test, "divergence", a pair of the mean KL on rows that were kept back, and "seconds"."""
+        "before" and "after", perplexities by name of test, "divergence", a pair of the mean KL on rows that were kept back, "curve", as of Compressed.curves, and "seconds"."""
         test = _named(test)
         callback = _LOG(_guarded(lambda _, level, text: log(level, text.decode("utf-8", "replace")), None)) if log else _LOG()
         with _Compression(dense, options) as work:
@@ -1868,7 +1889,8 @@ class Model(_Handle):
             with _Watch(work.own(), progress):
                 _call("s24_compression_tune", work, self, out)
             both = {when: {name: work.number(f"perplexity_{when}", i) for i, name in enumerate(test)} for when in ("before", "after")}
-            return {**both, "divergence": (work.number("divergence_before"), work.number("divergence_after")), "seconds": work.number("seconds")}
+            return {**both, "divergence": (work.number("divergence_before"), work.number("divergence_after")), "curve": work.curve(int(dense["layers"])),
+                    "seconds": work.number("seconds")}
 
 
 def _named(test: Any) -> dict[str, Any]:

@@ -132,8 +132,30 @@ S24_API s24_status s24_model_generate(s24_model *model, const s24_mat *prompts, 
                                       const char *options, const s24_mat *ids);
 
 /**
- * Watch and possibly stop evaluations and generations; NULL removes. Called on the caller's thread:
- * `phase` is "eval", "pack" or "generate", step of total the share that is done; objective and residual are
+ * Write norms of the gradients of all matrices of the blocks to a safetensors file, as scores of
+ * weights: with g_s the gradient of the mean of -log p over the tokens of row s of n,
+ * - "<matrix>.l1" = sum |g_s| and "<matrix>.l2" = sqrt(sum g_s^2): what GBLM ranks by (Das, Ma, Shen
+ *   2023, arXiv 2311.04902; there the gradients are multiplied by 100 first);
+ * - "<matrix>.fisher" = sum g_s^2 / n: the diagonal of the empirical Fisher information.
+ *
+ * F32, (outputs, inputs), in the rows' and columns' order of the model's own tensors. `tokens`,
+ * `name`: as for s24_model_evaluate(). The metadata "sparse24.importance" has rows, tokens of a row
+ * and nll. `options` is text, NULL for the defaults: "norms=[l1,l2,fisher]" (all of them),
+ * "activations=ram|half|disk" (where the inputs of all blocks are kept; disk: beside `path`),
+ * "memory_limit=BYTES" (0: none; S24_E_MEMORY tells what is needed). One block of the model is in
+ * memory, with its gradients and sums. *nll (NULL is allowed) becomes the mean of -log p.
+ *
+ * A file of that name is replaced, when all is done. Equal calls give equal bytes for any number of
+ * threads. S24_E_UNSUPPORTED: a step of the model's blocks has no backward pass. S24_E_NUMERIC: a
+ * loss or gradient is not finite; the text names row or matrix.
+ */
+S24_API s24_status s24_model_importance(s24_model *model, const s24_mat *tokens, const char *name,
+                                        const char *options, const char *path, double *nll);
+
+/**
+ * Watch and possibly stop evaluations, generations and importance; NULL removes. Called on the
+ * caller's thread: `phase` is "eval", "pack", "generate" or "importance: ...", step of total the
+ * share that is done; objective and residual are
  * NaN. Other than 0 stops with S24_E_CANCELLED.
  */
 S24_API s24_status s24_model_set_progress(s24_model *model, s24_progress_fn fn, void *user);
@@ -313,7 +335,9 @@ S24_API s24_status s24_compression_create(s24_model *model, s24_compression **ou
 S24_API void s24_compression_destroy(s24_compression *c);
 
 /**
- * Options, as those of solvers: "constraints" (text as for s24_problem_parse(); must be set),
+ * Options, as those of solvers: "effort" ("fast", "default" or "best":
+ * sets "own", "refine" and the presets of solvers together, docs/compress.md; what is set after it
+ * wins), "constraints" (text as for s24_problem_parse(); must be set),
  * "solver" (default "": of each matrix the best that honours its constraints), "options" (of the
  * solver, as for s24_solver_parse()), "correct" (share of the dense model's outputs in what is
  * aimed at, 0 .. 1, default 0.5), "store" ("f32", "f16", "bf16"; default "": as the source;
@@ -325,7 +349,8 @@ S24_API void s24_compression_destroy(s24_compression *c);
  * model as recipe.txt), "resume" (1: go on with what an earlier run left; default 0), "own" (rows that the model writes for its own calibration: "auto", the default, 16
  * times the square root of those that are given, with the weight 0.25; "128", "128*0.5", "0"),
  * "own_length" (of these rows if no others are given), "chat_start" and "open_start" (ids that the
- * one and the other half begin with, "1,2,3"), "seed", "refine" ("none", or "block": train the kept
+ * one and the other half begin with, "1,2,3"), "seed", "importance" ("FILE" or
+ * "FILE:NORM": scores of weights, for a solver that ranks by them; docs/compress.md), "refine" ("none", or "block": train the kept
  * weights, norms and biases of each block once it is solved; "model": and then those of all blocks,
  * as s24_compression_tune() does; S24_E_UNSUPPORTED: a step of the model's blocks has no backward
  * pass), "refine_rate" (of its steps, relative to the root mean square of each parameter, default
@@ -444,6 +469,16 @@ S24_API s24_status s24_compression_matrix_float(const s24_compression *c, int32_
  */
 S24_API s24_status s24_compression_matrix_str(const s24_compression *c, int32_t index,
                                               const char *name, const char **value);
+/**
+ * What training met in the last run: of a block that was refined, 0 .. layers - 1, or of the whole
+ * model that was tuned, `block` = layers. `epoch` 0 is the state before it. *training is the mean
+ * loss over the rows of the epoch while they were trained on (NaN before), *kept_back that of the
+ * rows kept back, after it: of blocks the squared error over that of 0, of the whole the divergence.
+ * Each pointer may be NULL. S24_E_ARG: there is none, or no more. What an earlier run has trained has
+ * none.
+ */
+S24_API s24_status s24_compression_epoch(const s24_compression *c, int32_t block, int32_t epoch,
+                                         double *training, double *kept_back);
 /** The files that the model is read from; NULL past the end. */
 S24_API const char *s24_compression_source(const s24_compression *c, int32_t index);
 

@@ -29,7 +29,8 @@ s24_status s24_compression_create(s24_model *model, s24_compression **out)
     c->model = model->network;
     c->checkpoint.lock = -1;
     s24m_job_forget(c);
-    bool done = s24m_compression_reset(c) && s24m_origin_open(&c->origin, model->path);
+    c->curves = s24m_have(calloc((size_t)c->model->config.layers + 1, sizeof *c->curves));
+    bool done = c->curves && s24m_compression_reset(c) && s24m_origin_open(&c->origin, model->path);
     if (done)
         *out = c;
     else
@@ -57,7 +58,10 @@ void s24_compression_destroy(s24_compression *c)
     free(c->own);
     free(c->chat_start);
     free(c->open_start);
+    free(c->importance);
+    s24m_scores_close(&c->settings.scores);
     free(c->recipe);
+    free(c->curves);
     free(c);
 }
 
@@ -281,6 +285,22 @@ s24_status s24_compression_matrix_str(const s24_compression *c, int32_t index, c
     if (!found)
         return s24m_fail(S24_E_ARG, "%s: no such matrix or text", __func__);
     *value = *found;
+    return S24_OK;
+}
+
+s24_status s24_compression_epoch(const s24_compression *c, int32_t block, int32_t epoch,
+                                 double *training, double *kept_back)
+{
+    if (!is_one(c) || block < 0 || block > c->model->config.layers)
+        return s24m_fail(S24_E_ARG, "%s: no such block", __func__);
+    const s24m_curve *curve = c->curves + block;
+    if (epoch < 0 || epoch >= curve->count)
+        return s24m_fail(S24_E_ARG, "%s: block %d has %d states that were measured", __func__,
+                         (int)block, (int)curve->count);
+    if (training)
+        *training = curve->points[epoch][0];
+    if (kept_back)
+        *kept_back = curve->points[epoch][1];
     return S24_OK;
 }
 

@@ -42,10 +42,10 @@ struct s24_compression {
     s24m_watch watch;
     /* Options: */
     char *constraints, *solver, *options, *recipe; /* "": not set */
-    char *own, *chat_start, *open_start;
+    char *own, *chat_start, *open_start, *importance;
     double correct;
     int64_t store, format, activations, heldout, memory_limit, resume; /* words by index */
-    int64_t own_length, seed, permute, refine, refine_epochs, tune_epochs;
+    int64_t effort, own_length, seed, permute, refine, refine_epochs, tune_epochs;
     double refine_rate, tune_rate;
     char told[64]; /* of a number that was asked for */
     /* What else was given: */
@@ -61,6 +61,7 @@ struct s24_compression {
     sequences sequences;
     checkpoint checkpoint;
     walk walk;
+    s24m_curve *curves;   /* of each block and of the whole: what training met */
     int64_t limit_before; /* of the context */
     uint64_t eval_memory; /* for an evaluation, and for writing rows; 0: no limit */
     bool complete;        /* an earlier run wrote the output, but not all that was asked about it */
@@ -121,6 +122,16 @@ bool s24m_job_see_output(s24_compression *c, bool done);
 bool s24m_job_run(s24_compression *c);
 /* A block's matrices, not solved yet: as many as it has. */
 void s24m_job_matrices(s24_compression *c, const s24m_block *block, matrix *m);
+/* ---- job_scores.c ---- */
+
+/* Open the scores that are asked for; the solver ranks by them, and needs none that are not
+ * there. */
+bool s24m_job_settle_scores(s24_compression *c);
+/* Of the block's matrices that are compressed, in the order that their channels are in now. */
+bool s24m_job_read_scores(s24_compression *c, const s24m_block *block, matrix *m);
+/* They are there, of the shape of such a matrix, where any are asked for. */
+bool s24m_job_check_scores(const s24_compression *c, const char *name, int64_t rows, int64_t cols);
+
 /* The type in which a vector of the model `from`, a compression, is written. */
 int32_t s24m_job_vector_type(void *from, const char *name);
 /* What the model writes for tuning beside the rows of the calibration. */

@@ -1,4 +1,5 @@
 #include "compression.h"
+#include "effort.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
@@ -19,6 +20,12 @@ typedef struct option {
 #define FIELD(name) #name, offsetof(struct s24_compression, name)
 
 static const option options[] = {
+    {FIELD(effort),
+     WORD,
+     "default",
+     "fast, default or best",
+     "sets own, refine and the solvers' preset together; what is set after it wins",
+     {"fast", "default", "best"}},
     {FIELD(constraints),
      TEXT,
      "",
@@ -101,6 +108,13 @@ static const option options[] = {
      "ids, 1,2,3",
      "what the others begin with; without it as the model's metadata say",
      {NULL}},
+    {FIELD(importance),
+     TEXT,
+     "",
+     "FILE or FILE:NORM",
+     "scores of weights, for solvers that rank by them: norms of gradients, or tensors called as "
+     "the matrices are",
+     {NULL}},
     {FIELD(permute),
      WORD,
      "inner",
@@ -182,7 +196,7 @@ static bool set_word(s24_compression *c, const option *o, const char *value)
     for (int64_t i = 0; i < WORDS && o->words[i]; i++)
         if (!strcmp(o->words[i], value)) {
             *(int64_t *)field(c, o) = i;
-            return true;
+            return strcmp(o->name, "effort") != 0 || s24m_effort_take(c);
         }
     return expected(o, value);
 }

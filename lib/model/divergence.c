@@ -43,8 +43,8 @@ bool s24m_divergence_open(s24m_divergence *d, const s24m_model *model, const s24
 {
     const s24m_config *c = &model->config;
     *d = (s24m_divergence){.model = model, .teacher = teacher, .chunk = CHUNK};
-    if (!check_vocabularies(d) || !s24m_done(s24m_head_load(model, &d->head)) ||
-        !s24m_done(s24m_head_load(teacher, &d->taught)))
+    if ((teacher && !check_vocabularies(d)) || !s24m_done(s24m_head_load(model, &d->head)) ||
+        (teacher && !s24m_done(s24m_head_load(teacher, &d->taught))))
         return false;
     float *room = d->logits[0] = s24m_floats(floats_of(model));
     d->losses = s24m_have(malloc(CHUNK * sizeof *d->losses));
@@ -149,6 +149,28 @@ bool s24m_divergence_run(s24m_divergence *d, const float *h, const float *taught
             *sum += d->losses[i];
         if (!status && dh)
             status = back(d, h + first * hidden, now, dh + first * hidden);
+    }
+    return s24m_done(status);
+}
+
+bool s24m_divergence_predict(s24m_divergence *d, const float *h, const int32_t *next, int64_t count,
+                             double scale, double *sum, float *dh)
+{
+    const s24m_config *c = &d->model->config;
+    double factor = scale * c->logit_scale;
+    s24_status status = S24_OK;
+    for (int64_t first = 0, now; !status && first < count; first += now) {
+        const float *rows = h + first * c->hidden;
+        now = count - first < d->chunk ? count - first : d->chunk;
+        status = s24m_logits(d->model, &d->head, rows, now, d->logits[0]);
+        if (!status && d->slopes)
+            status = s24m_rows(d->model, find_slopes, d, now);
+        if (!status)
+            status = s24m_back_entropy(d->model->ctx, d->logits[0], next + first, now, c->vocab,
+                                       factor, d->losses);
+        for (int64_t i = 0; !status && i < now; i++)
+            *sum += d->losses[i];
+        status = status ? status : back(d, rows, now, dh + first * c->hidden);
     }
     return s24m_done(status);
 }

@@ -1,6 +1,7 @@
 /* The end of a distillation: how far the next tokens that a model expects are from those that its
- * teacher expects, KL(softmax(teacher) || softmax(model)), and what that changes by with the last
- * hidden states. Logits are made for some tokens at a time. Knows heads, no blocks. */
+ * teacher expects, KL(softmax(teacher) || softmax(model)), or from those that come, and what that
+ * changes by with the last hidden states. Logits are made for some tokens at a time. Knows heads,
+ * no blocks. */
 #ifndef S24M_DIVERGENCE_H
 #define S24M_DIVERGENCE_H
 #include "model.h"
@@ -17,8 +18,8 @@ typedef struct s24m_divergence {
     int64_t chunk;
 } s24m_divergence;
 
-/* The heads are read. S24_E_SHAPE: the models know different tokens. `back`: gradients are
- * wanted. */
+/* The heads are read. `teacher` NULL: there is none. S24_E_SHAPE: the models know different tokens.
+ * `back`: gradients are wanted. */
 bool s24m_divergence_open(s24m_divergence *d, const s24m_model *model, const s24m_model *teacher,
                           bool back);
 /* *sum is added to: over `count` tokens, from the hidden states h and those of the teacher, both
@@ -26,6 +27,9 @@ bool s24m_divergence_open(s24m_divergence *d, const s24m_model *model, const s24
  * the gradients of the last norm are added to by as much. */
 bool s24m_divergence_run(s24m_divergence *d, const float *h, const float *taught, int64_t count,
                          double scale, double *sum, float *dh);
+/* The same of -log p of the tokens `next` that come (below 0: of none). Opened with `back`. */
+bool s24m_divergence_predict(s24m_divergence *d, const float *h, const int32_t *next, int64_t count,
+                             double scale, double *sum, float *dh);
 void s24m_divergence_close(s24m_divergence *d);
 /* Memory beside the files, and operations of a token, forth and back. */
 uint64_t s24m_divergence_bytes(const s24m_model *model);

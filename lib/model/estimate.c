@@ -54,6 +54,10 @@ static bool solve_rows(const estimate *e, const matrix *m, const char *constrain
     s24_status status = s24_problem_create(s->ctx, &w, &problem);
     status = status ? status : s24_problem_parse(problem, constraints);
     status = status ? status : s24_problem_set_gram(problem, calib->gram);
+    s24_mat scores = w;
+    scores.data = m->scores;
+    if (!status && m->scores)
+        status = s24_problem_set_importance(problem, &scores);
     bool done = s24m_good(status, "%s", m->tensor) && s24m_matrix_solver(&solver, s, problem);
     if (done)
         s24m_watch_solver(s->watch, solver, m->kind);
@@ -195,7 +199,9 @@ static bool time_block(estimate *e, int64_t layer, double *seconds)
     }
     double loading = s24_seconds() - began;
     open_matrices(e, &block, m);
-    bool done = time_passes(e, &block, m, &passes);
+    bool done = s24m_job_read_scores(e->c, &block, m) && time_passes(e, &block, m, &passes);
+    for (int32_t i = 0; i < block.program->count; i++)
+        free(m[i].scores);
     *seconds = loading + passes;
     s24m_block_free(&block);
     free(m);

@@ -46,6 +46,11 @@ char *s24m_identity_text(const settings *s, const origin *o, const sequences *t)
     put_tokens(out, "--calib", t, 0, t->count[0] - s->self.rows);
     if (!s->permute)
         fputs("permute none\n", out);
+    if (s->preset)
+        fprintf(out, "preset %s\n", s->preset);
+    if (s->scores.file)
+        fprintf(out, "importance %s %016" PRIx64 "\n", s->scores.norm,
+                s24m_scores_hash(&s->scores));
     if (s->refine)
         fprintf(out, "refine block rate %.17g epochs %" PRId64 "\n", s->refine_rate,
                 s->refine_epochs);

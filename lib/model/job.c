@@ -3,6 +3,7 @@
 #include "beside.h"
 #include "packed.h"
 #include "compression.h"
+#include "effort.h"
 #include "generate.h"
 #include "paths.h"
 #include "start.h"
@@ -232,6 +233,8 @@ static void settle_common(s24_compression *c)
     s->blocks = (int)c->model->config.layers;
     s->solver = *c->solver ? c->solver : NULL;
     s->options = *c->options ? c->options : NULL;
+    s->preset = s24m_effort_preset(c);
+    s->curves = c->curves;
     s->correct = c->correct;
     s->keep = (int)c->activations; /* the words are in the order of KEEP_... */
     s->plan.constraints = *c->constraints ? c->constraints : NULL;
@@ -258,7 +261,7 @@ bool s24m_job_settle(s24_compression *c)
     return (!s->refine || s24m_tape_check(c->model)) &&
            (!s->tune || s24m_done(s24m_head_check(c->model))) && choose_form(c) &&
            s24m_shrink_settle(&c->shrink, c->model, &s->plan, s->form) && settle_self(c) &&
-           gather_tokens(c) && s24m_job_check_ranks(c);
+           gather_tokens(c) && s24m_job_settle_scores(c) && s24m_job_check_ranks(c);
 }
 
 /* ---- Which job it is ---- */
@@ -376,6 +379,8 @@ void s24m_job_forget(s24_compression *c)
 {
     for (int i = 0; i < c->count; i++)
         s24m_record_close(c->records + i);
+    for (int64_t i = 0; c->curves && i <= c->model->config.layers; i++)
+        s24m_curve_close(c->curves + i);
     free(c->records);
     free(c->ids);
     c->records = NULL;

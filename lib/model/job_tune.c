@@ -111,6 +111,7 @@ bool s24m_job_tune(s24_compression *c, s24m_model *model, const s24m_school *sch
                      .epochs = c->settings.tune_epochs,
                      .seed = c->settings.self.seed,
                      .keep = c->settings.keep,
+                     .curve = c->settings.curves + c->model->config.layers,
                      .before = NAN,
                      .after = NAN};
     bool done = ids && s24m_tune(&t);

@@ -1,5 +1,6 @@
 #include "matrix.h"
 #include "codes.h"
+#include "effort.h"
 #include "fail.h"
 #include <math.h>
 #include <stdio.h>
@@ -28,6 +29,8 @@ bool s24m_matrix_prepare(const settings *s, const char *constraints, s24_solver 
     const char *scales = "f16";
     double outliers = 0;
     int32_t set = 0;
+    if (!s24m_effort_give(s->preset, solver))
+        return false;
     if (!s24m_form_has_codes(s->form, constraints) ||
         s24_solver_is_set(solver, "scales", &set) != S24_OK)
         return true;
@@ -40,13 +43,22 @@ bool s24m_matrix_prepare(const settings *s, const char *constraints, s24_solver 
     return s24m_good(s24_solver_set_str(solver, "scales", "f16"), "%s", s->form->option);
 }
 
+/* Rows of a model, not of this matrix: only we know them. */
+static bool tell_samples(s24_solver *solver, const settings *s)
+{
+    int32_t set = 1;
+    return s24_solver_is_set(solver, "samples", &set) != S24_OK || set ||
+           s24m_good(s24_solver_set_float(solver, "samples", s->samples), "samples");
+}
+
 bool s24m_matrix_solver(s24_solver **solver, const settings *s, const s24_problem *problem)
 {
     const char *name = s->solver ? s->solver : s24_problem_solver(problem);
     if (!s24m_good(s24_solver_create(s->ctx, name, solver), "--solver %s", name) ||
         !s24m_good(s24_solver_parse(*solver, s->options), "--options %s",
                    s->options ? s->options : "") ||
-        !s24m_matrix_prepare(s, s24_problem_constraints(problem), *solver))
+        !s24m_matrix_prepare(s, s24_problem_constraints(problem), *solver) ||
+        !tell_samples(*solver, s))
         return false;
     return !may_transfer(*solver) ||
            s24m_good(s24_solver_set_str(*solver, "damp_rule", "transfer"), "%s", name);
@@ -60,6 +72,10 @@ static bool create_problem(s24_problem **problem, const matrix *m, const setting
     status = status ? status : s24_problem_set_gram(*problem, given->gram);
     if (!status && given->cross)
         status = s24_problem_set_target(*problem, given->cross, s->correct);
+    s24_mat scores = m->w;
+    scores.data = m->scores;
+    if (!status && m->scores)
+        status = s24_problem_set_importance(*problem, &scores);
     return s24m_good(status, "%s", m->tensor);
 }
 
@@ -270,10 +286,12 @@ void s24m_matrix_close(matrix *m)
     s24m_gathered_free(m->parts);
     s24m_made_close(&m->made);
     free(m->v);
+    free(m->scores);
     free(m->order);
     s24m_record_close(&m->record);
     m->result = NULL;
     m->parts = NULL;
     m->v = NULL;
+    m->scores = NULL;
     m->order = NULL;
 }

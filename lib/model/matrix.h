@@ -26,6 +26,7 @@ typedef struct matrix {
     const char *stored;      /* as what it is written there if not as floats, or NULL */
     int32_t *order; /* of its inputs, where they were moved: which of the file's is j-th; or NULL */
     double kept[2]; /* shares of a score that n:m keeps in the file's order, and in this one */
+    float *scores;  /* of its weights, by which the solver ranks; NULL: none */
     float *v;       /* as stored, on a grid what the codes give; NULL until solved */
     s24_result *result;   /* for its further parts; NULL when read back from a file */
     s24m_gathered *parts; /* the same, of rows that several ranks solved; or NULL */

@@ -60,6 +60,9 @@ static bool ask(const s24_compression *c, const char *name, const s24_mat *w,
     bool done =
         s24m_good(s24_problem_create(ctx, w, &problem), "%s", name) &&
         s24m_good(s24_problem_parse(problem, constraints), "%s", name) &&
+        (!c->settings.scores.file ||
+         (s24m_job_check_scores(c, name, w->rows, w->cols) &&
+          s24m_good(s24_problem_set_importance(problem, w), "%s", name))) &&
         open_solver(c, c->settings.solver ? c->settings.solver : s24_problem_solver(problem),
                     &solver) &&
         s24m_form_check(c->settings.form, name, s24_problem_constraints(problem), w->rows,
@@ -263,7 +266,8 @@ static uint64_t walk_needs(const s24_compression *c)
     uint64_t block = s24m_memory_block(c->model), table = s24m_memory_table(c->model);
     uint64_t most = block + s24m_memory_matrix(c->model) * sizeof(double) +
                     s24m_memory_attention(c->model, c->sequences.length);
-    block += s24m_most_bytes(most, s24m_memory_block_source(c->model));
+    block += s24m_most_bytes(most, s24m_memory_block_source(c->model)) +
+             (c->settings.scores.file ? block : 0);
     return s24m_walk_bytes(c->model, &c->settings, c->sequences.count, c->sequences.length) +
            s24m_most_bytes(block, table);
 }

@@ -23,6 +23,13 @@ char *s24m_path_join(const char *folder, const char *name)
     return path;
 }
 
+char *s24m_path_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) + (slash == path) : 0;
+    return s24m_have(slash ? strndup(path, length) : strdup("."));
+}
+
 const char *s24m_path_name(const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -6,6 +6,8 @@
 
 /* "folder/name", to be freed. */
 char *s24m_path_join(const char *folder, const char *name);
+/* What the path lies in, "." without a slash; to be freed. */
+char *s24m_path_folder(const char *path);
 /* Behind the last slash. */
 const char *s24m_path_name(const char *path);
 bool s24m_path_is_folder(const char *path);

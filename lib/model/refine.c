@@ -183,8 +183,8 @@ static bool judge(void *arg, double *error)
     return each_composed(t, s24m_composed_make) && judge_block(t, &t->block, error);
 }
 
-/* The mean over the tokens of a batch of squared errors, by as many rows at a time as there is room
- * for. */
+/* The mean over the tokens of a batch of squared errors, told over that of 0; by as many rows at a
+ * time as there is room for. */
 static bool learn(void *arg, const int64_t *rows, int64_t count, double *loss)
 {
     refining *t = arg;
@@ -195,7 +195,7 @@ static bool learn(void *arg, const int64_t *rows, int64_t count, double *loss)
         done = run_rows(t, &t->block, rows + i, now, scale, sum_of) &&
                s24m_tape_back(&t->tape, &t->to);
     }
-    *loss = sum_of[0] / (double)(count * t->r->length);
+    *loss = sum_of[1] > 0 ? sum_of[0] / sum_of[1] : sum_of[0];
     return done && each_composed(t, s24m_composed_spread);
 }
 
@@ -347,6 +347,7 @@ static bool train(refining *t)
     run->stream = (uint64_t)t->solved->layer;
     run->rate = s->refine_rate;
     run->adam.end = 0.2;
+    run->curve = s->curves ? s->curves + t->solved->layer : NULL;
     run->arg = t;
     run->learn = learn;
     run->judge = judge;

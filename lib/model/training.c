@@ -92,6 +92,7 @@ bool s24m_training_run(s24m_training *t)
     t->adam.steps = t->epochs * (t->trains / batch_of(t));
     if (!t->epoch)
         t->adam.rate = t->rate;
+    done = s24m_curve_add(t->curve, NAN, t->last);
     while (done && t->epoch < t->epochs) {
         double loss = 0, met = 0;
         done = run_epoch(t, &loss) && t->judge(t->arg, &met);
@@ -103,7 +104,7 @@ bool s24m_training_run(s24m_training *t)
             return false;
         weigh(t, met);
         t->epoch++;
-        done = !t->keep || t->keep(t->arg, loss, met);
+        done = s24m_curve_add(t->curve, loss, met) && (!t->keep || t->keep(t->arg, loss, met));
     }
     return done;
 }

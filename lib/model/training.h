@@ -4,6 +4,7 @@
 #ifndef S24M_TRAINING_H
 #define S24M_TRAINING_H
 #include "adam.h"
+#include "curve.h"
 
 enum { S24M_BATCH = 8 };
 
@@ -22,6 +23,7 @@ typedef struct s24m_training {
     bool (*judge)(void *arg, double *loss);
     bool (*show)(void *arg, double share);            /* false: stop */
     bool (*keep)(void *arg, double loss, double met); /* an epoch is done; NULL: nothing to do */
+    s24m_curve *curve; /* gets what each epoch met; NULL: nothing does */
     /* Where it stands, all that is needed to go on: */
     int64_t epoch, halvings;
     double best, last; /* loss of the rows kept back: the best, that of the last epoch */

@@ -317,6 +317,7 @@ static bool train(distilling *d)
     run->stream = (uint64_t)t->model->config.layers;
     run->rate = t->rate;
     run->adam.end = 0.1;
+    run->curve = t->curve;
     run->arg = d;
     run->learn = learn;
     run->judge = judge;

@@ -20,6 +20,7 @@ typedef struct s24m_tuning {
     double rate;               /* relative to the size of each parameter */
     int64_t epochs;            /* 0: by the number of rows */
     uint64_t seed;             /* of the orders of rows */
+    s24m_curve *curve;         /* gets what each epoch met */
     int keep;                  /* KEEP_... of activations.h: what the dense model gives */
     /* What came of it: mean KL of a token of the rows that were kept back. */
     double before, after;

@@ -91,12 +91,29 @@ class Models(Case):
             made = pruned.tune(self.out + "-tuned", self.model, self.rows, {"rows": self.rows}, own="0", tune_epochs=4, tune_rate=0.01,
                                log=lambda level, text: lines.append(text))
             self.assertLess(made["divergence"][1], made["divergence"][0])
+            self.assertEqual(len(made["curve"]), 5)
+            self.assertEqual(made["curve"][0][1], made["divergence"][0])
             self.assertTrue(any(text.startswith("tuning: epoch 4 of 4") for text in lines))
             self.assertAlmostEqual(made["before"]["rows"] / pruned.evaluate(self.rows), 1)
             self.fails(sparse24.E_IO, "exists already", pruned.tune, self.out + "-tuned", self.model, self.rows, own="0")
             self.fails(sparse24.E_ARG, "dense one itself", pruned.tune, self.out + "-2", pruned, self.rows, own="0")
         with sparse24.Model(os.path.join(self.out + "-tuned", "tiny.gguf")) as tuned:
             self.assertAlmostEqual(made["after"]["rows"] / tuned.evaluate(self.rows), 1)
+
+    def test_importance(self):
+        path = self.out + "-scores.safetensors"
+        found = self.model.importance(self.rows, path, ("l2", "fisher"), activations="disk")
+        self.assertAlmostEqual(found / self.model.evaluate(self.rows), 1, 5)
+        with sparse24.File(path) as file:
+            self.assertEqual(set(file), {f"{name}.{norm}" for name in self.model.matrices() for norm in ("l2", "fisher")})
+        done = self.model.compress(self.out, "2:4", self.rows, solver="wanda", options="score=gblm", own="0", importance=path)
+        self.assertEqual(len(done.matrices), 14)
+        self.fails(sparse24.E_OPTION, "l1, l2, fisher", self.model.importance, self.rows, path, "l7")
+        self.fails(sparse24.E_CANCELLED, "", self.model.importance, self.rows, path, progress=lambda *_: 1)
+
+    def test_effort(self):
+        done = self.model.compress(self.out, "2:4", self.rows, solver="wanda", own="0", refine="block", refine_epochs=2, effort="best")
+        self.assertEqual([len(curve) for curve in done.curves], [3, 3, 0])
 
     def test_own_text(self):
         lines = []

@@ -222,8 +222,14 @@ START_TEST(all_operations_are_reached)
 #undef S24I_OPERATION
     };
     s24_ctx *ctx = open_ctx(1);
+    uint64_t seed = 3;
     for (int c = 0; c < CONSTRAINTS; c++) {
         layer l = open_layer(ctx, &constraints[c], 5, 56, 300);
+        float *importance = normals(&seed, l.rows * l.cols);
+        for (int i = 0; i < l.rows * l.cols; i++)
+            importance[i] = fabsf(importance[i]);
+        s24_mat scores = row_major(importance, l.rows, l.cols, S24_F32);
+        grid_ok(s24_problem_set_importance(l.problem, &scores)); /* score=gblm needs one */
         for (int32_t k = 0; k < s24_solver_count(); k++)
             compare_choices(&l, s24_solver_name(k));
         close_layer(&l);

@@ -380,6 +380,56 @@ START_TEST(importance_ranks)
 }
 END_TEST
 
+/* |W| (||X_j|| / sqrt(samples) + alpha G), against the rule in double; G = 0 is the norms' own. */
+START_TEST(gradients_rank)
+{
+    static const double alphas[] = {100, 0, 1e5, 3};
+    s24_ctx *ctx = open_ctx(2);
+    uint64_t seed = 3;
+    for (int c = 0; c < 6; c++) {
+        layer l = open_layer(ctx, &constraints[c], 5, 56, 100);
+        float *g = normals(&seed, 5 * 56), *score = GRAB(float, 5 * 56);
+        uint8_t *wanted = GRAB(uint8_t, 5 * 56);
+        s24_mat view = row_major(g, 5, 56, S24_F32);
+        s24_solver *solver = new_solver(ctx, "wanda", false);
+        s24_result *result;
+        double alpha = alphas[c % 4], samples = c % 2 ? 7 : 1;
+        for (int i = 0; i < 5 * 56; i++)
+            g[i] = 0.01f * fabsf(g[i]);
+        for (int i = 0; i < 5 * 56; i++) {
+            double square = 0;
+            for (int t = 0; t < 100; t++)
+                square += (double)l.x[t * 56 + i % 56] * l.x[t * 56 + i % 56];
+            score[i] = (float)(fabs((double)l.w[i]) * (sqrt(square / samples) + alpha * g[i]));
+        }
+        magnitude_mask(&constraints[c], score, 5, 56, wanted);
+        grid_ok(s24_solver_set_str(solver, "score", "gblm"));
+        grid_ok(s24_solver_set_float(solver, "alpha", alpha));
+        grid_ok(s24_solver_set_float(solver, "samples", samples));
+        ck_assert_int_eq(s24_solve(solver, l.problem, &result), S24_E_STATE);
+        ck_assert(strstr(s24_last_error(), "score=gblm"));
+        grid_ok(s24_problem_set_importance(l.problem, &view));
+        grid_ok(s24_solve(solver, l.problem, &result));
+        judge(&l, "wanda", result);
+        for (int i = 0; i < 5 * 56; i++)
+            grid_check(mask_of(result)[i] == wanted[i], "weight %d", i);
+        s24_result_destroy(result);
+        memset(g, 0, 5 * 56 * sizeof *g);
+        s24_result *plain;
+        s24_solver *published = new_solver(ctx, "wanda", false);
+        grid_ok(s24_solve(solver, l.problem, &result));
+        grid_ok(s24_solve(published, l.problem, &plain));
+        ck_assert(!memcmp(mask_of(result), mask_of(plain), 5 * 56));
+        s24_result_destroy(result);
+        s24_result_destroy(plain);
+        s24_solver_destroy(published);
+        s24_solver_destroy(solver);
+        close_layer(&l);
+    }
+    close_ctx(ctx);
+}
+END_TEST
+
 /* ---- targets ---- */
 
 static bool uncoupled(const char *solver)
@@ -496,6 +546,7 @@ int main(void)
     tcase_add_test(refusals, masks_of_any_kind);
     TCase *extras = new_case(suite, "importance and targets");
     tcase_add_test(extras, importance_ranks);
+    tcase_add_test(extras, gradients_rank);
     tcase_add_test(extras, every_solver_aims_at_the_target);
     tcase_add_test(extras, targets_of_other_rows_are_refused);
     return run_suite(suite);

@@ -83,6 +83,30 @@ s24_status s24i_cpu_input_norms(const s24i_run *run, const s24i_gram *gram, floa
     return S24_OK;
 }
 
+/* What a weight at input j is multiplied by. */
+static double gradient_factor(const s24i_gram *gram, const double share_weight[2], double largest,
+                              int64_t j, double gradient)
+{
+    double square = s24i_gram_diagonal(gram, S24I_BOTH, j);
+    double norm = square > DEAD_INPUT * largest ? sqrt(square) : 0;
+    return share_weight[0] * norm + share_weight[1] * fabs(gradient);
+}
+
+s24_status s24i_cpu_gradient_scores(const s24i_run *run, const s24i_gram *gram,
+                                    const double share_weight[2], const float *w,
+                                    const float *gradient, int64_t rows, float *score)
+{
+    double largest = largest_diagonal(gram), most = 0;
+    int64_t cols = gram->dim, size = rows * cols;
+    for (int64_t i = 0; i < size; i++)
+        most = fmax(most, gradient_factor(gram, share_weight, largest, i % cols, gradient[i]));
+    for (int64_t i = 0; i < size; i++) {
+        double factor = gradient_factor(gram, share_weight, largest, i % cols, gradient[i]);
+        score[i] = most > 0 ? fabsf(w[i]) * (float)(factor / most) : 0;
+    }
+    return S24_OK;
+}
+
 s24_status s24i_cpu_input_energies(const s24i_run *run, const s24i_gram *gram, int64_t cols,
                                    float *energy)
 {
