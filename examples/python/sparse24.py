@@ -70,14 +70,15 @@ status s24_ctx_set_str(ctx*, text, text); status s24_ctx_get_int(ctx*, text, int
 status s24_ctx_set_parallel(ctx*, parallel_fn, void*, int32); status s24_ctx_parallel(ctx*, task_fn, void*, int64);
 status s24_ctx_set_log(ctx*, log_fn, void*); status s24_ctx_memory(ctx*, uint64*, uint64*); status s24_gram_create(ctx*, int64, int32, gram**);
 status s24_gram_add(gram*, mat*, mat*); status s24_gram_merge(gram*, gram*); status s24_gram_export(gram*, int32, mat*, double*);
-status s24_gram_import(gram*, int32, mat*, double); status s24_gram_info(gram*, int64*, double*); void s24_gram_destroy(gram*);
-status s24_cross_create(gram*, int64, cross**); status s24_gram_add_targets(gram*, mat*, mat*, cross**, mat*, int32);
+status s24_gram_import(gram*, int32, mat*, double); status s24_gram_info(gram*, int64*, double*); status s24_gram_norms(gram*, mat*, double*);
+void s24_gram_destroy(gram*); status s24_cross_create(gram*, int64, cross**); status s24_gram_add_targets(gram*, mat*, mat*, cross**, mat*, int32);
 status s24_cross_derive(cross*, gram*, mat*, cross**); status s24_cross_merge(cross*, cross*);
 status s24_cross_export(cross*, int32, mat*, double*, double*); status s24_cross_import(cross*, int32, mat*, double*, double);
 void s24_cross_destroy(cross*); status s24_problem_create(ctx*, mat*, problem**); status s24_problem_set_gram(problem*, gram*);
 status s24_problem_set_target(problem*, cross*, double); status s24_problem_set_pattern(problem*, int32, int32);
 status s24_problem_set_sparsity(problem*, double, text); status s24_problem_set_grid(problem*, int32, int64, text);
-status s24_problem_set_rank(problem*, int64); status s24_problem_set_importance(problem*, mat*); status s24_problem_set_mask(problem*, mat*);
+status s24_problem_set_rank(problem*, int64); status s24_problem_set_importance(problem*, mat*);
+status s24_problem_set_previous(problem*, mat*, double*, double*); status s24_problem_set_mask(problem*, mat*);
 status s24_problem_parse(problem*, text); text s24_problem_constraints(problem*); text s24_problem_solver(problem*);
 status s24_problem_loss(problem*, mat*, double*, double*); status s24_problem_target_loss(problem*, mat*, double*, double*);
 status s24_problem_check(problem*, mat*); status s24_problem_check_result(problem*, result*); void s24_problem_destroy(problem*);
@@ -791,6 +792,13 @@ class Gram(_Handle):
         crosses = (ctypes.c_void_p * len(kept))(*(own.value for own, _ in kept))
         _call("s24_gram_add_targets", self, rows, weights, crosses, (Mat * len(kept))(*(wanted for _, wanted in kept)), len(kept))
 
+    def norms(self, weights: Any = None) -> list[float]:
+        """Norms over the rows so far: of each output of these weights (out, dim), or without weights of each input."""
+        mat = _matrix(weights, "weights")
+        out = (ctypes.c_double * (mat.rows if mat else self.dim))()
+        _call("s24_gram_norms", self, mat, out)
+        return list(out)
+
     def merge(self, other: Gram) -> None:
         """Add the sums of another gram."""
         _call("s24_gram_merge", self, other)
@@ -918,6 +926,17 @@ class Problem(_Handle):
     def set_importance(self, importance: Any) -> None:
         """Scores for solvers that take the caller's (wanda with score=importance). Borrowed."""
         self._borrow("importance", importance)
+
+    def set_previous(self, weights: Any, scores: Any = None, norms: Any = None) -> None:
+        """The matrix whose outputs are these inputs, the scores of its inputs and norms of its outputs: what mlprank ranks columns by. Borrowed; None
+        forgets it."""
+        mat, own = _matrix(weights, "weights"), self.own()
+        given = [None if v is None else (ctypes.c_double * len(v))(*v) for v in (scores, norms)]
+        for v, count, what in ((given[0], mat and mat.cols, "scores"), (given[1], mat and mat.rows, "norms")):
+            if v is not None and len(v) != count:
+                raise Sparse24Error(E_SHAPE, f"{what} has {len(v)} numbers, but must have {count}")
+        _call("s24_problem_set_previous", self, mat, *given)
+        own.keep["previous"] = (mat, given)
 
     def set_mask(self, mask: Any) -> None:
         """Keep exactly this support (bytes or bools, 1 = keep). Borrowed."""

@@ -216,7 +216,8 @@ static s24_status derive(void)
 
 static s24_status count_rows(void)
 {
-    return s24_gram_info(scene.copy, &scene.integer, &scene.number);
+    s24_status status = s24_gram_norms(scene.copy, NULL, scene.sums);
+    return status ? status : s24_gram_info(scene.copy, &scene.integer, &scene.number);
 }
 
 static s24_status make_problem(void)
@@ -238,7 +239,9 @@ static s24_status give_target(void)
 static s24_status rank_weights(void)
 {
     s24_mat mat = plain(importance, ROWS, COLS, S24_F32);
-    return s24_problem_set_importance(scene.problem, &mat);
+    s24_mat turned = plain(scene.w, COLS, ROWS, S24_F32);
+    s24_status status = s24_problem_set_previous(scene.problem, &turned, NULL, NULL);
+    return status ? status : s24_problem_set_importance(scene.problem, &mat);
 }
 
 static s24_status want_pattern(void)

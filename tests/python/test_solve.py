@@ -35,6 +35,21 @@ class Sums(Case):
         self.fails(sparse24.E_ARG, "argument 2", sparse24.Gram, "many")
         gram.add(numpy.full((4, 64), numpy.nan, "f4"), numpy.zeros(4, "f4"))  # padding
 
+    def test_previous(self):
+        w, x = layer()
+        before = numpy.random.default_rng(3).standard_normal((64, 20)).astype("f4")
+        gram = sparse24.Gram(64, sparse24.F64)
+        gram.add(x)
+        numpy.testing.assert_allclose(gram.norms(), numpy.linalg.norm(x.astype("f8"), axis=0), rtol=1e-6)
+        numpy.testing.assert_allclose(gram.norms(w), numpy.linalg.norm(x.astype("f8") @ w.T, axis=0), rtol=1e-6)
+        p = sparse24.Problem(w, gram, "columns 50%")
+        p.set_previous(before, numpy.arange(20.0), gram.norms())
+        scores = sparse24.Solver("mlprank", score="mpr").solve(p).matrix("scores")
+        wanted = (numpy.abs(before).astype("f8") @ numpy.arange(20)) * gram.norms()
+        numpy.testing.assert_allclose(numpy.ravel(scores), wanted / wanted.sum(), rtol=1e-6)
+        self.fails(sparse24.E_SHAPE, "scores has 3 numbers, but must have 20", p.set_previous, before, [1.0] * 3)
+        self.fails(sparse24.E_SHAPE, "w is 20 x 64, but must be 64 x 20", p.set_previous, before.T)
+
     def derived(self, w, x):
         gram, dense = sparse24.Gram(64), sparse24.Gram(64)
         inputs = sparse24.Cross(gram, 64)
