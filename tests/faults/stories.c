@@ -579,8 +579,9 @@ static const step_fn blind_steps[] = {make_ctx,    set_threads,  make_problem, c
                                       make_solver, give_options, watch,        predict,
                                       solve,       check,        NULL};
 static const step_fn compress_steps[] = {make_ctx, set_threads, compress, NULL};
-static const step_fn matrix_steps[] = {make_ctx,      set_threads, copy,    multiply, prox24,
-                                       prox_in_place, prox_firm,   project, permute,  NULL};
+static const step_fn matrix_steps[] = {make_ctx, set_threads,   copy,      multiply,
+                                       prox24,   prox_in_place, prox_firm, project,
+                                       permute,  train_masks,   NULL};
 static const step_fn file_steps[] = {
     make_ctx,   make_file,  put_odd,         put_misaligned, put_converted, note,      commit,
     shut,       open_file,  view_misaligned, read_half,      read_info,     read_meta, make_second,

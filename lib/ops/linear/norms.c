@@ -1,7 +1,7 @@
 #include "linear.h"
 #include <math.h>
 
-/* Norms of the outputs of a matrix over the calibration rows: |x w_i|^2 = w_i H w_i^T, in double. */
+/* Norms of outputs over the calibration rows: |x w_i|^2 = w_i H w_i^T, in double. */
 
 enum { BLOCK = 64 };
 
