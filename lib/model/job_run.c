@@ -9,6 +9,7 @@
 #include "own_rows.h"
 #include "paths.h"
 #include "walk_order.h"
+#include "walk_rank.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -81,6 +82,7 @@ static bool compress_block(s24_compression *c, int index)
         s24m_trained_open(&vectors, c->model, &block, s24m_job_vector_type, c) &&
         s24m_checkpoint_load(&c->checkpoint, index, m, count, &vectors, &found) &&
         (found ? s24m_order_again(c->model, &block, m) : s24m_walk_order(&c->walk, &block, m)) &&
+        s24m_walk_rank(&c->walk, &block, m) &&
         s24m_walk_block(&c->walk, &block, m, c->settings.refine ? &vectors : NULL) &&
         (found || (s24m_order_keep(c->model, &block, m, &vectors) &&
                    s24m_checkpoint_save(&c->checkpoint, index, m, count, &vectors)));

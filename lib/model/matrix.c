@@ -52,14 +52,16 @@ bool s24m_matrix_solver(s24_solver **solver, const settings *s, const s24_proble
            s24m_good(s24_solver_set_str(*solver, "damp_rule", "transfer"), "%s", name);
 }
 
-static bool create_problem(s24_problem **problem, const matrix *m, const settings *s,
-                           const sums *given)
+bool s24m_matrix_problem(s24_problem **problem, const matrix *m, const settings *s,
+                         const sums *given)
 {
     s24_status status = s24_problem_create(s->ctx, &m->w, problem);
     status = status ? status : s24_problem_parse(*problem, m->constraints);
     status = status ? status : s24_problem_set_gram(*problem, given->gram);
     if (!status && given->cross)
         status = s24_problem_set_target(*problem, given->cross, s->correct);
+    if (!status && m->previous.data)
+        status = s24_problem_set_previous(*problem, &m->previous, m->scores, m->norms);
     return s24m_good(status, "%s", m->tensor);
 }
 
@@ -148,7 +150,7 @@ static bool take_losses(const matrix *m, s24_problem *problem, const sums *given
 static bool take_heldout(matrix *m, const settings *s, const sums *heldout)
 {
     s24_problem *problem = NULL;
-    bool done = create_problem(&problem, m, s, heldout) &&
+    bool done = s24m_matrix_problem(&problem, m, s, heldout) &&
                 take_losses(m, problem, heldout, m->record.number + RECORD_TEST_LOSS);
     s24_problem_destroy(problem);
     return done;
@@ -203,8 +205,9 @@ bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const su
     s24_problem *problem = NULL;
     s24_solver *solver = NULL;
     const char *told = "{}";
-    bool done = create_problem(&problem, m, s, calib) && s24m_matrix_solver(&solver, s, problem) &&
-                run(m, s, solver, problem) && take_weights(m, s) && describe(m, s) &&
+    bool done = s24m_matrix_problem(&problem, m, s, calib) &&
+                s24m_matrix_solver(&solver, s, problem) && run(m, s, solver, problem) &&
+                take_weights(m, s) && describe(m, s) &&
                 take_losses(m, problem, calib, m->record.number + RECORD_LOSS) &&
                 (!heldout->gram || take_heldout(m, s, heldout));
     if (done)
@@ -228,8 +231,11 @@ void s24m_matrix_close(matrix *m)
     s24_result_destroy(m->result);
     free(m->v);
     free(m->order);
+    free(m->scores);
+    free(m->norms);
     s24m_record_close(&m->record);
     m->result = NULL;
     m->v = NULL;
     m->order = NULL;
+    m->scores = m->norms = NULL;
 }

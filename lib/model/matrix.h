@@ -23,9 +23,11 @@ typedef struct matrix {
     const char *stored;      /* as what it is written there if not as floats, or NULL */
     int32_t *order; /* of its inputs, where they were moved: which of the file's is j-th; or NULL */
     double kept[2]; /* shares of a score that n:m keeps in the file's order, and in this one */
-    float *v;       /* as stored, on a grid what the codes give; NULL until solved */
-    s24_result *result; /* for its further parts; NULL when read back from a file */
-    record record;      /* no JSON until solved */
+    s24_mat previous;       /* the matrix before, where its rows are ranked; data NULL: not */
+    double *scores, *norms; /* of its inputs and outputs */
+    float *v;               /* as stored, on a grid what the codes give; NULL until solved */
+    s24_result *result;     /* for its further parts; NULL when read back from a file */
+    record record;          /* no JSON until solved */
 } matrix;
 
 /* Solve, round to the stored type, measure. `heldout` has a NULL gram when no tokens were held out.
@@ -34,6 +36,9 @@ bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const su
 /* For codes that are written scales are of 16 bits, and there are no outliers: set what was left
  * open, refuse what was not. */
 bool s24m_matrix_prepare(const settings *s, const char *constraints, s24_solver *solver);
+/* The problem of these sums under its constraints. */
+bool s24m_matrix_problem(s24_problem **problem, const matrix *m, const settings *s,
+                         const sums *given);
 /* The solver that settings ask for, or the problem by default, with their options. */
 bool s24m_matrix_solver(s24_solver **solver, const settings *s, const s24_problem *problem);
 /* Whether so many different rows, of which an expert saw `tokens` (-1: it is none), cannot tell all

@@ -7,6 +7,7 @@
 #include "steps.h"
 #include "tensors.h"
 #include "terms.h"
+#include "walk_first.h"
 #include "walk_step.h"
 #include <stdlib.h>
 
@@ -79,31 +80,13 @@ static void add_squares(const s24m_stream *c, const s24m_stage *stage, ordered *
     }
 }
 
-static bool run_stage(search *s, s24m_stream *c, const s24m_stage *stage)
+static bool visit(void *arg, const s24m_stream *c, const s24m_stage *stage)
 {
-    bool done = s24m_done(s24m_stage_begin(c, stage));
-    for (int i = 0; done && i < s->count; i++)
+    search *s = arg;
+    for (int i = 0; i < s->count; i++)
         if (s->each[i].which == stage->first)
             add_squares(c, stage, s->each + i);
-    for (int32_t i = 0; done && !stage->routed && i < stage->count; i++)
-        done = s24m_done(s24m_stage_project(c, stage, i));
-    return done && s24m_done(s24m_stage_finish(c, stage));
-}
-
-/* The first chunk of what the compressed model gets, through the dense block. */
-static bool measure(search *s)
-{
-    walk *w = s->w;
-    s24m_stream c = w->stream;
-    int64_t most = s24m_chunk_tokens(w->sequences, w->length);
-    int64_t all = w->sequences[0] * w->length, count = most < all ? most : all;
-    c.block = s->block;
-    c.sequences = count / w->length;
-    bool done = s24m_activations_read(&w->compressed, 0, count, c.h);
-    for (const s24m_stage *stage = s->block->program->stages; done && stage->count; stage++)
-        done = run_stage(s, &c, stage);
-    w->flops += s24m_flops(w->model, s->block->layer, c.sequences, w->length);
-    return done;
+    return true;
 }
 
 /* ---- Order ---- */
@@ -167,7 +150,8 @@ static bool find_order(const search *s, const ordered *o)
 bool s24m_walk_order(walk *w, s24m_block *block, matrix *matrices)
 {
     search s = {.w = w, .block = block, .matrices = matrices};
-    bool done = !w->settings->permute || (open_search(&s) && (!s.count || measure(&s)));
+    bool done = !w->settings->permute ||
+                (open_search(&s) && (!s.count || s24m_walk_first(w, block, visit, &s)));
     for (int i = 0; done && i < s.count; i++)
         done = s24m_watch_go_on(w->settings->watch) && find_order(&s, s.each + i);
     close_search(&s);
