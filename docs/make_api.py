@@ -4,7 +4,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-HEADERS = ["types", "context", "problem", "operators", "solver", "result", "record", "packed", "tensorfile", "model"]
+HEADERS = ["types", "context", "problem", "operators", "training", "solver", "result", "record", "packed", "tensorfile", "model"]
 
 
 def text(comment):

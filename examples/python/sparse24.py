@@ -60,6 +60,7 @@ _INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `mes
 (OPT_INT, OPT_FLOAT, OPT_STR) = (1, 2, 3)
 (RESULT_MATRIX, RESULT_INT, RESULT_FLOAT, RESULT_STR) = (1, 2, 3, 4)
 (EXACT, FAST) = (0, 1)
+(ALONG_INPUTS, ALONG_OUTPUTS, ALONG_BOTH) = (0, 1, 2)
 
 PROTOTYPES = """
 uint32 s24_api_version(); text s24_version(); text s24_build_info(text); text s24_status_name(status); text s24_last_error();
@@ -70,14 +71,15 @@ status s24_ctx_set_str(ctx*, text, text); status s24_ctx_get_int(ctx*, text, int
 status s24_ctx_set_parallel(ctx*, parallel_fn, void*, int32); status s24_ctx_parallel(ctx*, task_fn, void*, int64);
 status s24_ctx_set_log(ctx*, log_fn, void*); status s24_ctx_memory(ctx*, uint64*, uint64*); status s24_gram_create(ctx*, int64, int32, gram**);
 status s24_gram_add(gram*, mat*, mat*); status s24_gram_merge(gram*, gram*); status s24_gram_export(gram*, int32, mat*, double*);
-status s24_gram_import(gram*, int32, mat*, double); status s24_gram_info(gram*, int64*, double*); void s24_gram_destroy(gram*);
-status s24_cross_create(gram*, int64, cross**); status s24_gram_add_targets(gram*, mat*, mat*, cross**, mat*, int32);
+status s24_gram_import(gram*, int32, mat*, double); status s24_gram_info(gram*, int64*, double*); status s24_gram_norms(gram*, mat*, double*);
+void s24_gram_destroy(gram*); status s24_cross_create(gram*, int64, cross**); status s24_gram_add_targets(gram*, mat*, mat*, cross**, mat*, int32);
 status s24_cross_derive(cross*, gram*, mat*, cross**); status s24_cross_merge(cross*, cross*);
 status s24_cross_export(cross*, int32, mat*, double*, double*); status s24_cross_import(cross*, int32, mat*, double*, double);
 void s24_cross_destroy(cross*); status s24_problem_create(ctx*, mat*, problem**); status s24_problem_set_gram(problem*, gram*);
 status s24_problem_set_target(problem*, cross*, double); status s24_problem_set_pattern(problem*, int32, int32);
 status s24_problem_set_sparsity(problem*, double, text); status s24_problem_set_grid(problem*, int32, int64, text);
-status s24_problem_set_rank(problem*, int64); status s24_problem_set_importance(problem*, mat*); status s24_problem_set_mask(problem*, mat*);
+status s24_problem_set_rank(problem*, int64); status s24_problem_set_importance(problem*, mat*);
+status s24_problem_set_previous(problem*, mat*, double*, double*); status s24_problem_set_mask(problem*, mat*);
 status s24_problem_parse(problem*, text); text s24_problem_constraints(problem*); text s24_problem_solver(problem*);
 status s24_problem_loss(problem*, mat*, double*, double*); status s24_problem_target_loss(problem*, mat*, double*, double*);
 status s24_problem_check(problem*, mat*); status s24_problem_check_result(problem*, result*); void s24_problem_destroy(problem*);
@@ -102,13 +104,17 @@ status s24_packed_prepare(packed*, int32, int32, int64, product*, product**); st
 status s24_product_info(product*, text*, text*, int32*, int64*); void s24_product_destroy(product*); status s24_prox24(ctx*, mat*, double, mat*);
 status s24_prox_nm(ctx*, mat*, int32, int32, double, mat*); status s24_prox_firm(ctx*, mat*, int32, int32, double, mat*);
 status s24_project_nm(ctx*, mat*, int32, int32, mat*); status s24_permutation(ctx*, mat*, int32, int32, int64, int64*, double*);
-status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*); text s24_file_name(file*, int64);
-status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*); status s24_file_bytes(file*, text, void**, size*);
-status s24_file_read(file*, text, mat*); status s24_file_check_read(file*, text); text s24_file_meta(file*, text);
-text s24_file_meta_key(file*, int64); status s24_file_check_source(file*); status s24_file_create(ctx*, text, text, file**);
-status s24_file_put(file*, text, mat*, int64*, int32, text); status s24_file_put_stored(file*, file*, text);
-status s24_file_put_packed(file*, text, packed*); status s24_file_packed(file*, text, packed**); status s24_file_copy_meta(file*, file*);
-status s24_file_check_copy(file*, file*); status s24_file_set_meta(file*, text, text); status s24_file_commit(file*); void s24_file_destroy(file*)
+status s24_nm_mask(ctx*, mat*, int32, int32, int32, mat*); status s24_nm_mask_tsenor(ctx*, mat*, int32, int32, double, int32, mat*);
+status s24_mask_decay(ctx*, mat*, mat*, double, mat*); status s24_srste_add(ctx*, mat*, mat*, double, mat*);
+status s24_mask_schedule(text, int32, int32, int64, int64, double*, int32*, double*);
+status s24_nm_regrow(ctx*, mat*, mat*, int32, double, mat*, int64*); status s24_file_open(ctx*, text, file**); int64 s24_file_count(file*);
+text s24_file_name(file*, int64); status s24_file_info(file*, text, int64*, int32*, text*); status s24_file_get(file*, text, mat*);
+status s24_file_bytes(file*, text, void**, size*); status s24_file_read(file*, text, mat*); status s24_file_check_read(file*, text);
+text s24_file_meta(file*, text); text s24_file_meta_key(file*, int64); status s24_file_check_source(file*);
+status s24_file_create(ctx*, text, text, file**); status s24_file_put(file*, text, mat*, int64*, int32, text);
+status s24_file_put_stored(file*, file*, text); status s24_file_put_packed(file*, text, packed*); status s24_file_packed(file*, text, packed**);
+status s24_file_copy_meta(file*, file*); status s24_file_check_copy(file*, file*); status s24_file_set_meta(file*, text, text);
+status s24_file_commit(file*); void s24_file_destroy(file*)
 """
 
 MODEL_PROTOTYPES = """
@@ -804,6 +810,13 @@ class Gram(_Handle):
         crosses = (ctypes.c_void_p * len(kept))(*(own.value for own, _ in kept))
         _call("s24_gram_add_targets", self, rows, weights, crosses, (Mat * len(kept))(*(wanted for _, wanted in kept)), len(kept))
 
+    def norms(self, weights: Any = None) -> list[float]:
+        """Norms over the rows so far: of each output of these weights (out, dim), or without weights of each input."""
+        mat = _matrix(weights, "weights")
+        out = (ctypes.c_double * (mat.rows if mat else self.dim))()
+        _call("s24_gram_norms", self, mat, out)
+        return list(out)
+
     def merge(self, other: Gram) -> None:
         """Add the sums of another gram."""
         _call("s24_gram_merge", self, other)
@@ -931,6 +944,17 @@ class Problem(_Handle):
     def set_importance(self, importance: Any) -> None:
         """Scores for solvers that take the caller's (wanda with score=importance). Borrowed."""
         self._borrow("importance", importance)
+
+    def set_previous(self, weights: Any, scores: Any = None, norms: Any = None) -> None:
+        """The matrix whose outputs are these inputs, the scores of its inputs and norms of its outputs: what mlprank ranks columns by. Borrowed; None
+        forgets it."""
+        mat, own = _matrix(weights, "weights"), self.own()
+        given = [None if v is None else (ctypes.c_double * len(v))(*v) for v in (scores, norms)]
+        for v, count, what in ((given[0], mat and mat.cols, "scores"), (given[1], mat and mat.rows, "norms")):
+            if v is not None and len(v) != count:
+                raise Sparse24Error(E_SHAPE, f"{what} has {len(v)} numbers, but must have {count}")
+        _call("s24_problem_set_previous", self, mat, *given)
+        own.keep["previous"] = (mat, given)
 
     def set_mask(self, mask: Any) -> None:
         """Keep exactly this support (bytes or bools, 1 = keep). Borrowed."""
@@ -1947,6 +1971,40 @@ def permutation(score: Any, n: int, m: int, block: int = 0, context: Context | N
     order, kept = (ctypes.c_int64 * (mat.cols if mat is not None else 1))(), (ctypes.c_double * 2)()
     _call("s24_permutation", context or default_context(), mat, n, m, block, order, kept)
     return list(order), (kept[0], kept[1])
+
+
+def nm_mask(w: Any, n: int, m: int, along: int = ALONG_INPUTS, out: Any = None, context: Context | None = None) -> Any:
+    """The mask (bools) of the n largest magnitudes of each m inputs, outputs (ALONG_OUTPUTS), or of the tiles of both (ALONG_BOTH)."""
+    return _operator("s24_nm_mask", context, w, out, n, m, along, dtype=BOOL)
+
+
+def nm_mask_tsenor(w: Any, n: int, m: int, tau: float = 200, rounds: int = 300, out: Any = None, context: Context | None = None) -> Any:
+    """The same along both sides by TSENOR, an approximation to compare with."""
+    return _operator("s24_nm_mask_tsenor", context, w, out, n, m, tau, rounds, dtype=BOOL)
+
+
+def mask_decay(w: Any, mask: Any, beta: float, out: Any = None, context: Context | None = None) -> Any:
+    """w where the mask keeps, beta w elsewhere. `out` may be w."""
+    return _operator("s24_mask_decay", context, w, out, _matrix(mask, "mask"), beta)
+
+
+def srste_add(w: Any, mask: Any, lam: float, grad: Any, context: Context | None = None) -> Any:
+    """grad += lam w where the mask does not keep."""
+    return _operator("s24_srste_add", context, w, grad, _matrix(mask, "mask"), lam)
+
+
+def mask_schedule(kind: str, n: int, m: int, step: int, steps: int, dense: float = 0.1, last: float = 0.2) -> tuple[int, int, float]:
+    """n, m and beta at a step: "step", "linear", "exponential", "structure" or "geometry"; the first and last share of steps are dense and n:m."""
+    pattern, beta = (ctypes.c_int32 * 2)(), ctypes.c_double()
+    _call("s24_mask_schedule", kind, n, m, step, steps, (ctypes.c_double * 2)(dense, last), pattern, ctypes.byref(beta))
+    return pattern[0], pattern[1], beta.value
+
+
+def nm_regrow(w: Any, g: Any, m: int, share: float, mask: Any, context: Context | None = None) -> int:
+    """Drop that share of kept weights, the least |w|; each group takes as many back, by |g|. `mask` changes; how many are new."""
+    changed = ctypes.c_int64()
+    _call("s24_nm_regrow", context or default_context(), _matrix(w, "w"), _matrix(g, "g"), m, share, _matrix(mask, "mask", write=True), ctypes.byref(changed))
+    return changed.value
 
 
 def copy(source: Any, out: Any, context: Context | None = None) -> Any:

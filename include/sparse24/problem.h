@@ -40,6 +40,13 @@ S24_API s24_status s24_gram_export(const s24_gram *gram, int32_t half, const s24
 S24_API s24_status s24_gram_import(s24_gram *gram, int32_t half, const s24_mat *h, double rows);
 /** Dimension, and rows added so far (sum of weights). Either pointer may be NULL. */
 S24_API s24_status s24_gram_info(const s24_gram *gram, int64_t *dim, double *rows);
+/**
+ * Norms over the calibration rows: norms[i] = |X w_i| = sqrt(w_i H w_i^T) of output i of w, which is
+ * (out, dim) of any float type and layout; `norms` holds `out` numbers. w NULL: of each input,
+ * sqrt(H_jj), dim numbers. Equal bits for any number of threads. S24_E_NONFINITE names the place of
+ * a NaN or infinity in w; after an error `norms` is untouched.
+ */
+S24_API s24_status s24_gram_norms(const s24_gram *gram, const s24_mat *w, double *norms);
 S24_API void s24_gram_destroy(s24_gram *gram);
 
 /**
@@ -161,6 +168,17 @@ S24_API s24_status s24_problem_set_rank(s24_problem *problem, int64_t rank);
  * removes it.
  */
 S24_API s24_status s24_problem_set_importance(s24_problem *problem, const s24_mat *importance);
+/**
+ * The matrix before this one, for solvers that rank whole inputs by the graph of weights (mlprank):
+ * w is (in of this problem, its own inputs), of any float type, such as the up projection before a
+ * down projection. `scores` holds w->cols numbers, the scores of its inputs: norms of these inputs
+ * (s24_gram_norms()), or what mlprank gave for the outputs of the matrix before; NULL: all alike.
+ * `norms` holds w->rows numbers, the norms of its outputs over the calibration rows; NULL: the
+ * norms of this problem's inputs. All are finite, scores and norms at least 0. Borrowed like w of
+ * the problem. A NULL w forgets all three.
+ */
+S24_API s24_status s24_problem_set_previous(s24_problem *problem, const s24_mat *w,
+                                            const double *scores, const double *norms);
 /** Keep exactly this support (S24_BOOL or S24_U8, shape of w). Borrowed like w. NULL removes it. */
 S24_API s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mask);
 /**

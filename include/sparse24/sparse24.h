@@ -17,6 +17,7 @@
 #include "record.h"
 #include "packed.h"
 #include "operators.h"
+#include "training.h"
 #include "tensorfile.h"
 
 #endif

@@ -177,6 +177,7 @@ struct s24_problem {
     s24i_constraints constraints;     /* its mask is NULL: see below */
     s24_mat mask;                     /* data NULL: none */
     s24_mat importance;               /* data NULL: none */
+    s24i_previous previous;           /* its w.data NULL: none */
     _Atomic int32_t solves;           /* that run on it: nothing above changes meanwhile */
     s24i_lock lock;                   /* of the cache and the text */
     s24i_cached norm;                 /* tr(W H W^T) */

@@ -362,6 +362,50 @@ double s24i_rows_weight(const s24i_rows *rows)
     return rows->x.weight[0] + rows->x.weight[1];
 }
 
+typedef struct output_norms {
+    const s24_gram *gram;
+    const s24_mat *w;
+    double *norm;
+} output_norms;
+
+static s24_status norms_stage(void *arg, const s24i_run *run)
+{
+    const output_norms *n = arg;
+
+    return s24i_norms(run, &n->gram->sums, n->w, n->gram->sums.dim, n->norm);
+}
+
+static s24_status gram_norms(s24_gram *gram, const s24_mat *w, double *norm)
+{
+    s24_ctx *ctx = gram->object.ctx;
+    output_norms n = {gram, w, norm};
+    s24_status status = s24i_check_pointer(norm, "norms");
+
+    if (!status && w)
+        status = s24i_check_mat(w, "w", S24I_FLOAT_TYPE);
+    if (!status && w)
+        status = s24i_check_shape(w, "w", w->rows, gram->sums.dim);
+    if (!status)
+        status = s24i_gram_open(gram);
+    if (status)
+        return status;
+    status = s24i_enter(ctx);
+    if (!status && w)
+        status = s24i_check_values(ctx, w, "w", false);
+    if (!status)
+        status = s24i_in_arena(ctx, norms_stage, &n);
+    s24i_leave(ctx);
+    s24i_gram_close(gram);
+    return status;
+}
+
+s24_status s24_gram_norms(const s24_gram *gram, const s24_mat *w, double *norms)
+{
+    s24_status status = s24i_check_handle(gram, S24I_GRAM, "gram");
+
+    return s24i_done(__func__, status ? status : gram_norms((s24_gram *)gram, w, norms));
+}
+
 s24_status s24_gram_info(const s24_gram *gram, int64_t *dim, double *rows)
 {
     s24_status status = s24i_check_handle(gram, S24I_GRAM, "gram");

@@ -232,6 +232,33 @@ s24_status s24_problem_set_importance(s24_problem *problem, const s24_mat *impor
     return s24i_done(__func__, status);
 }
 
+static s24_status set_previous(s24_problem *problem, const s24_mat *w, const double *scores,
+                               const double *norms)
+{
+    s24_status status = s24i_check_mat(w, "w", S24I_FLOAT_TYPE);
+
+    if (!status && (w->cols < 1 || w->cols > S24I_MAX_DIM))
+        status = s24i_fail(S24_E_SHAPE, "w has %lld columns, but must have 1 .. %d",
+                           (long long)w->cols, S24I_MAX_DIM);
+    if (!status)
+        status = s24i_check_shape(w, "w", problem->w.cols, w->cols);
+    if (!status)
+        problem->previous = (s24i_previous){*w, scores, norms};
+    return status;
+}
+
+s24_status s24_problem_set_previous(s24_problem *problem, const s24_mat *w, const double *scores,
+                                    const double *norms)
+{
+    s24_status status = check_idle(problem);
+
+    if (!status && !w)
+        problem->previous = (s24i_previous){.scores = NULL};
+    else if (!status)
+        status = set_previous(problem, w, scores, norms);
+    return s24i_done(__func__, status);
+}
+
 s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mask)
 {
     s24_status status = check_idle(problem);

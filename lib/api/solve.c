@@ -37,6 +37,7 @@ static void describe(solve *s)
     s->job = (s24i_job){.run = &s->run,
                         .row_block = s->row_block,
                         .importance = problem->importance.data ? &problem->importance : NULL,
+                        .previous = problem->previous.w.data ? &problem->previous : NULL,
                         .damp_used = NAN,
                         .heldout = NAN,
                         .residual = NAN};
@@ -370,6 +371,27 @@ static s24_status check_job(const s24_solver *solver, const s24_problem *problem
         solver->class, s24i_constraints_bits(&problem->constraints, problem->mask.data != NULL));
 }
 
+static s24_status check_numbers(solve *s, const double *values, int64_t count, const char *what)
+{
+    s24_mat row = s24i_mat_plain((void *)(uintptr_t)values, 1, count, S24_F64);
+
+    return values ? s24i_check_values(s->ctx, &row, what, true) : S24_OK;
+}
+
+static s24_status check_previous(solve *s)
+{
+    const s24i_previous *previous = &s->problem->previous;
+    s24_status status = S24_OK;
+
+    if (!previous->w.data)
+        return S24_OK;
+    status = s24i_check_values(s->ctx, &previous->w, "previous", false);
+    if (!status)
+        status = check_numbers(s, previous->scores, previous->w.cols, "scores of the previous");
+    return status ? status
+                  : check_numbers(s, previous->norms, previous->w.rows, "norms of the previous");
+}
+
 static s24_status check_inputs(solve *s)
 {
     s24_status status = s24i_reading_check(&s->reading);
@@ -378,7 +400,7 @@ static s24_status check_inputs(solve *s)
         s24i_reading_warn(&s->reading, s->warning);
     if (!status && s->problem->importance.data)
         status = s24i_check_values(s->ctx, &s->problem->importance, "importance", true);
-    return status;
+    return status ? status : check_previous(s);
 }
 
 static s24_status begin(solve *s, const s24_solver *solver, const s24_problem *problem)

@@ -28,7 +28,9 @@ bool s24m_job_check_ranks(const s24_compression *c)
                           "%d ranks, but %lld calibration rows: start at most %lld ranks, or give "
                           "more rows",
                           (int)ranks, (long long)rows, (long long)rows);
-    return !c->settings.refine || s24m_job_check_alone(c, "--refine");
+    const char *solver = c->settings.solver;
+    return (!solver || strcmp(solver, "mlprank") || s24m_job_check_alone(c, "--solver mlprank")) &&
+           (!c->settings.refine || s24m_job_check_alone(c, "--refine"));
 }
 
 /* ---- All do the same ---- */

@@ -64,8 +64,8 @@ bool s24m_matrix_solver(s24_solver **solver, const settings *s, const s24_proble
            s24m_good(s24_solver_set_str(*solver, "damp_rule", "transfer"), "%s", name);
 }
 
-static bool create_problem(s24_problem **problem, const matrix *m, const settings *s,
-                           const sums *given)
+bool s24m_matrix_problem(s24_problem **problem, const matrix *m, const settings *s,
+                         const sums *given)
 {
     s24_status status = s24_problem_create(s->ctx, &m->w, problem);
     status = status ? status : s24_problem_parse(*problem, m->constraints);
@@ -76,6 +76,9 @@ static bool create_problem(s24_problem **problem, const matrix *m, const setting
     scores.data = m->scores;
     if (!status && m->scores)
         status = s24_problem_set_importance(*problem, &scores);
+    if (!status && m->previous.data)
+        status = s24_problem_set_previous(*problem, &m->previous, m->input_scores,
+                                          m->output_norms);
     return s24m_good(status, "%s", m->tensor);
 }
 
@@ -205,7 +208,7 @@ static bool take_losses(const matrix *m, s24_problem *problem, const sums *given
 static bool take_heldout(matrix *m, const settings *s, const sums *heldout)
 {
     s24_problem *problem = NULL;
-    bool done = create_problem(&problem, m, s, heldout) &&
+    bool done = s24m_matrix_problem(&problem, m, s, heldout) &&
                 take_losses(m, problem, heldout, m->record.number + RECORD_TEST_LOSS);
     s24_problem_destroy(problem);
     return done;
@@ -260,8 +263,9 @@ bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const su
     s24_problem *problem = NULL;
     s24_solver *solver = NULL;
     const char *told = "{}";
-    bool done = create_problem(&problem, m, s, calib) && s24m_matrix_solver(&solver, s, problem) &&
-                run(m, s, solver, problem) && take_weights(m, s) && describe(m, s) &&
+    bool done = s24m_matrix_problem(&problem, m, s, calib) &&
+                s24m_matrix_solver(&solver, s, problem) && run(m, s, solver, problem) &&
+                take_weights(m, s) && describe(m, s) &&
                 take_losses(m, problem, calib, m->record.number + RECORD_LOSS) &&
                 (!heldout->gram || take_heldout(m, s, heldout));
     if (done)
@@ -288,10 +292,13 @@ void s24m_matrix_close(matrix *m)
     free(m->v);
     free(m->scores);
     free(m->order);
+    free(m->input_scores);
+    free(m->output_norms);
     s24m_record_close(&m->record);
     m->result = NULL;
     m->parts = NULL;
     m->v = NULL;
     m->scores = NULL;
     m->order = NULL;
+    m->input_scores = m->output_norms = NULL;
 }

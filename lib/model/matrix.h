@@ -27,6 +27,8 @@ typedef struct matrix {
     int32_t *order; /* of its inputs, where they were moved: which of the file's is j-th; or NULL */
     double kept[2]; /* shares of a score that n:m keeps in the file's order, and in this one */
     float *scores;  /* of its weights, by which the solver ranks; NULL: none */
+    s24_mat previous; /* the matrix before, where its rows are ranked; data NULL: not */
+    double *input_scores, *output_norms; /* of the one before */
     float *v;       /* as stored, on a grid what the codes give; NULL until solved */
     s24_result *result;   /* for its further parts; NULL when read back from a file */
     s24m_gathered *parts; /* the same, of rows that several ranks solved; or NULL */
@@ -41,6 +43,9 @@ bool s24m_matrix_solve(matrix *m, const settings *s, const sums *calib, const su
 /* For codes that are written scales are of 16 bits, and there are no outliers: set what was left
  * open, refuse what was not. */
 bool s24m_matrix_prepare(const settings *s, const char *constraints, s24_solver *solver);
+/* The problem of these sums under its constraints. */
+bool s24m_matrix_problem(s24_problem **problem, const matrix *m, const settings *s,
+                         const sums *given);
 /* The solver that settings ask for, or the problem by default, with their options. */
 bool s24m_matrix_solver(s24_solver **solver, const settings *s, const s24_problem *problem);
 /* Whether so many different rows, of which an expert saw `tokens` (-1: it is none), cannot tell all

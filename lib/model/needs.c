@@ -11,6 +11,7 @@
 #include "tune.h"
 #include "store.h"
 #include "tables.h"
+#include "terms.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,17 @@ static bool check_solver(const s24_compression *c)
     return done;
 }
 
+/* Of inner channels the matrix before will be known (walk_rank.c); only its shape counts here. */
+static s24_status lend_previous(const s24_compression *c, s24_problem *problem, const s24_mat *w)
+{
+    s24_mat previous = *w;
+    if (s24m_terms(s24_problem_constraints(problem)).unit != UNIT_COLUMN)
+        return S24_OK;
+    previous.rows = w->cols;
+    previous.row_stride = previous.cols = c->model->config.hidden;
+    return s24_problem_set_previous(problem, &previous, NULL, NULL);
+}
+
 /* Constraints that a shape allows and the solver honours, and the bytes of a solve. */
 static bool ask(const s24_compression *c, const char *name, const s24_mat *w,
                 const char *constraints, uint64_t *bytes)
@@ -63,6 +75,7 @@ static bool ask(const s24_compression *c, const char *name, const s24_mat *w,
         (!c->settings.scores.file ||
          (s24m_job_check_scores(c, name, w->rows, w->cols) &&
           s24m_good(s24_problem_set_importance(problem, w), "%s", name))) &&
+        s24m_good(lend_previous(c, problem, w), "%s", name) &&
         open_solver(c, c->settings.solver ? c->settings.solver : s24_problem_solver(problem),
                     &solver) &&
         s24m_form_check(c->settings.form, name, s24_problem_constraints(problem), w->rows,

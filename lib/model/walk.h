@@ -28,6 +28,7 @@ typedef struct walk {
     float *other, *fresh, *wanted;    /* the dense one's h and inputs; what is wanted of a matrix */
     float *route, *gathered, *shares; /* the dense one's routes; an expert's tokens; their shares */
     float *weights;    /* of tokens in the sums: those of rows that the model wrote less, or more */
+    double *scores;    /* of h at the head of the block, chained from block to block; or NULL */
     double *seconds;   /* of the last block's parts; before the first: a guess, in any unit */
     int parts;         /* of a block: passes over the tokens, and solves */
     int16_t program;   /* whose parts those are; -1: none */

@@ -7,6 +7,7 @@
 #include "steps.h"
 #include "tensors.h"
 #include "terms.h"
+#include "walk_first.h"
 #include "walk_step.h"
 #include <stdlib.h>
 
@@ -79,39 +80,19 @@ static void add_squares(const s24m_stream *c, const s24m_stage *stage, ordered *
     }
 }
 
-static bool run_stage(search *s, s24m_stream *c, const s24m_stage *stage)
+static bool visit(void *arg, const s24m_stream *c, const s24m_stage *stage)
 {
-    bool done = s24m_done(s24m_stage_begin(c, stage));
-    for (int i = 0; done && i < s->count; i++)
+    search *s = arg;
+    for (int i = 0; i < s->count; i++)
         if (s->each[i].which == stage->first)
             add_squares(c, stage, s->each + i);
-    for (int32_t i = 0; done && !stage->routed && i < stage->count; i++)
-        done = s24m_done(s24m_stage_project(c, stage, i));
-    return done && s24m_done(s24m_stage_finish(c, stage));
-}
-
-/* The first chunk of what the compressed model gets, through the dense block: as much of it as this
- * rank has. */
-static bool measure(search *s)
-{
-    walk *w = s->w;
-    s24m_stream c = w->stream;
-    int64_t most = s24m_chunk(w->length), all = w->all[0];
-    int64_t left = (most < all ? most : all) - w->first[0], mine = w->sequences[0];
-    c.block = s->block;
-    c.sequences = left < 0 ? 0 : left < mine ? left : mine;
-    bool done = s24m_activations_read(&w->compressed, 0, c.sequences * w->length, c.h);
-    const s24m_stage *stage = s->block->program->stages;
-    for (; done && c.sequences && stage->count; stage++)
-        done = run_stage(s, &c, stage);
-    w->flops += s24m_flops(w->model, s->block->layer, c.sequences, w->length);
-    return done;
+    return true;
 }
 
 /* What all ranks saw of it. */
 static bool measure_together(search *s)
 {
-    bool done = measure(s);
+    bool done = s24m_walk_first(s->w, s->block, visit, s);
     for (int i = 0; i < s->count; i++) {
         const ordered *o = s->each + i;
         done = s24m_ranks_sum(s->w->settings->ranks, done, o->squares,

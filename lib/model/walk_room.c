@@ -257,6 +257,7 @@ void s24m_walk_close(walk *w)
     for (int i = 0; i < ARRAYS; i++)
         free(*to[i]);
     free(w->seconds);
+    free(w->scores);
     s24m_activations_close(&w->compressed);
     s24m_activations_close(&w->dense);
     s24m_activations_close(&w->inputs);

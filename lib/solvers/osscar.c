@@ -1,4 +1,4 @@
-#include "damping.h"
+#include "columns.h"
 
 /*
  * Whole inputs removed (OSSCAR, Meng et al. 2024): the units of columns whose loss, all others
@@ -41,22 +41,6 @@ static s24_status choose(s24i_job *job, const struct values *o, s24i_damping dam
     return status;
 }
 
-/* By the two-halves rule on the columns that stay, or with the damping they were chosen with. */
-static s24_status fit(s24i_job *job, const struct values *o, s24i_damping damping)
-{
-    s24i_matrix matrix = job->matrix;
-    s24i_prepared prepared;
-    s24i_target target = s24i_job_target(job, &prepared);
-    matrix.constraints.mask = job->mask;
-    s24_status status = s24i_prepare(job->run, &matrix, damping, job->w, &prepared);
-    if (!status)
-        status = s24i_refit_columns(job->run, &target, job->mask, job->v);
-    if (status)
-        return status;
-    s24i_report_damping(job, o->damp_rule.text, &prepared);
-    return s24i_unscale(job->run, &prepared, job->v, matrix.rows);
-}
-
 static s24_status solve(s24i_job *job, const void *values)
 {
     const struct values *o = values;
@@ -70,7 +54,7 @@ static s24_status solve(s24i_job *job, const void *values)
     }
     s24_status status = choose(job, o, choosing, kept->data);
     if (!status)
-        status = fit(job, o, fitting);
+        status = s24i_fit_columns(job, o->damp_rule.text, fitting);
     job->iterations = 1;
     return status;
 }

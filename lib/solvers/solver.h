@@ -26,6 +26,13 @@ typedef struct s24i_part {
     s24_mat mat;      /* contiguous, owned by the result */
 } s24i_part;
 
+/* The matrix whose outputs are the inputs of this one, as the caller lends it. */
+typedef struct s24i_previous {
+    s24_mat w;            /* cols x its own inputs; data NULL: not known */
+    const double *scores; /* of its inputs, or NULL */
+    const double *norms;  /* of its outputs, or NULL */
+} s24i_previous;
+
 enum { S24I_MOST_PARTS = 8 };
 
 /* One solve. Arrays lie on the device of the run: a solver hands them to operations and looks into
@@ -36,7 +43,8 @@ typedef struct s24i_job {
     s24i_matrix
         matrix; /* shape, gram, target, constraints; matrix.constraints.mask is contiguous */
     float *w;   /* rows x cols: the weights; the solver may overwrite it */
-    const s24_mat *importance; /* rows x cols, or NULL */
+    const s24_mat *importance;     /* rows x cols, or NULL */
+    const s24i_previous *previous; /* or NULL */
     int64_t row_block; /* where rows do not see each other, take so many at once: memory is short */
     float *v;          /* out: rows x cols, the solution */
     uint8_t *mask;     /* out: rows x cols, 1 = kept */

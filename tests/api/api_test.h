@@ -162,6 +162,7 @@ void api_run_tests(Suite *suite);
 void api_handles_tests(Suite *suite);
 void api_files_tests(Suite *suite);
 void api_operators_tests(Suite *suite);
+void api_training_tests(Suite *suite);
 void api_record_tests(Suite *suite);
 
 #endif

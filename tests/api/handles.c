@@ -31,6 +31,7 @@ static void misuse_sums(void *h, const s24_mat *m)
     refuses(s24_gram_export(h, 1, m, &d), "gram ");
     refuses(s24_gram_import(h, 1, m, 1), "gram ");
     refuses(s24_gram_info(h, &i, &d), "gram ");
+    refuses(s24_gram_norms(h, NULL, &d), "gram ");
     refuses(s24_gram_add_targets(h, m, NULL, NULL, NULL, 0), "gram ");
     refuses(s24_cross_create(h, 4, (s24_cross **)&out), "gram ");
     refuses(s24_cross_derive(h, h, m, (s24_cross **)&out), "inputs ");
@@ -50,6 +51,7 @@ static void misuse_problems(void *h, const s24_mat *m, s24_problem *problem)
     refuses(s24_problem_set_pattern(h, 2, 4), "problem ");
     refuses(s24_problem_set_sparsity(h, .5, "row"), "problem ");
     refuses(s24_problem_set_importance(h, NULL), "problem ");
+    refuses(s24_problem_set_previous(h, NULL, NULL, NULL), "problem ");
     refuses(s24_problem_set_mask(h, NULL), "problem ");
     refuses(s24_problem_parse(h, "2:4"), "problem ");
     ck_assert_ptr_null(s24_problem_constraints(h));

@@ -218,8 +218,66 @@ START_TEST(setters_refuse)
     fails(s24_problem_set_sparsity(b.problem, .5, NULL), S24_E_ARG, "scope is NULL");
     fails(s24_problem_set_mask(b.problem, &b.w.mat), S24_E_DTYPE, "mask has dtype S24_F32");
     fails(s24_problem_set_importance(b.problem, &b.x.mat), S24_E_SHAPE, "importance is 300 x 40");
+    fails(s24_problem_set_previous(b.problem, &b.w.mat, NULL, NULL), S24_E_SHAPE,
+          "w is 9 x 40, but must be 40 x 40");
     s24_cross_destroy(cross);
     s24_gram_destroy(gram);
+    tear_down(&b);
+}
+END_TEST
+
+/* mlprank reads the matrix before, and says so where there is none. */
+START_TEST(the_matrix_before)
+{
+    bench b;
+    s24_solver *solver;
+    s24_result *result;
+    s24_mat scores, kept, out;
+    double norms[COLS], r[7] = {1, 1, 1, 1, 1, 1, 1};
+
+    set_up(&b);
+    api_mat before = api_filled(COLS, 7, S24_F32, ROW_MAJOR, 5);
+    ok(s24_problem_set_gram(b.problem, b.gram));
+    ok(s24_problem_parse(b.problem, "columns 8 kept"));
+    fails(s24_gram_norms(b.gram, &before.mat, norms), S24_E_SHAPE, "w is 40 x 7");
+    fails(s24_gram_norms(b.gram, NULL, NULL), S24_E_ARG, "norms is NULL");
+    ok(s24_gram_norms(b.gram, NULL, norms));
+    ok(s24_solver_create(b.ctx, "mlprank", &solver));
+    ok(s24_solver_parse(solver, "score=wpr,refit=0,chain=1"));
+    fails(s24_solve(solver, b.problem, &result), S24_E_STATE, "s24_problem_set_previous()");
+    ok(s24_problem_set_previous(b.problem, &before.mat, r, norms));
+    ok(s24_solve(solver, b.problem, &result));
+    ok(s24_result_matrix(result, "scores", &scores));
+    ok(s24_result_matrix(result, "kept", &kept));
+    ok(s24_result_matrix(result, "output_scores", &out));
+    ck_assert_int_eq(out.cols, ROWS);
+    double sum = 0, least = 1, most = 0;
+    for (int j = 0, k = 0; j < COLS; j++) { /* gamma=0: nothing but norms */
+        double score = ((const double *)scores.data)[j];
+        bool stays = k < 8 && ((const int32_t *)kept.data)[k] == j;
+        k += stays;
+        sum += norms[j];
+        least = stays && score < least ? score : least;
+        most = !stays && score > most ? score : most;
+    }
+    ck_assert_double_ge(least, most);
+    for (int j = 0; j < COLS; j++)
+        ck_assert_double_eq_tol(((const double *)scores.data)[j], norms[j] / sum, 1e-12);
+    s24_result_destroy(result);
+    r[3] = -1;
+    fails(s24_solve(solver, b.problem, &result), S24_E_ARG, "scores of the previous: row 0");
+    r[3] = NAN;
+    fails(s24_solve(solver, b.problem, &result), S24_E_NONFINITE, "scores of the previous: row 0");
+    r[3] = 1;
+    api_set(&before.mat, 2, 1, INFINITY);
+    fails(s24_solve(solver, b.problem, &result), S24_E_NONFINITE, "previous: row 2, column 1");
+    ok(s24_problem_set_previous(b.problem, NULL, NULL, NULL));
+    fails(s24_solve(solver, b.problem, &result), S24_E_STATE, "score=column");
+    ok(s24_solver_set_str(solver, "score", "column"));
+    ok(s24_solve(solver, b.problem, &result));
+    s24_result_destroy(result);
+    s24_solver_destroy(solver);
+    api_free(&before);
     tear_down(&b);
 }
 END_TEST
@@ -500,6 +558,7 @@ void api_problem_tests(Suite *suite)
     tcase_add_test(all, nothing_wanted);
     tcase_add_test(all, loss_refuses);
     tcase_add_test(all, setters_refuse);
+    tcase_add_test(all, the_matrix_before);
     tcase_add_loop_test(all, constraints_are_parsed, 0,
                         sizeof constraint_table / sizeof *constraint_table);
     tcase_add_test(all, empty_text_clears);

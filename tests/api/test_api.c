@@ -15,6 +15,7 @@ int main(void)
     api_run_tests(suite);
     api_files_tests(suite);
     api_operators_tests(suite);
+    api_training_tests(suite);
     api_record_tests(suite);
     return unit_run(suite);
 }

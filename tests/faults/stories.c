@@ -216,7 +216,8 @@ static s24_status derive(void)
 
 static s24_status count_rows(void)
 {
-    return s24_gram_info(scene.copy, &scene.integer, &scene.number);
+    s24_status status = s24_gram_norms(scene.copy, NULL, scene.sums);
+    return status ? status : s24_gram_info(scene.copy, &scene.integer, &scene.number);
 }
 
 static s24_status make_problem(void)
@@ -238,7 +239,9 @@ static s24_status give_target(void)
 static s24_status rank_weights(void)
 {
     s24_mat mat = plain(importance, ROWS, COLS, S24_F32);
-    return s24_problem_set_importance(scene.problem, &mat);
+    s24_mat turned = plain(scene.w, COLS, ROWS, S24_F32);
+    s24_status status = s24_problem_set_previous(scene.problem, &turned, NULL, NULL);
+    return status ? status : s24_problem_set_importance(scene.problem, &mat);
 }
 
 static s24_status want_pattern(void)
@@ -576,8 +579,9 @@ static const step_fn blind_steps[] = {make_ctx,    set_threads,  make_problem, c
                                       make_solver, give_options, watch,        predict,
                                       solve,       check,        NULL};
 static const step_fn compress_steps[] = {make_ctx, set_threads, compress, NULL};
-static const step_fn matrix_steps[] = {make_ctx,      set_threads, copy,    multiply, prox24,
-                                       prox_in_place, prox_firm,   project, permute,  NULL};
+static const step_fn matrix_steps[] = {make_ctx, set_threads,   copy,      multiply,
+                                       prox24,   prox_in_place, prox_firm, project,
+                                       permute,  train_masks,   NULL};
 static const step_fn file_steps[] = {
     make_ctx,   make_file,  put_odd,         put_misaligned, put_converted, note,      commit,
     shut,       open_file,  view_misaligned, read_half,      read_info,     read_meta, make_second,

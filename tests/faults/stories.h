@@ -62,6 +62,8 @@ void codes_write(const char *folder);                   /* what they read */
 
 /* What steps share. */
 s24_mat plain(void *data, int64_t rows, int64_t cols, int32_t dtype);
+/* training.c */
+s24_status train_masks(void);
 void digest_bytes(const void *data, size_t size);
 s24_status make_ctx(void);
 s24_status set_threads(void);

@@ -40,6 +40,26 @@ static void fuzz_permutation(s24_ctx *ctx, const s24_mat *z, int32_t n, int64_t 
     CLAIM(status || (sum == 0 && kept[1] >= kept[0] && kept[1] <= 1 + 1e-6));
 }
 
+/* Masks of either side hold n of each m, and what is grown again keeps the counts. */
+static void fuzz_training(s24_ctx *ctx, const s24_mat *z, const s24_mat *w, const s24_mat *mask)
+{
+    const uint8_t *kept = mask->data;
+    for (int32_t along = 0; along < 3; along++) {
+        s24_status status = s24_nm_mask(ctx, z, 1, 3, along, mask);
+        int64_t sum = 0;
+        fuzz_check_status(status);
+        for (int64_t i = 0; !status && i < z->rows * z->cols; i++)
+            sum += kept[i];
+        CLAIM(status || 3 * sum == z->rows * z->cols);
+        if (!status) {
+            fuzz_check_status(s24_mask_decay(ctx, z, mask, 0.5, w));
+            fuzz_check_status(s24_srste_add(ctx, z, mask, 0.5, w));
+            fuzz_check_status(s24_nm_regrow(ctx, z, w, 3, 0.5, mask, NULL));
+            fuzz_check_status(s24_nm_mask_tsenor(ctx, z, 1, 3, 50, 20, mask));
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static double from[MOST], to[MOST];
@@ -75,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CLAIM(status == S24_OK || status == S24_E_SHAPE);
     }
     fuzz_permutation(ctx, &z, (int32_t)fuzz_between(&in, 1, 4), fuzz_between(&in, 0, 9));
+    fuzz_training(ctx, &z, &w, &mask);
     fuzz_close(ctx);
     return 0;
 }

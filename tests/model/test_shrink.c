@@ -208,6 +208,65 @@ START_TEST(a_stopped_run_goes_on)
 }
 END_TEST
 
+/* The sum of the magnitudes of a row of up. */
+static double row_sum(const float *up, int64_t hidden, int64_t channel)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < hidden; i++)
+        sum += fabs((double)up[channel * hidden + i]);
+    return sum;
+}
+
+/* score=norm looks at up alone: the rows of the largest sums stay. */
+START_TEST(ranks_know_the_matrix_before)
+{
+    static const char *const rules[] = {"mlp=columns 64 kept", NULL};
+    int64_t shape[2];
+    job j = asked("tiny", rules, "solver=mlprank,options=[score=norm,refit=0]");
+    ok(s24_compression_run(j.c, in_folder("out")));
+    end(j);
+    for (int layer = 0; layer < 2; layer++) {
+        char name[64], part[64];
+        snprintf(name, sizeof name, "model.layers.%d.mlp.up_proj.weight", layer);
+        snprintf(part, sizeof part, "model.layers.%d.mlp.down_proj.weight.kept", layer);
+        float *up = values("tiny", name, shape);
+        int32_t *stays = kept("out", part, 64);
+        double least = INFINITY, most = 0;
+        for (int64_t i = 0, k = 0; i < shape[0]; i++) {
+            double score = row_sum(up, shape[1], i);
+            if (k < 64 && stays[k] == i) {
+                least = fmin(least, score);
+                k++;
+            } else {
+                most = fmax(most, score);
+            }
+        }
+        ck_assert_double_ge(least, most);
+        free(stays);
+        free(up);
+    }
+}
+END_TEST
+
+/* Chained scores come from the blocks before, also where these were read. */
+START_TEST(a_chain_goes_on)
+{
+    static const char *const rules[] = {"mlp=columns 64 kept", NULL};
+    const char *options = "solver=mlprank,options=[score=mpr,chain=1]";
+    job j = asked("tiny", rules, options);
+    ok(s24_compression_run(j.c, in_folder("whole")));
+    end(j);
+    j = asked("tiny", rules, options);
+    ok(s24_compression_set_progress(j.c, stop_in_second, NULL));
+    fails(s24_compression_run(j.c, in_folder("out")), S24_E_CANCELLED, "");
+    end(j);
+    j = asked("tiny", rules, "solver=mlprank,options=[score=mpr,chain=1],resume=1");
+    ok(s24_compression_run(j.c, in_folder("out")));
+    end(j);
+    same_tensors("whole/model.safetensors", "out/model.safetensors");
+}
+END_TEST
+
 /* The names of what is legal are in the text. */
 static const struct {
     const char *rule, *other, *options, *text;
@@ -337,6 +396,8 @@ static void add(TCase *tc)
     tcase_add_test(tc, gguf_files_become_smaller);
     tcase_add_test(tc, what_is_left_goes_on);
     tcase_add_test(tc, a_stopped_run_goes_on);
+    tcase_add_test(tc, ranks_know_the_matrix_before);
+    tcase_add_test(tc, a_chain_goes_on);
     tcase_add_loop_test(tc, what_cannot_be_is_refused, 0, sizeof refused / sizeof *refused);
     tcase_add_loop_test(tc, a_text_is_read_whole_or_refused, 0,
                         sizeof unreadable / sizeof *unreadable);

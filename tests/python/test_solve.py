@@ -35,6 +35,21 @@ class Sums(Case):
         self.fails(sparse24.E_ARG, "argument 2", sparse24.Gram, "many")
         gram.add(numpy.full((4, 64), numpy.nan, "f4"), numpy.zeros(4, "f4"))  # padding
 
+    def test_previous(self):
+        w, x = layer()
+        before = numpy.random.default_rng(3).standard_normal((64, 20)).astype("f4")
+        gram = sparse24.Gram(64, sparse24.F64)
+        gram.add(x)
+        numpy.testing.assert_allclose(gram.norms(), numpy.linalg.norm(x.astype("f8"), axis=0), rtol=1e-6)
+        numpy.testing.assert_allclose(gram.norms(w), numpy.linalg.norm(x.astype("f8") @ w.T, axis=0), rtol=1e-6)
+        p = sparse24.Problem(w, gram, "columns 50%")
+        p.set_previous(before, numpy.arange(20.0), gram.norms())
+        scores = sparse24.Solver("mlprank", score="mpr").solve(p).matrix("scores")
+        wanted = (numpy.abs(before).astype("f8") @ numpy.arange(20)) * gram.norms()
+        numpy.testing.assert_allclose(numpy.ravel(scores), wanted / wanted.sum(), rtol=1e-6)
+        self.fails(sparse24.E_SHAPE, "scores has 3 numbers, but must have 20", p.set_previous, before, [1.0] * 3)
+        self.fails(sparse24.E_SHAPE, "w is 20 x 64, but must be 64 x 64", p.set_previous, before.T)
+
     def derived(self, w, x):
         gram, dense = sparse24.Gram(64), sparse24.Gram(64)
         inputs = sparse24.Cross(gram, 64)
@@ -145,6 +160,28 @@ class Solves(Case):
         self.assertLess(sparse24.compress(w.copy(), "int4", x), 0.1)
         self.fails(sparse24.E_SHAPE, "", sparse24.compress, w, "2:4", x[:, :60])
         self.assertTrue((w == layer()[0]).all())
+
+    def test_masks_in_training(self):
+        w, g = layer(16, 16)[0], layer(16, 16)[1][:16].copy()
+        for along, sides in ((sparse24.ALONG_INPUTS, (1,)), (sparse24.ALONG_OUTPUTS, (0,)), (sparse24.ALONG_BOTH, (0, 1))):
+            mask = sparse24.nm_mask(w, 2, 4, along)
+            for side in sides:
+                counts = (mask if side else mask.T).reshape(-1, 4).sum(1)
+                self.assertTrue((counts == 2).all())
+        best = (w * w)[mask].sum()
+        self.assertLessEqual((w * w)[sparse24.nm_mask_tsenor(w, 2, 4)].sum(), best * (1 + 1e-6))
+        numpy.testing.assert_array_equal(sparse24.mask_decay(w, mask, 0), numpy.where(mask, w, 0))
+        numpy.testing.assert_allclose(sparse24.mask_decay(w, mask, 0.25), numpy.where(mask, w, 0.25 * w))
+        grad = g.copy()
+        self.assertIs(sparse24.srste_add(w, mask, 2e-4, grad), grad)
+        numpy.testing.assert_allclose(grad, g + 2e-4 * numpy.where(mask, 0, w), rtol=1e-6)
+        self.assertEqual(sparse24.mask_schedule("linear", 2, 4, 45, 100), (2, 4, 0.5))
+        self.fails(sparse24.E_ARG, "kind", sparse24.mask_schedule, "soon", 2, 4, 0, 10)
+        mask = sparse24.nm_mask(w, 2, 4)
+        before = mask.copy()
+        changed = sparse24.nm_regrow(w, g, 4, 0.5, mask)
+        self.assertEqual(changed, int((mask & ~before).sum()))
+        self.assertTrue((mask.reshape(-1, 4).sum(1) == 2).all())
 
     def test_operators(self):
         z = layer(8, 8)[0]

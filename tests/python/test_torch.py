@@ -1,6 +1,8 @@
 """torch tensors in and out, and examples/python/prune_torch.py on a small model. Skipped where torch is not installed."""
+import contextlib
 import copy
 import gc
+import io
 import os
 import tempfile
 import types
@@ -12,6 +14,7 @@ from support import Case, needs_torch, torch
 
 if torch:
     import prune_torch
+    import train_nm
 
     torch.set_num_threads(1)  # small products: threads cost more than they bring
 
@@ -452,6 +455,16 @@ class PruneTorchModels(Case):
         refused("batch 0 has padding", nothing, batches=[{"tokens": self.batches[0][:1], "attention_mask": mask}])
         refused(r"blocks\.0\.q \(skip leaves it dense\): .*16 columns", nothing, error=sparse24.Sparse24Error, constraints="2:24")
         refused("no layer to compress", nothing, skip=["weight", ""])
+
+    def test_train_nm(self):
+        told = io.StringIO()
+        with contextlib.redirect_stdout(told):
+            train_nm.main(20)
+        lines = told.getvalue().splitlines()
+        self.assertEqual([line.split("at most")[1] for line in lines], [" 4 of 4 inputs"] + [" 2 of 4 inputs"] * 5)
+        for line in lines:
+            losses = [float(word) for word in line[20:].split("at most")[0].split()]
+            self.assertLess(losses[-1], losses[0])
 
 
 if __name__ == "__main__":

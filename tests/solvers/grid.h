@@ -160,6 +160,15 @@ static inline layer open_layer(s24_ctx *ctx, const constraint *limit, int64_t ro
     return l;
 }
 
+/* The weights again, turned, as the matrix before this one. */
+static inline void lend_previous(layer *l)
+{
+    s24_mat turned = row_major(l->w, l->cols, l->rows, S24_F32);
+    turned.row_stride = 1;
+    turned.col_stride = l->cols;
+    grid_ok(s24_problem_set_previous(l->problem, &turned, NULL, NULL));
+}
+
 /* Make w obey the constraint. */
 static inline void prune(layer *l)
 {

@@ -69,6 +69,7 @@ static void solve_with(s24_ctx *ctx, s24_solver *solver, const char *name)
         if (strcmp(name, "refit") == 0)
             prune(&l);
         grid_ok(s24_problem_set_importance(l.problem, &ones)); /* for wanda's score=importance */
+        lend_previous(&l);                                     /* for mlprank's score=mpr */
         s24_result *result = NULL;
         s24_status status = s24_solve(solver, l.problem, &result);
         if (status == S24_OK)

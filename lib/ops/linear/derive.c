@@ -38,25 +38,6 @@ static bool all_finite(const double *values, int64_t count)
     return true;
 }
 
-/* norm_i += w_i H w_i^T over the rows of strip `top` and their mirrors: twice the lower triangle,
- * the diagonal once. */
-static void add_strip(const derivation *d, int half, int64_t top, int64_t rows, double *w,
-                      double *norm2)
-{
-    const s24i_kernels *kernels = d->device->kernels;
-    int64_t n = d->w->cols, width = s24i_strip_width(n, top / S24I_STRIP), height = width - top;
-    double *product = w + BLOCK * n;
-    s24i_dgemm(rows, height, width, 1, s24i_f64(w, n),
-               s24i_f64_turned(s24i_gram_row(d->dense, half, top), width), 0,
-               s24i_f64_out(product, height));
-    for (int64_t i = 0; i < rows; i++) {
-        const double *weights = w + i * n + top;
-        norm2[i] += 2 * kernels->dot_f64(weights, product + i * height, height);
-        for (int64_t j = 0; j < height; j++)
-            norm2[i] -= weights[j] * weights[j] * s24i_gram_row(d->dense, half, top + j)[top + j];
-    }
-}
-
 /* By Cauchy and Schwarz |t|^2 is at least c_j^2 / |x_j|^2, also where it is nearly nothing beside
  * what cancelled. */
 static double least_square(const derivation *d, int half, const double *c)
@@ -75,8 +56,8 @@ static void derive_rows(derivation *d, int half, int64_t first, int64_t rows, do
     double *c = d->out->half[half] + first * in, *norm2 = d->out->norm2[half] + first;
     s24i_dgemm(rows, in, n, 1, s24i_f64(w, n), s24i_f64(d->inputs->half[half], in), 0,
                s24i_f64_out(c, in));
-    for (int64_t top = 0; top < n; top += S24I_STRIP)
-        add_strip(d, half, top, rows, w, norm2);
+    s24i_add_output_squares(d->device->kernels, (s24i_gram_half){d->dense, half},
+                            (s24i_weight_rows){w, rows}, w + BLOCK * n, norm2);
     for (int64_t i = 0; i < rows; i++) {
         double least = least_square(d, half, c + i * in);
         norm2[i] = norm2[i] < least ? least : norm2[i];

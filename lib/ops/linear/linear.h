@@ -137,6 +137,21 @@ const double *s24i_gram_row(const s24i_gram *gram, int half, int64_t i);
 /* H_jj of `which` halves. */
 double s24i_gram_diagonal(const s24i_gram *gram, int which, int64_t j);
 
+/* One half of a gram, and rows of weights in double (norms.c). */
+typedef struct s24i_gram_half {
+    const s24i_gram *gram;
+    int half;
+} s24i_gram_half;
+
+typedef struct s24i_weight_rows {
+    const double *data;
+    int64_t rows;
+} s24i_weight_rows;
+
+/* norm2_i += w_i H w_i^T; product: S24I_STRIP numbers a row, scratch. */
+void s24i_add_output_squares(const s24i_kernels *kernels, s24i_gram_half h, s24i_weight_rows w,
+                             double *product, double *norm2);
+
 /* The sums of a cross, zero, that does not hang on the gram. */
 s24_status s24i_cross_open(const s24i_device *device, s24i_cross *cross, const s24i_gram *gram,
                            int64_t out);

@@ -210,15 +210,18 @@ static void project_piece(prox_job *job, int64_t row, int64_t rows, int64_t col,
     const s24i_kernels *kernels = job->device->kernels;
     int32_t n = job->prox->n, m = job->prox->m;
     piece x;
-    uint8_t mask[PIECE_ROWS * PIECE_COLS] = {0};
+    uint8_t mask[PIECE_ROWS * PIECE_COLS];
     s24_mat part = part_of(job->out, row, rows, col, cols);
     load_piece(job, row, rows, col, cols, &x);
     if (job->wide)
         select_f64(x.f64, mask, rows * cols, n, m);
     else
         s24i_select_nm(kernels, x.f32, NULL, mask, rows * cols, n, m);
-    for (int64_t i = 0; i < rows * cols; i++)
-        *(uint8_t *)part_of(&part, i / cols, 1, i % cols, 1).data = mask[i];
+    for (int64_t i = 0; i < rows; i++) {
+        uint8_t *to = part_of(&part, i, 1, 0, 1).data;
+        for (int64_t j = 0; j < cols; j++)
+            to[j * part.col_stride] = mask[i * cols + j];
+    }
 }
 
 static void project_strip(void *arg, int64_t strip, int32_t worker)

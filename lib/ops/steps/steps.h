@@ -56,6 +56,17 @@ typedef struct s24i_removal {
 /* Flops that trying every choice may take; and there may be 20000 of them. */
 #define S24I_MOST_TRIED 2e12
 
+/* ---- Scores of nodes by the graph of weights (rank.c) ---- */
+
+/* NORM: sums of |w|. MPR: (|W| r)_i a_i. WPR: gamma (P r)_i + (1 - gamma) a_i / sum of a, where
+ * column k of P is theta |w_ik| and (1 - theta) [w_ik is not 0], each over its sum. */
+enum { S24I_RANK_NORM, S24I_RANK_MPR, S24I_RANK_WPR };
+
+typedef struct s24i_ranking {
+    int32_t kind;
+    double gamma, theta;
+} s24i_ranking;
+
 /* ---- ADMM on the pattern (admm.c) ---- */
 
 /* One run. The caller fills in the first block and takes the rest with s24i_admm_take(). */

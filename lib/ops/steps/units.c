@@ -332,15 +332,16 @@ static s24_status start(removal *r, const s24i_target *target)
     return status;
 }
 
-static void write_kept(const removal *r, uint8_t *mask, int32_t *kept)
+static void write_kept(const uint8_t *stays, int64_t units, int64_t rows, int64_t dim,
+                       uint8_t *mask, int32_t *kept)
 {
-    for (int64_t u = 0; u < r->units->count; u++)
-        if (r->kept[u])
+    for (int64_t u = 0; u < units; u++)
+        if (stays[u])
             *kept++ = (int32_t)u;
-    for (int64_t j = 0; j < r->dim; j++)
-        mask[j] = r->kept[j / r->width];
-    for (int64_t i = 1; i < r->rows; i++)
-        memcpy(mask + i * r->dim, mask, (size_t)r->dim);
+    for (int64_t j = 0; j < dim; j++)
+        mask[j] = stays[j / (dim / units)];
+    for (int64_t i = 1; i < rows; i++)
+        memcpy(mask + i * dim, mask, (size_t)dim);
 }
 
 s24_status s24i_cpu_remove_units(const s24i_run *run, const s24i_target *target, s24i_removal how,
@@ -360,9 +361,43 @@ s24_status s24i_cpu_remove_units(const s24i_run *run, const s24i_target *target,
         status = all ? try_all(&r, ways) : remove_greedily(&r, how.batch);
     }
     if (!status && !s24i_counting(run))
-        write_kept(&r, mask, kept);
+        write_kept(r.kept, r.units->count, r.rows, r.dim, mask, kept);
     run->arena->used = mark;
     return status;
+}
+
+/* ---- by a score ---- */
+
+/* The sum of a unit's columns. */
+static double unit_score(const double *score, int64_t unit, int64_t width)
+{
+    double sum = 0;
+    for (int64_t j = 0; j < width; j++)
+        sum += score[unit * width + j];
+    return sum;
+}
+
+s24_status s24i_cpu_keep_units(const s24i_run *run, const s24i_constraints *constraints,
+                               const double *score, int64_t rows, int64_t cols, uint8_t *mask,
+                               int32_t *kept)
+{
+    const s24i_units *units = &constraints->units;
+    size_t mark = run->arena->used, count = (size_t)units->count;
+    uint8_t *stays = s24i_arena_take(run->arena, count, 1);
+    double *sum = s24i_arena_take(run->arena, count, sizeof *sum);
+    if (!s24i_counting(run)) {
+        for (int64_t u = 0; u < units->count; u++)
+            sum[u] = unit_score(score, u, cols / units->count);
+        for (int64_t u = 0; u < units->count; u++) {
+            int64_t before = 0;
+            for (int64_t other = 0; other < units->count; other++)
+                before += sum[other] > sum[u] || (sum[other] == sum[u] && other < u);
+            stays[u] = before < units->keep;
+        }
+        write_kept(stays, units->count, rows, cols, mask, kept);
+    }
+    run->arena->used = mark;
+    return S24_OK;
 }
 
 /* ---- the columns that stay, fitted again ---- */
