@@ -32,6 +32,13 @@ const s24_mat *s24i_check_subject(const s24i_check *c)
     return s24i_subject(&s);
 }
 
+const int32_t *s24i_dense_places(const s24i_check *c)
+{
+    const s24_mat *dense = c->problem->constraints.dense ? part(c, "dense") : NULL;
+
+    return dense ? dense->data : NULL;
+}
+
 static s24_status check_support(const s24i_check *c, const s24i_run *run)
 {
     s24i_solution s = solution_of(c);
@@ -44,6 +51,7 @@ static s24_status check_support(const s24i_check *c, const s24i_run *run)
     if (mask)
         status = s24i_problem_mask(c->problem, c->ctx, mask);
     constraints.mask = mask;
+    constraints.dense_at = s24i_dense_places(c);
     if (!status && subject && !s24i_counting(run))
         status = s24i_check_values(c->ctx, subject, c->name, false);
     if (!status)
@@ -140,6 +148,9 @@ static s24_status check_candidate(const s24_problem *problem, const s24_mat *can
     if (!status && problem->constraints.rank)
         status = s24i_fail(S24_E_UNSUPPORTED,
                            "candidate: under a rank only a whole result can be checked");
+    if (!status && problem->constraints.dense)
+        status = s24i_fail(S24_E_UNSUPPORTED,
+                           "candidate: which columns are dense only a whole result can say");
     return status ? status : run_check(&check);
 }
 

@@ -1,4 +1,5 @@
 #include "api.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -112,7 +113,7 @@ static void take(reader *in, bool (*kind)(char), char out[S24I_WORD])
     out[size] = 0;
 }
 
-static const char terms[] = "terms are \"2:4\", \"2:4t\", \"70%\", \"row 70%\", \"columns 25%\", "
+static const char terms[] = "terms are \"2:4\", \"2:4t\", \"2:4 dense 12%\", \"70%\", \"row 70%\", \"columns 25%\", "
                             "\"heads 3 kept of 9\", \"int4 sym g128\" and "
                             "\"rank 64\", joined by \"+\"";
 
@@ -157,6 +158,63 @@ static s24_status read_integer(reader *in, const char *wanted, int64_t *value)
     return malformed(in, wanted);
 }
 
+/* Is it the word that stands here? Then it is behind. */
+static bool next_is(reader *in, const char *word)
+{
+    size_t size = strlen(word);
+
+    skip_space(in);
+    if (strncmp(in->at, word, size) || is_letter(in->at[size]))
+        return false;
+    in->at += size;
+    return true;
+}
+
+/* What is left is cut into groups of m; at least one of them. */
+static s24_status check_dense(const reader *in, double wanted)
+{
+    int64_t m = in->constraints.m, least = in->cols % m ? in->cols % m : m, most = in->cols - m;
+    int64_t near = least + (int64_t)nearbyint(fmax(0, (wanted - (double)least) / (double)m)) * m;
+
+    if (in->constraints.dense == near && near >= 1 && near <= most)
+        return S24_OK;
+    if (least > most)
+        return s24i_fail(S24_E_SHAPE,
+                         "%lld columns are too few for dense ones beside a group of %lld",
+                         (long long)in->cols, (long long)m);
+    return s24i_fail(S24_E_SHAPE,
+                     "dense %lld: the other columns of w's %lld have to be groups of %lld, so at "
+                     "least %lld and at most %lld can be dense; the nearest is %lld",
+                     (long long)in->constraints.dense, (long long)in->cols, (long long)m,
+                     (long long)least, (long long)most, (long long)(near > most ? most : near));
+}
+
+/* "12%", rounded so that the others are groups of m, or "68". */
+static s24_status read_dense(reader *in)
+{
+    int64_t m = in->constraints.m, cols = in->cols;
+    double share;
+    char number[S24I_WORD], scaled[S24I_WORD + 4];
+    const char *start;
+
+    skip_space(in);
+    start = in->at;
+    take(in, is_digit, number);
+    if (!skip(in, '%')) {
+        in->at = start;
+        s24_status status =
+            read_integer(in, "a share in percent, or a number of columns", &in->constraints.dense);
+        return status ? status : check_dense(in, (double)in->constraints.dense);
+    }
+    snprintf(scaled, sizeof scaled, "%se-2", number);
+    if (!s24i_number_read(scaled, &share))
+        return malformed(in, "a number of percent");
+    s24_status status = s24i_check_sparsity(share);
+    double groups = ((1 - share) * (double)cols) / (double)m;
+    in->constraints.dense = cols - (int64_t)nearbyint(groups) * m;
+    return status ? status : check_dense(in, share * (double)cols);
+}
+
 static s24_status read_constraints(reader *in, const char *number)
 {
     static const char wanted[] = "a pattern of two integers";
@@ -169,11 +227,15 @@ static s24_status read_constraints(reader *in, const char *number)
         return status;
     if (in->constraints.n)
         return s24i_fail(S24_E_OPTION, "a second pattern, %lld:%lld", (long long)n, (long long)m);
-    status = s24i_check_constraints(n, m, in->cols);
     in->constraints.n = (int32_t)n;
     in->constraints.m = (int32_t)m;
     in->constraints.both = *in->at == 't' && !is_letter(in->at[1]);
     in->at += in->constraints.both;
+    status = s24i_check_constraints(n, m, m); /* what can be told without columns */
+    if (!status && next_is(in, "dense"))
+        status = read_dense(in);
+    if (!status)
+        status = s24i_check_constraints(n, m, in->cols - in->constraints.dense);
     return status || !in->constraints.both ? status : check_both(&in->constraints, in->rows);
 }
 
@@ -412,6 +474,8 @@ void s24i_constraints_text(const s24i_constraints *constraints, bool mask,
     if (constraints->n)
         at += snprintf(at, (size_t)(end - at), "%d:%d%s", (int)constraints->n, (int)constraints->m,
                        constraints->both ? "t" : "");
+    if (constraints->dense)
+        at += snprintf(at, (size_t)(end - at), " dense %lld", (long long)constraints->dense);
     if (constraints->scope) {
         s24i_number_write_percent(percent, constraints->sparsity);
         at += snprintf(at, (size_t)(end - at), "%s%s%s%%", at > out ? "+" : "",
@@ -434,105 +498,4 @@ void s24i_constraints_text(const s24i_constraints *constraints, bool mask,
                        (long long)constraints->rank);
     if (mask)
         snprintf(at, (size_t)(end - at), "%smask", at > out ? "+" : "");
-}
-
-/* ---- Who honours what ---- */
-
-uint32_t s24i_constraints_bits(const s24i_constraints *constraints, bool mask)
-{
-    return (constraints->n ? S24I_HAS_PATTERN : 0) | (constraints->scope ? S24I_HAS_SPARSITY : 0) |
-           (mask ? S24I_HAS_MASK : 0) | (constraints->grid.bits ? S24I_HAS_GRID : 0) |
-           (constraints->rank ? S24I_HAS_RANK : 0) | (constraints->both ? S24I_HAS_BOTH : 0) |
-           (constraints->units.kind ? S24I_HAS_UNITS : 0);
-}
-
-static const char *bit_name(uint32_t bit)
-{
-    return bit == S24I_HAS_PATTERN    ? "an n:m pattern"
-           : bit == S24I_HAS_SPARSITY ? "a sparsity"
-           : bit == S24I_HAS_MASK     ? "a fixed mask"
-           : bit == S24I_HAS_GRID     ? "a grid"
-           : bit == S24I_HAS_RANK     ? "a rank"
-           : bit == S24I_HAS_UNITS    ? "whole columns"
-                                      : "an n:m pattern along both sides";
-}
-
-/* "a grid, a rank", joined by `word`. */
-static void name_bits(uint32_t bits, const char *word, char out[128])
-{
-    size_t used = 0;
-
-    for (uint32_t bit = 1; bit <= bits; bit <<= 1)
-        if (bits & bit)
-            used +=
-                (size_t)snprintf(out + used, 128 - used, "%s%s", used ? word : "", bit_name(bit));
-}
-
-static const uint32_t choices = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_UNITS;
-
-/* A mask says which weights are kept, and so does each of the others. */
-static bool has_two_supports(uint32_t bits)
-{
-    return bits & S24I_HAS_MASK && bits & choices;
-}
-
-/* Whether the solver takes a problem with all of these constraints. */
-static bool takes(const s24i_solver_class *class, uint32_t bits)
-{
-    return !(bits & ~class->honours) && (!class->needs || bits & class->needs) &&
-           (class->combines || !has_two_supports(bits));
-}
-
-/* The way out: the solvers that take the whole problem, not a part of it. */
-static s24_status refuse(const s24i_solver_class *class, uint32_t bits, const char *reason)
-{
-    char names[256] = "";
-    size_t used = 0;
-
-    for (int i = 0; s24i_solvers[i] && used < sizeof names; i++)
-        if (takes(s24i_solvers[i], bits))
-            used += (size_t)snprintf(names + used, sizeof names - used, used ? ", %s" : "%s",
-                                     s24i_solvers[i]->name);
-    return s24i_fail(S24_E_UNSUPPORTED, "solver %s %s; these can: %s", class->name, reason,
-                     *names ? names : "none of this build");
-}
-
-s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
-{
-    uint32_t lacks = bits & ~class->honours;
-    char names[128], reason[192];
-
-    if (!bits && !class->unconstrained)
-        return s24i_fail(S24_E_STATE, "the problem has no constraint: set a pattern, a sparsity, "
-                                      "a mask, a grid or a rank");
-    if (bits & choices & ((bits & choices) - 1)) {
-        name_bits(bits & choices, " and ", names);
-        return s24i_fail(S24_E_UNSUPPORTED, "%s at once: no solver of this version honours both",
-                         names);
-    }
-    if (takes(class, bits))
-        return S24_OK;
-    if (lacks) {
-        name_bits(lacks & (~lacks + 1), "", names);
-        snprintf(reason, sizeof reason, "cannot honour %s", names);
-    } else if (class->needs && !(bits & class->needs)) {
-        name_bits(class->needs, " or ", names);
-        snprintf(reason, sizeof reason, "requires %s", names);
-    } else {
-        name_bits(bits & S24I_HAS_SUPPORT, " and ", names);
-        snprintf(reason, sizeof reason, "honours one support at a time, and the problem has %s",
-                 names);
-    }
-    return refuse(class, bits, reason);
-}
-
-const char *s24i_default_solver(uint32_t bits)
-{
-    static const char *const best[] = {"alps", "quantease", "hassle", "osscar", "sparsegpt"};
-
-    for (size_t i = 0; i < sizeof best / sizeof *best; i++)
-        for (int j = 0; s24i_solvers[j]; j++)
-            if (!strcmp(s24i_solvers[j]->name, best[i]) && takes(s24i_solvers[j], bits))
-                return best[i];
-    return *best;
 }

@@ -16,7 +16,8 @@ enum {
     S24I_HAS_GRID = 8,
     S24I_HAS_RANK = 16,
     S24I_HAS_BOTH = 32,  /* n:m along both sides; comes with S24I_HAS_PATTERN */
-    S24I_HAS_UNITS = 64, /* whole columns */
+    S24I_HAS_UNITS = 64,  /* whole columns */
+    S24I_HAS_DENSE = 128, /* columns that stay whole; comes with S24I_HAS_PATTERN */
     S24I_HAS_SUPPORT = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_MASK,
 };
 
@@ -106,6 +107,7 @@ typedef struct s24i_solver_class {
     uint32_t honours;
     uint32_t needs;             /* at least one of these must be set; 0: any that it honours */
     bool blind;                 /* never looks at the inputs */
+    bool still;                 /* what is kept keeps its value: columns that stay whole do too */
     bool unconstrained;         /* may run without any: the support of w is what is kept */
     bool combines;              /* may a pattern or a sparsity come with a mask */
     const s24i_option *options; /* ended by name == NULL */
@@ -115,6 +117,10 @@ typedef struct s24i_solver_class {
      * S24_E_CANCELLED. */
     s24_status (*solve)(s24i_job *job, const void *values);
 } s24i_solver_class;
+
+/* The class on a problem with columns that stay whole (dense.c): they are chosen, and the others
+ * are a problem of n:m of their own. */
+s24_status s24i_solve_dense(const s24i_solver_class *class, s24i_job *job, const void *values);
 
 /* Ended by NULL; made from the list in meson.build. */
 extern const s24i_solver_class *const s24i_solvers[];

@@ -403,12 +403,17 @@ static inline void judge(const layer *l, const char *solver, const s24_result *r
         grid_check(!l->mask || l->mask[i] || !mask[i], "%s: outside of the mask", solver);
         nnz += support[i] = s[i] != 0;
     }
+    if (l->limit->dense > 0) {
+        grid_ok(s24_result_matrix(result, "dense", &outliers));
+        ck_assert(outliers.dtype == S24_I32 && outliers.cols == dense_of(l->limit, l->cols));
+        stays = outliers.data;
+    }
     grid_check(obeys(l->limit, support, l->rows, l->cols, false), "%s breaks %s", solver,
                l->limit->text);
     grid_check(
         obeys(l->limit, mask, l->rows, l->cols, chooses(solver) && !l->mask && !l->limit->alone),
         "%s's mask breaks %s", solver, l->limit->text);
-    if (l->limit->rank)
+    if (l->limit->rank || l->limit->dense > 0)
         ck_assert_int_eq(s24_problem_check(l->problem, &view), S24_E_UNSUPPORTED);
     else if (s24_result_matrix(result, "outliers", &outliers))
         grid_ok(s24_problem_check(l->problem, &view));

@@ -56,6 +56,19 @@ typedef struct s24i_removal {
 /* Flops that trying every choice may take; and there may be 20000 of them. */
 #define S24I_MOST_TRIED 2e12
 
+/* ---- Columns that stay whole (dense.c) ---- */
+
+/* The others as a matrix of their own, `rest` columns: those that stay have been eliminated. */
+typedef struct s24i_reduced {
+    s24i_matrix matrix; /* its gram: NULL, or the sums below */
+    s24i_gram sums;
+    float *w;      /* rows x rest */
+    int32_t *rest; /* which they are, rising */
+    int64_t dense; /* how many stay */
+    /* rest x dense: what an error in one of them adds to a column that stays; NULL: nothing */
+    float *back;
+} s24i_reduced;
+
 /* ---- ADMM on the pattern (admm.c) ---- */
 
 /* One run. The caller fills in the first block and takes the rest with s24i_admm_take(). */
