@@ -163,6 +163,7 @@ static void print_terms(void)
          "  2:4                         at most 2 of each 4 consecutive inputs are kept; any N:M\n"
          "    2:4t                        and of each 4 consecutive outputs: the transpose obeys "
          "too\n"
+         "    2:4 dense 12%               12 percent of the inputs stay dense, 2:4 on the others\n"
          "  70%                         70 percent of the matrix are zero\n"
          "  row 70%                     70 percent of each row are zero\n"
          "  columns 25%                 25 percent of the inputs are removed whole; columns 96 "

@@ -113,9 +113,10 @@ static void take(reader *in, bool (*kind)(char), char out[S24I_WORD])
     out[size] = 0;
 }
 
-static const char terms[] = "terms are \"2:4\", \"2:4t\", \"2:4 dense 12%\", \"70%\", \"row 70%\", \"columns 25%\", "
-                            "\"heads 3 kept of 9\", \"int4 sym g128\" and "
-                            "\"rank 64\", joined by \"+\"";
+static const char terms[] =
+    "terms are \"2:4\", \"2:4t\", \"2:4 dense 12%\", \"70%\", \"row 70%\", \"columns 25%\", "
+    "\"heads 3 kept of 9\", \"int4 sym g128\" and "
+    "\"rank 64\", joined by \"+\"";
 
 static s24_status malformed(const reader *in, const char *wanted)
 {

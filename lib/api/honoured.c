@@ -47,16 +47,16 @@ static bool has_two_supports(uint32_t bits)
 /* What there is besides n:m and dense columns. */
 static uint32_t beside_dense(uint32_t bits)
 {
-    return bits & S24I_HAS_DENSE ? bits & ~(uint32_t)(S24I_HAS_DENSE | S24I_HAS_PATTERN |
-                                                      S24I_HAS_BOTH)
-                                 : 0;
+    return bits & S24I_HAS_DENSE
+               ? bits & ~(uint32_t)(S24I_HAS_DENSE | S24I_HAS_PATTERN | S24I_HAS_BOTH)
+               : 0;
 }
 
 /* Whether the solver takes a problem with all of these constraints. */
 static bool takes(const s24i_solver_class *class, uint32_t bits)
 {
-    return !(bits & ~class->honours) && !beside_dense(bits) && (!class->needs || bits & class->needs) &&
-           (class->combines || !has_two_supports(bits));
+    return !(bits & ~class->honours) && !beside_dense(bits) &&
+           (!class->needs || bits & class->needs) && (class->combines || !has_two_supports(bits));
 }
 
 /* The way out: the solvers that take the whole problem, not a part of it. */

@@ -54,59 +54,6 @@ static s24_status source_grid(const s24i_pack_source *base, int32_t *bits, bool 
                : S24_OK;
 }
 
-/* "bf16": a type that weights can be rounded to, or 0. */
-static int32_t rounded_type(const char *name)
-{
-    static const struct {
-        const char *name;
-        int32_t dtype;
-    } types[] = {{"f32", S24_F32}, {"f16", S24_F16}, {"bf16", S24_BF16}};
-
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (!strcmp(name, types[i].name))
-            return types[i].dtype;
-    return 0;
-}
-
-/* The number of "window24:4" and "window24:4:bf16"; what follows it. */
-static s24_status parse_number(const char *text, const s24i_layout *layout, int64_t *number,
-                               const char **rest)
-{
-    char digits[S24I_WORD] = "";
-    size_t size = strspn(*rest, "0123456789");
-
-    if (!size || !layout->numbered)
-        return S24_OK;
-    memcpy(digits, *rest, size < sizeof digits ? size : sizeof digits - 1);
-    *rest += size;
-    if (size < 10 && s24i_integer_read(digits, number) && (!**rest || **rest == ':')) {
-        *rest += **rest == ':';
-        return S24_OK;
-    }
-    return s24i_fail(S24_E_SHAPE, "layout \"%.80s\": after the colon must be a number, as in %s:4",
-                     text, layout->name);
-}
-
-/* "ri16x32:bf16": the layout, and the type that the weights are rounded to, 0 for none. */
-static s24_status parse_layout(const char *text, s24i_packing *packing)
-{
-    const char *colon = strchr(text, ':'), *rest = colon ? colon + 1 : "";
-    char name[64];
-
-    packing->dtype = 0;
-    if (!colon || colon - text >= (ptrdiff_t)sizeof name)
-        return s24i_layout_find(text, &packing->layout);
-    memcpy(name, text, (size_t)(colon - text));
-    name[colon - text] = 0;
-    s24_status status = s24i_layout_find(name, &packing->layout);
-    if (!status)
-        status = parse_number(text, packing->layout, &packing->number, &rest);
-    packing->dtype = rounded_type(rest);
-    if (status || packing->dtype || (packing->number && !*rest))
-        return status;
-    return s24i_fail(S24_E_DTYPE, "layout \"%.80s\": after the colon must be f32, f16 or bf16", text);
-}
-
 static s24_status make_object(s24_ctx *ctx, const s24i_packing *packing, bool borrowed,
                               s24_packed **out)
 {
@@ -170,7 +117,7 @@ static s24_status check_weights(const s24_mat *w, const s24_mat *mask)
 static s24_status pack_source(s24_ctx *ctx, source *from, const char *layout, s24_packed **out)
 {
     s24i_packing packing = {.rows = from->weights.rows, .cols = from->weights.cols};
-    s24_status status = parse_layout(layout, &packing);
+    s24_status status = s24i_layout_parse(layout, &packing);
 
     if (status)
         return status;
@@ -342,7 +289,7 @@ static s24_status convert(const s24_packed *packed, const char *layout, s24_pack
     if (!status)
         status = s24i_check_pointer(out, "out");
     if (!status)
-        status = parse_layout(layout, &wanted);
+        status = s24i_layout_parse(layout, &wanted);
     if (status)
         return status;
     bool codes = wanted.layout->codes && packed->packing.layout->codes;

@@ -144,8 +144,8 @@ static inline const char *s24i_unit_name(int32_t kind)
 /* What is asked of a solution: first of its support, then of its values, then of what may be added
  * to it. */
 typedef struct s24i_constraints {
-    int32_t n, m;  /* keep n of m; n == 0: none */
-    bool both;     /* also down the columns: the transpose obeys n:m too */
+    int32_t n, m; /* keep n of m; n == 0: none */
+    bool both;    /* also down the columns: the transpose obeys n:m too */
     /* So many columns stay whole, n:m holds on the others as if they lay side by side; which,
      * rising, in memory of the host: of what is checked, NULL else. */
     int64_t dense;

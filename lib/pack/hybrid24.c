@@ -61,8 +61,8 @@ static s24_status pack_row(void *arg, int64_t row, void *scratch)
             return s24i_fail(S24_E_STATE,
                              "%s: row %lld keeps %d of the 4 columns beside dense ones that end at "
                              "%lld, but layout hybrid24 holds 2",
-                             k->mask.data ? "mask" : "w", (long long)row,
-                             __builtin_popcount(flags), (long long)j);
+                             k->mask.data ? "mask" : "w", (long long)row, __builtin_popcount(flags),
+                             (long long)j);
         flags = 0;
     }
     return S24_OK;

@@ -34,7 +34,7 @@ typedef struct s24i_packing {
     const s24i_layout *layout;
     int64_t rows, cols; /* of the dense matrix */
     int32_t dtype;      /* of its elements, as unpack_row() writes them */
-    int64_t number; /* behind the name of a numbered layout; 0: none */
+    int64_t number;     /* behind the name of a numbered layout; 0: none */
     int32_t count;
     s24i_packed_part part[S24I_MAX_PARTS];
     int32_t width;                    /* of a group of a layout that keeps half: 4 or 2 */

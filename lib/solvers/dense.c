@@ -59,8 +59,8 @@ s24_status s24i_solve_dense(const s24i_solver_class *class, s24i_job *job, const
     if (!status)
         status = class->solve(&part, values);
     if (!status)
-        status = s24i_restore_dense(run, &reduced, at, job->w, part.v, part.mask, job->v,
-                                    job->mask);
+        status =
+            s24i_restore_dense(run, &reduced, at, job->w, part.v, part.mask, job->v, job->mask);
     report(&part, job);
     return status;
 }

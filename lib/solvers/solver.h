@@ -15,7 +15,7 @@ enum {
     S24I_HAS_MASK = 4,
     S24I_HAS_GRID = 8,
     S24I_HAS_RANK = 16,
-    S24I_HAS_BOTH = 32,  /* n:m along both sides; comes with S24I_HAS_PATTERN */
+    S24I_HAS_BOTH = 32,   /* n:m along both sides; comes with S24I_HAS_PATTERN */
     S24I_HAS_UNITS = 64,  /* whole columns */
     S24I_HAS_DENSE = 128, /* columns that stay whole; comes with S24I_HAS_PATTERN */
     S24I_HAS_SUPPORT = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_MASK,

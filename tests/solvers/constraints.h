@@ -151,7 +151,7 @@ static inline void dense_mask(const constraint *limit, const float *w, int64_t r
     double *sum = GRAB(double, cols);
     int64_t *place = GRAB(int64_t, others);
     float *rest = GRAB(float, rows *others);
-    uint8_t *kept = GRAB(uint8_t, rows *others);
+    uint8_t *kept = GRAB(uint8_t, rows * others);
     constraint alone = *limit;
 
     alone.dense = 0;
@@ -238,7 +238,7 @@ static inline bool obeys_dense(const constraint *limit, const uint8_t *support, 
 {
     int64_t dense = dense_of(limit, cols), others = cols - dense, next = 0;
     int mark = naive_count;
-    uint8_t *rest = GRAB(uint8_t, rows *others);
+    uint8_t *rest = GRAB(uint8_t, rows * others);
     constraint alone = *limit;
 
     alone.dense = 0;

@@ -72,10 +72,9 @@ static s24_status check_places(const s24i_constraints *constraints, int64_t cols
     const int32_t *at = constraints->dense_at;
     for (int64_t d = 0; d < constraints->dense; d++)
         if (at[d] < (d ? at[d - 1] + 1 : 0) || at[d] >= cols)
-            return s24i_fail(S24_E_STATE,
-                             "%s: dense column %lld of %lld is %d: they must rise, below %lld",
-                             name, (long long)d, (long long)constraints->dense, (int)at[d],
-                             (long long)cols);
+            return s24i_fail(
+                S24_E_STATE, "%s: dense column %lld of %lld is %d: they must rise, below %lld",
+                name, (long long)d, (long long)constraints->dense, (int)at[d], (long long)cols);
     return S24_OK;
 }
 

@@ -4,13 +4,13 @@
 
 /*
  * Some columns stay whole, n:m holds on the others (a hybrid of sparse and dense, SpenseGPT, Lee et
- * al. 2026). What stays is free, so it is eliminated: with G = (H_dd + Delta)^-1 H_ds the inputs
- * that the others see are x_s - G^T x_d, whatever is asked of them, and V_d = W_d + (W_s - V_s) G^T.
- * So every solver of n:m solves the hybrid exactly, on the sums T^T H T with T = [1; -G].
+ * al. 2026). What stays is free, so it is eliminated. With G = (H_dd + Delta)^-1 H_ds the others
+ * see the inputs x_s - G^T x_d, whatever is asked of them, and V_d = W_d + (W_s - V_s) G^T. So
+ * every solver of n:m solves the hybrid exactly, on the sums T^T H T with T = [1; -G].
  */
 enum { STRIP = S24I_STRIP, ROWS = 32 };
-#define DAMP 0.01       /* relative, of H_dd and of what columns are chosen by */
-#define FLOOR 1e-6f     /* of a pivot, in unit-diagonal coordinates */
+#define DAMP 0.01        /* relative, of H_dd and of what columns are chosen by */
+#define FLOOR 1e-6f      /* of a pivot, in unit-diagonal coordinates */
 #define DEAD_INPUT 1e-12 /* of the largest diagonal entry */
 
 static double entry(const s24i_gram *gram, int half, int64_t i, int64_t j)
@@ -128,7 +128,7 @@ typedef struct {
     double *inverse; /* a column of the matrix: 1 / sqrt(H_jj (1 + damping)), 0 where dead */
     float *s;        /* dense x dense: unit-diagonal H_dd, and then its factor */
     float *inv_diag;
-    float *back;  /* others x dense */
+    float *back;   /* others x dense */
     double *g, *p; /* dense x others: G, and H_ds - H_dd G / 2 of a half */
     double *row;   /* a worker: `others` */
     s24i_gram *out;
@@ -278,8 +278,8 @@ static s24_status reduce_sums(const s24i_run *run, const s24i_matrix *matrix, co
         e.inv_diag = s24i_arena_take(arena, d * S24I_BLOCK, sizeof(float));
         e.g = s24i_arena_take(arena, s24i_mul(n, d), sizeof(double));
         e.p = s24i_arena_take(arena, s24i_mul(n, d), sizeof(double));
-        e.row = s24i_arena_take(arena, d * (size_t)s24i_workers(run->device->threads),
-                                sizeof(double));
+        e.row =
+            s24i_arena_take(arena, d * (size_t)s24i_workers(run->device->threads), sizeof(double));
         status = regress(&e, matrix->cols);
     }
     if (!status && !s24i_counting(run))
@@ -380,8 +380,7 @@ s24_status s24i_cpu_restore_dense(const s24i_run *run, const s24i_reduced *reduc
     r.scratch = s24i_arena_take(run->arena, workers * ROWS * (size_t)r.cols, sizeof(float));
     s24_status status = S24_OK;
     if (!s24i_counting(run))
-        status =
-            s24i_parallel(run->device->threads, restore_tile, &r, (rows + ROWS - 1) / ROWS);
+        status = s24i_parallel(run->device->threads, restore_tile, &r, (rows + ROWS - 1) / ROWS);
     run->arena->used = mark;
     return status;
 }
