@@ -180,6 +180,9 @@ S24_API s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mas
  * - "int4", "int3 sym", "int4 g128", "int4 sym g64", "int4 real": a grid, asymmetric and over whole
  *   rows unless the text says otherwise.
  * - "rank 64".
+ * - "dictionary 20%": the matrix is a product of sparse coefficients and a dictionary that saves so
+ *   much of the bytes, with 16 bits a number and one for the place of a coefficient. "dictionary
+ *   294:147": 294 atoms, of which a row uses 147. "dictionary 20%+2:4": coefficients that obey 2:4.
  *
  * After an error no constraint has changed. S24_E_OPTION: the text is malformed or a number is out
  * of range. S24_E_SHAPE: cols (less the dense ones; of n:mt also rows) is not a multiple of m.

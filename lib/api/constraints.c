@@ -52,17 +52,6 @@ s24_status s24i_check_rank(int64_t rank)
     return s24i_fail(S24_E_ARG, "rank is %lld, but must be 1 to %d", (long long)rank, S24I_MAX_DIM);
 }
 
-/* In the order of S24I_GRID_... */
-static const char *const schemes[] = {"asym", "sym", "real"};
-
-int32_t s24i_grid_scheme(const char *word)
-{
-    for (int32_t i = 0; i < 3; i++)
-        if (!strcmp(word, schemes[i]))
-            return i;
-    return -1;
-}
-
 /* ---- Reading ---- */
 
 typedef struct reader {
@@ -116,7 +105,7 @@ static void take(reader *in, bool (*kind)(char), char out[S24I_WORD])
 static const char terms[] =
     "terms are \"2:4\", \"2:4t\", \"2:4 dense 12%\", \"70%\", \"row 70%\", \"columns 25%\", "
     "\"heads 3 kept of 9\", \"int4 sym g128\" and "
-    "\"rank 64\", joined by \"+\"";
+    "\"rank 64\", \"dictionary 20%\", joined by \"+\"";
 
 static s24_status malformed(const reader *in, const char *wanted)
 {
@@ -216,6 +205,8 @@ static s24_status read_dense(reader *in)
     return status ? status : check_dense(in, share * (double)cols);
 }
 
+static s24_status read_codes_pattern(reader *in, int64_t n, int64_t m);
+
 static s24_status read_constraints(reader *in, const char *number)
 {
     static const char wanted[] = "a pattern of two integers";
@@ -226,6 +217,8 @@ static s24_status read_constraints(reader *in, const char *number)
     s24_status status = read_integer(in, wanted, &m);
     if (status)
         return status;
+    if (in->constraints.dictionary.asked)
+        return read_codes_pattern(in, n, m);
     if (in->constraints.n)
         return s24i_fail(S24_E_OPTION, "a second pattern, %lld:%lld", (long long)n, (long long)m);
     in->constraints.n = (int32_t)n;
@@ -395,6 +388,91 @@ static s24_status read_rank(reader *in)
     return status;
 }
 
+/* What a dictionary leaves of the bytes, from its least on: a group of atoms, one of them used. */
+static s24_status check_saved(const reader *in, double saved)
+{
+    int32_t unit = in->constraints.dictionary.n ? in->constraints.dictionary.m : 1;
+    int32_t used = in->constraints.dictionary.n ? in->constraints.dictionary.n : 1;
+    double rows = (double)in->rows, cols = (double)in->cols;
+    double left = (unit * (cols + rows / 16) + used * rows) / (rows * cols);
+
+    if (saved >= 0 && saved < 1 && saved <= 1 - left)
+        return S24_OK;
+    if (left >= 1)
+        return s24i_fail(S24_E_SHAPE,
+                         "a matrix of %lld x %lld is too small: the least dictionary has more "
+                         "bytes",
+                         (long long)in->rows, (long long)in->cols);
+    return s24i_fail(S24_E_SHAPE,
+                     "dictionary %g%%: at least 0%% and at most %.3g%% of the bytes of %lld x %lld "
+                     "can be saved",
+                     100 * saved, floor(1000 * (1 - left)) / 10, (long long)in->rows,
+                     (long long)in->cols);
+}
+
+static s24_status check_atoms(const reader *in)
+{
+    const s24i_factoring *d = &in->constraints.dictionary;
+
+    if (d->atoms < 1 || d->atoms > S24I_MAX_DIM)
+        return s24i_fail(S24_E_ARG, "dictionary of %lld atoms: must be 1 to %d",
+                         (long long)d->atoms, S24I_MAX_DIM);
+    if (d->nonzeros < 1 || d->nonzeros > d->atoms)
+        return s24i_fail(S24_E_ARG, "dictionary %lld:%lld: a row uses 1 to %lld of the atoms",
+                         (long long)d->atoms, (long long)d->nonzeros, (long long)d->atoms);
+    return S24_OK;
+}
+
+/* "20%" of the bytes saved, or "294:147", atoms and how many a row uses. */
+static s24_status read_dictionary(reader *in)
+{
+    s24i_factoring *d = &in->constraints.dictionary;
+    char number[S24I_WORD], scaled[S24I_WORD + 4];
+    const char *start;
+
+    if (d->asked)
+        return s24i_fail(S24_E_OPTION, "a second dictionary");
+    if (in->constraints.n)
+        return s24i_fail(S24_E_OPTION, "a pattern before the dictionary: the n:m of its codes "
+                                       "follows it, as in \"dictionary 20%%+2:4\"");
+    d->asked = true;
+    skip_space(in);
+    start = in->at;
+    take(in, is_digit, number);
+    if (skip(in, '%')) {
+        snprintf(scaled, sizeof scaled, "%se-2", number);
+        return s24i_number_read(scaled, &d->saved) ? check_saved(in, d->saved)
+                                                   : malformed(in, "a number of percent");
+    }
+    in->at = start;
+    s24_status status = read_integer(in, "a share of bytes, or a number of atoms", &d->atoms);
+    if (!status && !skip(in, ':'))
+        return malformed(in, "\":\" or \"%\"");
+    if (!status)
+        status = read_integer(in, "how many atoms a row uses", &d->nonzeros);
+    return status ? status : check_atoms(in);
+}
+
+/* "+2:4" behind a dictionary is the pattern of its codes. */
+static s24_status read_codes_pattern(reader *in, int64_t n, int64_t m)
+{
+    s24i_factoring *d = &in->constraints.dictionary;
+    s24_status status = s24i_check_constraints(n, m, m);
+
+    if (!status && d->n)
+        status = s24i_fail(S24_E_OPTION, "a second pattern, %lld:%lld", (long long)n, (long long)m);
+    if (!status && d->atoms && (d->atoms % m || d->nonzeros * m != d->atoms * n))
+        status = s24i_fail(S24_E_SHAPE,
+                           "dictionary %lld:%lld: %lld:%lld needs groups of %lld atoms; %lld:%lld "
+                           "is possible",
+                           (long long)d->atoms, (long long)d->nonzeros, (long long)n, (long long)m,
+                           (long long)m, (long long)((d->atoms + m - 1) / m * m),
+                           (long long)((d->atoms + m - 1) / m * n));
+    d->n = (int32_t)n;
+    d->m = (int32_t)m;
+    return status || d->atoms ? status : check_saved(in, d->saved);
+}
+
 static s24_status read_term(reader *in)
 {
     int32_t scope = S24I_SCOPE_NONE;
@@ -405,6 +483,8 @@ static s24_status read_term(reader *in)
         return read_grid(in);
     if (!strcmp(word, "rank"))
         return read_rank(in);
+    if (!strcmp(word, "dictionary"))
+        return read_dictionary(in);
     if (unit_kind(word))
         return read_units(in, unit_kind(word));
     if (!strcmp(word, "row") || !strcmp(word, "layer"))
@@ -462,41 +542,4 @@ s24_status s24i_constraints_parse(const char *text, int64_t rows, int64_t cols,
         return refuse_text(status, text, rows, cols);
     *constraints = in.constraints;
     return S24_OK;
-}
-
-/* ---- Writing ---- */
-
-void s24i_constraints_text(const s24i_constraints *constraints, bool mask,
-                           char out[S24I_CONSTRAINTS_TEXT])
-{
-    char *at = out, *end = out + S24I_CONSTRAINTS_TEXT, percent[S24I_NUMBER_SIZE];
-
-    *out = 0;
-    if (constraints->n)
-        at += snprintf(at, (size_t)(end - at), "%d:%d%s", (int)constraints->n, (int)constraints->m,
-                       constraints->both ? "t" : "");
-    if (constraints->dense)
-        at += snprintf(at, (size_t)(end - at), " dense %lld", (long long)constraints->dense);
-    if (constraints->scope) {
-        s24i_number_write_percent(percent, constraints->sparsity);
-        at += snprintf(at, (size_t)(end - at), "%s%s%s%%", at > out ? "+" : "",
-                       constraints->scope == S24I_SCOPE_ROW ? "row " : "", percent);
-    }
-    if (constraints->units.kind)
-        at += snprintf(at, (size_t)(end - at), "%s%s %lld kept", at > out ? "+" : "",
-                       s24i_unit_name(constraints->units.kind), (long long)constraints->units.keep);
-    if (constraints->units.kind > S24I_UNIT_COLUMN)
-        at += snprintf(at, (size_t)(end - at), " of %lld", (long long)constraints->units.count);
-    if (constraints->grid.bits) {
-        const s24i_grid_form *grid = &constraints->grid;
-        at += snprintf(at, (size_t)(end - at), "%sint%d%s%s", at > out ? "+" : "", (int)grid->bits,
-                       grid->scheme ? " " : "", grid->scheme ? schemes[grid->scheme] : "");
-        if (grid->group)
-            at += snprintf(at, (size_t)(end - at), " g%lld", (long long)grid->group);
-    }
-    if (constraints->rank)
-        at += snprintf(at, (size_t)(end - at), "%srank %lld", at > out ? "+" : "",
-                       (long long)constraints->rank);
-    if (mask)
-        snprintf(at, (size_t)(end - at), "%smask", at > out ? "+" : "");
 }

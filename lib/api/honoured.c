@@ -10,19 +10,21 @@ uint32_t s24i_constraints_bits(const s24i_constraints *constraints, bool mask)
            (mask ? S24I_HAS_MASK : 0) | (constraints->grid.bits ? S24I_HAS_GRID : 0) |
            (constraints->rank ? S24I_HAS_RANK : 0) | (constraints->both ? S24I_HAS_BOTH : 0) |
            (constraints->units.kind ? S24I_HAS_UNITS : 0) |
-           (constraints->dense ? S24I_HAS_DENSE : 0);
+           (constraints->dense ? S24I_HAS_DENSE : 0) |
+           (constraints->dictionary.asked ? S24I_HAS_DICTIONARY : 0);
 }
 
 static const char *bit_name(uint32_t bit)
 {
-    return bit == S24I_HAS_PATTERN    ? "an n:m pattern"
-           : bit == S24I_HAS_SPARSITY ? "a sparsity"
-           : bit == S24I_HAS_MASK     ? "a fixed mask"
-           : bit == S24I_HAS_GRID     ? "a grid"
-           : bit == S24I_HAS_RANK     ? "a rank"
-           : bit == S24I_HAS_UNITS    ? "whole columns"
-           : bit == S24I_HAS_DENSE    ? "dense columns"
-                                      : "an n:m pattern along both sides";
+    return bit == S24I_HAS_PATTERN      ? "an n:m pattern"
+           : bit == S24I_HAS_SPARSITY   ? "a sparsity"
+           : bit == S24I_HAS_MASK       ? "a fixed mask"
+           : bit == S24I_HAS_GRID       ? "a grid"
+           : bit == S24I_HAS_RANK       ? "a rank"
+           : bit == S24I_HAS_UNITS      ? "whole columns"
+           : bit == S24I_HAS_DENSE      ? "dense columns"
+           : bit == S24I_HAS_DICTIONARY ? "a dictionary"
+                                        : "an n:m pattern along both sides";
 }
 
 /* "a grid, a rank", joined by `word`. */
@@ -111,7 +113,8 @@ s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
 
 const char *s24i_default_solver(uint32_t bits)
 {
-    static const char *const best[] = {"alps", "quantease", "hassle", "osscar", "sparsegpt"};
+    static const char *const best[] = {"alps",   "quantease", "hassle",
+                                       "osscar", "sparsegpt", "cospadi"};
 
     for (size_t i = 0; i < sizeof best / sizeof *best; i++)
         for (int j = 0; s24i_solvers[j]; j++)

@@ -18,6 +18,7 @@ enum {
     S24I_HAS_BOTH = 32,   /* n:m along both sides; comes with S24I_HAS_PATTERN */
     S24I_HAS_UNITS = 64,  /* whole columns */
     S24I_HAS_DENSE = 128, /* columns that stay whole; comes with S24I_HAS_PATTERN */
+    S24I_HAS_DICTIONARY = 256,
     S24I_HAS_SUPPORT = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_MASK,
 };
 
@@ -57,7 +58,8 @@ typedef struct s24i_job {
 /*
  * The next part of the result, to be filled in wholly: a solver asks for the same ones, in the same
  * order, in both runs. Names that the library knows and checks (docs/formats.md): "codes", "scales"
- * and "zeros" of a grid; "sparse", "lowrank_u" and "lowrank_v" of a rank.
+ * and "zeros" of a grid; "sparse", "lowrank_u" and "lowrank_v" of a rank; "dense" of n:m beside
+ * dense columns; "coefficients" and "dictionary".
  */
 static inline const s24_mat *s24i_job_part(s24i_job *job, const char *name, int64_t rows,
                                            int64_t cols, int32_t dtype)

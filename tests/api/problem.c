@@ -263,6 +263,18 @@ static const struct {
     {"2:3 dense 5", S24_E_SHAPE, "at least 1 and at most 37 can be dense; the nearest is 4"},
     {"2:4 dens 12%", S24_E_OPTION, "expected \"+\" at \"dens"},
     {"dense 12%", S24_E_OPTION, "unknown word \"dense\""},
+    {"dictionary 20%", S24_OK, "dictionary 20%"},
+    {"dictionary 20 % + 2:4", S24_OK, "dictionary 20%+2:4"},
+    {" dictionary 8 : 3 ", S24_OK, "dictionary 8:3"},
+    {"dictionary 8:4+2:4", S24_OK, "dictionary 8:4+2:4"},
+    {"dictionary 9:4+2:4", S24_E_SHAPE, "2:4 needs groups of 4 atoms; 12:6 is possible"},
+    {"2:4+dictionary 20%", S24_E_OPTION, "as in \"dictionary 20%+2:4\""},
+    {"dictionary 8:9", S24_E_OPTION, "a row uses 1 to 8 of the atoms"},
+    {"dictionary 0:1", S24_E_OPTION, "dictionary of 0 atoms"},
+    {"dictionary 20", S24_E_OPTION, "expected \":\" or \"%\""},
+    {"dictionary 99%", S24_E_SHAPE, "at most 86.2% of the bytes of 9 x 40 can be saved"},
+    {"dictionary 60%+2:4", S24_E_SHAPE, "at most 49.9% of the bytes"},
+    {"dictionary 20%+dictionary 20%", S24_E_OPTION, "a second dictionary"},
     {"row 50%+1:1t", S24_OK, "1:1t+row 50%"},
     {"2:5t", S24_E_SHAPE, "pattern 2:5t: the 9 rows of w are not a multiple of 5"},
     {"1:1tt", S24_E_OPTION, "expected \"+\" at \"tt\""},
@@ -342,7 +354,8 @@ static const struct {
 /* Constraints that the canonical text shows through a refusal: nobody honours all of them. */
 static bool refused(const char *text)
 {
-    return strchr(text, '+') || strstr(text, "int") || strstr(text, "rank") || strstr(text, "kept");
+    return strchr(text, '+') || strstr(text, "int") || strstr(text, "rank") ||
+           strstr(text, "kept") || strstr(text, "dictionary");
 }
 
 /* magnitude takes one of pattern, sparsity and mask only. */
@@ -365,7 +378,8 @@ START_TEST(constraints_are_parsed)
         ok(s24_problem_parse(b.problem, text));
         if (refused(part)) {
             fails(s24_solve(solver, b.problem, &result), S24_E_UNSUPPORTED,
-                  strchr(part, '+') && !strstr(part, "int") && !strstr(part, "rank")
+                  strchr(part, '+') && !strstr(part, "int") && !strstr(part, "rank") &&
+                          !strstr(part, "dictionary")
                       ? "at once"
                       : "magnitude cannot honour");
         } else {

@@ -13,10 +13,11 @@ typedef struct {
     int64_t bits; /* 0: any value */
     int64_t rank; /* 0: none; `alone`: and nothing else */
     bool alone;
-    bool both;     /* n:m down the columns too */
-    double gone;   /* share of whole columns, or of `heads` equal runs of them */
-    int64_t heads; /* 0: columns */
-    double dense;  /* share of columns that stay whole beside n:m */
+    bool both;       /* n:m down the columns too */
+    double gone;     /* share of whole columns, or of `heads` equal runs of them */
+    int64_t heads;   /* 0: columns */
+    bool dictionary; /* `alone` too */
+    double dense;    /* share of columns that stay whole beside n:m */
 } constraint;
 
 static const constraint constraints[] = {
@@ -55,6 +56,9 @@ static const constraint constraints[] = {
     {"2:4 dense 12%", .n = 2, .m = 4, .dense = 0.12},
     {"3:7 dense 20%", .n = 3, .m = 7, .dense = 0.2},
     {"2:4t dense 30%", .n = 2, .m = 4, .both = true, .dense = 0.3},
+    {"dictionary 20%", .dictionary = true, .alone = true},
+    {"dictionary 12:3", .dictionary = true, .alone = true},
+    {"dictionary 8:4+2:4", .dictionary = true, .alone = true},
 };
 enum { CONSTRAINTS = sizeof constraints / sizeof *constraints };
 
@@ -63,17 +67,18 @@ static const int64_t shapes[][3] = {/* rows, columns, calibration rows */
                                     {17, 128, 400}, {64, 192, 500}, {130, 260, 400}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-enum { COLUMNS_25 = 29 }; /* the first of whole columns */
+enum { COLUMNS_25 = 29, DICTIONARY_20 = 35 }; /* the first of whole columns, and of dictionaries */
 
 /* One that the solver honours. */
 static inline const constraint *usual(const char *solver)
 {
     const char *first = s24_solver_fact(solver, "constraints");
 
-    return &constraints[!strncmp(first, "grid", 4)      ? 10
-                        : !strncmp(first, "rank", 4)    ? 17
-                        : !strncmp(first, "columns", 7) ? COLUMNS_25
-                                                        : 0];
+    return &constraints[!strncmp(first, "grid", 4)          ? 10
+                        : !strncmp(first, "rank", 4)        ? 17
+                        : !strncmp(first, "columns", 7)     ? COLUMNS_25
+                        : !strncmp(first, "dictionary", 10) ? DICTIONARY_20
+                                                            : 0];
 }
 
 /* How many columns stay whole: the others are groups of m. */
@@ -88,6 +93,8 @@ static inline bool fits(const constraint *limit, int64_t cols)
 {
     int64_t dense = limit->m ? dense_of(limit, cols) : 0;
 
+    if (limit->dictionary)
+        return cols >= 8; /* the least dictionary has more bytes than 1 x 4 weights */
     if (limit->dense > 0)
         return dense >= 1 && dense <= cols - limit->m;
     return !limit->m || cols % limit->m == 0;
