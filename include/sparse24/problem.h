@@ -188,6 +188,9 @@ S24_API s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mas
  * - "2:4t": n of m along both sides: at most n of each m consecutive inputs of a row, and n of each
  *   m consecutive outputs of a column. So the transpose obeys 2:4 too. Rows must be a multiple of m
  *   as well.
+ * - "2:4 dense 12%", "2:4 dense 68": so many columns of w stay whole, and n:m holds on the others as
+ *   if they lay side by side. The solver chooses which: part "dense" of the result (S24_I32) names
+ *   them. A share is rounded so that the others are groups of m. Not beside other terms.
  * - "columns 25%", "columns 1152 kept": whole inputs. A share is rounded as a sparsity is.
  * - "heads 3 kept of 9", "groups 33% of 3": the same for units of equally many consecutive inputs,
  *   such as those of an attention head.
@@ -195,9 +198,12 @@ S24_API s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mas
  * - "int4", "int3 sym", "int4 g128", "int4 sym g64", "int4 real": a grid, asymmetric and over whole
  *   rows unless the text says otherwise.
  * - "rank 64".
+ * - "dictionary 20%": the matrix is a product of sparse coefficients and a dictionary that saves so
+ *   much of the bytes, with 16 bits a number and one for the place of a coefficient. "dictionary
+ *   294:147": 294 atoms, of which a row uses 147. "dictionary 20%+2:4": coefficients that obey 2:4.
  *
  * After an error no constraint has changed. S24_E_OPTION: the text is malformed or a number is out
- * of range. S24_E_SHAPE: cols (of n:mt also rows) is not a multiple of m.
+ * of range. S24_E_SHAPE: cols (less the dense ones; of n:mt also rows) is not a multiple of m.
  */
 S24_API s24_status s24_problem_parse(s24_problem *problem, const char *constraints);
 /**

@@ -232,6 +232,8 @@ typedef struct s24i_check {
 
 /* What the grid and the rank say about the parts. A stage of work in ctx. */
 s24_status s24i_check_parts(const s24i_check *check, const s24i_run *run);
+/* The part "dense" of a result; NULL: there is none, or nothing is known of a candidate. */
+const int32_t *s24i_dense_places(const s24i_check *check);
 /* The matrix that support and grid are about: the part "sparse" if there is one, else the weights;
  * NULL when a rank is all there is. */
 const s24_mat *s24i_check_subject(const s24i_check *check);
@@ -248,8 +250,8 @@ s24_status s24i_check_rank(int64_t rank);
 int32_t s24i_grid_scheme(const char *word);
 /* What a text that is no constraints was meant to be, as such a text; false: nobody knows. */
 bool s24i_constraints_meant(const char *text, char out[S24I_CONSTRAINTS_TEXT]);
-/* Canonical text: "2:4", "2:4t", "70%", "row 70%", "int4 sym g64", "rank 8", "mask", joined by "+";
- * "" for none. */
+/* Canonical text: "2:4", "2:4t", "2:4 dense 68", "70%", "row 70%", "int4 sym g64", "rank 8",
+ * "mask", joined by "+"; "" for none. */
 void s24i_constraints_text(const s24i_constraints *constraints, bool mask,
                            char out[S24I_CONSTRAINTS_TEXT]);
 /* S24I_HAS_... bits of what is asked. */
@@ -288,6 +290,9 @@ struct s24_packed {
 };
 
 s24i_pack_tools s24i_pack_tools_of(s24_ctx *ctx);
+/* "ri16x32:bf16", "window24:4": layout, number (0 for none), and the type that the weights are
+ * rounded to, 0 for none. */
+s24_status s24i_layout_parse(const char *text, s24i_packing *packing);
 void s24i_packed_release(s24_packed *packed);
 /* What is multiplied: types, shapes, and that y lies apart from x. */
 s24_status s24i_check_product(const s24_packed *packed, const s24_mat *x, const s24_mat *y);

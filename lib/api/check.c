@@ -32,6 +32,13 @@ const s24_mat *s24i_check_subject(const s24i_check *c)
     return s24i_subject(&s);
 }
 
+const int32_t *s24i_dense_places(const s24i_check *c)
+{
+    const s24_mat *dense = c->problem->constraints.dense ? part(c, "dense") : NULL;
+
+    return dense ? dense->data : NULL;
+}
+
 static s24_status check_support(const s24i_check *c, const s24i_run *run)
 {
     s24i_solution s = solution_of(c);
@@ -44,6 +51,7 @@ static s24_status check_support(const s24i_check *c, const s24i_run *run)
     if (mask)
         status = s24i_problem_mask(c->problem, c->ctx, mask);
     constraints.mask = mask;
+    constraints.dense_at = s24i_dense_places(c);
     if (!status && subject && !s24i_counting(run))
         status = s24i_check_values(c->ctx, subject, c->name, false);
     if (!status)
@@ -101,6 +109,61 @@ static s24_status check_rank(const s24i_check *c, const s24i_run *run)
     return status ? status : s24i_check_factors(run, &s);
 }
 
+/* Bytes of both factors as 16-bit numbers, with a bit a code for its place. */
+static bool within_bytes(const s24i_factoring *d, const s24_mat *codes, const s24_mat *atoms,
+                         int64_t nonzeros)
+{
+    double bits = 16. * (double)atoms->rows * (double)atoms->cols +
+                  16. * (double)nonzeros * (double)codes->rows +
+                  (double)codes->rows * (double)codes->cols;
+
+    return d->atoms || bits <= (1 - d->saved) * 16 * (double)codes->rows * (double)atoms->cols;
+}
+
+static s24_status check_codes_of(const s24i_factoring *d, const s24_mat *codes,
+                                 const s24_mat *atoms)
+{
+    const float *row = codes->data;
+    int64_t most = 0;
+
+    for (int64_t i = 0; i < codes->rows; i++, row += codes->cols) {
+        int64_t kept = 0, group = 0;
+        for (int64_t k = 0; k < codes->cols; k++) {
+            group = d->n && k % d->m == 0 ? 0 : group;
+            group += row[k] != 0;
+            kept += row[k] != 0;
+            if (d->n && group > d->n)
+                return s24i_fail(S24_E_STATE, "coefficients: row %lld breaks %d:%d at %lld",
+                                 (long long)i, (int)d->n, (int)d->m, (long long)k);
+        }
+        most = kept > most ? kept : most;
+    }
+    if (d->atoms && (most > d->nonzeros || codes->cols > d->atoms))
+        return s24i_fail(
+            S24_E_STATE, "coefficients: %lld of %lld atoms in a row, %lld of %lld are allowed",
+            (long long)most, (long long)codes->cols, (long long)d->nonzeros, (long long)d->atoms);
+    if (!within_bytes(d, codes, atoms, most))
+        return s24i_fail(S24_E_STATE, "dictionary: it saves less than %g%% of the bytes",
+                         100 * d->saved);
+    return S24_OK;
+}
+
+static s24_status check_dictionary(const s24i_check *c, const s24i_run *run)
+{
+    s24i_solution s = solution_of(c);
+
+    s.u = part(c, "coefficients");
+    s.v = part(c, "dictionary");
+    if (!s.u || !s.v)
+        return s24i_fail(S24_E_STATE, "the result has no \"coefficients\" and \"dictionary\"");
+    s24_status status = s24i_check_shape(s.u, "coefficients", c->weights->rows, s.u->cols);
+    if (!status)
+        status = s24i_check_shape(s.v, "dictionary", s.u->cols, c->weights->cols);
+    if (!status && !s24i_counting(run))
+        status = check_codes_of(&c->problem->constraints.dictionary, s.u, s.v);
+    return status ? status : s24i_check_factors(run, &s);
+}
+
 s24_status s24i_check_parts(const s24i_check *c, const s24i_run *run)
 {
     const s24i_constraints *constraints = &c->problem->constraints;
@@ -110,6 +173,8 @@ s24_status s24i_check_parts(const s24i_check *c, const s24i_run *run)
         status = c->mask ? check_codes(c, run) : check_levels(c, run);
     if (!status && constraints->rank)
         status = check_rank(c, run);
+    if (!status && constraints->dictionary.asked)
+        status = check_dictionary(c, run);
     return status;
 }
 
@@ -140,6 +205,12 @@ static s24_status check_candidate(const s24_problem *problem, const s24_mat *can
     if (!status && problem->constraints.rank)
         status = s24i_fail(S24_E_UNSUPPORTED,
                            "candidate: under a rank only a whole result can be checked");
+    if (!status && problem->constraints.dictionary.asked)
+        status = s24i_fail(S24_E_UNSUPPORTED,
+                           "candidate: under a dictionary only a whole result can be checked");
+    if (!status && problem->constraints.dense)
+        status = s24i_fail(S24_E_UNSUPPORTED,
+                           "candidate: which columns are dense only a whole result can say");
     return status ? status : run_check(&check);
 }
 

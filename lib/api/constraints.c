@@ -1,4 +1,5 @@
 #include "api.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,17 +52,6 @@ s24_status s24i_check_rank(int64_t rank)
     return s24i_fail(S24_E_ARG, "rank is %lld, but must be 1 to %d", (long long)rank, S24I_MAX_DIM);
 }
 
-/* In the order of S24I_GRID_... */
-static const char *const schemes[] = {"asym", "sym", "real"};
-
-int32_t s24i_grid_scheme(const char *word)
-{
-    for (int32_t i = 0; i < 3; i++)
-        if (!strcmp(word, schemes[i]))
-            return i;
-    return -1;
-}
-
 /* ---- Reading ---- */
 
 typedef struct reader {
@@ -112,9 +102,10 @@ static void take(reader *in, bool (*kind)(char), char out[S24I_WORD])
     out[size] = 0;
 }
 
-static const char terms[] = "terms are \"2:4\", \"2:4t\", \"70%\", \"row 70%\", \"columns 25%\", "
-                            "\"heads 3 kept of 9\", \"int4 sym g128\" and "
-                            "\"rank 64\", joined by \"+\"";
+static const char terms[] =
+    "terms are \"2:4\", \"2:4t\", \"2:4 dense 12%\", \"70%\", \"row 70%\", \"columns 25%\", "
+    "\"heads 3 kept of 9\", \"int4 sym g128\" and "
+    "\"rank 64\", \"dictionary 20%\", joined by \"+\"";
 
 static s24_status malformed(const reader *in, const char *wanted)
 {
@@ -157,6 +148,65 @@ static s24_status read_integer(reader *in, const char *wanted, int64_t *value)
     return malformed(in, wanted);
 }
 
+/* Is it the word that stands here? Then it is behind. */
+static bool next_is(reader *in, const char *word)
+{
+    size_t size = strlen(word);
+
+    skip_space(in);
+    if (strncmp(in->at, word, size) || is_letter(in->at[size]))
+        return false;
+    in->at += size;
+    return true;
+}
+
+/* What is left is cut into groups of m; at least one of them. */
+static s24_status check_dense(const reader *in, double wanted)
+{
+    int64_t m = in->constraints.m, least = in->cols % m ? in->cols % m : m, most = in->cols - m;
+    int64_t near = least + (int64_t)nearbyint(fmax(0, (wanted - (double)least) / (double)m)) * m;
+
+    if (in->constraints.dense == near && near >= 1 && near <= most)
+        return S24_OK;
+    if (least > most)
+        return s24i_fail(S24_E_SHAPE,
+                         "%lld columns are too few for dense ones beside a group of %lld",
+                         (long long)in->cols, (long long)m);
+    return s24i_fail(S24_E_SHAPE,
+                     "dense %lld: the other columns of w's %lld have to be groups of %lld, so at "
+                     "least %lld and at most %lld can be dense; the nearest is %lld",
+                     (long long)in->constraints.dense, (long long)in->cols, (long long)m,
+                     (long long)least, (long long)most, (long long)(near > most ? most : near));
+}
+
+/* "12%", rounded so that the others are groups of m, or "68". */
+static s24_status read_dense(reader *in)
+{
+    int64_t m = in->constraints.m, cols = in->cols;
+    double share;
+    char number[S24I_WORD], scaled[S24I_WORD + 4];
+    const char *start;
+
+    skip_space(in);
+    start = in->at;
+    take(in, is_digit, number);
+    if (!skip(in, '%')) {
+        in->at = start;
+        s24_status status =
+            read_integer(in, "a share in percent, or a number of columns", &in->constraints.dense);
+        return status ? status : check_dense(in, (double)in->constraints.dense);
+    }
+    snprintf(scaled, sizeof scaled, "%se-2", number);
+    if (!s24i_number_read(scaled, &share))
+        return malformed(in, "a number of percent");
+    s24_status status = s24i_check_sparsity(share);
+    double groups = ((1 - share) * (double)cols) / (double)m;
+    in->constraints.dense = cols - (int64_t)nearbyint(groups) * m;
+    return status ? status : check_dense(in, share * (double)cols);
+}
+
+static s24_status read_codes_pattern(reader *in, int64_t n, int64_t m);
+
 static s24_status read_constraints(reader *in, const char *number)
 {
     static const char wanted[] = "a pattern of two integers";
@@ -167,13 +217,19 @@ static s24_status read_constraints(reader *in, const char *number)
     s24_status status = read_integer(in, wanted, &m);
     if (status)
         return status;
+    if (in->constraints.dictionary.asked)
+        return read_codes_pattern(in, n, m);
     if (in->constraints.n)
         return s24i_fail(S24_E_OPTION, "a second pattern, %lld:%lld", (long long)n, (long long)m);
-    status = s24i_check_constraints(n, m, in->cols);
     in->constraints.n = (int32_t)n;
     in->constraints.m = (int32_t)m;
     in->constraints.both = *in->at == 't' && !is_letter(in->at[1]);
     in->at += in->constraints.both;
+    status = s24i_check_constraints(n, m, m); /* what can be told without columns */
+    if (!status && next_is(in, "dense"))
+        status = read_dense(in);
+    if (!status)
+        status = s24i_check_constraints(n, m, in->cols - in->constraints.dense);
     return status || !in->constraints.both ? status : check_both(&in->constraints, in->rows);
 }
 
@@ -332,6 +388,91 @@ static s24_status read_rank(reader *in)
     return status;
 }
 
+/* What a dictionary leaves of the bytes, from its least on: a group of atoms, one of them used. */
+static s24_status check_saved(const reader *in, double saved)
+{
+    int32_t unit = in->constraints.dictionary.n ? in->constraints.dictionary.m : 1;
+    int32_t used = in->constraints.dictionary.n ? in->constraints.dictionary.n : 1;
+    double rows = (double)in->rows, cols = (double)in->cols;
+    double left = (unit * (cols + rows / 16) + used * rows) / (rows * cols);
+
+    if (saved >= 0 && saved < 1 && saved <= 1 - left)
+        return S24_OK;
+    if (left >= 1)
+        return s24i_fail(S24_E_SHAPE,
+                         "a matrix of %lld x %lld is too small: the least dictionary has more "
+                         "bytes",
+                         (long long)in->rows, (long long)in->cols);
+    return s24i_fail(S24_E_SHAPE,
+                     "dictionary %g%%: at least 0%% and at most %.3g%% of the bytes of %lld x %lld "
+                     "can be saved",
+                     100 * saved, floor(1000 * (1 - left)) / 10, (long long)in->rows,
+                     (long long)in->cols);
+}
+
+static s24_status check_atoms(const reader *in)
+{
+    const s24i_factoring *d = &in->constraints.dictionary;
+
+    if (d->atoms < 1 || d->atoms > S24I_MAX_DIM)
+        return s24i_fail(S24_E_ARG, "dictionary of %lld atoms: must be 1 to %d",
+                         (long long)d->atoms, S24I_MAX_DIM);
+    if (d->nonzeros < 1 || d->nonzeros > d->atoms)
+        return s24i_fail(S24_E_ARG, "dictionary %lld:%lld: a row uses 1 to %lld of the atoms",
+                         (long long)d->atoms, (long long)d->nonzeros, (long long)d->atoms);
+    return S24_OK;
+}
+
+/* "20%" of the bytes saved, or "294:147", atoms and how many a row uses. */
+static s24_status read_dictionary(reader *in)
+{
+    s24i_factoring *d = &in->constraints.dictionary;
+    char number[S24I_WORD], scaled[S24I_WORD + 4];
+    const char *start;
+
+    if (d->asked)
+        return s24i_fail(S24_E_OPTION, "a second dictionary");
+    if (in->constraints.n)
+        return s24i_fail(S24_E_OPTION, "a pattern before the dictionary: the n:m of its codes "
+                                       "follows it, as in \"dictionary 20%%+2:4\"");
+    d->asked = true;
+    skip_space(in);
+    start = in->at;
+    take(in, is_digit, number);
+    if (skip(in, '%')) {
+        snprintf(scaled, sizeof scaled, "%se-2", number);
+        return s24i_number_read(scaled, &d->saved) ? check_saved(in, d->saved)
+                                                   : malformed(in, "a number of percent");
+    }
+    in->at = start;
+    s24_status status = read_integer(in, "a share of bytes, or a number of atoms", &d->atoms);
+    if (!status && !skip(in, ':'))
+        return malformed(in, "\":\" or \"%\"");
+    if (!status)
+        status = read_integer(in, "how many atoms a row uses", &d->nonzeros);
+    return status ? status : check_atoms(in);
+}
+
+/* "+2:4" behind a dictionary is the pattern of its codes. */
+static s24_status read_codes_pattern(reader *in, int64_t n, int64_t m)
+{
+    s24i_factoring *d = &in->constraints.dictionary;
+    s24_status status = s24i_check_constraints(n, m, m);
+
+    if (!status && d->n)
+        status = s24i_fail(S24_E_OPTION, "a second pattern, %lld:%lld", (long long)n, (long long)m);
+    if (!status && d->atoms && (d->atoms % m || d->nonzeros * m != d->atoms * n))
+        status = s24i_fail(S24_E_SHAPE,
+                           "dictionary %lld:%lld: %lld:%lld needs groups of %lld atoms; %lld:%lld "
+                           "is possible",
+                           (long long)d->atoms, (long long)d->nonzeros, (long long)n, (long long)m,
+                           (long long)m, (long long)((d->atoms + m - 1) / m * m),
+                           (long long)((d->atoms + m - 1) / m * n));
+    d->n = (int32_t)n;
+    d->m = (int32_t)m;
+    return status || d->atoms ? status : check_saved(in, d->saved);
+}
+
 static s24_status read_term(reader *in)
 {
     int32_t scope = S24I_SCOPE_NONE;
@@ -342,6 +483,8 @@ static s24_status read_term(reader *in)
         return read_grid(in);
     if (!strcmp(word, "rank"))
         return read_rank(in);
+    if (!strcmp(word, "dictionary"))
+        return read_dictionary(in);
     if (unit_kind(word))
         return read_units(in, unit_kind(word));
     if (!strcmp(word, "row") || !strcmp(word, "layer"))
@@ -399,140 +542,4 @@ s24_status s24i_constraints_parse(const char *text, int64_t rows, int64_t cols,
         return refuse_text(status, text, rows, cols);
     *constraints = in.constraints;
     return S24_OK;
-}
-
-/* ---- Writing ---- */
-
-void s24i_constraints_text(const s24i_constraints *constraints, bool mask,
-                           char out[S24I_CONSTRAINTS_TEXT])
-{
-    char *at = out, *end = out + S24I_CONSTRAINTS_TEXT, percent[S24I_NUMBER_SIZE];
-
-    *out = 0;
-    if (constraints->n)
-        at += snprintf(at, (size_t)(end - at), "%d:%d%s", (int)constraints->n, (int)constraints->m,
-                       constraints->both ? "t" : "");
-    if (constraints->scope) {
-        s24i_number_write_percent(percent, constraints->sparsity);
-        at += snprintf(at, (size_t)(end - at), "%s%s%s%%", at > out ? "+" : "",
-                       constraints->scope == S24I_SCOPE_ROW ? "row " : "", percent);
-    }
-    if (constraints->units.kind)
-        at += snprintf(at, (size_t)(end - at), "%s%s %lld kept", at > out ? "+" : "",
-                       s24i_unit_name(constraints->units.kind), (long long)constraints->units.keep);
-    if (constraints->units.kind > S24I_UNIT_COLUMN)
-        at += snprintf(at, (size_t)(end - at), " of %lld", (long long)constraints->units.count);
-    if (constraints->grid.bits) {
-        const s24i_grid_form *grid = &constraints->grid;
-        at += snprintf(at, (size_t)(end - at), "%sint%d%s%s", at > out ? "+" : "", (int)grid->bits,
-                       grid->scheme ? " " : "", grid->scheme ? schemes[grid->scheme] : "");
-        if (grid->group)
-            at += snprintf(at, (size_t)(end - at), " g%lld", (long long)grid->group);
-    }
-    if (constraints->rank)
-        at += snprintf(at, (size_t)(end - at), "%srank %lld", at > out ? "+" : "",
-                       (long long)constraints->rank);
-    if (mask)
-        snprintf(at, (size_t)(end - at), "%smask", at > out ? "+" : "");
-}
-
-/* ---- Who honours what ---- */
-
-uint32_t s24i_constraints_bits(const s24i_constraints *constraints, bool mask)
-{
-    return (constraints->n ? S24I_HAS_PATTERN : 0) | (constraints->scope ? S24I_HAS_SPARSITY : 0) |
-           (mask ? S24I_HAS_MASK : 0) | (constraints->grid.bits ? S24I_HAS_GRID : 0) |
-           (constraints->rank ? S24I_HAS_RANK : 0) | (constraints->both ? S24I_HAS_BOTH : 0) |
-           (constraints->units.kind ? S24I_HAS_UNITS : 0);
-}
-
-static const char *bit_name(uint32_t bit)
-{
-    return bit == S24I_HAS_PATTERN    ? "an n:m pattern"
-           : bit == S24I_HAS_SPARSITY ? "a sparsity"
-           : bit == S24I_HAS_MASK     ? "a fixed mask"
-           : bit == S24I_HAS_GRID     ? "a grid"
-           : bit == S24I_HAS_RANK     ? "a rank"
-           : bit == S24I_HAS_UNITS    ? "whole columns"
-                                      : "an n:m pattern along both sides";
-}
-
-/* "a grid, a rank", joined by `word`. */
-static void name_bits(uint32_t bits, const char *word, char out[128])
-{
-    size_t used = 0;
-
-    for (uint32_t bit = 1; bit <= bits; bit <<= 1)
-        if (bits & bit)
-            used +=
-                (size_t)snprintf(out + used, 128 - used, "%s%s", used ? word : "", bit_name(bit));
-}
-
-static const uint32_t choices = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_UNITS;
-
-/* A mask says which weights are kept, and so does each of the others. */
-static bool has_two_supports(uint32_t bits)
-{
-    return bits & S24I_HAS_MASK && bits & choices;
-}
-
-/* Whether the solver takes a problem with all of these constraints. */
-static bool takes(const s24i_solver_class *class, uint32_t bits)
-{
-    return !(bits & ~class->honours) && (!class->needs || bits & class->needs) &&
-           (class->combines || !has_two_supports(bits));
-}
-
-/* The way out: the solvers that take the whole problem, not a part of it. */
-static s24_status refuse(const s24i_solver_class *class, uint32_t bits, const char *reason)
-{
-    char names[256] = "";
-    size_t used = 0;
-
-    for (int i = 0; s24i_solvers[i] && used < sizeof names; i++)
-        if (takes(s24i_solvers[i], bits))
-            used += (size_t)snprintf(names + used, sizeof names - used, used ? ", %s" : "%s",
-                                     s24i_solvers[i]->name);
-    return s24i_fail(S24_E_UNSUPPORTED, "solver %s %s; these can: %s", class->name, reason,
-                     *names ? names : "none of this build");
-}
-
-s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
-{
-    uint32_t lacks = bits & ~class->honours;
-    char names[128], reason[192];
-
-    if (!bits && !class->unconstrained)
-        return s24i_fail(S24_E_STATE, "the problem has no constraint: set a pattern, a sparsity, "
-                                      "a mask, a grid or a rank");
-    if (bits & choices & ((bits & choices) - 1)) {
-        name_bits(bits & choices, " and ", names);
-        return s24i_fail(S24_E_UNSUPPORTED, "%s at once: no solver of this version honours both",
-                         names);
-    }
-    if (takes(class, bits))
-        return S24_OK;
-    if (lacks) {
-        name_bits(lacks & (~lacks + 1), "", names);
-        snprintf(reason, sizeof reason, "cannot honour %s", names);
-    } else if (class->needs && !(bits & class->needs)) {
-        name_bits(class->needs, " or ", names);
-        snprintf(reason, sizeof reason, "requires %s", names);
-    } else {
-        name_bits(bits & S24I_HAS_SUPPORT, " and ", names);
-        snprintf(reason, sizeof reason, "honours one support at a time, and the problem has %s",
-                 names);
-    }
-    return refuse(class, bits, reason);
-}
-
-const char *s24i_default_solver(uint32_t bits)
-{
-    static const char *const best[] = {"alps", "quantease", "hassle", "osscar", "sparsegpt"};
-
-    for (size_t i = 0; i < sizeof best / sizeof *best; i++)
-        for (int j = 0; s24i_solvers[j]; j++)
-            if (!strcmp(s24i_solvers[j]->name, best[i]) && takes(s24i_solvers[j], bits))
-                return best[i];
-    return *best;
 }

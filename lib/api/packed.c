@@ -54,30 +54,6 @@ static s24_status source_grid(const s24i_pack_source *base, int32_t *bits, bool 
                : S24_OK;
 }
 
-/* "ri16x32:bf16": the layout, and the type that the weights are rounded to, 0 for none. */
-static s24_status parse_layout(const char *text, const s24i_layout **layout, int32_t *dtype)
-{
-    static const struct {
-        const char *name;
-        int32_t dtype;
-    } types[] = {{"f32", S24_F32}, {"f16", S24_F16}, {"bf16", S24_BF16}};
-    const char *colon = strchr(text, ':');
-    char name[64];
-
-    *dtype = 0;
-    if (!colon || colon - text >= (ptrdiff_t)sizeof name)
-        return s24i_layout_find(text, layout);
-    memcpy(name, text, (size_t)(colon - text));
-    name[colon - text] = 0;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (!strcmp(colon + 1, types[i].name))
-            *dtype = types[i].dtype;
-    if (!*dtype)
-        return s24i_fail(S24_E_DTYPE, "layout \"%.80s\": after the colon must be f32, f16 or bf16",
-                         text);
-    return s24i_layout_find(name, layout);
-}
-
 static s24_status make_object(s24_ctx *ctx, const s24i_packing *packing, bool borrowed,
                               s24_packed **out)
 {
@@ -141,7 +117,7 @@ static s24_status check_weights(const s24_mat *w, const s24_mat *mask)
 static s24_status pack_source(s24_ctx *ctx, source *from, const char *layout, s24_packed **out)
 {
     s24i_packing packing = {.rows = from->weights.rows, .cols = from->weights.cols};
-    s24_status status = parse_layout(layout, &packing.layout, &packing.dtype);
+    s24_status status = s24i_layout_parse(layout, &packing);
 
     if (status)
         return status;
@@ -307,17 +283,16 @@ static s24_status convert_values(const s24_packed *packed, const char *layout, c
 static s24_status convert(const s24_packed *packed, const char *layout, s24_packed **out)
 {
     s24_status status = s24i_check_pointer(layout, "layout");
-    const s24i_layout *wanted = NULL;
+    s24i_packing wanted = {0};
     copies c = {0};
-    int32_t dtype;
 
     if (!status)
         status = s24i_check_pointer(out, "out");
     if (!status)
-        status = parse_layout(layout, &wanted, &dtype);
+        status = s24i_layout_parse(layout, &wanted);
     if (status)
         return status;
-    bool codes = wanted->codes && packed->packing.layout->codes;
+    bool codes = wanted.layout->codes && packed->packing.layout->codes;
     status = (codes ? convert_codes : convert_values)(packed, layout, &c, out);
     free_copies(packed->object.ctx, &c);
     return status;

@@ -113,7 +113,9 @@ static s24_status solver_stage(solve *s)
     s24_status status = bring_in(s);
 
     if (!status)
-        status = s->solver->class->solve(&s->job, s->solver->values);
+        status = s->constraints.dense
+                     ? s24i_solve_dense(s->solver->class, &s->job, s->solver->values)
+                     : s->solver->class->solve(&s->job, s->solver->values);
     if (!status)
         status = take_out(s);
     return status == S24_E_UNSUPPORTED ? s24i_fail_in(status, s->solver->class->name) : status;
@@ -137,16 +139,18 @@ static s24_status verify(const solve *s, const s24i_run *run)
                         .parts = counting ? s->job.parts : s->result->parts,
                         .part_count = s->job.part_count};
     const s24_mat *masked = s24i_check_subject(&check);
+    s24i_constraints constraints = s->constraints;
 
     if (counting)
         return s24i_check_parts(&check, run);
+    constraints.dense_at = s24i_dense_places(&check);
     s24_status status = S24_OK;
     if (masked)
         status = s24i_apply_mask(run, masked->data, mask.data, rows, cols, masked->data);
     if (!status)
         status = s24i_check_finite(run, &weights, name);
     if (!status)
-        status = s24i_check_support(run, &s->constraints, mask.data, rows, cols, "mask");
+        status = s24i_check_support(run, &constraints, mask.data, rows, cols, "mask");
     if (!status)
         status = s24i_check_parts(&check, run);
     if (status != S24_E_STATE)

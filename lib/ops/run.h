@@ -141,11 +141,24 @@ static inline const char *s24i_unit_name(int32_t kind)
     return names[kind];
 }
 
+/* The matrix is a product: sparse codes (rows x atoms) times a dictionary (atoms x cols), the rows
+ * of codes with so many nonzeros, or n:m. Of 16-bit numbers, and a bit a code for its place. */
+typedef struct s24i_factoring {
+    bool asked;
+    double saved;            /* share of the bytes, where atoms is 0 */
+    int64_t atoms, nonzeros; /* atoms 0: the solver's choice */
+    int32_t n, m;            /* of the codes; n == 0: none */
+} s24i_factoring;
+
 /* What is asked of a solution: first of its support, then of its values, then of what may be added
  * to it. */
 typedef struct s24i_constraints {
-    int32_t n, m;  /* keep n of m; n == 0: none */
-    bool both;     /* also down the columns: the transpose obeys n:m too */
+    int32_t n, m; /* keep n of m; n == 0: none */
+    bool both;    /* also down the columns: the transpose obeys n:m too */
+    /* So many columns stay whole, n:m holds on the others as if they lay side by side; which,
+     * rising, in memory of the host: of what is checked, NULL else. */
+    int64_t dense;
+    const int32_t *dense_at;
     int32_t scope; /* of the sparsity */
     double sparsity;
     s24i_units units;
@@ -154,6 +167,7 @@ typedef struct s24i_constraints {
     /* a product U V of at most this rank comes on top; 0: none. Alone: the product is all there
      * is */
     int64_t rank;
+    s24i_factoring dictionary;
 } s24i_constraints;
 
 /* Some weights have to be zero. */

@@ -34,6 +34,7 @@ typedef struct s24i_packing {
     const s24i_layout *layout;
     int64_t rows, cols; /* of the dense matrix */
     int32_t dtype;      /* of its elements, as unpack_row() writes them */
+    int64_t number;     /* behind the name of a numbered layout; 0: none */
     int32_t count;
     s24i_packed_part part[S24I_MAX_PARTS];
     int32_t width;                    /* of a group of a layout that keeps half: 4 or 2 */
@@ -81,6 +82,7 @@ typedef struct s24i_lanes {
 struct s24i_layout {
     const char *name, *help;
     int32_t dtypes[6]; /* element types that it holds, 0 at the end */
+    bool numbered;     /* a number may follow its name: "window24:4" */
     /* Name the parts with type and shape, from rows, cols and dtype; S24_E_SHAPE when they do not
      * fit. `source` is NULL for parts made elsewhere, whose sizes are then in the parts, 0 past the
      * last. */

@@ -15,8 +15,10 @@ enum {
     S24I_HAS_MASK = 4,
     S24I_HAS_GRID = 8,
     S24I_HAS_RANK = 16,
-    S24I_HAS_BOTH = 32,  /* n:m along both sides; comes with S24I_HAS_PATTERN */
-    S24I_HAS_UNITS = 64, /* whole columns */
+    S24I_HAS_BOTH = 32,   /* n:m along both sides; comes with S24I_HAS_PATTERN */
+    S24I_HAS_UNITS = 64,  /* whole columns */
+    S24I_HAS_DENSE = 128, /* columns that stay whole; comes with S24I_HAS_PATTERN */
+    S24I_HAS_DICTIONARY = 256,
     S24I_HAS_SUPPORT = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_MASK,
 };
 
@@ -64,7 +66,8 @@ typedef struct s24i_job {
 /*
  * The next part of the result, to be filled in wholly: a solver asks for the same ones, in the same
  * order, in both runs. Names that the library knows and checks (docs/formats.md): "codes", "scales"
- * and "zeros" of a grid; "sparse", "lowrank_u" and "lowrank_v" of a rank.
+ * and "zeros" of a grid; "sparse", "lowrank_u" and "lowrank_v" of a rank; "dense" of n:m beside
+ * dense columns; "coefficients" and "dictionary".
  */
 static inline const s24_mat *s24i_job_part(s24i_job *job, const char *name, int64_t rows,
                                            int64_t cols, int32_t dtype)
@@ -114,6 +117,7 @@ typedef struct s24i_solver_class {
     uint32_t honours;
     uint32_t needs;             /* at least one of these must be set; 0: any that it honours */
     bool blind;                 /* never looks at the inputs */
+    bool still;                 /* what is kept keeps its value: columns that stay whole do too */
     bool unconstrained;         /* may run without any: the support of w is what is kept */
     bool combines;              /* may a pattern or a sparsity come with a mask */
     const s24i_option *options; /* ended by name == NULL */
@@ -123,6 +127,10 @@ typedef struct s24i_solver_class {
      * S24_E_CANCELLED. */
     s24_status (*solve)(s24i_job *job, const void *values);
 } s24i_solver_class;
+
+/* The class on a problem with columns that stay whole (dense.c): they are chosen, and the others
+ * are a problem of n:m of their own. */
+s24_status s24i_solve_dense(const s24i_solver_class *class, s24i_job *job, const void *values);
 
 /* Ended by NULL; made from the list in meson.build. */
 extern const s24i_solver_class *const s24i_solvers[];

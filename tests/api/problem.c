@@ -309,6 +309,30 @@ static const struct {
     {"heads 9 kept of 8", S24_E_OPTION, "9 heads kept: there are 8"},
     {"columns 25%+heads 1 kept of 2", S24_E_OPTION, "a second term of whole columns, heads"},
     {"colums 25%", S24_E_OPTION, "did you mean \"columns 25%\"?): unknown word \"colums\""},
+    {"2:4 dense 12%", S24_OK, "2:4 dense 4"},
+    {" 2:4t  dense 8 ", S24_E_SHAPE, "pattern 2:4t: the 9 rows of w"},
+    {"1:3t dense 4", S24_OK, "1:3t dense 4"},
+    {"2:4 dense", S24_E_OPTION, "expected a share in percent, or a number of columns at \"\""},
+    {"2:4 dense 0", S24_E_SHAPE, "at least 4 and at most 36 can be dense; the nearest is 4"},
+    {"2:4 dense 1%", S24_E_SHAPE, "dense 0: the other columns of w's 40 have to be groups of 4"},
+    {"2:4 dense 99%", S24_E_SHAPE, "the nearest is 36"},
+    {"2:4 dense 100%", S24_E_OPTION, "sparsity is 1"},
+    {"2:4 dense 10", S24_E_SHAPE, "the nearest is 12"},
+    {"2:3 dense 5", S24_E_SHAPE, "at least 1 and at most 37 can be dense; the nearest is 4"},
+    {"2:4 dens 12%", S24_E_OPTION, "expected \"+\" at \"dens"},
+    {"dense 12%", S24_E_OPTION, "unknown word \"dense\""},
+    {"dictionary 20%", S24_OK, "dictionary 20%"},
+    {"dictionary 20 % + 2:4", S24_OK, "dictionary 20%+2:4"},
+    {" dictionary 8 : 3 ", S24_OK, "dictionary 8:3"},
+    {"dictionary 8:4+2:4", S24_OK, "dictionary 8:4+2:4"},
+    {"dictionary 9:4+2:4", S24_E_SHAPE, "2:4 needs groups of 4 atoms; 12:6 is possible"},
+    {"2:4+dictionary 20%", S24_E_OPTION, "as in \"dictionary 20%+2:4\""},
+    {"dictionary 8:9", S24_E_OPTION, "a row uses 1 to 8 of the atoms"},
+    {"dictionary 0:1", S24_E_OPTION, "dictionary of 0 atoms"},
+    {"dictionary 20", S24_E_OPTION, "expected \":\" or \"%\""},
+    {"dictionary 99%", S24_E_SHAPE, "at most 86.2% of the bytes of 9 x 40 can be saved"},
+    {"dictionary 60%+2:4", S24_E_SHAPE, "at most 49.9% of the bytes"},
+    {"dictionary 20%+dictionary 20%", S24_E_OPTION, "a second dictionary"},
     {"row 50%+1:1t", S24_OK, "1:1t+row 50%"},
     {"2:5t", S24_E_SHAPE, "pattern 2:5t: the 9 rows of w are not a multiple of 5"},
     {"1:1tt", S24_E_OPTION, "expected \"+\" at \"tt\""},
@@ -388,7 +412,8 @@ static const struct {
 /* Constraints that the canonical text shows through a refusal: nobody honours all of them. */
 static bool refused(const char *text)
 {
-    return strchr(text, '+') || strstr(text, "int") || strstr(text, "rank") || strstr(text, "kept");
+    return strchr(text, '+') || strstr(text, "int") || strstr(text, "rank") ||
+           strstr(text, "kept") || strstr(text, "dictionary");
 }
 
 /* magnitude takes one of pattern, sparsity and mask only. */
@@ -411,7 +436,8 @@ START_TEST(constraints_are_parsed)
         ok(s24_problem_parse(b.problem, text));
         if (refused(part)) {
             fails(s24_solve(solver, b.problem, &result), S24_E_UNSUPPORTED,
-                  strchr(part, '+') && !strstr(part, "int") && !strstr(part, "rank")
+                  strchr(part, '+') && !strstr(part, "int") && !strstr(part, "rank") &&
+                          !strstr(part, "dictionary")
                       ? "at once"
                       : "magnitude cannot honour");
         } else {

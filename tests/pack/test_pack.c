@@ -73,5 +73,6 @@ int main(void)
     tiles_tests(suite);
     conversions_tests(suite);
     files_tests(suite);
+    windows_tests(suite);
     return unit_run(suite);
 }

@@ -46,5 +46,6 @@ void products_tests(Suite *suite);
 void tiles_tests(Suite *suite);
 void conversions_tests(Suite *suite);
 void files_tests(Suite *suite);
+void windows_tests(Suite *suite);
 
 #endif

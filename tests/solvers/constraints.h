@@ -13,9 +13,11 @@ typedef struct {
     int64_t bits; /* 0: any value */
     int64_t rank; /* 0: none; `alone`: and nothing else */
     bool alone;
-    bool both;     /* n:m down the columns too */
-    double gone;   /* share of whole columns, or of `heads` equal runs of them */
-    int64_t heads; /* 0: columns */
+    bool both;       /* n:m down the columns too */
+    double gone;     /* share of whole columns, or of `heads` equal runs of them */
+    int64_t heads;   /* 0: columns */
+    bool dictionary; /* `alone` too */
+    double dense;    /* share of columns that stay whole beside n:m */
 } constraint;
 
 static const constraint constraints[] = {
@@ -51,6 +53,12 @@ static const constraint constraints[] = {
     {"columns 25%", .gone = 0.25},
     {"heads 50% of 4", .gone = 0.5, .heads = 4},
     {"3:7t+rank 2", .n = 3, .m = 7, .both = true, .rank = 2},
+    {"2:4 dense 12%", .n = 2, .m = 4, .dense = 0.12},
+    {"3:7 dense 20%", .n = 3, .m = 7, .dense = 0.2},
+    {"2:4t dense 30%", .n = 2, .m = 4, .both = true, .dense = 0.3},
+    {"dictionary 20%", .dictionary = true, .alone = true},
+    {"dictionary 12:3", .dictionary = true, .alone = true},
+    {"dictionary 8:4+2:4", .dictionary = true, .alone = true},
 };
 enum { CONSTRAINTS = sizeof constraints / sizeof *constraints };
 
@@ -59,21 +67,36 @@ static const int64_t shapes[][3] = {/* rows, columns, calibration rows */
                                     {17, 128, 400}, {64, 192, 500}, {130, 260, 400}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-enum { COLUMNS_25 = 29 }; /* the first of whole columns */
+enum { COLUMNS_25 = 29, DICTIONARY_20 = 35 }; /* the first of whole columns, and of dictionaries */
 
 /* One that the solver honours. */
 static inline const constraint *usual(const char *solver)
 {
     const char *first = s24_solver_fact(solver, "constraints");
 
-    return &constraints[!strncmp(first, "grid", 4)      ? 10
-                        : !strncmp(first, "rank", 4)    ? 17
-                        : !strncmp(first, "columns", 7) ? COLUMNS_25
-                                                        : 0];
+    return &constraints[!strncmp(first, "grid", 4)          ? 10
+                        : !strncmp(first, "rank", 4)        ? 17
+                        : !strncmp(first, "columns", 7)     ? COLUMNS_25
+                        : !strncmp(first, "dictionary", 10) ? DICTIONARY_20
+                                                            : 0];
+}
+
+/* How many columns stay whole: the others are groups of m. */
+static inline int64_t dense_of(const constraint *limit, int64_t cols)
+{
+    double groups = (1 - limit->dense) * (double)cols / (double)limit->m;
+
+    return limit->dense > 0 ? cols - (int64_t)nearbyint(groups) * limit->m : 0;
 }
 
 static inline bool fits(const constraint *limit, int64_t cols)
 {
+    int64_t dense = limit->m ? dense_of(limit, cols) : 0;
+
+    if (limit->dictionary)
+        return cols >= 8; /* the least dictionary has more bytes than 1 x 4 weights */
+    if (limit->dense > 0)
+        return dense >= 1 && dense <= cols - limit->m;
     return !limit->m || cols % limit->m == 0;
 }
 
@@ -123,6 +146,40 @@ static inline void columns_mask(const constraint *limit, const float *w, int64_t
     drop_to(mark);
 }
 
+/* Whole columns of the largest sums of squares, and the mask of the largest magnitudes of the
+ * others as if they lay side by side. Slow. */
+static inline void magnitude_mask(const constraint *limit, const float *w, int64_t rows,
+                                  int64_t cols, uint8_t *mask);
+static inline void dense_mask(const constraint *limit, const float *w, int64_t rows, int64_t cols,
+                              uint8_t *mask)
+{
+    int64_t dense = dense_of(limit, cols), others = cols - dense, next = 0;
+    int mark = naive_count;
+    double *sum = GRAB(double, cols);
+    int64_t *place = GRAB(int64_t, others);
+    float *rest = GRAB(float, rows *others);
+    uint8_t *kept = GRAB(uint8_t, rows * others);
+    constraint alone = *limit;
+
+    alone.dense = 0;
+    for (int64_t i = 0; i < rows * cols; i++)
+        sum[i % cols] += (double)w[i] * w[i];
+    for (int64_t j = 0; j < cols; j++) {
+        int64_t before = 0;
+        for (int64_t k = 0; k < cols; k++)
+            before += sum[k] > sum[j] || (sum[k] == sum[j] && k < j);
+        if (before >= dense)
+            place[next++] = j;
+    }
+    memset(mask, 1, (size_t)(rows * cols));
+    for (int64_t i = 0; i < rows * others; i++)
+        rest[i] = w[i / others * cols + place[i % others]];
+    magnitude_mask(&alone, rest, rows, others, kept);
+    for (int64_t i = 0; i < rows * others; i++)
+        mask[i / others * cols + place[i % others]] = kept[i];
+    drop_to(mark);
+}
+
 /* The mask of the largest magnitudes under a constraint. */
 static inline void magnitude_mask(const constraint *limit, const float *w, int64_t rows,
                                   int64_t cols, uint8_t *mask)
@@ -131,6 +188,10 @@ static inline void magnitude_mask(const constraint *limit, const float *w, int64
 
     if (limit->gone > 0) {
         columns_mask(limit, w, rows, cols, mask);
+        return;
+    }
+    if (limit->dense > 0) {
+        dense_mask(limit, w, rows, cols, mask);
         return;
     }
     if (limit->both) {
@@ -172,6 +233,34 @@ static inline bool obeys_columns(const constraint *limit, const uint8_t *support
     return exact ? held == keep : held <= keep;
 }
 
+static inline bool obeys(const constraint *limit, const uint8_t *support, int64_t rows,
+                         int64_t cols, bool exact);
+
+/* The columns of the result at hand that stay whole, rising. */
+static const int32_t *stays;
+
+/* Do the others obey as if they lay side by side? */
+static inline bool obeys_dense(const constraint *limit, const uint8_t *support, int64_t rows,
+                               int64_t cols, bool exact)
+{
+    int64_t dense = dense_of(limit, cols), others = cols - dense, next = 0;
+    int mark = naive_count;
+    uint8_t *rest = GRAB(uint8_t, rows * others);
+    constraint alone = *limit;
+
+    alone.dense = 0;
+    for (int64_t i = 0; i < rows * cols; i++) {
+        bool whole = false;
+        for (int64_t d = 0; d < dense; d++)
+            whole |= stays[d] == i % cols;
+        if (!whole)
+            rest[next++] = support[i];
+    }
+    bool good = next == rows * others && obeys(&alone, rest, rows, others, exact);
+    drop_to(mark);
+    return good;
+}
+
 /* Does the support (non-zero bytes) obey, and if `exact` keep no weight less than it could? */
 static inline bool obeys(const constraint *limit, const uint8_t *support, int64_t rows,
                          int64_t cols, bool exact)
@@ -181,6 +270,8 @@ static inline bool obeys(const constraint *limit, const uint8_t *support, int64_
 
     if (limit->gone > 0)
         return obeys_columns(limit, support, rows, cols, exact);
+    if (limit->dense > 0)
+        return obeys_dense(limit, support, rows, cols, exact);
     for (int64_t i = 0; i < size; i += part) {
         int64_t kept = 0;
         for (int64_t j = i; j < i + part; j++)

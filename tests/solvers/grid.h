@@ -395,6 +395,50 @@ static inline const float *judge_sum(const layer *l, const char *solver, const s
     return s;
 }
 
+/* Weights are codes times atoms; rows of codes are as sparse as the text says. */
+static inline void judge_dictionary(const layer *l, const char *solver, const s24_result *result)
+{
+    s24_mat codes, atoms;
+    const float *weights = weights_of(result);
+    const char *text = l->limit->text + strlen("dictionary "), *pattern = strchr(text, '+');
+    int64_t first = strtoll(text, NULL, 10), most = 0, used = l->cols;
+
+    grid_ok(s24_result_matrix(result, "coefficients", &codes));
+    grid_ok(s24_result_matrix(result, "dictionary", &atoms));
+    ck_assert(codes.rows == l->rows && atoms.cols == l->cols && codes.cols == atoms.rows);
+    const float *c = codes.data, *d = atoms.data;
+    for (int64_t i = 0; i < l->rows; i++) {
+        int64_t held = 0;
+        for (int64_t k = 0; k < codes.cols; k++)
+            held += c[i * codes.cols + k] != 0;
+        most = held > most ? held : most;
+        for (int64_t k = 0; pattern && k < codes.cols; k += 4) {
+            int64_t group = 0;
+            for (int64_t t = k; t < k + 4; t++)
+                group += c[i * codes.cols + t] != 0;
+            ck_assert_int_le(group, 2);
+        }
+    }
+    if (strchr(text, '%')) { /* in 16-bit numbers, and a bit a code */
+        double words = (double)(atoms.rows * atoms.cols + most * l->rows) +
+                       (double)(codes.rows * codes.cols) / 16;
+        ck_assert_double_le(words, (1 - (double)first / 100) * (double)(l->rows * l->cols));
+    } else {
+        used = strtoll(strchr(text, ':') + 1, NULL, 10);
+        ck_assert(codes.cols == first && most <= used);
+    }
+    for (int64_t i = 0; i < l->rows * l->cols; i++) {
+        double sum = 0, size = 0;
+        for (int64_t k = 0; k < codes.cols; k++) {
+            double product = (double)c[i / l->cols * codes.cols + k] * d[k * l->cols + i % l->cols];
+            sum += product;
+            size += fabs(product);
+        }
+        grid_check(fabs(weights[i] - sum) <= 1e-6 * size, "%s on %s: weight %lld is %g, not %g",
+                   solver, l->limit->text, (long long)i, (double)weights[i], sum);
+    }
+}
+
 /* Everything that must hold for any result of any solver. */
 static inline void judge(const layer *l, const char *solver, const s24_result *result)
 {
@@ -412,12 +456,19 @@ static inline void judge(const layer *l, const char *solver, const s24_result *r
         grid_check(!l->mask || l->mask[i] || !mask[i], "%s: outside of the mask", solver);
         nnz += support[i] = s[i] != 0;
     }
+    if (l->limit->dense > 0) {
+        grid_ok(s24_result_matrix(result, "dense", &outliers));
+        ck_assert(outliers.dtype == S24_I32 && outliers.cols == dense_of(l->limit, l->cols));
+        stays = outliers.data;
+    }
     grid_check(obeys(l->limit, support, l->rows, l->cols, false), "%s breaks %s", solver,
                l->limit->text);
     grid_check(
         obeys(l->limit, mask, l->rows, l->cols, chooses(solver) && !l->mask && !l->limit->alone),
         "%s's mask breaks %s", solver, l->limit->text);
-    if (l->limit->rank)
+    if (l->limit->dictionary)
+        judge_dictionary(l, solver, result);
+    if (l->limit->rank || l->limit->dense > 0 || l->limit->dictionary)
         ck_assert_int_eq(s24_problem_check(l->problem, &view), S24_E_UNSUPPORTED);
     else if (s24_result_matrix(result, "outliers", &outliers))
         grid_ok(s24_problem_check(l->problem, &view));

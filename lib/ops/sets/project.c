@@ -282,7 +282,7 @@ static int64_t count_kept(const uint8_t *support, int64_t n)
 static s24_status check_row(const s24i_constraints *constraints, const uint8_t *row, int64_t index,
                             int64_t cols, const char *name)
 {
-    for (int64_t j = 0; constraints->n && j < cols; j += constraints->m) {
+    for (int64_t j = 0; constraints->n && !constraints->dense && j < cols; j += constraints->m) {
         int64_t kept = count_kept(row + j, constraints->m);
         if (kept > constraints->n)
             return s24i_fail(S24_E_STATE,
@@ -309,7 +309,7 @@ static s24_status check_columns(const s24i_constraints *constraints, const uint8
             int64_t held = 0;
             for (int32_t t = 0; t < m; t++)
                 held += support[(i + t) * cols + j] != 0;
-            if (held > constraints->n)
+            if (held > constraints->n && !s24i_is_dense(constraints, j))
                 return s24i_fail(S24_E_STATE,
                                  "%s: column %lld, rows %lld to %lld hold %lld nonzeros, %d:%dt "
                                  "allows %d",
@@ -351,6 +351,11 @@ s24_status s24i_obeys(const s24i_constraints *constraints, const uint8_t *suppor
                       int64_t cols, const char *name)
 {
     int64_t kept = 0, wanted = s24i_zeros(constraints->sparsity, rows * cols);
+    if (constraints->dense) {
+        s24_status status = s24i_obeys_dense(constraints, support, rows, cols, name);
+        if (status)
+            return status;
+    }
     for (int64_t i = 0; i < rows; i++) {
         s24_status status = check_row(constraints, support + i * cols, i, cols, name);
         if (status)

@@ -27,6 +27,23 @@ size_t s24i_both_scratch(const s24i_constraints *constraints);
 void s24i_select_both(const s24i_kernels *kernels, const s24i_constraints *constraints,
                       s24i_strip strip, int64_t cols, uint8_t *mask, double *scratch);
 
+/* ---- Columns that stay whole (dense.c) ---- */
+
+/* A support, and the sum of the squares of each column (NULL: not known). */
+typedef struct s24i_columns {
+    const uint8_t *support; /* rows x cols */
+    const double *energy;
+    int64_t rows, cols;
+} s24i_columns;
+/* at = the `count` columns that hold most, rising; of equal ones those of more energy, then the
+ * first. */
+void s24i_fullest(s24i_columns columns, int64_t count, void *scratch, int32_t *at);
+size_t s24i_fullest_scratch(int64_t cols); /* bytes, aligned for double */
+/* The same as s24i_obeys() for n:m on the columns beside constraints->dense_at. */
+s24_status s24i_obeys_dense(const s24i_constraints *constraints, const uint8_t *support,
+                            int64_t rows, int64_t cols, const char *name);
+bool s24i_is_dense(const s24i_constraints *constraints, int64_t col);
+
 /* S24_E_STATE and the first offending place when a support of the host breaks the constraints. */
 s24_status s24i_obeys(const s24i_constraints *constraints, const uint8_t *support, int64_t rows,
                       int64_t cols, const char *name);

@@ -67,6 +67,38 @@ typedef struct s24i_ranking {
     double gamma, theta;
 } s24i_ranking;
 
+/* ---- Columns that stay whole (dense.c) ---- */
+
+/* The others as a matrix of their own, `rest` columns: those that stay have been eliminated. */
+typedef struct s24i_reduced {
+    s24i_matrix matrix; /* its gram: NULL, or the sums below */
+    s24i_gram sums;
+    float *w;      /* rows x rest */
+    int32_t *rest; /* which they are, rising */
+    int64_t dense; /* how many stay */
+    /* rest x dense: what an error in one of them adds to a column that stays; NULL: nothing */
+    float *back;
+} s24i_reduced;
+
+/* ---- Sparse codes over a dictionary (dictionary.c) ---- */
+
+/* W ~ C D, rows of C sparse. The caller fills in the first block and takes the rest with
+ * s24i_dictionary_take(). */
+typedef struct s24i_dictionary {
+    const s24i_target *target; /* W */
+    int64_t atoms;
+
+    s24i_lowrank low;     /* the start */
+    float *atom;          /* D: atoms x dim */
+    float *image;         /* D S */
+    float *turned;        /* dim x atoms */
+    float *codes;         /* C: rows x atoms */
+    uint8_t *kept;        /* its support */
+    float *aim;           /* what C would be if it were dense */
+    double *norm;         /* an atom */
+    s24i_prepared metric; /* D S D^T, as the S of the rows of C */
+} s24i_dictionary;
+
 /* ---- ADMM on the pattern (admm.c) ---- */
 
 /* One run. The caller fills in the first block and takes the rest with s24i_admm_take(). */
