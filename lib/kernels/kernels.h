@@ -9,6 +9,7 @@
  */
 #ifndef S24I_KERNELS_H
 #define S24I_KERNELS_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -72,6 +73,21 @@ typedef struct s24i_lane_product {
      * the end of the block; x_group divides group, or is more than the block has. */
     int64_t group, x_group;
 } s24i_lane_product;
+
+/* One tile of C = alpha A B, or of C += alpha A B: the operands lie in the order in which they are
+ * read. */
+#define S24I_PANEL_ROWS 12 /* of A in a panel, at most */
+#define S24I_PANEL_COLS 32 /* of B in a panel; the last one of a matrix is filled up with zeros */
+
+typedef struct s24i_panel_product {
+    int64_t rows, cols, k; /* of the tile; terms a sum */
+    const float *a;        /* [k][rows] */
+    const float *b;        /* [k][S24I_PANEL_COLS] */
+    float alpha;
+    bool add; /* to what is in C */
+    float *c;
+    int64_t ldc;
+} s24i_panel_product;
 
 /* The integer nearest to t in 0 .. top < 2^22, ties to even. */
 static inline float s24i_nearest_code(float t, float top)

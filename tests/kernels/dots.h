@@ -5,5 +5,6 @@
 
 void check_dot_rows(const s24i_kernels *fast);
 void check_excess_rows(const s24i_kernels *fast);
+void check_multiply_panel(const s24i_kernels *fast);
 
 #endif

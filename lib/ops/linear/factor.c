@@ -186,18 +186,23 @@ s24_status s24i_invert_factor(const s24i_run *run, int64_t dim, const float *r,
     return status;
 }
 
+static s24_status invert_into(const inversion *v)
+{
+    s24_status status = s24i_invert_factor(v->run, v->dim, v->r, v->inv_diag, v->u);
+    if (status || s24i_counting(v->run))
+        return status;
+    v->run->arena->flops += (double)v->dim * (double)v->dim * (double)v->dim / 3;
+    return unless_cancelled(v->run, s24i_parallel(v->run->device->threads, multiply_tile,
+                                                  (void *)(uintptr_t)v, blocks(v->dim)));
+}
+
 s24_status s24i_inverse(const s24i_run *run, int64_t dim, const float *r, const float *inv_diag,
                         float *k)
 {
     size_t mark = run->arena->used;
     inversion v = {.run = run, .dim = dim, .r = r, .inv_diag = inv_diag, .k = k};
     v.u = s24i_arena_take(run->arena, (size_t)dim * (size_t)dim, sizeof(float));
-    s24_status status = s24i_invert_factor(run, dim, r, inv_diag, v.u);
-    if (!status && !s24i_counting(run)) {
-        run->arena->flops += (double)dim * (double)dim * (double)dim / 3;
-        status = unless_cancelled(
-            run, s24i_parallel(run->device->threads, multiply_tile, &v, blocks(dim)));
-    }
+    s24_status status = invert_into(&v);
     run->arena->used = mark;
     return status;
 }
@@ -277,8 +282,9 @@ static void shift_row(void *arg, int64_t i, int32_t worker)
     s->f[place] += s->rho;
 }
 
-s24_status s24i_shifted_inverse(const s24i_run *run, const s24i_prepared *prepared, double rho,
-                                float *f)
+/* u: what s24i_inverse() would take. */
+static s24_status shifted_inverse(const s24i_run *run, const s24i_prepared *prepared, double rho,
+                                  float *f, float *u)
 {
     size_t mark = run->arena->used;
     shift s = {prepared, (float)rho, f};
@@ -290,8 +296,33 @@ s24_status s24i_shifted_inverse(const s24i_run *run, const s24i_prepared *prepar
         status = s24i_cholesky(run, n, f, inv_diag, 0, &positive);
     if (!status && !positive)
         status = s24i_fail(S24_E_NUMERIC, "S + %g I is not positive definite", rho);
+    inversion v = {.run = run, .dim = n, .r = f, .inv_diag = inv_diag, .u = u, .k = f};
     if (!status)
-        status = s24i_inverse(run, n, f, inv_diag, f);
+        status = invert_into(&v);
+    run->arena->used = mark;
+    return status;
+}
+
+s24_status s24i_shifted_inverse(const s24i_run *run, const s24i_prepared *prepared, double rho,
+                                float *f)
+{
+    size_t mark = run->arena->used, n = (size_t)prepared->dim;
+    float *u = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
+    s24_status status = shifted_inverse(run, prepared, rho, f, u);
+    run->arena->used = mark;
+    return status;
+}
+
+/* What lies in panels at the end is scratch before. */
+s24_status s24i_shifted_panels(const s24i_run *run, const s24i_prepared *prepared, double rho,
+                               float *data, s24i_panels *panels)
+{
+    size_t mark = run->arena->used, n = (size_t)prepared->dim;
+    float *f = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
+    s24_status status = shifted_inverse(run, prepared, rho, f, data);
+    if (!status && !s24i_counting(run))
+        status = s24i_pack_panels(run->device, s24i_f32(f, prepared->dim), prepared->dim,
+                                  prepared->dim, data, panels);
     run->arena->used = mark;
     return status;
 }

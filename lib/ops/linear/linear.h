@@ -94,6 +94,44 @@ void s24i_small_solve(int64_t n, const double *l, int64_t ldl, double *x);
 bool s24i_symmetric_eigen(int64_t n, double *a, double *values, void *work);
 size_t s24i_eigen_work(int64_t n); /* bytes of `work`, aligned for double */
 
+/* ---- Products with a packed operand (panels.c) ---- */
+
+/* B, k x n, in panels of S24I_PANEL_COLS columns. */
+typedef struct s24i_panels {
+    int64_t k, n;
+    const float *data;
+} s24i_panels;
+
+/* Rows [first, first + terms) of B, at least one. */
+typedef struct s24i_slice {
+    const s24i_panels *panels;
+    int64_t first, terms;
+} s24i_slice;
+
+static inline s24i_slice s24i_whole(const s24i_panels *panels)
+{
+    return (s24i_slice){panels, 0, panels->k};
+}
+
+size_t s24i_panels_size(int64_t k, int64_t n); /* in floats */
+s24_status s24i_pack_panels(const s24i_device *device, s24i_f32s b, int64_t k, int64_t n,
+                            float *out, s24i_panels *panels);
+/* The same of the whole n x n S, in scratch of the run. */
+s24_status s24i_take_panels(const s24i_run *run, int64_t n, const float *s, s24i_panels *panels);
+/* C = alpha A B, added to C or in its place, on one thread, C apart from A. The bits depend on the
+ * operands alone. Denormals as in s24i_sgemm() and s24i_sgemm_exact(). */
+void s24i_times_panels(const s24i_kernels *kernels, int64_t rows, float alpha, s24i_f32s a,
+                       s24i_slice b, bool add, s24i_f32s_out c);
+void s24i_times_panels_exact(const s24i_kernels *kernels, int64_t rows, float alpha, s24i_f32s a,
+                             s24i_slice b, bool add, s24i_f32s_out c);
+/* y = x S for x rows x n, S n x n. */
+static inline void s24i_times_packed(const s24i_device *device, int64_t rows, const float *x,
+                                     const s24i_panels *s, float *y)
+{
+    s24i_times_panels(device->kernels, rows, 1, s24i_f32(x, s->n), s24i_whole(s), false,
+                      s24i_f32_out(y, s->n));
+}
+
 /* ---- Views of the caller's matrices (mat.c) ---- */
 
 /* Rows [row, row + count) of any float view as contiguous f32 or f64. */
@@ -221,9 +259,12 @@ s24_status s24i_prepare_factor(const s24i_run *run, const s24i_gram *gram, int w
 s24_status s24i_prepare_aim(const s24i_run *run, const s24i_matrix *matrix, int which,
                             const s24i_prepared *prepared, float *w, const int64_t *row_of,
                             int64_t rows);
-/* F = (S + rho I)^-1, dim x dim; S24_E_NUMERIC when that has no Cholesky factor. */
+/* F = (S + rho I)^-1, dim x dim; S24_E_NUMERIC when that has no Cholesky factor. Or in panels, of
+ * s24i_panels_size() floats. */
 s24_status s24i_shifted_inverse(const s24i_run *run, const s24i_prepared *prepared, double rho,
                                 float *f);
+s24_status s24i_shifted_panels(const s24i_run *run, const s24i_prepared *prepared, double rho,
+                               float *data, s24i_panels *panels);
 
 /* ---- Losses in double (loss.c) ---- */
 

@@ -153,6 +153,7 @@ typedef struct {
     const s24i_prepared *prepared;
     int which;
     float *w, *step;
+    s24i_panels s; /* of prepared */
     const int64_t *row_of;
     int64_t rows;
 } aim;
@@ -180,7 +181,7 @@ static void step_tile(void *arg, int64_t tile, int32_t worker)
     int64_t rows = a->rows - first < ROWS ? a->rows - first : ROWS;
     const float *w = a->w + first * n;
     float *step = a->step + first * n;
-    s24i_times(rows, n, w, a->prepared->s, step);
+    s24i_times_packed(a->device, rows, w, &a->s, step);
     for (int64_t i = 0; i < rows; i++) {
         int64_t source = (a->row_of ? a->row_of[first + i] : first + i) * n;
         for (int64_t j = 0; j < n; j++) {
@@ -211,10 +212,12 @@ s24_status s24i_prepare_aim(const s24i_run *run, const s24i_matrix *matrix, int 
     a.rows = rows;
     bool target = matrix->cross && matrix->blend > 0;
     s24_status status = S24_OK;
-    if (target)
+    if (target) {
         a.step = s24i_arena_take(run->arena, (size_t)(rows * prepared->dim), sizeof(float));
-    if (s24i_counting(run)) {
-        if (target)
+        status = s24i_take_panels(run, prepared->dim, prepared->s, &a.s);
+    }
+    if (status || s24i_counting(run)) {
+        if (target && !status)
             s24i_solve_rows(run, prepared->dim, NULL, NULL, NULL, rows);
         goto done;
     }

@@ -47,7 +47,8 @@ s24_status s24i_cpu_admm_take(const s24i_run *run, s24i_admm *a)
     a->tile =
         tile_rows(a->of_rows ? a->of_rows : a->target.rows, s24i_tied_rows(a->target.constraints));
     a->z = s24i_arena_take(run->arena, s24i_mul((size_t)a->target.rows, n), sizeof(float));
-    a->f = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
+    a->inverse =
+        s24i_arena_take(run->arena, s24i_panels_size((int64_t)n, (int64_t)n), sizeof(float));
     a->share = 2 * (size_t)a->tile * n + 2 * s24i_both_scratch(a->target.constraints);
     a->scratch = s24i_arena_take(run->arena, s24i_mul(a->share, workers), sizeof(float));
     a->rho = a->dual = 1;
@@ -58,7 +59,7 @@ s24_status s24i_cpu_admm_penalty(const s24i_run *run, s24i_admm *a, double rho)
 {
     a->dual *= a->rho / rho; /* the unscaled dual rho U stays */
     a->rho = rho;
-    s24_status status = s24i_shifted_inverse(run, a->target.prepared, rho, a->f);
+    s24_status status = s24i_shifted_panels(run, a->target.prepared, rho, a->inverse, &a->f);
     return status == S24_E_CANCELLED ? S24_OK : status; /* no iteration will look at f */
 }
 
@@ -77,7 +78,7 @@ static void move_tile(const s24i_admm *a, int64_t first, int64_t rows, float *ga
     int64_t n = a->target.prepared->dim, place = first * n, size = rows * n;
     float *product = gap + a->tile * n;
     kernels->admm_gap(a->z + place, a->target.w + place, a->mask + place, (float)dual, gap, size);
-    s24i_times(rows, n, gap, a->f, product);
+    s24i_times_packed(a->run->device, rows, gap, &a->f, product);
     kernels->admm_move(product, a->target.w + place, a->mask + place, (float)a->rho, (float)dual,
                        a->z + place, a->b ? a->b + place : NULL, size);
 }

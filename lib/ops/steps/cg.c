@@ -11,8 +11,7 @@
 enum { THIN = 32, STRIP = 48 };
 
 /* Wide tiles make better products, many tiles better balance. Of the shape alone. So few rows are
- * one tile, and the columns of their products are shared out: sgemm would copy all of S for each
- * product. */
+ * one tile, and the columns of their products are shared out. */
 static int64_t tile_rows(int64_t rows)
 {
     return rows >= 1024 ? S24I_CG_ROWS : rows >= 256 ? 64 : rows > THIN ? 32 : THIN;
@@ -25,8 +24,9 @@ typedef struct {
     const uint8_t *mask;
     s24i_cg_limits limits;
     float *v;
-    double *left; /* a row: relative residual at the end */
-    bool thin;    /* products run on all threads: not inside a task */
+    double *left;         /* a row: relative residual at the end */
+    bool thin;            /* products run on all threads: not inside a task */
+    const s24i_panels *s; /* or NULL */
 } cg;
 
 /* to = from S, S symmetric. */
@@ -52,7 +52,10 @@ static s24_status multiply(const cg *c, const float *from, int64_t rows, float *
     thin_product t = {c, from, rows, to};
     if (c->thin)
         return s24i_parallel(c->device->threads, multiply_strip, &t, (n + STRIP - 1) / STRIP);
-    s24i_times(rows, n, from, c->p->s, to);
+    if (c->s)
+        s24i_times_packed(c->device, rows, from, c->s, to);
+    else
+        s24i_times(rows, n, from, c->p->s, to);
     return S24_OK;
 }
 
@@ -152,7 +155,7 @@ int32_t s24i_cg_rows(const s24i_run *run, const s24i_target *target, const uint8
                      s24i_cg_limits limits, float *v, float *scratch, double *left,
                      int64_t *products)
 {
-    cg c = {run->device, target->prepared, target->w, mask, limits, v, left, false};
+    cg c = {run->device, target->prepared, target->w, mask, limits, v, left};
     int32_t iterations;
     run_rows(&c, run->watch, target->rows, scratch, &iterations, products);
     return iterations;
@@ -204,8 +207,13 @@ s24_status s24i_cpu_cg(const s24i_run *run, const s24i_target *target, const uin
     l.scratch = s24i_arena_take(
         run->arena, s24i_mul((size_t)(3 * l.tile * target->prepared->dim), tiles), sizeof(float));
     l.c.left = s24i_arena_take(run->arena, (size_t)target->rows, sizeof(double));
+    s24i_panels packed;
     s24_status status = S24_OK;
-    if (!s24i_counting(run)) {
+    if (!l.c.thin) {
+        status = s24i_take_panels(run, target->prepared->dim, target->prepared->s, &packed);
+        l.c.s = &packed;
+    }
+    if (!s24i_counting(run) && !status) {
         s24i_watch_phase(run->watch, "refit", target->rows);
         status = l.c.thin ? run_tile(&l, 0, l.scratch)
                           : s24i_parallel(run->device->threads, cg_tile, &l,

@@ -15,6 +15,7 @@ typedef struct {
     const s24i_run *run;
     const s24i_target *target;
     const s24i_prepared *p;
+    s24i_panels s; /* of p */
     s24i_descent_limits limits;
     s24i_grid *grid;
     uint8_t *codes, *mask;
@@ -101,7 +102,7 @@ static void find_gradient(const descent *d, const tile_state *t)
             t->v[k] = (float)(d->grid->value[t->first * n + k] * d->p->scale[k % n]);
         t->v[k] = w[k] - t->v[k];
     }
-    s24i_times(t->rows, n, t->v, d->p->s, t->g);
+    s24i_times_packed(d->run->device, t->rows, t->v, &d->s, t->g);
 }
 
 /* Each outlier of row i takes the exact minimum in its column. */
@@ -221,8 +222,8 @@ static void refit(const descent *d, const tile_state *t)
                    s24i_f32(s + first * n + first, n), 0, s24i_f32_out(t->t, width));
         for (int64_t i = 0; i < t->rows; i++)
             refit_row(d, t, i, first, end);
-        s24i_sgemm(t->rows, n, width, -1, s24i_f32(t->v + first, n), s24i_f32(s + first * n, n), 1,
-                   s24i_f32_out(t->g, n));
+        s24i_times_panels(d->run->device->kernels, t->rows, -1, s24i_f32(t->v + first, n),
+                          (s24i_slice){&d->s, first, width}, true, s24i_f32_out(t->g, n));
     }
 }
 
@@ -269,8 +270,8 @@ s24_status s24i_cpu_descend(const s24i_run *run, const s24i_target *target,
     d.scratch = s24i_arena_take(run->arena,
                                 s24i_mul(floats_of(&d), (size_t)s24i_workers(run->device->threads)),
                                 sizeof(float));
-    s24_status status = S24_OK;
-    if (!s24i_counting(run)) {
+    s24_status status = s24i_take_panels(run, d.p->dim, d.p->s, &d.s);
+    if (!s24i_counting(run) && !status) {
         run->arena->flops += s24i_product_flops(target->rows, target->prepared->dim) *
                              (1 + (may_refit(grid) ? limits.refits : 0));
         s24i_watch_phase(run->watch, "descent", target->rows);

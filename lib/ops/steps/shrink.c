@@ -16,9 +16,9 @@ typedef struct {
     const s24i_prepared *p;
     int32_t n, m;
     s24i_shrinking how;
-    float *f;     /* ADMM: (S + rho I)^-1 */
-    double step;  /* gradient: 1 / largest eigenvalue of S */
-    double scale; /* gradient: root mean square of w */
+    s24i_panels by; /* ADMM: (S + rho I)^-1; else S */
+    double step;    /* gradient: 1 / largest eigenvalue of S */
+    double scale;   /* gradient: root mean square of w */
     float *v;
     uint8_t *mask;
     float *scratch; /* three tiles a worker */
@@ -71,7 +71,6 @@ static void choose(const shrinking *s, const tile_state *t, const float *score)
 
 static int32_t admm_tile(const shrinking *s, tile_state *t)
 {
-    int64_t n = s->p->dim;
     float rho = (float)s->how.rho;
     int32_t step = 0;
     memcpy(t->z, t->w, (size_t)t->size * sizeof(float));
@@ -79,7 +78,7 @@ static int32_t admm_tile(const shrinking *s, tile_state *t)
     for (; step < s->how.iterations && !s24i_watch_stopped(s->run->watch); step++) {
         for (int64_t i = 0; i < t->size; i++)
             t->gap[i] = 2 * t->v[i] - t->z[i] - t->w[i];
-        s24i_times(t->rows, n, t->gap, s->f, t->product);
+        s24i_times_packed(s->run->device, t->rows, t->gap, &s->by, t->product);
         for (int64_t i = 0; i < t->size; i++)
             t->z[i] = t->w[i] + rho * t->product[i] + (t->z[i] - t->v[i]);
         shrink_relative(s, step + 1, t->z, t->v, t->size);
@@ -106,10 +105,9 @@ static bool settled(const shrinking *s, const tile_state *t)
 /* product = (w - v) S */
 static void residual(const shrinking *s, tile_state *t)
 {
-    int64_t n = s->p->dim;
     for (int64_t i = 0; i < t->size; i++)
         t->gap[i] = t->w[i] - t->v[i];
-    s24i_times(t->rows, n, t->gap, s->p->s, t->product);
+    s24i_times_packed(s->run->device, t->rows, t->gap, &s->by, t->product);
 }
 
 /* The support of v; groups with room take their largest original weights, which score below any
@@ -200,11 +198,11 @@ s24_status s24i_cpu_shrink(const s24i_run *run, const s24i_target *target, s24i_
                                 s24i_mul((size_t)(3 * ROWS * target->prepared->dim),
                                          (size_t)s24i_workers(run->device->threads)),
                                 sizeof(float));
-    if (!how.gradient) {
-        s.f = s24i_arena_take(
-            run->arena, s24i_mul((size_t)target->prepared->dim, (size_t)target->prepared->dim),
-            sizeof(float));
-        status = s24i_shifted_inverse(run, target->prepared, how.rho, s.f);
+    if (how.gradient) {
+        status = s24i_take_panels(run, s.p->dim, s.p->s, &s.by);
+    } else {
+        float *f = s24i_arena_take(run->arena, s24i_panels_size(s.p->dim, s.p->dim), sizeof(float));
+        status = s24i_shifted_panels(run, s.p, how.rho, f, &s.by);
     }
     if (!status && !s24i_counting(run)) {
         s.step = how.gradient ? step_size(&s) : 0;

@@ -46,7 +46,8 @@ s24_status s24i_cpu_split_take(const s24i_run *run, s24i_split *a)
     a->low.p = a->target.prepared;
     a->low.rows = a->target.rows;
     s24i_lowrank_take(run, &a->low);
-    a->f = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
+    a->inverse =
+        s24i_arena_take(run->arena, s24i_panels_size((int64_t)n, (int64_t)n), sizeof(float));
     size_t columns = s24i_mul((size_t)a->low.rank, WIDE_COLS);
     a->share = 2 * (size_t)a->tile * n > columns ? 2 * (size_t)a->tile * n : columns;
     a->scratch = s24i_arena_take(run->arena, s24i_mul(a->share, workers), sizeof(float));
@@ -58,7 +59,7 @@ s24_status s24i_cpu_split_penalty(const s24i_run *run, s24i_split *a, double rho
 {
     a->dual *= a->rho / rho; /* the unscaled dual rho U stays */
     a->rho = rho;
-    s24_status status = s24i_shifted_inverse(run, a->target.prepared, rho, a->f);
+    s24_status status = s24i_shifted_panels(run, a->target.prepared, rho, a->inverse, &a->f);
     return status == S24_E_CANCELLED ? S24_OK : status; /* no iteration will look at f */
 }
 
@@ -80,7 +81,7 @@ static void gap_tile(void *arg, int64_t tile, int32_t worker)
         w = rest;
     }
     kernels->admm_gap(a->z + place, w, a->mask + place, (float)a->dual, gap, size);
-    s24i_times(rows, n, gap, a->f, a->h + place);
+    s24i_times_packed(a->run->device, rows, gap, &a->f, a->h + place);
     kernels->cg_direction(a->h + place, gap, (float)-a->rho, size);
 }
 

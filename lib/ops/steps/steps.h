@@ -110,7 +110,8 @@ typedef struct s24i_admm {
     float *b;        /* rows x dim for the unconstrained iterate, or NULL */
 
     float *z;       /* rows x dim: the projected iterate on the mask, the scaled dual off it */
-    float *f;       /* (S + rho I)^-1 */
+    float *inverse; /* (S + rho I)^-1, and as an operand */
+    s24i_panels f;
     float *scratch; /* `share` floats a worker: 2 tiles, and what both sides take */
     size_t share;
     int64_t tile;     /* rows of one */
@@ -162,7 +163,9 @@ typedef struct s24i_split {
     bool apart;
     s24i_lowrank low; /* rank set */
 
-    float *f, *scratch; /* (S + rho I)^-1; `share` floats a worker */
+    float *inverse; /* (S + rho I)^-1, and as an operand */
+    s24i_panels f;
+    float *scratch; /* `share` floats a worker */
     size_t share;
     int64_t tile;
     double rho, dual;
