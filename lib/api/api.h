@@ -13,7 +13,7 @@
 #include "base/lock.h"
 #include "base/number.h"
 #include "base/options.h"
-#include "ops/ops.h"
+#include "ops/backend.h"
 #include "pack/pack.h"
 #include "solvers/solver.h"
 #include <sparse24/sparse24.h>
@@ -49,6 +49,22 @@ typedef struct s24i_ctx_options {
     s24i_word isa;
 } s24i_ctx_options;
 
+#define S24I_DEVICE_TEXT 1024 /* room for the option device */
+
+/* A library that brings a device, while it is loaded (device.c). */
+typedef struct s24i_plug {
+    bool open;
+    void *library;
+    const s24i_backend *backend;
+    s24i_device device;
+    char text[S24I_DEVICE_TEXT]; /* the option */
+} s24i_plug;
+
+/* "cpu" opens nothing. S24_E_OPTION: no such text; S24_E_BACKEND, S24_E_MEMORY: it cannot be
+ * had. */
+s24_status s24i_plug_open(s24_ctx *ctx, const char *text, s24i_plug *plug);
+void s24i_plug_close(s24i_plug *plug);
+
 struct s24_ctx {
     s24i_handle handle;
     _Atomic int64_t references;
@@ -57,6 +73,8 @@ struct s24_ctx {
     s24i_kernels kernels;
     s24i_device cpu;           /* of all that the host looks into: sums, checks, losses */
     const s24i_device *device; /* of solvers */
+    s24i_plug plug;            /* what brought it, unless it is the CPU */
+    s24i_lock plug_lock;       /* of its use */
     s24i_lock lock;            /* of `running` and of all below */
     int64_t running; /* calls in work: nothing below changes meanwhile, so they need no lock */
     s24i_option_set options;

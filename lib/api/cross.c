@@ -68,6 +68,8 @@ void s24i_cross_release(s24_cross *cross)
     s24i_cross_detach(&cross->sums, &gram->sums);
     s24i_lock_drop(&gram->lock);
     s24i_cross_fini(&ctx->cpu, &cross->sums);
+    if (cross->sums.mirror)
+        ctx->device->forget(ctx->device, cross->sums.mirror);
     s24i_gram_release(gram);
     s24i_free(&ctx->memory, cross, sizeof *cross);
     s24i_ctx_release(ctx);

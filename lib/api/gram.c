@@ -45,6 +45,8 @@ void s24i_gram_release(s24_gram *gram)
         return;
     s24i_lock_fini(&gram->lock);
     s24i_gram_fini(&ctx->cpu, &gram->sums);
+    if (gram->sums.mirror)
+        ctx->device->forget(ctx->device, gram->sums.mirror);
     s24i_free(&ctx->memory, gram, sizeof *gram);
     s24i_ctx_release(ctx);
 }
@@ -109,6 +111,7 @@ s24_status s24i_gram_changed(s24_gram *gram, s24_status status)
 {
     leave(gram, status);
     gram->version++;
+    gram->sums.changes++;
     s24i_lock_drop(&gram->lock);
     return status;
 }

@@ -21,6 +21,12 @@ typedef struct s24i_device {
     const s24i_kernels *kernels;
     const struct s24i_operations *operations; /* made from ops.def */
     void *state;                              /* the device's own */
+    /* Frees what it keeps of sums; NULL: it keeps nothing. */
+    void (*forget)(const struct s24i_device *device, void *mirror);
+    /* Around all use of it: makes it the calling thread's; what was before comes back. NULL: no
+     * need. */
+    int32_t (*enter)(const struct s24i_device *device);
+    void (*leave)(const struct s24i_device *device, int32_t before);
     bool host; /* its arrays are the host's memory: results need no copy */
 } s24i_device;
 
@@ -102,6 +108,9 @@ typedef struct s24i_rows {
 typedef struct s24i_gram {
     int64_t dim;
     double *half[2];
+    uint64_t changes; /* of the sums */
+    /* What a device keeps of them beside: set, read and freed by it alone. */
+    void *mirror;
     s24i_rows rows;
 } s24i_gram;
 
@@ -110,6 +119,7 @@ typedef struct s24i_gram {
 typedef struct s24i_cross {
     s24i_stream t; /* first: a gram finds its crosses by it */
     int64_t out, in;
+    void *mirror; /* as of a gram, whose changes count for it too */
     double *half[2];
     double *norm2[2];
 } s24i_cross;
