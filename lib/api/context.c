@@ -62,22 +62,36 @@ void s24i_leave(s24_ctx *ctx)
     s24i_ctx_release(ctx);
 }
 
-s24_status s24i_in_arena(s24_ctx *ctx, s24i_stage_fn stage, void *arg)
+static s24_status in_arena_of(const s24i_device *device, s24i_stage_fn stage, void *arg)
 {
     s24i_arena arena = {0};
-    s24i_run run = {.device = &ctx->cpu, .arena = &arena};
+    s24i_run run = {.device = device, .arena = &arena};
     s24_status status = stage(arg, &run);
 
     if (status)
         return status;
     arena = (s24i_arena){.size = arena.peak};
-    if (!(arena.base = s24i_alloc(&ctx->memory, arena.size)))
+    if (!(arena.base = s24i_alloc(device->memory, arena.size)))
         return S24_E_MEMORY;
     status = stage(arg, &run);
     if (arena.exceeded)
         status =
             s24i_fail(S24_E_INTERNAL, "more scratch used than predicted (%zu bytes)", arena.size);
-    s24i_free(&ctx->memory, arena.base, arena.size);
+    s24i_free(device->memory, arena.base, arena.size);
+    return status;
+}
+
+s24_status s24i_in_arena(s24_ctx *ctx, s24i_stage_fn stage, void *arg)
+{
+    return in_arena_of(&ctx->cpu, stage, arg);
+}
+
+s24_status s24i_on_device(s24_ctx *ctx, s24i_stage_fn stage, void *arg)
+{
+    int32_t before = s24i_device_enter(ctx);
+    s24_status status = in_arena_of(ctx->device, stage, arg);
+
+    s24i_device_leave(ctx, before);
     return status;
 }
 

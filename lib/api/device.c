@@ -117,3 +117,19 @@ s24_status s24i_plug_open(s24_ctx *ctx, const char *text, s24i_plug *plug)
     memcpy(plug->text, text, strlen(text) + 1);
     return S24_OK;
 }
+
+int32_t s24i_device_enter(s24_ctx *ctx)
+{
+    if (!ctx->device->enter)
+        return 0;
+    s24i_lock_take(&ctx->plug_lock);
+    return ctx->device->enter(ctx->device);
+}
+
+void s24i_device_leave(s24_ctx *ctx, int32_t before)
+{
+    if (!ctx->device->enter)
+        return;
+    ctx->device->leave(ctx->device, before);
+    s24i_lock_drop(&ctx->plug_lock);
+}

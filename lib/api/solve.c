@@ -272,28 +272,11 @@ static s24_status take_arena(const s24i_device *device, size_t size, s24i_arena 
     return device->host ? S24_E_MEMORY : s24i_fail_in(S24_E_MEMORY, device->name);
 }
 
-/* A device works for one solve at a time. */
-static int32_t enter_device(s24_ctx *ctx)
-{
-    if (!ctx->device->enter)
-        return 0;
-    s24i_lock_take(&ctx->plug_lock);
-    return ctx->device->enter(ctx->device);
-}
-
-static void leave_device(s24_ctx *ctx, int32_t before)
-{
-    if (!ctx->device->enter)
-        return;
-    ctx->device->leave(ctx->device, before);
-    s24i_lock_drop(&ctx->plug_lock);
-}
-
 static s24_status work_in_arenas(solve *s, scratch bytes)
 {
     bool host = s->ctx->device->host;
     s24i_arena solving = {0}, checking = {0};
-    int32_t before = enter_device(s->ctx);
+    int32_t before = s24i_device_enter(s->ctx);
     s24_status status = take_arena(s->ctx->device, bytes.solving, &solving);
 
     if (!status && !host)
@@ -309,7 +292,7 @@ static s24_status work_in_arenas(solve *s, scratch bytes)
     s->result->peak_bytes = (int64_t)(solving.peak + checking.peak + kept_bytes(s));
     s24i_free(s->ctx->device->memory, solving.base, solving.size);
     s24i_free(&s->ctx->memory, checking.base, checking.size);
-    leave_device(s->ctx, before);
+    s24i_device_leave(s->ctx, before);
     return status;
 }
 
@@ -417,7 +400,7 @@ static s24_status begin(solve *s, const s24_solver *solver, const s24_problem *p
     *s = (solve){.ctx = solver->object.ctx, .solver = (s24_solver *)solver, .problem = problem};
     s->began = s24i_seconds();
     s->row_block = problem->w.rows;
-    return status ? status : s24i_reading_open(&s->reading, problem, problem->cross != NULL);
+    return status ? status : s24i_reading_open_there(&s->reading, problem, problem->cross != NULL);
 }
 
 static s24_status run(s24_solver *solver, const s24_problem *problem, s24_result **out)

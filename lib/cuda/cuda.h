@@ -74,8 +74,17 @@ s24_status s24c_shifted_inverse(const s24i_run *run, const s24i_prepared *prepar
 /* What the device keeps of a gram (half: dim x dim, symmetric) or a cross (out x in). */
 typedef struct s24c_mirror {
     double *half[2];
-    size_t bytes; /* of a half */
-    uint64_t changes;
+    size_t bytes;     /* of a half */
+    uint64_t changes; /* of the host's, that are in here */
+    /* Rows on their way, where the device makes the sums (rows.c): */
+    bool away;    /* the host does not have them yet */
+    bool lower;   /* what is above the diagonal is old */
+    int32_t type; /* of the batches */
+    void *batch[2];
+    size_t batch_bytes, norm_bytes;
+    int64_t filled[2];
+    double largest[2]; /* of a batch, at most */
+    double *norm2[2];  /* of a cross: squares of each output */
 } s24c_mirror;
 
 /* Up to date; may wait for a copy. */
@@ -83,6 +92,17 @@ s24_status s24c_gram(const s24i_run *run, const s24i_gram *gram, s24c_mirror **o
 s24_status s24c_cross(const s24i_run *run, const s24i_cross *cross, uint64_t changes,
                       s24c_mirror **out);
 void s24c_forget(const s24i_device *device, void *mirror);
+s24_status s24c_open_mirror(const s24i_run *run, void **mirror, size_t bytes, uint64_t changes,
+                            s24c_mirror **out, bool *stale);
+
+/* ---- Sums that the device makes (rows.c) ---- */
+
+s24_status s24c_sums_add(const s24i_device *device, s24i_gram *gram,
+                         const s24i_addition *addition);
+s24_status s24c_sums_flush(const s24i_device *device, s24i_gram *gram);
+s24_status s24c_sums_fetch(const s24i_device *device, s24i_gram *gram, bool whole);
+/* Rows of a view of the host or the device as contiguous floats. */
+s24_status s24c_read_rows(const s24i_run *run, const s24_mat *mat, float *out, bool *here);
 
 /* ---- Selections (sets.c) ---- */
 

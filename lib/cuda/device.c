@@ -219,7 +219,7 @@ static s24_status make_libraries(s24c_state *state)
         status = s24c_blas(state, cublasSetAtomicsMode(state->blas, CUBLAS_ATOMICS_NOT_ALLOWED),
                            "cuBLAS");
     if (!status)
-        status = s24c_blas(state, cublasSetMathMode(state->blas, CUBLAS_PEDANTIC_MATH), "cuBLAS");
+        status = s24c_blas(state, cublasSetMathMode(state->blas, CUBLAS_DEFAULT_MATH), "cuBLAS");
     if (!status)
         status = s24c_solver(state, cusolverDnCreate(&state->solver), "opening cuSOLVER");
     if (!status)
@@ -285,6 +285,9 @@ static s24_status open_device(const s24i_host *host, int32_t index, s24i_device 
         device->forget = s24c_forget;
         device->enter = enter;
         device->leave = leave;
+        device->sums_add = s24c_sums_add;
+        device->sums_flush = s24c_sums_flush;
+        device->sums_fetch = s24c_sums_fetch;
         device->host = false;
     }
     if (before >= 0)

@@ -36,7 +36,7 @@ static s24_status read_host(const s24i_run *run, const s24_mat *mat, float *out)
     return s24c_cuda(state, error, "reading a matrix");
 }
 
-static s24_status read_any(const s24i_run *run, const s24_mat *mat, float *out, bool *here)
+s24_status s24c_read_rows(const s24i_run *run, const s24_mat *mat, float *out, bool *here)
 {
     s24_status status = s24c_place(run, mat->data, here);
 
@@ -58,7 +58,7 @@ s24_status s24c_op_mat_read(const s24i_run *run, const s24_mat *mat, const char 
     int64_t count = mat->rows * mat->cols;
     uint64_t found[2] = {0};
     bool here;
-    s24_status status = read_any(run, mat, out, &here);
+    s24_status status = s24c_read_rows(run, mat, out, &here);
 
     if (status)
         return status;
@@ -289,7 +289,7 @@ static s24_status loss_operand(const s24i_run *run, const s24_mat *mat, float *c
         *out = mat->data;
         return S24_OK;
     }
-    return read_any(run, mat, copy, &here);
+    return s24c_read_rows(run, mat, copy, &here);
 }
 
 static s24_status chunk_loss(const s24i_run *run, const s24c_mirror *sums, int which,

@@ -9,13 +9,16 @@ void s24c_forget(const s24i_device *device, void *mirror)
     s24i_memory first;
 
     s24i_memory_init(&first, NULL, NULL, NULL);
-    for (int half = 0; m && half < 2; half++)
+    for (int half = 0; m && half < 2; half++) {
         s24i_free(device->memory, m->half[half], m->bytes);
+        s24i_free(device->memory, m->batch[half], m->batch_bytes);
+        s24i_free(device->memory, m->norm2[half], m->norm_bytes);
+    }
     s24i_free(&first, m, sizeof *m);
 }
 
 /* The mirror, and whether it has to be renewed. */
-static s24_status open_mirror(const s24i_run *run, void **mirror, size_t bytes, uint64_t changes,
+s24_status s24c_open_mirror(const s24i_run *run, void **mirror, size_t bytes, uint64_t changes,
                               s24c_mirror **out, bool *stale)
 {
     s24i_memory first;
@@ -68,11 +71,17 @@ s24_status s24c_gram(const s24i_run *run, const s24i_gram *gram, s24c_mirror **o
 {
     size_t bytes = s24i_mul(s24i_mul((size_t)gram->dim, (size_t)gram->dim), sizeof(double));
     bool stale;
-    s24_status status = open_mirror(run, &((s24i_gram *)(uintptr_t)gram)->mirror, bytes,
+    s24_status status = s24c_open_mirror(run, &((s24i_gram *)(uintptr_t)gram)->mirror, bytes,
                                     gram->changes, out, &stale);
 
     if (!status && stale)
         status = renew_gram(run, gram, *out);
+    if (!status && (*out)->lower) {
+        for (int half = 0; half < 2; half++)
+            s24c_mirror_lower(s24c_stream(run), gram->dim, (*out)->half[half]);
+        (*out)->lower = false;
+        status = s24c_launched(run, "sums");
+    }
     if (!status)
         (*out)->changes = gram->changes;
     return status;
@@ -83,7 +92,7 @@ s24_status s24c_cross(const s24i_run *run, const s24i_cross *cross, uint64_t cha
 {
     size_t bytes = s24i_mul(s24i_mul((size_t)cross->out, (size_t)cross->in), sizeof(double));
     bool stale;
-    s24_status status = open_mirror(run, &((s24i_cross *)(uintptr_t)cross)->mirror, bytes, changes,
+    s24_status status = s24c_open_mirror(run, &((s24i_cross *)(uintptr_t)cross)->mirror, bytes, changes,
                                     out, &stale);
 
     for (int half = 0; half < 2 && !status && stale; half++)

@@ -12,6 +12,9 @@
 
 #define S24I_BLOCK 128 /* columns of one block of the sweep and of the factorisation */
 
+struct s24i_gram;
+struct s24i_addition;
+
 /* Where operations run. Arrays that they work on lie where the device says: only operations look
  * into them. */
 typedef struct s24i_device {
@@ -27,6 +30,14 @@ typedef struct s24i_device {
      * need. */
     int32_t (*enter)(const struct s24i_device *device);
     void (*leave)(const struct s24i_device *device, int32_t before);
+    /* Sums in single precision that it makes itself; NULL: the host does. Rows join a gram and its
+     * crosses as s24i_gram_add() says; all that wait go in; and what the host looks into becomes
+     * true again: all of it, or (whole false) diagonals, the row of the largest input, and squares
+     * of wanted outputs. */
+    s24_status (*sums_add)(const struct s24i_device *device, struct s24i_gram *gram,
+                           const struct s24i_addition *addition);
+    s24_status (*sums_flush)(const struct s24i_device *device, struct s24i_gram *gram);
+    s24_status (*sums_fetch)(const struct s24i_device *device, struct s24i_gram *gram, bool whole);
     bool host; /* its arrays are the host's memory: results need no copy */
 } s24i_device;
 

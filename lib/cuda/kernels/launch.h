@@ -81,6 +81,33 @@ void s24c_add_step(cudaStream_t s, const float *step, float blend, int64_t count
 void s24c_input_weights(cudaStream_t s, const double *scale, const uint8_t *dead, double plain,
                         const float *variance, int32_t kind, int64_t dim, float *weight);
 
+/* ---- batches.cu: rows on their way into sums ---- */
+
+typedef struct s24c_intake {
+    const void *x; /* a view of the device */
+    int32_t type, out_type;
+    int64_t rows, cols, row_stride, col_stride;
+    int64_t next;          /* running index of the first row */
+    int64_t filled[2];     /* of the batches */
+    const double *weight;  /* a row, or NULL */
+    void *batch[2];
+} s24c_intake;
+/* Rows are dealt to halves in runs of 128, as lib/ops/linear/rows.c does. */
+void s24c_take_rows(cudaStream_t s, const s24c_intake *in);
+/* found[0] = the first row with a value that is not finite, or whose square times the weight is
+ * 1e35 or more (rows: none); found[1] = bits of the largest |x| sqrt(weight), a float. */
+void s24c_look_at_rows(cudaStream_t s, const s24c_intake *in, uint64_t found[2]);
+void s24c_scale_batch(cudaStream_t s, int32_t type, double unit, int64_t count, void *batch);
+/* sum += product / unit^2: its lower triangle (cols = rows), or all of it. */
+void s24c_add_product(cudaStream_t s, const float *product, double factor, int64_t rows,
+                      int64_t cols, int32_t lower, double *sum);
+/* norm2_j += squares of column j of a batch / unit^2. */
+void s24c_add_squares(cudaStream_t s, const void *batch, int32_t type, double factor, int64_t rows,
+                      int64_t cols, double *norm2);
+void s24c_mirror_lower(cudaStream_t s, int64_t dim, double *a);
+/* The strips of a whole matrix (run.h). */
+void s24c_contract(cudaStream_t s, const double *in, int64_t dim, double *strips);
+
 /* ---- rows.cu: one block of threads a row ---- */
 
 /* sum_i = <a_i, b_i> in double. */
