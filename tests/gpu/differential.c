@@ -686,7 +686,8 @@ static void try_sum(s24_ctx *here, s24_ctx *there, int32_t type, bool on_device,
             largest = fmax(largest, fabs(a[i]));
             worst = fmax(worst, fabs(a[i] - b[i]));
         }
-        check(worst < 2e-6 * largest && rows[0] == rows[1],
+        double near = type == S24_F32 || weights ? 2e-6 : 2e-5; /* tensor cores cut their sums */
+        check(worst < near * largest && rows[0] == rows[1],
               "sums of type %x, device %d, weights %d, half %d: off by %g of %g, rows %g %g",
               (unsigned)type, on_device, weights, half, worst, largest, rows[0], rows[1]);
         if (!target)
@@ -699,7 +700,7 @@ static void try_sum(s24_ctx *here, s24_ctx *there, int32_t type, bool on_device,
             worst = fmax(worst, fabs(a[i] - b[i]));
         for (int i = 0; i < OUT; i++)
             worst = fmax(worst, fabs(norms[0][i] - norms[1][i]));
-        check(worst < 2e-6 * largest, "cross of type %x, device %d, half %d: off by %g of %g",
+        check(worst < near * largest, "cross of type %x, device %d, half %d: off by %g of %g",
               (unsigned)type, on_device, half, worst, largest);
     }
     cudaFree(device);

@@ -23,6 +23,9 @@ __device__ static grid_place place_of(const s24c_sweep &b, int64_t row, int64_t 
     return place;
 }
 
+/* Rows of the block's own part of R, in shared memory. */
+extern __shared__ float tile[];
+
 /* The n of m largest |c R_jj| by forward substitution with nothing dropped: all lanes work out the
  * same. a of the group's columns comes from their owners. */
 __device__ static unsigned long long choose_group(const s24c_sweep &b, const float *row_w,
@@ -39,10 +42,10 @@ __device__ static unsigned long long choose_group(const s24c_sweep &b, const flo
             mine = j / WARP == k ? own[k] : mine;
         float sum = __shfl_sync(0xffffffffu, mine, j % WARP);
         for (int32_t u = 0; u < t; u++)
-            sum = fmaf(e[u], b.r[(b.first + first + u) * b.dim + column], sum);
+            sum = fmaf(e[u], tile[(first + u) * BLOCK + j], sum);
         float w = row_w[column], c = fmaf(sum, b.inv_r[column], w);
         e[t] = w - c;
-        score[t] = c * b.r[column * b.dim + column];
+        score[t] = c * tile[j * BLOCK + j];
     }
     for (int32_t t = 0; t < b.m; t++) {
         int32_t before = 0;
@@ -72,10 +75,10 @@ template <int M> __device__ static unsigned long long choose_small(const s24c_sw
         float sum = __shfl_sync(0xffffffffu, mine, j % WARP);
 #pragma unroll
         for (int u = 0; u < t; u++)
-            sum = fmaf(e[u], b.r[(b.first + first + u) * b.dim + column], sum);
+            sum = fmaf(e[u], tile[(first + u) * BLOCK + j], sum);
         float w = row_w[column], c = fmaf(sum, b.inv_r[column], w);
         e[t] = w - c;
-        score[t] = c * b.r[column * b.dim + column];
+        score[t] = c * tile[j * BLOCK + j];
     }
 #pragma unroll
     for (int t = 0; t < M; t++) {
@@ -95,28 +98,45 @@ __global__ static void sweep_kernel(s24c_sweep b)
 {
     int64_t row = int64_t(blockIdx.x) * WARPS + threadIdx.x / WARP;
     int lane = threadIdx.x % WARP;
+    for (int k = threadIdx.x; k < b.cols * BLOCK; k += blockDim.x)
+        tile[k] = k % BLOCK < b.cols ? b.r[(b.first + k / BLOCK) * b.dim + b.first + k % BLOCK] : 0;
+    __syncthreads();
     if (row >= b.rows)
         return;
     const float *w = b.w + row * b.dim;
     float *d = b.d + row * b.dim;
     uint8_t *mask = b.mask + row * b.dim;
-    float own[OWN];
+    float own[OWN], weights[OWN], inverse[OWN];
+    unsigned held[OWN]; /* what the mask keeps, a bit a column */
 #pragma unroll
-    for (int k = 0; k < OWN; k++)
-        own[k] = k * WARP + lane < b.cols ? b.a[row * BLOCK + k * WARP + lane] : 0.0f;
+    for (int k = 0; k < OWN; k++) {
+        int32_t j = k * WARP + lane;
+        bool in = j < b.cols;
+        own[k] = in ? b.a[row * BLOCK + j] : 0.0f;
+        weights[k] = in ? w[b.first + j] : 0.0f;
+        inverse[k] = !in || b.ones ? 1.0f : b.inv_r[b.first + j];
+        held[k] = __ballot_sync(0xffffffffu, in && b.n == 0 && mask[b.first + j]);
+    }
     unsigned long long group = 0;
     for (int32_t j = 0; j < b.cols; j++) {
         int64_t column = b.first + j;
         if (b.n > 0 && j % b.m == 0)
             group = b.m == 4 ? choose_small<4>(b, w, own, j) : choose_group(b, w, own, j);
-        float mine = own[0];
+        float mine = own[0], mine_w = weights[0], mine_i = inverse[0];
+        unsigned bits = held[0];
 #pragma unroll
-        for (int k = 1; k < OWN; k++)
-            mine = j / WARP == k ? own[k] : mine;
+        for (int k = 1; k < OWN; k++) {
+            bool here = j / WARP == k;
+            mine = here ? own[k] : mine;
+            mine_w = here ? weights[k] : mine_w;
+            mine_i = here ? inverse[k] : mine_i;
+            bits = here ? held[k] : bits;
+        }
         float sum = __shfl_sync(0xffffffffu, mine, j % WARP);
-        float weight = w[column];
-        bool kept = b.n > 0 ? group >> j % b.m & 1 : mask[column] != 0;
-        float c = fmaf(sum, b.ones ? 1.0f : b.inv_r[column], weight);
+        float weight = __shfl_sync(0xffffffffu, mine_w, j % WARP);
+        float over = __shfl_sync(0xffffffffu, mine_i, j % WARP);
+        bool kept = b.n > 0 ? group >> j % b.m & 1 : bits >> j % WARP & 1;
+        float c = fmaf(sum, over, weight);
         uint8_t code = 0;
         if (b.codes && b.round) {
             grid_place place = place_of(b, row, column);
@@ -132,7 +152,7 @@ __global__ static void sweep_kernel(s24c_sweep b)
             if (b.codes && b.round)
                 b.codes[row * b.dim + column] = code;
         }
-        const float *r = b.r + column * b.dim + b.first;
+        const float *r = tile + j * BLOCK;
 #pragma unroll
         for (int k = 0; k < OWN; k++) {
             int32_t other = k * WARP + lane;
@@ -144,7 +164,9 @@ __global__ static void sweep_kernel(s24c_sweep b)
 
 void s24c_sweep_block(cudaStream_t s, const s24c_sweep *block)
 {
-    sweep_kernel<<<unsigned((block->rows + WARPS - 1) / WARPS), WARPS * WARP, 0, s>>>(*block);
+    const int bytes = BLOCK * BLOCK * sizeof(float); /* more than a block has unasked */
+    cudaFuncSetAttribute(sweep_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    sweep_kernel<<<unsigned((block->rows + WARPS - 1) / WARPS), WARPS * WARP, bytes, s>>>(*block);
 }
 
 __global__ static void finish_kernel(const float *w, const float *d, const uint8_t *mask,
