@@ -507,6 +507,12 @@ def host(x: torch.Tensor) -> torch.Tensor:
     return x.detach().cpu()
 
 
+def near(x: torch.Tensor) -> torch.Tensor:
+    """Where the library works: as it is on the context's GPU, else on the host."""
+    on_gpu = x.is_cuda and sparse24.default_context()["device"] != "cpu"
+    return x.detach() if on_gpu else host(x)
+
+
 @contextlib.contextmanager
 def at(name: str) -> Iterator[None]:
     """Errors of the library name the layer."""
@@ -570,7 +576,7 @@ class Inputs:
     def add(self, x: torch.Tensor, targets: dict) -> None:
         """Rows of a batch, with what each layer should give for them."""
         self.gram.add(x, targets=targets)
-        self.alive |= (x != 0).any(0)
+        self.alive |= host((x != 0).any(0))
 
 
 class Sums:
@@ -606,7 +612,7 @@ class Sums:
             layers = [layer for layer, seen in self.seen.items() if seen.leader == leader]
             with at(layers[0].name):
                 for place, x in enumerate(now.inputs[layers[0]]):
-                    inputs.add(host(x), {self.crosses[layer]: host(wanted[layer][place])
+                    inputs.add(near(x), {self.crosses[layer]: near(wanted[layer][place])
                                          for layer in layers if wanted})
 
     def change(self, state: Any, dense: Any, now: Pass, then: Pass) -> torch.Tensor:
@@ -626,13 +632,13 @@ class Sums:
         """Compress one layer in place; the record tells what is stored."""
         live = layer.weights(self.parameters)
         gram = self.inputs[self.seen[layer].leader].gram
-        problem = sparse24.Problem(host(live).clone(), gram, work.constraints)
+        problem = sparse24.Problem(near(live).clone(), gram, work.constraints)
         if self.original:
             problem.set_target(self.crosses[layer], work.correct)
         result = work.solver_for(problem).solve(problem)
         problem.check(result)
         live.copy_(result.weights)
-        stored = host(live)
+        stored = near(live)
         if not torch.isfinite(stored).all():
             raise ValueError(f"{layer.name}: a weight does not fit {live.dtype}")
         record = {"name": layer.name, **result.record}
@@ -898,6 +904,8 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--skip", default="",
                         help="words, comma-separated: layers with one in their name stay")
+    parser.add_argument("--device", default="cpu",
+                        help="cuda:0: model, sums and solvers on that GPU (docs/gpu.md)")
     arguments = parser.parse_args()
     if pathlib.Path(arguments.out).exists():
         parser.error(f"--out {arguments.out} exists: name a new folder")
@@ -916,10 +924,14 @@ def run(arguments: argparse.Namespace, options: dict[str, str]) -> None:
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.model)
     model = transformers.AutoModelForCausalLM.from_pretrained(arguments.model, torch_dtype="auto")
+    if arguments.device != "cpu":
+        sparse24.default_context().set(device=arguments.device)
+        model = model.to(arguments.device)
     context = getattr(model.config, "max_position_embeddings", None) or arguments.length
     if arguments.length > context:
         raise ValueError(f"--length {arguments.length}: the model's context is {context}")
-    batches = read_batches(tokenizer, arguments.text, arguments.sequences, arguments.length)
+    batches = [batch.to(model.device) for batch in
+               read_batches(tokenizer, arguments.text, arguments.sequences, arguments.length)]
     skip = list(filter(None, arguments.skip.split(",")))
     records = compress_model(model, batches, arguments.constraints, arguments.solver,
                              arguments.correct, skip, progress(), **options)

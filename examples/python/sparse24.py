@@ -521,6 +521,7 @@ class _Found(NamedTuple):
     dtype: int
     keep: Any
     readonly: bool = False
+    device: tuple[int, int] = (CPU, 0)
 
 
 def _torch_of(value: Any) -> Any:
@@ -529,9 +530,10 @@ def _torch_of(value: Any) -> Any:
     return torch if torch is not None and isinstance(value, getattr(torch, "Tensor", ())) else None
 
 
-def _check_place(device: Any, is_cpu: bool, what: str) -> None:
-    if not is_cpu:
-        raise Sparse24Error(E_UNSUPPORTED, f"{what} is on device {device}, but this library reads CPU memory only: copy it there first")
+def _check_place(device: Any, known: bool, what: str) -> None:
+    if not known:
+        raise Sparse24Error(E_UNSUPPORTED, f"{what} is on device {device}, but this library reads memory of the CPU, and of CUDA where the context has a "
+                            "device: copy it there first")
 
 
 def _unknown_type(what: str, kind: str) -> Sparse24Error:
@@ -539,14 +541,18 @@ def _unknown_type(what: str, kind: str) -> Sparse24Error:
 
 
 def _from_torch(value: Any, what: str) -> _Found:
-    _check_place(value.device, value.device.type == "cpu", what)
+    gpu = value.device.type == "cuda" and not getattr(_torch_of(value).version, "hip", None)
+    _check_place(value.device, value.device.type == "cpu" or gpu, what)
     name = str(value.dtype).replace("torch.", "")
     if name not in _BY_NAME:
         raise _unknown_type(what, str(value.dtype))
     if str(value.layout) != "torch.strided" or value.is_neg():
         raise Sparse24Error(E_ARG, f"{what} is a tensor without plain memory (sparse, or lazily negated): densify or clone it")
     twin = value.detach()  # keeps the memory even when the caller gives the tensor other memory (tensor.data = ...)
-    return _Found(twin.data_ptr(), tuple(twin.shape), twin.stride(), _BY_NAME[name], twin)
+    if not gpu:
+        return _Found(twin.data_ptr(), tuple(twin.shape), twin.stride(), _BY_NAME[name], twin)
+    _torch_of(value).cuda.current_stream(value.device).synchronize()  # the library has a stream of its own
+    return _Found(twin.data_ptr(), tuple(twin.shape), twin.stride(), _BY_NAME[name], twin, device=(CUDA, value.device.index or 0))
 
 
 def _buffer_type(view: _Buffer, what: str) -> int:
@@ -584,7 +590,7 @@ def _contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _from_dlpack(value: Any, what: str) -> _Found:
     device = tuple(value.__dlpack_device__())
-    _check_place(device, device[0] == CPU, what)
+    _check_place(device, device[0] in (CPU, CUDA, CUDA_MANAGED), what)
     try:
         capsule = value.__dlpack__()  # never consumed, so its own destructor tells the producer when it goes
         tensor = _DLTensor.from_address(_capsule_pointer(capsule, b"dltensor"))
@@ -594,7 +600,7 @@ def _from_dlpack(value: Any, what: str) -> _Found:
     if tensor.lanes != 1 or dtype not in _TYPES:
         raise _unknown_type(what, f"elements of DLPack type {tensor.code}, {tensor.bits} bits, {tensor.lanes} lanes")
     strides = tuple(tensor.strides[: tensor.ndim]) if tensor.strides else _contiguous(shape)
-    return _Found((tensor.data or 0) + tensor.byte_offset, shape, strides, dtype, capsule)
+    return _Found((tensor.data or 0) + tensor.byte_offset, shape, strides, dtype, capsule, device=(tensor.device, tensor.device_id))
 
 
 def _find(value: Any, what: str) -> _Found:
@@ -627,7 +633,7 @@ def _matrix(value: Any, what: str, write: bool = False, column: bool = False) ->
     """The view of an array that the library takes, without a copy. `column`: one dimension is a column, not a row."""
     if value is None or isinstance(value, Mat):
         return value
-    address, shape, strides, dtype, keep, readonly = _find(value, what)
+    address, shape, strides, dtype, keep, readonly, device = _find(value, what)
     if write and readonly:
         raise Sparse24Error(E_ARG, f"{what} is read-only, but the result goes there")
     if not shape:
@@ -637,7 +643,7 @@ def _matrix(value: Any, what: str, write: bool = False, column: bool = False) ->
     if column and len(shape) == 1:
         shape, strides = (*shape, 1), (*strides, 1)
     rows, row_stride = _folded(shape[:-1], strides[:-1], what)
-    mat = Mat(address, rows, shape[-1], row_stride, strides[-1], dtype, CPU)
+    mat = Mat(address, rows, shape[-1], row_stride, strides[-1], dtype, *device)
     mat.keep = keep
     return mat
 
@@ -738,6 +744,11 @@ def _view(mat: Mat, own: Any, kind: str, shape: tuple[int, ...] | None = None, r
 # ---- Context ----
 
 
+def _beside(name: str) -> str:
+    """The path of a file in the folder of the library itself."""
+    return str(pathlib.Path(_library_path()).resolve().parent / name)
+
+
 class Context(_Handle):
     """Threads, memory limit and log, by keywords: Context(threads=2, memory_limit=1 << 30, isa="avx2"). Everything uses default_context() when it is given no
     other. log(level, text) receives the library's messages."""
@@ -750,8 +761,11 @@ class Context(_Handle):
         self.set_log(log)
 
     def set(self, **options: int | str) -> None:
-        """Set options: threads, isa, memory_limit, log_level, hold_blas."""
+        """Set options: threads, isa, memory_limit, log_level, hold_blas, and device: "cpu", PATH:INDEX, or "cuda:0" for the library of that name beside
+        this one (docs/gpu.md). Arrays on that device are read without a copy by Gram.add() and Problem()."""
         for name, value in options.items():
+            if name == "device" and str(value).startswith("cuda:"):
+                value = _beside(f"libsparse24-{str(value).replace(':', '.so:')}")
             _call("s24_ctx_set_str" if isinstance(value, str) else "s24_ctx_set_int", self, name, value)
 
     def __getitem__(self, name: str) -> int | str:

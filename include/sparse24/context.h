@@ -34,6 +34,10 @@ S24_API void s24_ctx_destroy(s24_ctx *ctx);
  * - "hold_blas": by default 1: while a call of ours runs, OpenBLAS uses one thread and our threads
  *   do the rest; afterwards the host's setting comes back. With 0 BLAS is left alone, and equal
  *   bits are promised only for equal numbers of BLAS threads.
+ * - "device": where solvers run: "cpu", the default, or PATH:INDEX with the path of a library such
+ *   as libsparse24-cuda.so and the number of the device (docs/gpu.md). S24_E_BACKEND: the library,
+ *   a driver or the device is missing, or is of another version. S24_E_STATE: other handles of the
+ *   context exist. What a device cannot do is S24_E_UNSUPPORTED: nothing falls back to the CPU.
  */
 S24_API s24_status s24_ctx_set_int(s24_ctx *ctx, const char *option, int64_t value);
 S24_API s24_status s24_ctx_set_str(s24_ctx *ctx, const char *option, const char *value);

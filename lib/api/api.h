@@ -13,7 +13,7 @@
 #include "base/lock.h"
 #include "base/number.h"
 #include "base/options.h"
-#include "ops/ops.h"
+#include "ops/backend.h"
 #include "pack/pack.h"
 #include "solvers/solver.h"
 #include <sparse24/sparse24.h>
@@ -49,6 +49,26 @@ typedef struct s24i_ctx_options {
     s24i_word isa;
 } s24i_ctx_options;
 
+#define S24I_DEVICE_TEXT 1024 /* room for the option device */
+
+/* A library that brings a device, while it is loaded (device.c). */
+typedef struct s24i_plug {
+    bool open;
+    void *library;
+    const s24i_backend *backend;
+    s24i_device device;
+    char text[S24I_DEVICE_TEXT]; /* the option */
+} s24i_plug;
+
+/* "cpu" opens nothing. S24_E_OPTION: no such text; S24_E_BACKEND, S24_E_MEMORY: it cannot be
+ * had. */
+s24_status s24i_plug_open(s24_ctx *ctx, const char *text, s24i_plug *plug);
+void s24i_plug_close(s24i_plug *plug);
+/* Around all use of the context's device, which works for one call at a time. Nothing on the
+ * CPU. */
+int32_t s24i_device_enter(s24_ctx *ctx);
+void s24i_device_leave(s24_ctx *ctx, int32_t before);
+
 struct s24_ctx {
     s24i_handle handle;
     _Atomic int64_t references;
@@ -57,6 +77,8 @@ struct s24_ctx {
     s24i_kernels kernels;
     s24i_device cpu;           /* of all that the host looks into: sums, checks, losses */
     const s24i_device *device; /* of solvers */
+    s24i_plug plug;            /* what brought it, unless it is the CPU */
+    s24i_lock plug_lock;       /* of its use */
     s24i_lock lock;            /* of `running` and of all below */
     int64_t running; /* calls in work: nothing below changes meanwhile, so they need no lock */
     s24i_option_set options;
@@ -77,6 +99,8 @@ void s24i_leave(s24_ctx *ctx);
 typedef s24_status (*s24i_stage_fn)(void *arg, const s24i_run *run);
 /* Run a stage in an arena of exactly its size. */
 s24_status s24i_in_arena(s24_ctx *ctx, s24i_stage_fn stage, void *arg);
+/* The same on the context's device. */
+s24_status s24i_on_device(s24_ctx *ctx, s24i_stage_fn stage, void *arg);
 
 void s24i_log(s24_ctx *ctx, int32_t level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -85,7 +109,9 @@ void s24i_warn_blas(s24_ctx *ctx);
 
 /* ---- Views (mat.c) ---- */
 
-enum { S24I_ANY_TYPE, S24I_FLOAT_TYPE, S24I_MASK_TYPE };
+enum { S24I_ANY_TYPE, S24I_FLOAT_TYPE, S24I_MASK_TYPE, S24I_TYPES = 15, S24I_ON_DEVICE = 16 };
+/* Floats that may lie on the context's device, if it has one. */
+#define S24I_FLOATS_OF(ctx) (S24I_FLOAT_TYPE | ((ctx)->device->host ? 0 : S24I_ON_DEVICE))
 
 /* Everything that can be wrong with a view without reading the data; texts call it `what`. */
 s24_status s24i_check_mat(const s24_mat *mat, const char *what, int32_t accept);
@@ -143,9 +169,14 @@ struct s24_cross {
 s24_status s24i_gram_change(s24_gram *gram);
 /* Drop it; the status of the change, which it gives back. */
 s24_status s24i_gram_changed(s24_gram *gram, s24_status status);
+/* S24_E_STATE as above; brings all of it to the host, where changes are made. */
+s24_status s24i_gram_change_here(s24_gram *gram);
 /* Read the sums of both halves, and of the crosses, all rows in, between open and close. Several
  * may at once. Closing NULL is nothing. */
 s24_status s24i_gram_open(s24_gram *gram);
+/* The same for work on the context's device: the host sees what s24i_device.sums_fetch() brings when
+ * it is not asked for all. */
+s24_status s24i_gram_open_there(s24_gram *gram);
 void s24i_gram_close(s24_gram *gram);
 void s24i_gram_release(s24_gram *gram);
 void s24i_cross_release(s24_cross *cross);
@@ -196,6 +227,8 @@ typedef struct s24i_reading {
 
 /* S24_E_STATE with `target` when the problem has none, or no gram. */
 s24_status s24i_reading_open(s24i_reading *reading, const s24_problem *problem, bool target);
+/* The same for work on the device (s24i_gram_open_there()). */
+s24_status s24i_reading_open_there(s24i_reading *reading, const s24_problem *problem, bool target);
 void s24i_reading_close(s24i_reading *reading);
 /* S24_E_STATE: no calibration rows yet, or the target saw other rows than the gram. S24_E_NUMERIC:
  * the sums leave the range of double, or are all zero. */

@@ -32,6 +32,8 @@ void s24i_ctx_release(s24_ctx *ctx)
     if (atomic_fetch_sub(&ctx->references, 1) != 1)
         return;
     drop_workers(ctx);
+    s24i_plug_close(&ctx->plug);
+    s24i_lock_fini(&ctx->plug_lock);
     s24i_lock_fini(&ctx->lock);
     s24i_memory_init(&last, ctx->memory.alloc, ctx->memory.free, ctx->memory.user);
     s24i_free(&last, ctx, sizeof *ctx);
@@ -60,22 +62,36 @@ void s24i_leave(s24_ctx *ctx)
     s24i_ctx_release(ctx);
 }
 
-s24_status s24i_in_arena(s24_ctx *ctx, s24i_stage_fn stage, void *arg)
+static s24_status in_arena_of(const s24i_device *device, s24i_stage_fn stage, void *arg)
 {
     s24i_arena arena = {0};
-    s24i_run run = {.device = &ctx->cpu, .arena = &arena};
+    s24i_run run = {.device = device, .arena = &arena};
     s24_status status = stage(arg, &run);
 
     if (status)
         return status;
     arena = (s24i_arena){.size = arena.peak};
-    if (!(arena.base = s24i_alloc(&ctx->memory, arena.size)))
+    if (!(arena.base = s24i_alloc(device->memory, arena.size)))
         return S24_E_MEMORY;
     status = stage(arg, &run);
     if (arena.exceeded)
         status =
             s24i_fail(S24_E_INTERNAL, "more scratch used than predicted (%zu bytes)", arena.size);
-    s24i_free(&ctx->memory, arena.base, arena.size);
+    s24i_free(device->memory, arena.base, arena.size);
+    return status;
+}
+
+s24_status s24i_in_arena(s24_ctx *ctx, s24i_stage_fn stage, void *arg)
+{
+    return in_arena_of(&ctx->cpu, stage, arg);
+}
+
+s24_status s24i_on_device(s24_ctx *ctx, s24i_stage_fn stage, void *arg)
+{
+    int32_t before = s24i_device_enter(ctx);
+    s24_status status = in_arena_of(ctx->device, stage, arg);
+
+    s24i_device_leave(ctx, before);
     return status;
 }
 
@@ -120,6 +136,7 @@ static s24_status set_up(s24_ctx *ctx)
                              .host = true};
     ctx->device = &ctx->cpu;
     s24i_lock_init(&ctx->lock);
+    s24i_lock_init(&ctx->plug_lock);
     ctx->handle.magic = S24I_CTX;
     atomic_init(&ctx->references, 1);
     return S24_OK;
@@ -192,6 +209,29 @@ static void apply(s24_ctx *ctx, const s24i_option_set *options, const s24i_ctx_o
     ctx->options.explicit_mask = options->explicit_mask;
 }
 
+/* Only while nothing else was made from the context: sums may lie on the device. */
+static s24_status change_device(s24_ctx *ctx, const char *text)
+{
+    s24_status status = begin_change(ctx);
+    s24i_plug *plug = NULL;
+
+    if (status)
+        return status;
+    if (atomic_load(&ctx->references) != 1)
+        status = s24i_fail(S24_E_STATE, "option device: other handles of the context exist: set it "
+                                        "before anything else is made");
+    if (!status && !(plug = s24i_alloc_zero(&ctx->memory, sizeof *plug)))
+        status = S24_E_MEMORY;
+    if (!status && !(status = s24i_plug_open(ctx, text, plug))) {
+        s24i_plug_close(&ctx->plug);
+        ctx->plug = *plug;
+        ctx->device = ctx->plug.open ? &ctx->plug.device : &ctx->cpu;
+    }
+    s24i_free(&ctx->memory, plug, sizeof *plug);
+    s24i_lock_drop(&ctx->lock);
+    return status;
+}
+
 /* Set one option in a copy and take the copy over if everything about it works. */
 static s24_status set_option(s24_ctx *ctx, const char *option, const char *text, int64_t number)
 {
@@ -232,6 +272,8 @@ s24_status s24_ctx_set_str(s24_ctx *ctx, const char *option, const char *value)
         status = s24i_check_pointer(option, "option");
     if (!status)
         status = s24i_check_pointer(value, "value");
+    if (!status && !strcmp(option, "device"))
+        return s24i_done(__func__, change_device(ctx, value));
     return s24i_done(__func__, status ? status : set_option(ctx, option, value, 0));
 }
 
@@ -255,6 +297,10 @@ s24_status s24_ctx_get_str(const s24_ctx *ctx, const char *option, const char **
         status = s24i_check_pointer(option, "option");
     if (!status)
         status = s24i_check_pointer(value, "value");
+    if (!status && !strcmp(option, "device")) {
+        *value = ctx->plug.open ? ctx->plug.text : "cpu";
+        return S24_OK;
+    }
     return s24i_done(__func__,
                      status ? status : s24i_options_get_str(&ctx->options, option, value));
 }

@@ -68,6 +68,8 @@ void s24i_cross_release(s24_cross *cross)
     s24i_cross_detach(&cross->sums, &gram->sums);
     s24i_lock_drop(&gram->lock);
     s24i_cross_fini(&ctx->cpu, &cross->sums);
+    if (cross->sums.mirror)
+        ctx->device->forget(ctx->device, cross->sums.mirror);
     s24i_gram_release(gram);
     s24i_free(&ctx->memory, cross, sizeof *cross);
     s24i_ctx_release(ctx);
@@ -184,7 +186,7 @@ static s24_status merge(s24_cross *dst, s24_cross *src)
     s24_status status = s24i_gram_open(src->gram);
     if (status)
         return status;
-    if (!(status = s24i_gram_change(dst->gram))) {
+    if (!(status = s24i_gram_change_here(dst->gram))) {
         s24i_cross_merge(&dst->sums, &src->sums);
         s24i_gram_changed(dst->gram, S24_OK);
     }
@@ -239,7 +241,7 @@ static s24_status import(s24_cross *cross, int32_t half, const s24_mat *c, const
     if (!status)
         status = s24i_check_sum(rows, "rows");
     if (!status)
-        status = s24i_gram_change(gram);
+        status = s24i_gram_change_here(gram);
     if (status)
         return status;
     status = s24i_cross_import(&gram->object.ctx->cpu, &gram->sums, &cross->sums, half - 1, c,

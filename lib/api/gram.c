@@ -45,6 +45,8 @@ void s24i_gram_release(s24_gram *gram)
         return;
     s24i_lock_fini(&gram->lock);
     s24i_gram_fini(&ctx->cpu, &gram->sums);
+    if (gram->sums.mirror)
+        ctx->device->forget(ctx->device, gram->sums.mirror);
     s24i_free(&ctx->memory, gram, sizeof *gram);
     s24i_ctx_release(ctx);
 }
@@ -105,7 +107,51 @@ s24_status s24i_gram_change(s24_gram *gram)
     return status;
 }
 
-s24_status s24i_gram_changed(s24_gram *gram, s24_status status)
+/* The device makes the sums of grams in single precision. */
+static bool is_there(const s24_gram *gram)
+{
+    return gram->object.ctx->device->sums_add && gram->sums.rows.type == S24_F32;
+}
+
+/* Rows that wait, into the sums; then what the host wants to see. */
+static s24_status flush(s24_gram *gram)
+{
+    s24_ctx *ctx = gram->object.ctx;
+
+    if (!is_there(gram))
+        return s24i_gram_flush(&ctx->cpu, &gram->sums, S24I_BOTH);
+    int32_t before = s24i_device_enter(ctx);
+    s24_status status = ctx->device->sums_flush(ctx->device, &gram->sums);
+    s24i_device_leave(ctx, before);
+    return status;
+}
+
+static s24_status fetch(s24_gram *gram, bool whole)
+{
+    s24_ctx *ctx = gram->object.ctx;
+
+    if (!is_there(gram))
+        return S24_OK;
+    int32_t before = s24i_device_enter(ctx);
+    s24_status status = ctx->device->sums_fetch(ctx->device, &gram->sums, whole);
+    s24i_device_leave(ctx, before);
+    return status;
+}
+
+s24_status s24i_gram_change_here(s24_gram *gram)
+{
+    s24_status status = s24i_gram_change(gram);
+
+    if (status)
+        return status;
+    status = flush(gram);
+    if (!status)
+        status = fetch(gram, true);
+    return status ? s24i_gram_changed(gram, status) : S24_OK;
+}
+
+/* Of the device's sums, which the host's then are not. */
+static s24_status changed_there(s24_gram *gram, s24_status status)
 {
     leave(gram, status);
     gram->version++;
@@ -113,7 +159,16 @@ s24_status s24i_gram_changed(s24_gram *gram, s24_status status)
     return status;
 }
 
-s24_status s24i_gram_open(s24_gram *gram)
+s24_status s24i_gram_changed(s24_gram *gram, s24_status status)
+{
+    leave(gram, status);
+    gram->version++;
+    gram->sums.changes++;
+    s24i_lock_drop(&gram->lock);
+    return status;
+}
+
+static s24_status open_gram(s24_gram *gram, bool whole)
 {
     s24_status status = S24_OK;
 
@@ -123,15 +178,27 @@ s24_status s24i_gram_open(s24_gram *gram)
     } else if (!gram->readers) {
         status = enter(gram);
         if (!status)
-            status = s24i_gram_flush(&gram->object.ctx->cpu, &gram->sums, S24I_BOTH);
+            status = flush(gram);
         leave(gram, status);
     }
+    if (!status)
+        status = fetch(gram, whole);
     if (!status) {
         gram->readers++;
         s24i_object_retain(&gram->object);
     }
     s24i_lock_drop(&gram->lock);
     return status;
+}
+
+s24_status s24i_gram_open(s24_gram *gram)
+{
+    return open_gram(gram, true);
+}
+
+s24_status s24i_gram_open_there(s24_gram *gram)
+{
+    return open_gram(gram, gram->object.ctx->device->host);
 }
 
 void s24i_gram_close(s24_gram *gram)
@@ -158,7 +225,8 @@ static bool is_destroyed(s24i_stream *stream)
 
 static s24_status check_rows(const s24_gram *gram, const s24_mat *x, const s24_mat *row_weight)
 {
-    s24_status status = s24i_check_mat(x, "x", S24I_FLOAT_TYPE);
+    int32_t floats = is_there(gram) ? S24I_FLOATS_OF(gram->object.ctx) : S24I_FLOAT_TYPE;
+    s24_status status = s24i_check_mat(x, "x", floats);
 
     if (!status)
         status = s24i_check_shape(x, "x", x->rows, gram->sums.dim);
@@ -185,7 +253,9 @@ static s24_status assign_target(s24_gram *gram, int64_t rows, s24_cross *cross,
     if (cross->sums.t.target >= 0)
         return s24i_fail(S24_E_ARG, "%s is crosses[%d] again", name, (int)cross->sums.t.target);
     snprintf(name, sizeof name, "targets[%d]", (int)i);
-    if (!(status = s24i_check_mat(target, name, S24I_FLOAT_TYPE)))
+    if (!(status = s24i_check_mat(
+              target, name,
+              is_there(gram) ? S24I_FLOATS_OF(gram->object.ctx) : S24I_FLOAT_TYPE)))
         status = s24i_check_shape(target, name, rows, cross->sums.out);
     cross->sums.t.target = i;
     return status;
@@ -214,7 +284,9 @@ static s24_status part_from_destroyed(s24_gram *gram)
         next = s->next;
         if (!is_destroyed(s))
             continue;
-        status = s24i_gram_flush(&gram->object.ctx->cpu, &gram->sums, S24I_BOTH);
+        status = flush(gram);
+        if (!status)
+            status = fetch(gram, true);
         if (!status)
             s24i_cross_detach(&cross_of(s)->sums, &gram->sums);
     }
@@ -224,6 +296,7 @@ static s24_status part_from_destroyed(s24_gram *gram)
 static s24_status add(s24_gram *gram, const s24i_addition *addition, s24_cross *const *crosses,
                       int32_t count)
 {
+    s24_ctx *ctx = gram->object.ctx;
     s24_status status = check_rows(gram, addition->x, addition->row_weight);
 
     if (!status)
@@ -238,9 +311,15 @@ static s24_status add(s24_gram *gram, const s24i_addition *addition, s24_cross *
         status = check_complete(gram, count);
     if (!status)
         status = part_from_destroyed(gram);
-    if (!status)
-        status = s24i_gram_add(&gram->object.ctx->cpu, &gram->sums, addition);
-    return s24i_gram_changed(gram, status);
+    if (status || !is_there(gram)) {
+        if (!status)
+            status = s24i_gram_add(&gram->object.ctx->cpu, &gram->sums, addition);
+        return s24i_gram_changed(gram, status);
+    }
+    int32_t before = s24i_device_enter(ctx);
+    status = ctx->device->sums_add(ctx->device, &gram->sums, addition);
+    s24i_device_leave(ctx, before);
+    return changed_there(gram, status);
 }
 
 s24_status s24_gram_add(s24_gram *gram, const s24_mat *x, const s24_mat *row_weight)
@@ -278,7 +357,7 @@ static s24_status merge(s24_gram *dst, s24_gram *src)
     s24_status status = s24i_gram_open(src);
     if (status)
         return status;
-    if (!(status = s24i_gram_change(dst))) {
+    if (!(status = s24i_gram_change_here(dst))) {
         s24i_gram_merge(&dst->sums, &src->sums);
         s24i_gram_changed(dst, S24_OK);
     }
@@ -336,7 +415,7 @@ static s24_status import(s24_gram *gram, int32_t half, const s24_mat *h, double 
     if (!status)
         status = s24i_check_sum(rows, "rows");
     if (!status)
-        status = s24i_gram_change(gram);
+        status = s24i_gram_change_here(gram);
     if (status)
         return status;
     status = s24i_gram_import(&gram->object.ctx->cpu, &gram->sums, half - 1, h, rows);

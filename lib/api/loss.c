@@ -26,13 +26,14 @@ static s24_status open_target(s24i_reading *reading)
     return S24_OK;
 }
 
-s24_status s24i_reading_open(s24i_reading *reading, const s24_problem *problem, bool target)
+static s24_status open_reading(s24i_reading *reading, const s24_problem *problem, bool target,
+                               s24_status (*open)(s24_gram *gram))
 {
     s24_status status = S24_OK;
 
     *reading = (s24i_reading){.problem = problem};
     if (problem->gram)
-        status = s24i_gram_open(problem->gram);
+        status = open(problem->gram);
     if (!status)
         reading->gram = problem->gram;
     if (!status && target)
@@ -40,6 +41,16 @@ s24_status s24i_reading_open(s24i_reading *reading, const s24_problem *problem, 
     if (status)
         s24i_reading_close(reading);
     return status;
+}
+
+s24_status s24i_reading_open(s24i_reading *reading, const s24_problem *problem, bool target)
+{
+    return open_reading(reading, problem, target, s24i_gram_open);
+}
+
+s24_status s24i_reading_open_there(s24i_reading *reading, const s24_problem *problem, bool target)
+{
+    return open_reading(reading, problem, target, s24i_gram_open_there);
 }
 
 void s24i_reading_close(s24i_reading *reading)
@@ -213,11 +224,17 @@ static s24_status evaluate_stage(void *arg, const s24i_run *run)
 
 s24_status s24i_check_candidate(const s24_problem *problem, const s24_mat *candidate)
 {
-    s24_status status = s24i_check_mat(candidate, "candidate", S24I_FLOAT_TYPE);
+    s24_status status = s24i_check_mat(candidate, "candidate", S24I_FLOATS_OF(problem->object.ctx));
 
     if (!status)
         status = s24i_check_shape(candidate, "candidate", problem->w.rows, problem->w.cols);
     return status;
+}
+
+/* Of what lies on the device, the loss tells. */
+static s24_status check_operand(s24_ctx *ctx, const s24_mat *mat, const char *what)
+{
+    return mat->device == S24_CPU ? s24i_check_values(ctx, mat, what, false) : S24_OK;
 }
 
 static s24_status evaluate(const s24_problem *problem, const s24_mat *candidate, bool target,
@@ -228,18 +245,18 @@ static s24_status evaluate(const s24_problem *problem, const s24_mat *candidate,
     s24_status status = s24i_check_candidate(problem, candidate);
 
     if (!status)
-        status = s24i_reading_open(&e.reading, problem, target);
+        status = s24i_reading_open_there(&e.reading, problem, target);
     if (status)
         return status;
     status = s24i_enter(ctx);
     if (!status)
         status = s24i_reading_check(&e.reading);
     if (!status)
-        status = s24i_check_values(ctx, &problem->w, "w", false);
+        status = check_operand(ctx, &problem->w, "w");
     if (!status)
-        status = s24i_check_values(ctx, candidate, "candidate", false);
+        status = check_operand(ctx, candidate, "candidate");
     if (!status)
-        status = s24i_in_arena(ctx, evaluate_stage, &e);
+        status = s24i_on_device(ctx, evaluate_stage, &e);
     s24i_leave(ctx);
     s24i_reading_close(&e.reading);
     if (!status && loss)

@@ -51,14 +51,16 @@ static s24_status check_type(int32_t dtype, const char *what, int32_t accept)
     return S24_OK;
 }
 
-static s24_status check_place(const s24_mat *mat, const char *what)
+static s24_status check_place(const s24_mat *mat, const char *what, bool anywhere)
 {
-    if (mat->device != S24_CPU)
+    bool device = mat->device == S24_CUDA || mat->device == S24_CUDA_MANAGED;
+
+    if (mat->device != S24_CPU && !(anywhere && device))
         return s24i_fail(mat->device == S24_CUDA || mat->device == S24_CUDA_HOST ||
                                  mat->device == S24_CUDA_MANAGED
                              ? S24_E_UNSUPPORTED
                              : S24_E_ARG,
-                         "%s is on device %d, but this version reads S24_CPU (%d) only", what,
+                         "%s is on device %d, but S24_CPU (%d) is read here", what,
                          (int)mat->device, S24_CPU);
     if (mat->flags || mat->reserved)
         return s24i_fail(S24_E_ARG, "%s has flags %d and reserved %llu, but both must be 0", what,
@@ -111,9 +113,9 @@ s24_status s24i_check_mat(const s24_mat *mat, const char *what, int32_t accept)
     s24_status status = s24i_check_pointer(mat, what);
 
     if (!status)
-        status = check_place(mat, what);
+        status = check_place(mat, what, accept & S24I_ON_DEVICE);
     if (!status)
-        status = check_type(mat->dtype, what, accept);
+        status = check_type(mat->dtype, what, accept & S24I_TYPES);
     return status ? status : check_extents(mat, what);
 }
 

@@ -1,9 +1,9 @@
 #include "api.h"
 #include <string.h>
 
-static s24_status check_weights(const s24_mat *w)
+static s24_status check_weights(const s24_ctx *ctx, const s24_mat *w)
 {
-    s24_status status = s24i_check_mat(w, "w", S24I_FLOAT_TYPE);
+    s24_status status = s24i_check_mat(w, "w", S24I_FLOATS_OF(ctx));
 
     if (!status && (w->rows < 1 || w->cols < 1 || w->rows > S24I_MAX_DIM || w->cols > S24I_MAX_DIM))
         status = s24i_fail(S24_E_SHAPE, "w is %lld x %lld, but both must be in 1 .. %d",
@@ -13,7 +13,7 @@ static s24_status check_weights(const s24_mat *w)
 
 static s24_status create(s24_ctx *ctx, const s24_mat *w, s24_problem **out)
 {
-    s24_status status = check_weights(w);
+    s24_status status = check_weights(ctx, w);
 
     if (!status)
         status = s24i_check_pointer(out, "out");

@@ -18,6 +18,7 @@ typedef struct solve {
     s24_result *result; /* NULL while only memory is predicted */
     uint8_t *mask;      /* of the problem, contiguous, on the host; NULL without one */
     int64_t row_block;
+    size_t solved; /* of the solver's arena: its weights, and all that came before */
     double loss, norm, target_loss, target_norm;
     double began;
     char warning[S24I_WARNING_TEXT];
@@ -66,6 +67,7 @@ static void place_arrays(solve *s)
     s->job.w = s24i_arena_take(s->run.arena, size, sizeof(float));
     s->job.v = device_array(s, counting ? NULL : s->result->weights.data, size, sizeof(float));
     s->job.mask = device_array(s, counting ? NULL : s->result->mask.data, size, 1);
+    s->solved = s->run.arena->used;
     if (counting) {
         s->job.w = s->job.v = (float *)&nowhere;
         s->job.mask = (uint8_t *)&nowhere;
@@ -159,9 +161,11 @@ static s24_status verify(const solve *s, const s24i_run *run)
     return s24i_fail_in(S24_E_INTERNAL, "a solver broke a constraint");
 }
 
+/* On the solver's device, of what it made. */
 static s24_status loss_stage(solve *s, const s24i_run *run)
 {
-    const void *weights = s24i_counting(run) ? s->job.v : s->result->weights.data;
+    bool own = s24i_counting(run) || !run->device->host;
+    const void *weights = own ? s->job.v : s->result->weights.data;
     s24_mat v =
         s24i_mat_plain((void *)(uintptr_t)weights, s->problem->w.rows, s->problem->w.cols, S24_F32);
     s24_status status = s24i_reading_loss(&s->reading, run, &v, &s->loss, &s->norm);
@@ -185,10 +189,14 @@ static s24_status all_stages(solve *s, s24i_arena *solving, s24i_arena *checking
 
     if (!counting)
         s->result->flops = solving->flops; /* without the losses: their norms may be remembered */
-    solving->used = 0;
+    if (s->run.device->host)
+        solving->used = 0;
     if (!status)
         status = verify(s, &check);
-    return status ? status : loss_stage(s, &check);
+    if (status || s->run.device->host)
+        return status ? status : loss_stage(s, &check);
+    solving->used = s->solved; /* the weights stay where they are */
+    return loss_stage(s, &s->run);
 }
 
 /* ---- Memory ---- */
@@ -261,20 +269,23 @@ static s24_status take_mask(solve *s)
     return s->mask ? s24i_problem_mask(s->problem, s->ctx, s->mask) : S24_E_MEMORY;
 }
 
-static s24_status take_arena(s24i_memory *memory, size_t size, s24i_arena *arena)
+static s24_status take_arena(const s24i_device *device, size_t size, s24i_arena *arena)
 {
-    *arena = (s24i_arena){.base = s24i_alloc(memory, size), .size = size};
-    return arena->base ? S24_OK : S24_E_MEMORY;
+    *arena = (s24i_arena){.base = s24i_alloc(device->memory, size), .size = size};
+    if (arena->base)
+        return S24_OK;
+    return device->host ? S24_E_MEMORY : s24i_fail_in(S24_E_MEMORY, device->name);
 }
 
 static s24_status work_in_arenas(solve *s, scratch bytes)
 {
     bool host = s->ctx->device->host;
     s24i_arena solving = {0}, checking = {0};
-    s24_status status = take_arena(s->ctx->device->memory, bytes.solving, &solving);
+    int32_t before = s24i_device_enter(s->ctx);
+    s24_status status = take_arena(s->ctx->device, bytes.solving, &solving);
 
     if (!status && !host)
-        status = take_arena(&s->ctx->memory, bytes.checking, &checking);
+        status = take_arena(&s->ctx->cpu, bytes.checking, &checking);
     if (!status) {
         s24i_watch_init(&s->watch, s->solver->progress, s->solver->progress_user,
                         &s->solver->cancel, s24i_solver_number(s->solver, "time_limit", 0));
@@ -286,6 +297,7 @@ static s24_status work_in_arenas(solve *s, scratch bytes)
     s->result->peak_bytes = (int64_t)(solving.peak + checking.peak + kept_bytes(s));
     s24i_free(s->ctx->device->memory, solving.base, solving.size);
     s24i_free(&s->ctx->memory, checking.base, checking.size);
+    s24i_device_leave(s->ctx, before);
     return status;
 }
 
@@ -414,7 +426,7 @@ static s24_status begin(solve *s, const s24_solver *solver, const s24_problem *p
     *s = (solve){.ctx = solver->object.ctx, .solver = (s24_solver *)solver, .problem = problem};
     s->began = s24i_seconds();
     s->row_block = problem->w.rows;
-    return status ? status : s24i_reading_open(&s->reading, problem, problem->cross != NULL);
+    return status ? status : s24i_reading_open_there(&s->reading, problem, problem->cross != NULL);
 }
 
 static s24_status run(s24_solver *solver, const s24_problem *problem, s24_result **out)

@@ -12,6 +12,9 @@
 
 #define S24I_BLOCK 128 /* columns of one block of the sweep and of the factorisation */
 
+struct s24i_gram;
+struct s24i_addition;
+
 /* Where operations run. Arrays that they work on lie where the device says: only operations look
  * into them. */
 typedef struct s24i_device {
@@ -21,6 +24,20 @@ typedef struct s24i_device {
     const s24i_kernels *kernels;
     const struct s24i_operations *operations; /* made from ops.def */
     void *state;                              /* the device's own */
+    /* Frees what it keeps of sums; NULL: it keeps nothing. */
+    void (*forget)(const struct s24i_device *device, void *mirror);
+    /* Around all use of it: makes it the calling thread's; what was before comes back. NULL: no
+     * need. */
+    int32_t (*enter)(const struct s24i_device *device);
+    void (*leave)(const struct s24i_device *device, int32_t before);
+    /* Sums in single precision that it makes itself; NULL: the host does. Rows join a gram and its
+     * crosses as s24i_gram_add() says; all that wait go in; and what the host looks into becomes
+     * true again: all of it, or (whole false) diagonals, the row of the largest input, and squares
+     * of wanted outputs. */
+    s24_status (*sums_add)(const struct s24i_device *device, struct s24i_gram *gram,
+                           const struct s24i_addition *addition);
+    s24_status (*sums_flush)(const struct s24i_device *device, struct s24i_gram *gram);
+    s24_status (*sums_fetch)(const struct s24i_device *device, struct s24i_gram *gram, bool whole);
     bool host; /* its arrays are the host's memory: results need no copy */
 } s24i_device;
 
@@ -102,6 +119,9 @@ typedef struct s24i_rows {
 typedef struct s24i_gram {
     int64_t dim;
     double *half[2];
+    uint64_t changes; /* of the sums */
+    /* What a device keeps of them beside: set, read and freed by it alone. */
+    void *mirror;
     s24i_rows rows;
 } s24i_gram;
 
@@ -110,6 +130,7 @@ typedef struct s24i_gram {
 typedef struct s24i_cross {
     s24i_stream t; /* first: a gram finds its crosses by it */
     int64_t out, in;
+    void *mirror; /* as of a gram, whose changes count for it too */
     double *half[2];
     double *norm2[2];
 } s24i_cross;

@@ -129,6 +129,8 @@ static s24_status solve(s24i_job *job, const void *values)
     r.variance = s24i_arena_take(job->run->arena, n, sizeof(float));
     r.key = s24i_arena_take(job->run->arena, n, sizeof(float));
     s24_status status = s24i_prepare(job->run, &job->matrix, damping, job->w, &r.prepared);
+    if (!status && r.o->outliers > 0)
+        status = s24i_fill(job->run, 0, (size_t)s24i_job_size(job), r.g.grid.outliers);
     if (!status)
         status = s24i_variances(job->run, &r.prepared, r.variance);
     if (!status)

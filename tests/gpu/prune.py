@@ -1,13 +1,15 @@
-"""examples/python/prune_torch.py on a model that lies on a GPU: the same layers, patterns and errors as on the CPU. Needs torch with CUDA and transformers."""
+"""prune.py [LIBRARY:INDEX]: examples/python/prune_torch.py on a model that lies on a GPU: the same layers, patterns and errors as on the CPU. Needs torch with CUDA and transformers."""
 import copy
 import pathlib
 import sys
+import time
 
 import torch
 import transformers
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples" / "python"))
 import prune_torch  # noqa: E402
+import sparse24  # noqa: E402
 
 
 def check(name: str, good: bool) -> int:
@@ -26,16 +28,22 @@ def is_2of4(weight: torch.Tensor) -> bool:
     return bool(((weight.reshape(-1, 4) != 0).sum(1) <= 2).all())
 
 
-def compare(dtype: torch.dtype, solver: str, correct: float) -> int:
+def compare(dtype: torch.dtype, solver: str, correct: float, device: str) -> int:
     """Failures. The two forward passes round differently, which moves a few near ties of the masks; a damping that is chosen would jump with them."""
     options = {"damp_rule": "relative", "damp": 0.1}
     torch.backends.cuda.matmul.allow_tf32 = False
     there = small_model(dtype).cuda()
     here = copy.deepcopy(there).float().cpu()
     batches = list(torch.randint(512, (24, 1, 128), generator=torch.Generator().manual_seed(1)))
-    records = prune_torch.compress_model(there, [batch.cuda() for batch in batches], "2:4", solver, correct, **options)
     expected = prune_torch.compress_model(here, batches, "2:4", solver, correct, **options)
-    name = f"{solver}, {dtype}, correct {correct}"
+    before = sparse24._default
+    if device:  # sums and solvers there too
+        sparse24._default = sparse24.Context(device=device)
+    began = time.perf_counter()
+    records = prune_torch.compress_model(there, [batch.cuda() for batch in batches], "2:4", solver, correct, **options)
+    print(f"# {time.perf_counter() - began:.2f} s")
+    sparse24._default = before
+    name = f"{solver}, {dtype}, correct {correct}, {device and 'all on the GPU'}"
     layers = prune_torch.linears(there.model.layers)
     tolerance = 2e-2 if dtype == torch.float32 else 5e-2
     worst = max(abs(record["relative_loss"] / other["relative_loss"] - 1) for record, other in zip(records, expected))
@@ -52,7 +60,9 @@ def main() -> int:
     failures = 0
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         for solver, correct in (("sparsegpt", 0.0), ("alps", 0.5)):
-            failures += compare(dtype, solver, correct)
+            failures += compare(dtype, solver, correct, "")
+            if len(sys.argv) > 1:
+                failures += compare(dtype, solver, correct, sys.argv[1])
     return failures
 
 

@@ -146,6 +146,9 @@ void s24i_mat_store(const s24i_kernels *kernels, const float *in, const s24_mat 
                     int64_t count);
 /* Is it a finite number of that float type, once it is rounded? */
 bool s24i_fits(double value, int32_t dtype);
+/* S24_E_NONFINITE, naming the element `bad` that single precision cannot hold; when that is rows x
+ * cols, the first that is not 0. */
+s24_status s24i_mat_refuse(const s24_mat *mat, const char *what, int64_t bad);
 /* dst = src, any types (integers and booleans only to themselves). */
 s24_status s24i_mat_copy(const s24i_device *device, const s24_mat *src, const s24_mat *dst);
 /* y = x w^T, f32 accumulation (gemm.c). */
@@ -249,33 +252,24 @@ s24_status s24i_solve_rows(const s24i_run *run, int64_t dim, const float *r, con
 /* ---- Unit-diagonal coordinates (scaled.c) ---- */
 
 /* Its arrays from the arena; they stay taken. */
-void s24i_prepared_take(const s24i_run *run, int64_t dim, s24i_prepared *out);
-/* H = I: nothing to factor. */
-void s24i_prepare_identity(s24i_prepared *out);
-/* The parts of it that the two-halves rule repeats: S and R from `which` halves with one damping;
- * then the aim. */
-s24_status s24i_prepare_factor(const s24i_run *run, const s24i_gram *gram, int which,
-                               s24i_damping damping, s24i_prepared *out);
-s24_status s24i_prepare_aim(const s24i_run *run, const s24i_matrix *matrix, int which,
-                            const s24i_prepared *prepared, float *w, const int64_t *row_of,
-                            int64_t rows);
+static inline void s24i_prepared_take(const s24i_run *run, int64_t dim, s24i_prepared *out)
+{
+    size_t n = (size_t)dim;
+    *out = (s24i_prepared){.dim = dim, .unit = 1, .plain = 1, .heldout = NAN};
+    out->scale = s24i_arena_take(run->arena, n, sizeof(double));
+    out->inverse = s24i_arena_take(run->arena, n, sizeof(double));
+    out->share = s24i_arena_take(run->arena, n, sizeof(float));
+    out->dead = s24i_arena_take(run->arena, n, 1);
+    out->s = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
+    out->r = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
+    out->inv_diag = s24i_arena_take(run->arena, n * S24I_BLOCK, sizeof(float));
+}
 /* F = (S + rho I)^-1, dim x dim; S24_E_NUMERIC when that has no Cholesky factor. Or in panels, of
  * s24i_panels_size() floats. */
 s24_status s24i_shifted_inverse(const s24i_run *run, const s24i_prepared *prepared, double rho,
                                 float *f);
 s24_status s24i_shifted_panels(const s24i_run *run, const s24i_prepared *prepared, double rho,
                                float *data, s24i_panels *panels);
-
-/* ---- Losses in double (loss.c) ---- */
-
-/* sum over rows e of A - B of e H e^T, H of `which` halves (gram NULL: identity). b NULL: zero. */
-s24_status s24i_quadratic(const s24i_run *run, const s24i_gram *gram, int which, const s24_mat *a,
-                          const s24_mat *b, double *value);
-/* The loss against the blended target and the squared norm of that target. Row i of w and v is
- * output row_of[i] (NULL: i). */
-s24_status s24i_target_loss(const s24i_run *run, const s24i_matrix *matrix, int which,
-                            const s24_mat *w, const s24_mat *v, const int64_t *row_of, double *loss,
-                            double *norm);
 
 /* Of input_weights: where there is no variance. */
 enum { S24I_WEIGHT_ENERGY, S24I_WEIGHT_ERROR };

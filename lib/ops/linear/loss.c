@@ -194,7 +194,7 @@ static s24_status judge(const sum *s, double value)
     return S24_OK;
 }
 
-s24_status s24i_quadratic(const s24i_run *run, const s24i_gram *gram, int which, const s24_mat *a,
+s24_status s24i_cpu_quadratic(const s24i_run *run, const s24i_gram *gram, int which, const s24_mat *a,
                           const s24_mat *b, double *value)
 {
     size_t mark = run->arena->used, rows = (size_t)a->rows, cols = (size_t)a->cols;
@@ -261,18 +261,18 @@ static s24_status cross_product(const s24i_run *run, const s24i_cross *cross, in
  * With q(A) = sum a H a^T, the inner product of X V^T and X W^T is (q(V) + q(W) - q(W - V)) / 2, so
  * the loss against T = (1 - b) X W^T + b T_d needs three quadratic forms and two products with C.
  */
-s24_status s24i_target_loss(const s24i_run *run, const s24i_matrix *matrix, int which,
+s24_status s24i_cpu_target_loss(const s24i_run *run, const s24i_matrix *matrix, int which,
                             const s24_mat *w, const s24_mat *v, const int64_t *row_of, double *loss,
                             double *norm)
 {
     const s24i_gram *gram = matrix->gram;
     const s24i_cross *cross = matrix->cross;
     double qv = 0, qw = 0, qe = 0, cv = 0, cw = 0, b = matrix->blend, tt = 0;
-    s24_status status = s24i_quadratic(run, gram, which, v, NULL, &qv);
+    s24_status status = s24i_cpu_quadratic(run, gram, which, v, NULL, &qv);
     if (!status)
-        status = s24i_quadratic(run, gram, which, w, NULL, &qw);
+        status = s24i_cpu_quadratic(run, gram, which, w, NULL, &qw);
     if (!status)
-        status = s24i_quadratic(run, gram, which, w, v, &qe);
+        status = s24i_cpu_quadratic(run, gram, which, w, v, &qe);
     if (!status)
         status = cross_product(run, cross, which, v, row_of, &cv);
     if (!status)

@@ -154,18 +154,29 @@ static s24_status refuse(const s24_mat *mat, const char *what, int64_t at, const
                      (long long)col, s24i_load(mat->dtype, element(mat, row, col)), why);
 }
 
-/* Doubles of which nothing is left would be a matrix of zeros. */
-static s24_status check_vanished(const s24_mat *mat, const char *what, const float *out)
+s24_status s24i_mat_refuse(const s24_mat *mat, const char *what, int64_t bad)
 {
     int64_t count = mat->rows * mat->cols;
-    if (mat->dtype != S24_F64 || s24i_largest(out, count) >= FLT_MIN)
-        return S24_OK;
+    if (bad < count) {
+        bool finite =
+            isfinite(s24i_load(mat->dtype, element(mat, bad / mat->cols, bad % mat->cols)));
+        return refuse(mat, what, bad, finite ? ", beyond single precision (3.4e38)" : "");
+    }
     for (int64_t i = 0; i < count; i++)
         if (s24i_load(mat->dtype, element(mat, i / mat->cols, i % mat->cols)) != 0)
             return refuse(mat, what, i,
                           ", and no other is larger than 1.2e-38: these vanish in single "
                           "precision, multiply them by a power of two");
     return S24_OK;
+}
+
+/* Doubles of which nothing is left would be a matrix of zeros. */
+static s24_status check_vanished(const s24_mat *mat, const char *what, const float *out)
+{
+    int64_t count = mat->rows * mat->cols;
+    if (mat->dtype != S24_F64 || s24i_largest(out, count) >= FLT_MIN)
+        return S24_OK;
+    return s24i_mat_refuse(mat, what, count);
 }
 
 s24_status s24i_cpu_mat_read(const s24i_run *run, const s24_mat *mat, const char *what, float *out)
@@ -175,10 +186,8 @@ s24_status s24i_cpu_mat_read(const s24i_run *run, const s24_mat *mat, const char
     int64_t bad = atomic_load(&job.bad);
     if (status)
         return status;
-    if (bad == mat->rows * mat->cols)
-        return check_vanished(mat, what, out);
-    bool finite = isfinite(s24i_load(mat->dtype, element(mat, bad / mat->cols, bad % mat->cols)));
-    return refuse(mat, what, bad, finite ? ", beyond single precision (3.4e38)" : "");
+    return bad == mat->rows * mat->cols ? check_vanished(mat, what, out)
+                                        : s24i_mat_refuse(mat, what, bad);
 }
 
 static void copy_exact(const s24_mat *src, const s24_mat *dst, int64_t row)

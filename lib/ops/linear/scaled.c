@@ -11,19 +11,6 @@
 #define FIRST_CLIMB 1e-6  /* where the ladder starts from no damping at all */
 enum { LADDER = 6, TILE = 64, ROWS = 32 };
 
-void s24i_prepared_take(const s24i_run *run, int64_t dim, s24i_prepared *out)
-{
-    size_t n = (size_t)dim;
-    *out = (s24i_prepared){.dim = dim, .unit = 1, .plain = 1, .heldout = NAN};
-    out->scale = s24i_arena_take(run->arena, n, sizeof(double));
-    out->inverse = s24i_arena_take(run->arena, n, sizeof(double));
-    out->share = s24i_arena_take(run->arena, n, sizeof(float));
-    out->dead = s24i_arena_take(run->arena, n, 1);
-    out->s = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
-    out->r = s24i_arena_take(run->arena, s24i_mul(n, n), sizeof(float));
-    out->inv_diag = s24i_arena_take(run->arena, n * S24I_BLOCK, sizeof(float));
-}
-
 /* For scales up to `root` before any unit is applied. */
 static void set_units(double root, s24i_prepared *out)
 {
@@ -100,7 +87,7 @@ static void fill_tile(void *arg, int64_t index, int32_t worker)
     }
 }
 
-s24_status s24i_prepare_factor(const s24i_run *run, const s24i_gram *gram, int which,
+s24_status s24i_cpu_prepare_factor(const s24i_run *run, const s24i_gram *gram, int which,
                                s24i_damping damping, s24i_prepared *out)
 {
     if (s24i_counting(run))
@@ -127,7 +114,19 @@ s24_status s24i_prepare_factor(const s24i_run *run, const s24i_gram *gram, int w
     return S24_OK;
 }
 
-void s24i_prepare_identity(s24i_prepared *out)
+s24_status s24i_cpu_prepare_reach(const s24i_run *run, const s24i_matrix *matrix, const float *w,
+                                  s24i_prepared *out)
+{
+    if (s24i_counting(run))
+        return S24_OK;
+    out->largest = s24i_largest(w, matrix->rows * matrix->cols);
+    for (int64_t i = 0; matrix->cross && matrix->blend > 0 && i < matrix->rows; i++)
+        out->wanted =
+            fmax(out->wanted, sqrt(matrix->cross->norm2[0][i] + matrix->cross->norm2[1][i]));
+    return S24_OK;
+}
+
+s24_status s24i_cpu_prepare_identity(const s24i_run *run, s24i_prepared *out)
 {
     int64_t n = out->dim;
     set_units(1, out);
@@ -143,6 +142,7 @@ void s24i_prepare_identity(s24i_prepared *out)
     memcpy(out->r, out->s, (size_t)(n * n) * sizeof(float));
     out->damp = 0;
     out->climbs = 0;
+    return S24_OK;
 }
 
 /* ---- the aim ---- */
@@ -202,7 +202,7 @@ static void add_step(void *arg, int64_t i, int32_t worker)
     memcpy(a->w + i * n, a->step + i * n, (size_t)n * sizeof(float));
 }
 
-s24_status s24i_prepare_aim(const s24i_run *run, const s24i_matrix *matrix, int which,
+s24_status s24i_cpu_prepare_aim(const s24i_run *run, const s24i_matrix *matrix, int which,
                             const s24i_prepared *prepared, float *w, const int64_t *row_of,
                             int64_t rows)
 {

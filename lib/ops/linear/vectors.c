@@ -28,6 +28,14 @@ s24_status s24i_cpu_download(const s24i_run *run, const void *from, size_t size,
     return s24i_cpu_copy(run, from, size, to);
 }
 
+s24_status s24i_cpu_gather(const s24i_run *run, const void *from, const int64_t *row_of,
+                           int64_t rows, int64_t bytes, void *to)
+{
+    for (int64_t i = 0; i < rows; i++)
+        memcpy((char *)to + i * bytes, (const char *)from + row_of[i] * bytes, (size_t)bytes);
+    return S24_OK;
+}
+
 s24_status s24i_cpu_subtract(const s24i_run *run, const float *a, const float *b, int64_t count,
                              float *out)
 {

@@ -1,11 +1,11 @@
-#include "steps.h"
+#include "ops/ops.h"
 #include <math.h>
-#include <string.h>
 
 /*
  * The two-halves rule: solve a sample of rows on one half of the calibration rows for each damping
  * of the grid (sweep, then a few steps of conjugate gradients on its mask), score on the other
- * half, both ways. The grid is walked downhill from its middle.
+ * half, both ways. The grid is walked downhill from its middle. Written in
+ * operations alone: it is the same on every device.
  */
 static const double grid[] = {0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1};
 /* Measured on 17 layers: docs/numerics.md, Damping. */
@@ -39,16 +39,20 @@ static void take_trial(trial *t)
         t->fixed = s24i_arena_take(t->run.arena, size, 1);
 }
 
-static void gather_sample(trial *t, const float *w)
+static s24_status gather_sample(trial *t, const float *w)
 {
-    size_t cols = (size_t)t->matrix->cols;
-    for (int64_t i = 0; i < t->rows; i++) {
-        size_t source = (size_t)(t->row_of[i] = i * t->matrix->rows / t->rows);
-        memcpy(t->w + (size_t)i * cols, w + source * cols, cols * sizeof(float));
-        if (t->fixed)
-            memcpy(t->fixed + (size_t)i * cols, t->matrix->constraints.mask + source * cols, cols);
-    }
+    const s24i_run *run = &t->run;
+    int64_t cols = t->matrix->cols, row_of[SAMPLE];
+    for (int64_t i = 0; i < t->rows; i++)
+        row_of[i] = i * t->matrix->rows / t->rows;
     t->constraints.mask = t->fixed;
+    s24_status status = s24i_upload(run, row_of, (size_t)t->rows * sizeof *row_of, t->row_of);
+    if (!status)
+        status =
+            s24i_gather(run, w, t->row_of, t->rows, cols * (int64_t)sizeof(float), t->w);
+    return status || !t->fixed ? status
+                               : s24i_gather(run, t->matrix->constraints.mask, t->row_of, t->rows,
+                                             cols, t->fixed);
 }
 
 /* Fit on `half`; into t->v, in the matrix's own coordinates. */
@@ -61,16 +65,16 @@ static s24_status fit(trial *t, int half, double damp)
     int32_t iterations;
     double residual;
     s24_status status = s24i_prepare_factor(run, t->matrix->gram, half, damping, t->prepared);
-    if (!status && !s24i_counting(run))
-        memcpy(t->aim, t->w, (size_t)(t->rows * t->matrix->cols) * sizeof(float));
+    if (!status)
+        status = s24i_copy(run, t->w, (size_t)(t->rows * t->matrix->cols) * sizeof(float), t->aim);
     if (!status)
         status = s24i_prepare_aim(run, t->matrix, half, t->prepared, t->aim, t->row_of, t->rows);
     if (!status)
-        status = s24i_cpu_sweep(run, &target, t->v, t->mask);
+        status = s24i_sweep(run, &target, t->v, t->mask);
     if (!status)
-        status = s24i_cpu_cg(run, &target, t->mask, limits, t->v, &iterations, &residual);
-    if (!status && !s24i_counting(run))
-        status = s24i_cpu_unscale(run, t->prepared, t->v, t->rows);
+        status = s24i_cg(run, &target, t->mask, limits, t->v, &iterations, &residual);
+    if (!status)
+        status = s24i_unscale(run, t->prepared, t->v, t->rows);
     return status;
 }
 
@@ -149,9 +153,10 @@ s24_status s24i_choose_damping(const s24i_run *run, const s24i_matrix *matrix, c
         status = try_damping(&t, 1, &unused);
     } else {
         s24i_watch_init(&t.quiet, NULL, NULL, run->watch->cancel, 0);
-        gather_sample(&t, w);
+        status = gather_sample(&t, w);
         s24i_watch_phase(run->watch, "damping", GRID);
-        status = walk_downhill(&t, run->watch, damp, heldout);
+        if (!status)
+            status = walk_downhill(&t, run->watch, damp, heldout);
     }
     run->arena->used = mark;
     return status;

@@ -1,14 +1,7 @@
-#include "steps.h"
+#include "ops/ops.h"
 #include <math.h>
 
-/* What the unit depends on. */
-static void set_reach(const s24i_matrix *matrix, const float *w, s24i_prepared *out)
-{
-    out->largest = s24i_largest(w, matrix->rows * matrix->cols);
-    for (int64_t i = 0; matrix->cross && matrix->blend > 0 && i < matrix->rows; i++)
-        out->wanted =
-            fmax(out->wanted, sqrt(matrix->cross->norm2[0][i] + matrix->cross->norm2[1][i]));
-}
+/* Written in operations alone: it is the same on every device. */
 
 s24_status s24i_cpu_prepare(const s24i_run *run, const s24i_matrix *matrix, s24i_damping damping,
                             float *w, s24i_prepared *out)
@@ -16,13 +9,9 @@ s24_status s24i_cpu_prepare(const s24i_run *run, const s24i_matrix *matrix, s24i
     s24_status status = S24_OK;
     double heldout = NAN;
     s24i_prepared_take(run, matrix->cols, out);
-    if (!s24i_counting(run))
-        set_reach(matrix, w, out);
-    if (!matrix->gram) {
-        if (!s24i_counting(run))
-            s24i_prepare_identity(out);
-        return S24_OK;
-    }
+    status = s24i_prepare_reach(run, matrix, w, out);
+    if (status || !matrix->gram)
+        return status ? status : s24i_prepare_identity(run, out);
     if (damping.rule == S24I_DAMP_TRANSFER) {
         bool parts = matrix->constraints.grid.bits || matrix->constraints.rank;
         damping = (s24i_damping){S24I_DAMP_RELATIVE, parts ? 0.2 : 0.1};
@@ -49,8 +38,8 @@ s24_status s24i_cpu_aim(const s24i_run *run, const s24i_matrix *matrix, float *w
     if (!matrix->gram || !matrix->cross || !(matrix->blend > 0))
         return S24_OK;
     s24_status status = s24i_cpu_prepare(run, matrix, damping, w, &prepared);
-    if (!status && !s24i_counting(run))
-        status = s24i_cpu_unscale(run, &prepared, w, matrix->rows);
+    if (!status)
+        status = s24i_unscale(run, &prepared, w, matrix->rows);
     run->arena->used = mark;
     return status;
 }

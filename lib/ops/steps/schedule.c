@@ -1,6 +1,5 @@
-#include "steps.h"
+#include "ops/ops.h"
 #include <math.h>
-#include <string.h>
 
 /* The schedules that the published codes of ALPS (Meng et al. 2024) and 3BASiL (arXiv 2603.01376)
  * let the penalty follow: how much of the support changed since the last look says by how much it
@@ -27,9 +26,9 @@ bool s24i_penalty_grows(const double growth[3], double changed, double kept, boo
 
 static s24_status start(const s24i_run *run, s24i_admm *a)
 {
-    s24_status status = s24i_cpu_project(run, a->target.constraints, a->target.w, NULL,
+    s24_status status = s24i_project(run, a->target.constraints, a->target.w, NULL,
                                          a->target.rows, a->target.prepared->dim, a->mask);
-    return status || s24i_counting(run) ? status : s24i_cpu_admm_start(run, a, a->target.w);
+    return status ? status : s24i_admm_start(run, a, a->target.w);
 }
 
 s24_status s24i_cpu_admm_published(const s24i_run *run, s24i_admm *a, uint8_t *seen, double rho,
@@ -37,30 +36,34 @@ s24_status s24i_cpu_admm_published(const s24i_run *run, s24i_admm *a, uint8_t *s
 {
     static const double growth[] = {1.3, 1.2, 1.1};
     int64_t size = a->target.rows * a->target.prepared->dim;
-    double kept = 0;
+    int64_t count = 0;
     bool grew = false, busy = true;
     s24_status status = start(run, a);
     *iterations = 0;
     if (s24i_counting(run)) {
-        s24i_cpu_admm_penalty(run, a, 1);
-        return s24i_cpu_admm_iterate(run, a, CHECK);
+        s24i_admm_penalty(run, a, 1);
+        return s24i_admm_iterate(run, a, CHECK);
     }
     s24i_watch_phase(a->run->watch, "admm", most);
-    memcpy(seen, a->mask, (size_t)size);
-    memcpy(a->b, a->target.w, (size_t)size * sizeof(float)); /* stopped before any iteration */
-    for (int64_t i = 0; i < size; i++)
-        kept += a->mask[i];
+    if (!status)
+        status = s24i_copy(run, a->mask, (size_t)size, seen);
+    if (!status) /* should it be stopped before any iteration */
+        status = s24i_copy(run, a->target.w, (size_t)size * sizeof(float), a->b);
+    if (!status)
+        status = s24i_count_kept(run, a->mask, size, &count);
+    double kept = (double)count;
     while (busy && *iterations < most && !status) {
         int64_t left = most - *iterations;
         int32_t steps = (int32_t)(left < CHECK ? left : CHECK);
-        status = s24i_cpu_admm_penalty(run, a, rho);
+        status = s24i_admm_penalty(run, a, rho);
         if (!status)
-            status = s24i_cpu_admm_iterate(run, a, steps);
+            status = s24i_admm_iterate(run, a, steps);
         *iterations += steps;
         if (status || s24i_watch_step(a->run->watch, steps, NAN, NAN))
             break;
         int64_t changed;
-        s24i_cpu_count_changed(run, a->mask, size, seen, &changed);
+        if ((status = s24i_count_changed(run, a->mask, size, seen, &changed)))
+            break;
         bool restart = !grew && changed > 0 && !((double)changed > 0.005 * kept);
         busy = s24i_penalty_grows(growth, (double)changed, kept, &grew, &rho) &&
                !(*iterations > SWITCH && (double)changed < 3e-4 * kept);
