@@ -15,8 +15,8 @@ const char *const s24m_norm_names[S24M_NORMS] = {"l1", "l2", "fisher"};
 
 /* A block on its way back. */
 typedef struct scored {
-    float *gradient[S24M_TAPED]; /* of one row */
-    float *sums[S24M_TAPED];     /* of |g|, and behind them of g^2 */
+    s24m_gradients of;           /* weights of one row */
+    float **sums;                /* of |g|, and behind them of g^2, of each matrix */
     int32_t count;
 } scored;
 
@@ -137,22 +137,24 @@ static int64_t size_of(const s24m_block *block, int32_t which)
 static void close_scored(scored *b)
 {
     for (int32_t i = 0; i < b->count; i++) {
-        free(b->gradient[i]);
+        free(b->of.weights[i]);
         free(b->sums[i]);
     }
+    free(b->sums);
+    s24m_gradients_close(&b->of);
 }
 
 static bool open_scored(scored *b, const s24m_block *block)
 {
-    bool done = block->program->count <= S24M_TAPED ||
-                s24m_wrong(S24_E_UNSUPPORTED, "importance: a block of %d matrices, at most %d",
-                           (int)block->program->count, (int)S24M_TAPED);
-    *b = (scored){.count = done ? block->program->count : 0};
+    int32_t count = block->program->count;
+    *b = (scored){.sums = s24m_have(calloc((size_t)count, sizeof *b->sums))};
+    bool done = b->sums && s24m_gradients_open(&b->of, count);
+    b->count = done ? count : 0;
     for (int32_t i = 0; done && i < b->count; i++) {
         size_t size = (size_t)size_of(block, i);
-        b->gradient[i] = s24m_have(calloc(size, sizeof(float)));
+        b->of.weights[i] = s24m_have(calloc(size, sizeof(float)));
         b->sums[i] = s24m_have(calloc(2 * size, sizeof(float)));
-        done = b->gradient[i] && b->sums[i];
+        done = b->of.weights[i] && b->sums[i];
     }
     return done;
 }
@@ -179,7 +181,7 @@ static bool add_row(const scoring *x, const s24m_block *block, scored *b)
     bool done = true;
     for (int32_t i = 0; done && i < b->count; i++) {
         const s24_mat *w = &block->linear[i].weights;
-        adding a = {b->gradient[i], b->sums[i], w->cols, w->rows * w->cols};
+        adding a = {b->of.weights[i], b->sums[i], w->cols, w->rows * w->cols};
         done = s24m_done(s24m_rows(x->s->model, add_rows, &a, w->rows));
     }
     return done;
@@ -188,13 +190,10 @@ static bool add_row(const scoring *x, const s24m_block *block, scored *b)
 static bool back_row(scoring *x, const s24m_block *block, int64_t row, scored *b)
 {
     int64_t length = x->s->rows->length, at = row * length;
-    s24m_gradients to = {.weights = {NULL}};
-    for (int32_t i = 0; i < b->count; i++)
-        to.weights[i] = b->gradient[i];
     return s24m_activations_read(&x->inputs, place_of(x, block->layer, row), length, x->h) &&
            s24m_tape_forward(&x->tape, block, x->h, 1, length) &&
            s24m_activations_read(&x->changes, at, length, x->tape.dy) &&
-           s24m_tape_back(&x->tape, &to) &&
+           s24m_tape_back(&x->tape, &b->of) &&
            s24m_activations_write(&x->changes, at, length, x->tape.dy) && add_row(x, block, b);
 }
 

@@ -87,7 +87,7 @@ static s24_status find_variances(const s24i_run *run, const s24i_matrix *matrix,
     if (!matrix->gram)
         return S24_OK;
     s24i_prepared_take(run, matrix->cols, &prepared);
-    s24_status status = s24i_prepare_factor(run, matrix->gram, S24I_BOTH, damping, &prepared);
+    s24_status status = s24i_cpu_prepare_factor(run, matrix->gram, S24I_BOTH, damping, &prepared);
     if (!status)
         status = s24i_cpu_variances(run, &prepared, variance);
     run->arena->used = mark;

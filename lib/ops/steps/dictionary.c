@@ -41,7 +41,7 @@ s24_status s24i_cpu_dictionary_take(const s24i_run *run, s24i_dictionary *a)
     a->norm = s24i_arena_take(run->arena, k, sizeof(double));
     s24i_prepared_take(run, a->atoms, &a->metric);
     if (!s24i_counting(run))
-        s24i_prepare_identity(&a->metric);
+        s24i_cpu_prepare_identity(run, &a->metric);
     return S24_OK;
 }
 
