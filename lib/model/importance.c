@@ -15,8 +15,8 @@ const char *const s24m_norm_names[S24M_NORMS] = {"l1", "l2", "fisher"};
 
 /* A block on its way back. */
 typedef struct scored {
-    s24m_gradients of;           /* weights of one row */
-    float **sums;                /* of |g|, and behind them of g^2, of each matrix */
+    s24m_gradients of; /* weights of one row */
+    float **sums;      /* of |g|, and behind them of g^2, of each matrix */
     int32_t count;
 } scored;
 

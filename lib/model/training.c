@@ -21,7 +21,7 @@ int64_t s24m_training_epochs(int64_t asked, int64_t rows)
 
 bool s24m_training_split(s24m_training *t, int64_t rows, int64_t own, const char *what)
 {
-    int64_t given = rows > own ? rows - own : rows, at = 0;
+    int64_t given = rows > own ? rows - own : rows;
     t->guards = s24m_training_guard(rows, own);
     t->train = s24m_have(malloc((size_t)(3 * rows) * sizeof *t->train));
     if (!t->train)
@@ -29,8 +29,8 @@ bool s24m_training_split(s24m_training *t, int64_t rows, int64_t own, const char
     t->guard = t->train + rows;
     t->order = t->guard + rows;
     for (int64_t row = 0; row < rows; row++)
-        if (at < t->guards && row == at * given / t->guards + given / t->guards / 2)
-            t->guard[at++] = row;
+        if (row >= given - t->guards && row < given)
+            t->guard[row - (given - t->guards)] = row;
         else
             t->train[t->trains++] = row;
     return t->trains > 0 || s24m_wrong(S24_E_STATE,

@@ -34,8 +34,9 @@ typedef struct s24m_training {
 int64_t s24m_training_guard(int64_t rows, int64_t own);
 /* Epochs over so many rows; `asked` 0: 6, or 4 over more than 256. */
 int64_t s24m_training_epochs(int64_t asked, int64_t rows);
-/* Rows to train on and rows kept back, which are spread over the user's, or over all if the model
- * wrote all. S24_E_STATE: one row is too few for `what`. */
+/* Rows to train on and rows kept back: the last of the user's, or of all if the model wrote all. A
+ * run keeps them out of its sums too: rows that the solvers fitted would be met worse by whatever
+ * is better elsewhere. S24_E_STATE: one row is too few for `what`. */
 bool s24m_training_split(s24m_training *t, int64_t rows, int64_t own, const char *what);
 /* From `epoch` on until all epochs are done. Before: best = last = the loss at the start. */
 bool s24m_training_run(s24m_training *t);

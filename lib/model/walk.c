@@ -150,24 +150,32 @@ static int64_t tokens_of(const walk *w)
     return (w->sequences[0] + w->sequences[1]) * w->length;
 }
 
-/* All tokens: the user's, those of rows that the model wrote, those held out. */
+/* All tokens: the user's, those of rows that the model wrote, those held out. Rows that judge
+ * training later are the last of the first kind that there is, and weigh nothing. */
 static bool pass(step *s, const char *phase)
 {
     walk *w = s->w;
     double began = s24_seconds();
-    int64_t own = w->own, most = s24m_chunk_tokens(w->sequences, w->length);
+    int64_t own = w->own, given = w->sequences[0] - own, kept[2] = {0, 0};
+    int64_t most = s24m_chunk_tokens(w->sequences, w->length);
+    float weight = (float)w->settings->self.weight;
+    kept[given == 0] = w->kept;
     const struct {
         int64_t sequences;
         float weight;
-    } kinds[] = {
-        {w->sequences[0] - own, 1}, {own, (float)w->settings->self.weight}, {w->sequences[1], 1}};
+    } kinds[] = {{given - kept[0], 1},
+                 {kept[0], 0},
+                 {own - kept[1], weight},
+                 {kept[1], 0},
+                 {w->sequences[1], 1}};
+    const int kinds_of = sizeof kinds / sizeof *kinds;
     bool done = true;
     s24m_walk_part(s);
     aim_store(s);
     s->first = 0;
-    for (int kind = 0; kind < 3; kind++) {
+    for (int kind = 0; kind < kinds_of; kind++) {
         int64_t end = s->first + kinds[kind].sequences * w->length;
-        s->held = kind == 2;
+        s->held = kind == kinds_of - 1;
         s->weight = kinds[kind].weight;
         s24m_walk_weigh(w, s->weight);
         for (; done && s->first < end; s->first += s->count) {

@@ -1,4 +1,5 @@
 /* The room of a walk, its stores of activations, and what it will take. */
+#include "training.h"
 #include "walk_step.h"
 #include "extents.h"
 #include "fail.h"
@@ -142,6 +143,10 @@ static void take_share(walk *w, const int64_t all[2], const s24m_share mine[2])
 {
     int64_t end = mine[0].first + mine[0].count, own = end - (all[0] - w->settings->self.rows);
     w->own = own < 0 ? 0 : own < mine[0].count ? own : mine[0].count;
+    w->kept = w->settings->refine || w->settings->tune
+                  ? s24m_training_guard(all[0], w->settings->self.rows)
+                  : 0;
+    w->kept -= w->kept == all[0]; /* training will say so */
     for (int held = 0; held < 2; held++) {
         w->all[held] = all[held];
         w->sequences[held] = mine[held].count;

@@ -204,7 +204,7 @@ bool s24m_watch_inputs(step *s, const float *x, const float *dense, float *const
     double squares = (double)s->count * (double)cols * (double)cols;
     s24_mat rows = walk_view(x, s->count, cols), weights = walk_view(s->w->weights, s->count, 1);
     wanted to = {.count = 0};
-    if (!b->watching)
+    if (!b->watching || s->weight == 0)
         return true;
     if (b->sharing)
         want(&to, b->shared[s->held], dense, s->count, cols);
@@ -228,7 +228,7 @@ bool s24m_watch_routed_inputs(step *s)
     bool done = true;
     for (bundle *b = s->bundles; done && b < s->bundles + s->count_bundles; b++) {
         int64_t count, cols = b->group.inputs;
-        if (!b->watching)
+        if (!b->watching || s->weight == 0)
             continue;
         const float *x = s24m_group_rows(&w->stream, s->stage, &b->group, w->gathered, &count);
         s24_mat rows = walk_view(x, count, cols), weights = walk_view(w->weights, count, 1);
@@ -239,7 +239,7 @@ bool s24m_watch_routed_inputs(step *s)
                              "%s, tokens from %lld", s->matrices[b->group.first].tensor,
                              (long long)s->first);
     }
-    if (!done || !s->pooling || s->held)
+    if (!done || !s->pooling || s->held || s->weight == 0)
         return done;
     int64_t cols = w->model->config.hidden;
     s24_mat rows = walk_view(w->stream.x, s->count, cols),

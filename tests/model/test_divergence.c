@@ -76,8 +76,9 @@ static void back_block(const s24_file *golden, const tiny_model *m, network *n, 
 {
     char name[200];
     s24m_block *block = n->blocks + layer;
-    s24m_gradients to = {.gain = {NULL}};
+    s24m_gradients to;
     int32_t norm = S24M_ATTENTION_NORM - S24M_ROLES;
+    done(s24m_gradients_open(&to, block->program->count));
     for (int i = 0; i < block->program->count; i++)
         to.weights[i] = calloc(
             (size_t)(block->linear[i].weights.rows * block->linear[i].weights.cols), sizeof(float));
@@ -92,6 +93,7 @@ static void back_block(const s24_file *golden, const tiny_model *m, network *n, 
     for (int i = 0; i < block->program->count; i++)
         free(to.weights[i]);
     free(to.gain[norm]);
+    s24m_gradients_close(&to);
 }
 
 static const int models[] = {0, 6}; /* with a tied embedding; with norms of heads and a head */
