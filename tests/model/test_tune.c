@@ -324,7 +324,8 @@ START_TEST(what_leaves_its_type)
     write_changed("grown.safetensors", "up_proj", wane);
     s24_model_destroy(model);
     ok(s24_model_open(ctx, in_folder("grown.safetensors"), &model));
-    s24_compression *c = begin("correct=0,refine=model,store=f16,refine_rate=0.1,tune_rate=0.1", ROWS, &l);
+    s24_compression *c =
+        begin("correct=0,refine=model,store=f16,refine_rate=0.1,tune_rate=0.1", ROWS, &l);
     ok(s24_compression_run(c, in_folder("out")));
     s24_compression_destroy(c);
     ck_assert_int_ge(l.misfits, 2); /* blocks, and the whole */
