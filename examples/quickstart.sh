@@ -10,7 +10,7 @@ build=$root/build/quickstart
 models=$root/build/models
 tokens=$root/examples/data/smollm2-tokens.safetensors
 sparse24=$build/examples/cli/sparse24
-given=52 own=8 # rows of 512 tokens
+given=62 own=6 # rows of 512 tokens
 
 missing_packages()
 {
@@ -114,7 +114,8 @@ say_something() # WHICH MODEL
 compress_to() # FOLDER [--resume]
 {
     "$sparse24" compress "$model" --calib "$tokens:calib" --rows "$given" --calib "self:$own*0.25" \
-        --eval "$tokens:test" --eval-rows 20 --heldout 1 --constraints 2:4 --solver alps --out "$@" --report "$report" --progress
+        --eval "$tokens:test" --eval-rows 20 --heldout 1 --constraints 2:4 --solver alps --options preset=fast \
+        --report "$report" --progress --out "$@"
 }
 
 missing=$(missing_packages)
