@@ -13,6 +13,7 @@ struct values {
     double damp;
     s24i_word search;
     int64_t batch;
+    int64_t swaps;
 };
 
 enum { GREEDY, ALL };
@@ -30,13 +31,14 @@ static s24_status choose(s24i_job *job, const struct values *o, s24i_damping dam
     s24i_prepared prepared;
     s24i_target target = s24i_job_target(job, &prepared);
     float *aim = s24i_arena_take(run->arena, size, 1);
-    s24i_removal how = {usual_batch(o, &job->matrix.constraints.units), o->search.index == ALL};
+    s24i_removal how = {usual_batch(o, &job->matrix.constraints.units), o->search.index == ALL,
+                        o->swaps};
     target.w = aim;
     s24_status status = s24i_copy(run, job->w, size, aim);
     if (!status)
         status = s24i_prepare(run, &job->matrix, damping, aim, &prepared);
     if (!status)
-        status = s24i_remove_units(run, &target, how, job->mask, kept);
+        status = s24i_remove_units(run, &target, how, job->mask, kept, &job->swaps);
     run->arena->used = mark;
     return status;
 }
@@ -60,8 +62,9 @@ static s24_status solve(s24i_job *job, const void *values)
 }
 
 static const s24i_option options[] = {
-    S24I_OPTION_STR(struct values, preset, "default|paper|best", "default",
-                    "paper: the published method; best: columns go one at a time"),
+    S24I_OPTION_STR(
+        struct values, preset, "default|paper|best", "default",
+        "paper: the published method; best: columns go one at a time, then exact exchanges"),
     S24I_OPTION_STR(struct values, damp_rule, "auto|relative|mean|transfer", "auto",
                     "how the damping is chosen; auto: to choose columns 0.3 times each diagonal "
                     "entry, of heads 0.1, and for the fit on two halves of the rows; relative: "
@@ -74,13 +77,16 @@ static const s24i_option options[] = {
                     "there are up to 20000 and they are small, else greedy"),
     S24I_OPTION_INT(struct values, batch, 0, 100000, "0",
                     "units that go in a round of the greedy search; 0: 10 columns, 2 heads"),
+    S24I_OPTION_INT(struct values, swaps, 0, 1000000, "0",
+                    "exchanges of kept for removed columns at the end, at most; each is the best "
+                    "of all, priced exactly"),
     {0},
 };
 
 static const s24i_preset presets[] = {
     {"default", ""},
     {"paper", "damp_rule=mean,damp=0.01,search=greedy"},
-    {"best", "batch=1"},
+    {"best", "batch=1,swaps=10000"},
     {0},
 };
 

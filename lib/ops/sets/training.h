@@ -23,8 +23,8 @@ s24_status s24i_mask_decay(const s24i_device *device, const s24_mat *w, const s2
 /* grad += lambda w where the mask is 0. */
 s24_status s24i_srste_add(const s24i_device *device, const s24_mat *w, const s24_mat *mask,
                           double lambda, const s24_mat *grad);
-/* The `drop` kept weights of least |w| go, and each group of m takes back as many as it lost, of the
- * largest |g|; *changed counts those that were not kept before. */
+/* The `drop` kept weights of least |w| go, and each group of m takes back as many as it lost, of
+ * the largest |g|; *changed counts those that were not kept before. */
 s24_status s24i_nm_regrow(const s24i_run *run, int32_t m, int64_t drop, const s24_mat *w,
                           const s24_mat *g, const s24_mat *mask, int64_t *changed);
 int64_t s24i_count_mask(const s24_mat *mask);

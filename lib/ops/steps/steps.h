@@ -52,6 +52,7 @@ enum { S24I_REFIT_AUTO, S24I_REFIT_EXACT, S24I_REFIT_CG };
 typedef struct s24i_removal {
     int64_t batch; /* units of a round, at least; up to twice as many when they do not divide */
     bool all;      /* try every choice, where there are few */
+    int64_t swaps; /* of single columns at the end, at most */
 } s24i_removal;
 /* Flops that trying every choice may take; and there may be 20000 of them. */
 #define S24I_MOST_TRIED 2e12

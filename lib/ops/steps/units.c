@@ -1,4 +1,4 @@
-#include "steps.h"
+#include "exchange.h"
 #include <math.h>
 #include <string.h>
 
@@ -344,8 +344,30 @@ static void write_kept(const uint8_t *stays, int64_t units, int64_t rows, int64_
         memcpy(mask + i * dim, mask, (size_t)dim);
 }
 
+/* tr(W S W^T), of all columns kept. */
+static double total(const removal *r, const float *s)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < r->dim * r->dim; i++)
+        sum += (double)s[i] * r->q[i];
+    return sum;
+}
+
+/* Single columns; heads and groups are tried in all choices. */
+static s24_status exchange(removal *r, const s24i_target *target, s24i_removal how,
+                           int64_t *swapped)
+{
+    s24i_exchanges e = {r->run, r->dim, how.swaps, r->k, r->q, r->kept};
+    *swapped = 0;
+    if (!how.swaps || r->width > 1 || s24i_watch_stopped(r->run->watch))
+        return S24_OK;
+    s24_status status = start(r, target);
+    double least = s24i_counting(r->run) || status ? 0 : 1e-7 * total(r, target->prepared->s);
+    return status ? status : s24i_exchange_columns(&e, least, swapped);
+}
+
 s24_status s24i_cpu_remove_units(const s24i_run *run, const s24i_target *target, s24i_removal how,
-                                 uint8_t *mask, int32_t *kept)
+                                 uint8_t *mask, int32_t *kept, int64_t *swapped)
 {
     size_t mark = run->arena->used;
     removal r = {.run = run, .units = &target->constraints->units, .rows = target->rows};
@@ -360,6 +382,8 @@ s24_status s24i_cpu_remove_units(const s24i_run *run, const s24i_target *target,
         memset(r.kept, 1, (size_t)r.units->count);
         status = all ? try_all(&r, ways) : remove_greedily(&r, how.batch);
     }
+    if (!status)
+        status = exchange(&r, target, how, swapped);
     if (!status && !s24i_counting(run))
         write_kept(r.kept, r.units->count, r.rows, r.dim, mask, kept);
     run->arena->used = mark;

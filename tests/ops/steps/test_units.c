@@ -76,6 +76,7 @@ typedef struct {
     float *v;
     uint8_t *mask;
     int32_t *kept;
+    int64_t swapped;
 } removal;
 
 static s24_status stage(void *arg, const s24i_run *run)
@@ -90,7 +91,7 @@ static s24_status stage(void *arg, const s24i_run *run)
     if (!status)
         status = s24i_prepare(run, matrix, r->damping, aim, &prepared);
     if (!status)
-        status = s24i_remove_units(run, &target, r->how, r->mask, r->kept);
+        status = s24i_remove_units(run, &target, r->how, r->mask, r->kept, &r->swapped);
     if (!status)
         status = s24i_refit_columns(run, &target, r->mask, r->v);
     return status ? status : s24i_unscale(run, &prepared, r->v, matrix->rows);
@@ -109,7 +110,7 @@ static unsigned run_removal(const matrix *l, s24i_damping damping, s24i_removal 
     s24i_matrix problem = {.rows = l->rows, .cols = l->n, .gram = &gram};
     problem.constraints.units = (s24i_units){S24I_UNIT_HEAD, l->units, l->keep};
     removal r = {
-        &problem, l->w, damping, how, v, GRAB(uint8_t, l->rows * l->n), GRAB(int32_t, l->keep)};
+        &problem, l->w, damping, how, v, GRAB(uint8_t, l->rows * l->n), GRAB(int32_t, l->keep), 0};
     ck_assert_int_eq(in_arena(stage, &r), S24_OK);
     unsigned kept = 0;
     for (int64_t k = 0; k < l->keep; k++) {
@@ -177,12 +178,12 @@ START_TEST(published_vectors)
     sum_products(&l);
     for (l.keep = 1; l.keep <= 5; l.keep++)
         for (int all = 0; all < 2; all++) {
-            s24i_removal how = {1, all};
+            s24i_removal how = {1, all, 0};
             ck_assert_uint_eq(run_removal(&l, none, how, v), sets[l.keep]);
             check_near(loss_of(&l, v), losses[l.keep], 1e-4 * losses[l.keep]);
         }
     l.keep = 5;
-    run_removal(&l, (s24i_damping){S24I_DAMP_MEAN, 0.01, 0}, (s24i_removal){1, false}, v);
+    run_removal(&l, (s24i_damping){S24I_DAMP_MEAN, 0.01, 0}, (s24i_removal){1, false, 0}, v);
     for (int i = 0; i < 18; i++)
         check_near((double)v[i], (double)weights[i / 6][i % 6], 2e-5);
 }
@@ -200,7 +201,7 @@ START_TEST(all_choices_find_the_best)
             const int64_t *c = cases[k];
             matrix l = random_matrix(&seed, c[0], c[1], c[2], c[3]);
             float *v = GRAB(float, l.rows *l.n);
-            unsigned kept = run_removal(&l, none, (s24i_removal){1, true}, v);
+            unsigned kept = run_removal(&l, none, (s24i_removal){1, true, 0}, v);
             double best = best_of_all(l.h, l.w, l.rows, l.n, l.units, l.keep);
             double all = left_over(l.h, l.w, l.rows, l.n, 0);
             double found = left_over(l.h, l.w, l.rows, l.n, columns_of(l.units, l.n, kept));
@@ -232,7 +233,7 @@ START_TEST(greedy_takes_the_cheapest)
                 }
             }
             left = best;
-            ck_assert_uint_eq(run_removal(&l, none, (s24i_removal){1, false}, v), left);
+            ck_assert_uint_eq(run_removal(&l, none, (s24i_removal){1, false, 0}, v), left);
         }
         drop_to(mark);
     }
@@ -248,7 +249,7 @@ START_TEST(batches)
             int mark = naive_count;
             matrix l = random_matrix(&seed, 2, 20, 20, keep);
             float *v = GRAB(float, l.rows *l.n);
-            unsigned kept = run_removal(&l, none, (s24i_removal){batch, false}, v);
+            unsigned kept = run_removal(&l, none, (s24i_removal){batch, false, 0}, v);
             double all = left_over(l.h, l.w, l.rows, l.n, 0);
             ck_assert_int_eq(__builtin_popcount(kept), keep);
             check_near(loss_of(&l, v), left_over(l.h, l.w, l.rows, l.n, kept), 1e-5 * all);
@@ -271,8 +272,8 @@ START_TEST(what_costs_nothing_goes)
     for (int j = 0; j < 8; j++)
         l.w[j] = 0;
     sum_products(&l);
-    unsigned kept =
-        run_removal(&l, (s24i_damping){S24I_DAMP_RELATIVE, 1e-5, 0}, (s24i_removal){1, false}, v);
+    unsigned kept = run_removal(&l, (s24i_damping){S24I_DAMP_RELATIVE, 1e-5, 0},
+                                (s24i_removal){1, false, 0}, v);
     ck_assert(!(kept >> 6 & 1) && (kept >> 2 & 1) + (kept >> 4 & 1) == 1);
     check_near(loss_of(&l, v), 0, 1e-4 * left_over(l.h, l.w, 3, 8, 0));
 }
@@ -286,7 +287,7 @@ START_TEST(the_same_for_any_threads)
     float *first = NULL;
     for (int way = 0; use_way(way, &seed); way++) {
         float *v = GRAB(float, ROWS *N);
-        run_removal(&l, (s24i_damping){S24I_DAMP_RELATIVE, 0.1, 0}, (s24i_removal){2, false}, v);
+        run_removal(&l, (s24i_damping){S24I_DAMP_RELATIVE, 0.1, 0}, (s24i_removal){2, false, 0}, v);
         first = first ? first : v;
         ck_assert(!memcmp(first, v, ROWS * N * sizeof *v));
     }
@@ -309,10 +310,35 @@ START_TEST(names_and_units_do_not_matter)
             m.x[t * 12 + (j * 5 + 3) % 12] = l.x[t * 12 + j] * unit;
     }
     s24i_damping damping = {S24I_DAMP_RELATIVE, 0.1, 0};
-    unsigned kept = run_removal(&l, damping, (s24i_removal){1, false}, v), moved = 0;
+    unsigned kept = run_removal(&l, damping, (s24i_removal){1, false, 0}, v), moved = 0;
     for (unsigned j = 0; j < 12; j++)
         moved |= (kept >> j & 1) << (j * 5 + 3) % 12;
-    ck_assert_uint_eq(run_removal(&m, damping, (s24i_removal){1, false}, v), moved);
+    ck_assert_uint_eq(run_removal(&m, damping, (s24i_removal){1, false, 0}, v), moved);
+}
+END_TEST
+
+/* At the end no exchange of single columns gains; the loss is what is left over of the set. */
+START_TEST(exchanges_end_where_none_helps)
+{
+    uint64_t seed = 21;
+    for (int trial = 0; trial < 30; trial++) {
+        int mark = naive_count;
+        matrix l = random_matrix(&seed, 3, 12, 12, 3 + trial % 7);
+        float *v = GRAB(float, l.rows *l.n);
+        unsigned greedy = run_removal(&l, none, (s24i_removal){6, false, 0}, v);
+        unsigned kept = run_removal(&l, none, (s24i_removal){6, false, 100}, v);
+        double all = left_over(l.h, l.w, l.rows, l.n, 0);
+        double found = left_over(l.h, l.w, l.rows, l.n, kept);
+        unit_check(found <= left_over(l.h, l.w, l.rows, l.n, greedy) + 1e-9 * all);
+        for (int i = 0; i < 12; i++)
+            for (int j = 0; j < 12; j++)
+                if (kept >> i & 1 && !(kept >> j & 1)) {
+                    unsigned other = (kept & ~(1u << i)) | 1u << j;
+                    unit_check(left_over(l.h, l.w, l.rows, l.n, other) >= found - 2e-6 * all);
+                }
+        check_near(loss_of(&l, v), found, 1e-5 * all);
+        drop_to(mark);
+    }
 }
 END_TEST
 
@@ -324,6 +350,7 @@ int main(void)
     tcase_add_test(tcase, all_choices_find_the_best);
     tcase_add_test(tcase, greedy_takes_the_cheapest);
     tcase_add_test(tcase, batches);
+    tcase_add_test(tcase, exchanges_end_where_none_helps);
     tcase_add_test(tcase, what_costs_nothing_goes);
     tcase_add_test(tcase, the_same_for_any_threads);
     tcase_add_test(tcase, names_and_units_do_not_matter);
