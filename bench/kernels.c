@@ -2,6 +2,7 @@
  * "ratio": for memory-bound rows, bytes a second relative to those of a plain loop that sums an
  * array of the same length; for the sweep, flops a second relative to sgemm; both measured in turn
  * with the kernel, on one thread. */
+#include "../examples/cli/reexec.h"
 #include "kernels/kernels.h"
 #include <cblas.h>
 #include <math.h>
@@ -358,6 +359,29 @@ static void measure_dot_rows(work w)
                flops / same.kernel, same.plain / same.kernel);
 }
 
+/* A tile whose operands stay in the second cache. */
+enum { PANEL_TERMS = 256, PANEL_CALLS = 512 };
+
+static void run_multiply_panel(work *w)
+{
+    s24i_panel_product p = {.rows = S24I_PANEL_ROWS, .cols = S24I_PANEL_COLS, .k = PANEL_TERMS};
+    p.a = w->x;
+    p.b = w->b;
+    p.c = w->z;
+    p.ldc = S24I_PANEL_COLS;
+    p.alpha = 1;
+    for (int i = 0; i < PANEL_CALLS; i++)
+        w->kernels->multiply_panel(&p);
+}
+
+static void measure_multiply_panel(work w)
+{
+    double flops = 2.0 * S24I_PANEL_ROWS * S24I_PANEL_COLS * PANEL_TERMS * PANEL_CALLS;
+    times best = best_times(run_sgemm, run_multiply_panel, &w);
+    print_line("multiply_panel", "12 x 32, 256 terms", &w, best.kernel, "gflops",
+               flops / best.kernel, flops / best.kernel / sgemm_rate(best.plain));
+}
+
 /* Nothing to change: what a row costs once it has settled. */
 static void run_descend_row(work *w)
 {
@@ -538,6 +562,7 @@ static void *array(size_t size)
 /* An argument names the one row to measure. */
 int main(int argc, char **argv)
 {
+    reexec_for_blas(argv);
     s24i_kernels table;
     work w = {.kernels = &table, .n = LARGE, .x = array(4), .y = array(4), .z = array(4)};
     w.v = array(4);

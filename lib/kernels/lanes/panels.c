@@ -3,8 +3,8 @@
 #include "kernels/kernels.h"
 #include "kernels/table.h"
 
-/* Of TALL rows and two registers of columns all sums fit into registers. Rows of b are fetched AHEAD
- * of their use (docs/numerics.md). */
+/* Of TALL rows and two registers of columns all sums fit into registers. Rows of b are fetched
+ * AHEAD of their use (docs/numerics.md). */
 enum { TALL = LANES == 16 ? S24I_PANEL_ROWS : S24I_PANEL_ROWS / 2, SPAN = 2 * LANES, AHEAD = 8 };
 
 /* acc of all k, from +0. */
