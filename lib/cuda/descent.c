@@ -1,7 +1,8 @@
 #include "cuda.h"
 #include <math.h>
 
-/* Coordinate descent over the codes of all rows, and scales fitted again (lib/ops/steps/descend.c). */
+/* Coordinate descent over the codes of all rows, and scales fitted again
+ * (lib/ops/steps/descend.c). */
 
 static bool may_refit(const s24i_grid *grid)
 {
