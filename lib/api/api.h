@@ -174,8 +174,8 @@ s24_status s24i_gram_change_here(s24_gram *gram);
 /* Read the sums of both halves, and of the crosses, all rows in, between open and close. Several
  * may at once. Closing NULL is nothing. */
 s24_status s24i_gram_open(s24_gram *gram);
-/* The same for work on the context's device: the host sees what s24i_device.sums_fetch() brings when
- * it is not asked for all. */
+/* The same for work on the context's device: the host sees what s24i_device.sums_fetch() brings
+ * when it is not asked for all. */
 s24_status s24i_gram_open_there(s24_gram *gram);
 void s24i_gram_close(s24_gram *gram);
 void s24i_gram_release(s24_gram *gram);

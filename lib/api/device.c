@@ -17,7 +17,7 @@ static void load(const s24_mat *mat, int64_t row, int64_t count, float *out)
 {
     s24i_kernels kernels;
 
-    s24i_kernels_dispatch(&kernels, "auto");
+    s24i_cpu_kernels("auto", &kernels);
     s24i_mat_load(&kernels, mat, row, count, out);
 }
 
@@ -25,7 +25,7 @@ static void load_f64(const s24_mat *mat, int64_t row, int64_t count, double *out
 {
     s24i_kernels kernels;
 
-    s24i_kernels_dispatch(&kernels, "auto");
+    s24i_cpu_kernels("auto", &kernels);
     s24i_mat_load_f64(&kernels, mat, row, count, out);
 }
 

@@ -254,8 +254,7 @@ static s24_status assign_target(s24_gram *gram, int64_t rows, s24_cross *cross,
         return s24i_fail(S24_E_ARG, "%s is crosses[%d] again", name, (int)cross->sums.t.target);
     snprintf(name, sizeof name, "targets[%d]", (int)i);
     if (!(status = s24i_check_mat(
-              target, name,
-              is_there(gram) ? S24I_FLOATS_OF(gram->object.ctx) : S24I_FLOAT_TYPE)))
+              target, name, is_there(gram) ? S24I_FLOATS_OF(gram->object.ctx) : S24I_FLOAT_TYPE)))
         status = s24i_check_shape(target, name, rows, cross->sums.out);
     cross->sums.t.target = i;
     return status;

@@ -52,13 +52,16 @@ s24_status s24c_place(const s24i_run *run, const void *data, bool *here);
 /* Bytes of the host to the device, which the caller may change at once. */
 s24_status s24c_send(const s24i_run *run, const void *from, size_t size, void *to);
 
-/* Row-major products as s24i_sgemm() and s24i_dgemm(). */
-s24_status s24c_gemm(const s24i_run *run, int64_t m, int64_t n, int64_t k, float alpha, s24i_f32s a,
-                     s24i_f32s b, float beta, s24i_f32s_out c);
+/* Row-major products as s24i_sgemm() and s24i_dgemm(): m x n, k terms a sum. */
+typedef struct s24c_shape {
+    int64_t m, n, k;
+} s24c_shape;
+s24_status s24c_gemm(const s24i_run *run, s24c_shape shape, float alpha, s24i_f32s a, s24i_f32s b,
+                     float beta, s24i_f32s_out c);
 s24_status s24c_times(const s24i_run *run, int64_t rows, int64_t n, const float *x, const float *s,
                       float *y);
-s24_status s24c_dgemm(const s24i_run *run, int64_t m, int64_t n, int64_t k, double alpha,
-                      s24i_f64s a, s24i_f64s b, double beta, s24i_f64s_out c);
+s24_status s24c_dgemm(const s24i_run *run, s24c_shape shape, double alpha, s24i_f64s a, s24i_f64s b,
+                      double beta, s24i_f64s_out c);
 
 /* ---- Factors (factor.c); as the functions of the same names in ops/linear ---- */
 
@@ -97,8 +100,7 @@ s24_status s24c_open_mirror(const s24i_run *run, void **mirror, size_t bytes, ui
 
 /* ---- Sums that the device makes (rows.c) ---- */
 
-s24_status s24c_sums_add(const s24i_device *device, s24i_gram *gram,
-                         const s24i_addition *addition);
+s24_status s24c_sums_add(const s24i_device *device, s24i_gram *gram, const s24i_addition *addition);
 s24_status s24c_sums_flush(const s24i_device *device, s24i_gram *gram);
 s24_status s24c_sums_fetch(const s24i_device *device, s24i_gram *gram, bool whole);
 /* Rows of a view of the host or the device as contiguous floats. */

@@ -74,8 +74,8 @@ s24_status s24c_send(const s24i_run *run, const void *from, size_t size, void *t
         if (error)
             break;
         memcpy(state->landing[turn], (const char *)from + done, part);
-        error = cudaMemcpyAsync((char *)to + done, state->landing[turn], part,
-                                cudaMemcpyDefault, state->stream);
+        error = cudaMemcpyAsync((char *)to + done, state->landing[turn], part, cudaMemcpyDefault,
+                                state->stream);
         if (!error)
             error = cudaEventRecord(state->landed[turn], state->stream);
         done += part;
@@ -114,8 +114,8 @@ s24_status s24c_place(const s24i_run *run, const void *data, bool *here)
     cudaError_t error = cudaPointerGetAttributes(&attributes, data);
 
     cudaGetLastError();
-    *here = !error && (attributes.type == cudaMemoryTypeDevice ||
-                       attributes.type == cudaMemoryTypeManaged);
+    *here = !error &&
+            (attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged);
     if (*here && attributes.type == cudaMemoryTypeDevice && attributes.device != state->index)
         return s24i_fail(S24_E_ARG, "%s: the array lies on device %d", state->name,
                          attributes.device);
@@ -251,8 +251,7 @@ static s24_status open_state(s24c_state *state)
     if (!status)
         status = s24c_cuda(state, cudaSetDevice(state->index), "choosing the device");
     if (!status)
-        status = s24c_cuda(state,
-                           cudaStreamCreateWithFlags(&state->stream, cudaStreamNonBlocking),
+        status = s24c_cuda(state, cudaStreamCreateWithFlags(&state->stream, cudaStreamNonBlocking),
                            "opening the device");
     if (!status)
         status = make_arrays(state);

@@ -4,42 +4,43 @@
 
 /* Products, factors and their inverses. A row-major upper R is cuBLAS's lower R^T. */
 
-#define PIVOT_FLOOR 1e-6f /* as in ops/linear/scaled.c */
-enum { MOST_DIM = 46340 };  /* cuSOLVER's older calls count elements in 32 bits */
+#define PIVOT_FLOOR 1e-6f  /* as in ops/linear/scaled.c */
+enum { MOST_DIM = 46340 }; /* cuSOLVER's older calls count elements in 32 bits */
 
-s24_status s24c_gemm(const s24i_run *run, int64_t m, int64_t n, int64_t k, float alpha, s24i_f32s a,
-                     s24i_f32s b, float beta, s24i_f32s_out c)
+s24_status s24c_gemm(const s24i_run *run, s24c_shape shape, float alpha, s24i_f32s a, s24i_f32s b,
+                     float beta, s24i_f32s_out c)
 {
     s24c_state *state = s24c_of(run);
     cublasOperation_t turn_a = a.turned ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasOperation_t turn_b = b.turned ? CUBLAS_OP_T : CUBLAS_OP_N;
 
-    if (m == 0 || n == 0)
+    if (shape.m == 0 || shape.n == 0)
         return S24_OK;
     return s24c_blas(state,
-                     cublasSgemm(state->blas, turn_b, turn_a, (int)n, (int)m, (int)k, &alpha,
-                                 b.data, (int)b.stride, a.data, (int)a.stride, &beta, c.data,
-                                 (int)c.stride),
+                     cublasSgemm(state->blas, turn_b, turn_a, (int)shape.n, (int)shape.m,
+                                 (int)shape.k, &alpha, b.data, (int)b.stride, a.data, (int)a.stride,
+                                 &beta, c.data, (int)c.stride),
                      "product");
 }
 
 s24_status s24c_times(const s24i_run *run, int64_t rows, int64_t n, const float *x, const float *s,
                       float *y)
 {
-    return s24c_gemm(run, rows, n, n, 1, s24i_f32(x, n), s24i_f32(s, n), 0, s24i_f32_out(y, n));
+    return s24c_gemm(run, (s24c_shape){rows, n, n}, 1, s24i_f32(x, n), s24i_f32(s, n), 0,
+                     s24i_f32_out(y, n));
 }
 
-s24_status s24c_dgemm(const s24i_run *run, int64_t m, int64_t n, int64_t k, double alpha,
-                      s24i_f64s a, s24i_f64s b, double beta, s24i_f64s_out c)
+s24_status s24c_dgemm(const s24i_run *run, s24c_shape shape, double alpha, s24i_f64s a, s24i_f64s b,
+                      double beta, s24i_f64s_out c)
 {
     s24c_state *state = s24c_of(run);
     cublasOperation_t turn_a = a.turned ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasOperation_t turn_b = b.turned ? CUBLAS_OP_T : CUBLAS_OP_N;
 
     return s24c_blas(state,
-                     cublasDgemm(state->blas, turn_b, turn_a, (int)n, (int)m, (int)k, &alpha,
-                                 b.data, (int)b.stride, a.data, (int)a.stride, &beta, c.data,
-                                 (int)c.stride),
+                     cublasDgemm(state->blas, turn_b, turn_a, (int)shape.n, (int)shape.m,
+                                 (int)shape.k, &alpha, b.data, (int)b.stride, a.data, (int)a.stride,
+                                 &beta, c.data, (int)c.stride),
                      "product in double");
 }
 
@@ -67,16 +68,15 @@ s24_status s24c_cholesky(const s24i_run *run, int64_t dim, float *s, float floor
         return s24i_fail(S24_E_UNSUPPORTED, "%s: %lld inputs, %d can be factored", state->name,
                          (long long)dim, MOST_DIM);
     s24_status status = s24c_solver(
-        state,
-        cusolverDnSpotrf_bufferSize(state->solver, CUBLAS_FILL_MODE_UPPER, n, s, n, &size),
+        state, cusolverDnSpotrf_bufferSize(state->solver, CUBLAS_FILL_MODE_UPPER, n, s, n, &size),
         "Cholesky");
     float *work = s24i_arena_take(run->arena, (size_t)size, sizeof(float));
     if (!status && !s24i_counting(run)) {
         run->arena->flops += (double)dim * (double)dim * (double)dim / 3;
-        status = s24c_solver(state,
-                             cusolverDnSpotrf(state->solver, CUBLAS_FILL_MODE_UPPER, n, s, n, work,
-                                              size, told),
-                             "Cholesky");
+        status = s24c_solver(
+            state,
+            cusolverDnSpotrf(state->solver, CUBLAS_FILL_MODE_UPPER, n, s, n, work, size, told),
+            "Cholesky");
         if (!status) {
             s24c_reverse_upper(state->stream, dim, s);
             s24c_least_diagonal(state->stream, dim, s, least);
@@ -304,8 +304,8 @@ s24_status s24c_op_prepare_aim(const s24i_run *run, const s24i_matrix *matrix, i
         status = s24c_times(run, rows, n, w, p->s, step);
     if (!status) {
         s24c_aim(s, which & S24I_FIRST ? cross->half[0] : NULL,
-                 which & S24I_SECOND ? cross->half[1] : NULL, row_of, p->inverse, p->share,
-                 p->unit, w, rows, n, step);
+                 which & S24I_SECOND ? cross->half[1] : NULL, row_of, p->inverse, p->share, p->unit,
+                 w, rows, n, step);
         status = s24c_solve_rows(run, n, p->r, step, rows);
     }
     s24c_add_step(s, step, (float)matrix->blend, rows * n, w);

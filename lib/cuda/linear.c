@@ -72,18 +72,18 @@ s24_status s24c_op_mat_read(const s24i_run *run, const s24_mat *mat, const char 
         return status;
     if (!here)
         return s24c_host->refuse(mat, what, bad);
-    return bad == count ? S24_OK
-                        : s24i_fail(S24_E_NONFINITE,
-                                    "%s: row %lld, column %lld is no finite number of single "
-                                    "precision",
-                                    what, (long long)(bad / mat->cols), (long long)(bad % mat->cols));
+    return bad == count
+               ? S24_OK
+               : s24i_fail(S24_E_NONFINITE,
+                           "%s: row %lld, column %lld is no finite number of single "
+                           "precision",
+                           what, (long long)(bad / mat->cols), (long long)(bad % mat->cols));
 }
 
 s24_status s24c_op_copy(const s24i_run *run, const void *from, size_t size, void *to)
 {
     return s24c_cuda(s24c_of(run),
-                     cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, s24c_stream(run)),
-                     "copy");
+                     cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, s24c_stream(run)), "copy");
 }
 
 s24_status s24c_op_fill(const s24i_run *run, int byte, size_t size, void *to)
@@ -259,15 +259,21 @@ s24_status s24c_op_order_by(const s24i_run *run, const float *key, int64_t count
 enum { CHUNK = 2048 };
 
 typedef struct loss {
+    const s24i_run *run;
+    const s24i_gram *gram;
+    int which;
+    int64_t rows, n;
     float *a, *b; /* rows x cols */
     double *e, *product, *sum;
-    double *total; /* of numbers */
 } loss;
 
-static void take_loss(const s24i_run *run, int64_t rows, int64_t cols, loss *l)
+static void take_loss(const s24i_run *run, const s24i_gram *gram, int which, const s24_mat *w,
+                      loss *l)
 {
+    int64_t rows = w->rows, cols = w->cols;
     size_t size = s24i_mul((size_t)rows, (size_t)cols);
     size_t chunk = s24i_mul((size_t)(rows < CHUNK ? rows : CHUNK), (size_t)cols);
+    *l = (loss){.run = run, .gram = gram, .which = which, .rows = rows, .n = cols};
     l->a = s24i_arena_take(run->arena, size, sizeof(float));
     l->b = s24i_arena_take(run->arena, size, sizeof(float));
     l->e = s24i_arena_take(run->arena, chunk, sizeof(double));
@@ -292,18 +298,19 @@ static s24_status loss_operand(const s24i_run *run, const s24_mat *mat, float *c
     return s24c_read_rows(run, mat, copy, &here);
 }
 
-static s24_status chunk_loss(const s24i_run *run, const s24c_mirror *sums, int which,
-                             const float *a, const float *b, int64_t rows, int64_t n, loss *l,
-                             double *sum)
+static s24_status chunk_loss(const loss *l, const s24c_mirror *sums, const float *a, const float *b,
+                             int64_t rows, double *sum)
 {
+    const s24i_run *run = l->run;
     cudaStream_t s = s24c_stream(run);
+    int64_t n = l->n;
     s24_status status = S24_OK;
     double beta = 0;
 
     s24c_difference_f64(s, a, b, rows * n, l->e);
     for (int half = 0; sums && half < 2 && !status; half++)
-        if (which & (half ? S24I_SECOND : S24I_FIRST)) {
-            status = s24c_dgemm(run, rows, n, n, 1, s24i_f64(l->e, n),
+        if (l->which & (half ? S24I_SECOND : S24I_FIRST)) {
+            status = s24c_dgemm(run, (s24c_shape){rows, n, n}, 1, s24i_f64(l->e, n),
                                 s24i_f64(sums->half[half], n), beta, s24i_f64_out(l->product, n));
             beta = 1;
         }
@@ -321,19 +328,20 @@ static s24_status judge(double value)
                      value);
 }
 
-static s24_status loss_of(const s24i_run *run, const s24i_gram *gram, int which, const float *a,
-                          const float *b, int64_t rows, int64_t n, loss *l, double *value)
+static s24_status loss_of(const loss *l, const float *a, const float *b, double *value)
 {
+    const s24i_run *run = l->run;
     s24c_state *state = s24c_of(run);
     s24c_mirror *sums = NULL;
-    s24_status status = gram ? s24c_gram(run, gram, &sums) : S24_OK;
+    int64_t rows = l->rows, n = l->n;
+    s24_status status = l->gram ? s24c_gram(run, l->gram, &sums) : S24_OK;
 
-    if (gram)
+    if (l->gram)
         run->arena->flops += s24i_product_flops(rows, n) / 2;
     for (int64_t first = 0; first < rows && !status; first += CHUNK) {
         int64_t count = rows - first < CHUNK ? rows - first : CHUNK;
-        status = chunk_loss(run, sums, which, a + first * n, b ? b + first * n : NULL, count, n, l,
-                            l->sum + first);
+        status =
+            chunk_loss(l, sums, a + first * n, b ? b + first * n : NULL, count, l->sum + first);
     }
     s24c_total(state->stream, l->sum, rows, (double *)(void *)state->numbers);
     if (!status)
@@ -353,27 +361,28 @@ s24_status s24c_op_quadratic(const s24i_run *run, const s24i_gram *gram, int whi
     loss l;
     s24_status status = S24_OK;
 
-    take_loss(run, a->rows, a->cols, &l);
+    take_loss(run, gram, which, a, &l);
     if (!s24i_counting(run)) {
         status = loss_operand(run, a, l.a, &x);
         if (!status && b)
             status = loss_operand(run, b, l.b, &y);
         if (!status)
-            status = loss_of(run, gram, which, x, y, a->rows, a->cols, &l, value);
+            status = loss_of(&l, x, y, value);
     }
     run->arena->used = mark;
     return status;
 }
 
-static s24_status cross_of(const s24i_run *run, const s24c_mirror *cross, int which,
-                           const int64_t *row_of, const float *a, int64_t rows, int64_t n, loss *l,
-                           double *value)
+static s24_status cross_of(const loss *l, const s24c_mirror *cross, const int64_t *row_of,
+                           const float *a, double *value)
 {
+    const s24i_run *run = l->run;
     s24c_state *state = s24c_of(run);
 
-    s24c_cross_dots(state->stream, which & S24I_FIRST ? cross->half[0] : NULL,
-                    which & S24I_SECOND ? cross->half[1] : NULL, row_of, a, rows, n, l->sum);
-    s24c_total(state->stream, l->sum, rows, (double *)(void *)state->numbers);
+    s24c_cross_dots(state->stream, l->which & S24I_FIRST ? cross->half[0] : NULL,
+                    l->which & S24I_SECOND ? cross->half[1] : NULL, row_of, a, l->rows, l->n,
+                    l->sum);
+    s24c_total(state->stream, l->sum, l->rows, (double *)(void *)state->numbers);
     s24_status status = s24c_launched(run, "target");
     return status ? status : s24c_fetch(run, state->numbers, sizeof *value, value, "target");
 }
@@ -402,33 +411,32 @@ s24_status s24c_op_target_loss(const s24i_run *run, const s24i_matrix *matrix, i
                                double *loss_out, double *norm)
 {
     size_t mark = run->arena->used;
-    int64_t rows = w->rows, n = w->cols;
     double qv = 0, qw = 0, qe = 0, cv = 0, cw = 0, b = matrix->blend, tt = 0;
     const float *x = NULL, *y = NULL;
     s24c_mirror *cross = NULL;
     loss l;
     s24_status status = S24_OK;
 
-    take_loss(run, rows, n, &l);
+    take_loss(run, matrix->gram, which, w, &l);
     run->arena->used = mark;
     if (s24i_counting(run))
         return S24_OK;
     if (!(status = loss_operand(run, w, l.a, &x)))
         status = loss_operand(run, v, l.b, &y);
     if (!status)
-        status = loss_of(run, matrix->gram, which, y, NULL, rows, n, &l, &qv);
+        status = loss_of(&l, y, NULL, &qv);
     if (!status)
-        status = loss_of(run, matrix->gram, which, x, NULL, rows, n, &l, &qw);
+        status = loss_of(&l, x, NULL, &qw);
     if (!status)
-        status = loss_of(run, matrix->gram, which, x, y, rows, n, &l, &qe);
+        status = loss_of(&l, x, y, &qe);
     if (!status)
         status = s24c_cross(run, matrix->cross, matrix->gram->changes, &cross);
     if (!status)
-        status = cross_of(run, cross, which, row_of, y, rows, n, &l, &cv);
+        status = cross_of(&l, cross, row_of, y, &cv);
     if (!status)
-        status = cross_of(run, cross, which, row_of, x, rows, n, &l, &cw);
+        status = cross_of(&l, cross, row_of, x, &cw);
     if (!status)
-        status = wanted_squares(run, matrix->cross, which, row_of, rows, &tt);
+        status = wanted_squares(run, matrix->cross, which, row_of, w->rows, &tt);
     if (status)
         return status;
     *norm = (1 - b) * (1 - b) * qw + 2 * b * (1 - b) * cw + b * b * tt;

@@ -14,8 +14,9 @@ enum { PANEL = 2048 };
 static s24_status take_block(const s24i_run *run, size_t bytes, void **block)
 {
     *block = s24i_alloc(run->device->memory, bytes);
-    return *block ? S24_OK : s24i_fail(S24_E_MEMORY, "%s: no %zu bytes of the device are left",
-                                       run->device->name, bytes);
+    return *block ? S24_OK
+                  : s24i_fail(S24_E_MEMORY, "%s: no %zu bytes of the device are left",
+                              run->device->name, bytes);
 }
 
 static int32_t bytes_of(int32_t type)
@@ -65,19 +66,25 @@ static s24_status open_cross(const s24i_run *run, s24i_cross *cross, const s24i_
 
 /* ---- products ---- */
 
-/* out (rows x cols, a row every ld) = A^T B over k rows of batches with lda and ldb columns. */
-static s24_status product(const s24i_run *run, int32_t type, int64_t rows, int64_t cols, int64_t k,
-                          const void *a, int64_t lda, const void *b, int64_t ldb, float *out,
-                          int64_t ld)
+/* Columns of a batch, of `stride`. */
+typedef struct columns {
+    const void *data;
+    int64_t stride;
+} columns;
+
+/* out (m x n) = A^T B over k rows of batches. */
+static s24_status product(const s24i_run *run, int32_t type, s24c_shape shape, columns a, columns b,
+                          s24i_f32s_out out)
 {
     s24c_state *state = s24c_of(run);
     const float one = 1, none = 0;
     cudaDataType_t kind = type == S24_F32 ? CUDA_R_32F : type == S24_F16 ? CUDA_R_16F : CUDA_R_16BF;
 
     return s24c_blas(state,
-                     cublasGemmEx(state->blas, CUBLAS_OP_N, CUBLAS_OP_T, (int)cols, (int)rows,
-                                  (int)k, &one, b, kind, (int)ldb, a, kind, (int)lda, &none, out,
-                                  CUDA_R_32F, (int)ld, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+                     cublasGemmEx(state->blas, CUBLAS_OP_N, CUBLAS_OP_T, (int)shape.n, (int)shape.m,
+                                  (int)shape.k, &one, b.data, kind, (int)b.stride, a.data, kind,
+                                  (int)a.stride, &none, out.data, CUDA_R_32F, (int)out.stride,
+                                  CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
                      "sums");
 }
 
@@ -103,8 +110,9 @@ static s24_status add_gram(const s24i_run *run, const s24i_gram *gram, s24c_mirr
 
     for (int64_t first = 0; first < n && !status; first += PANEL) {
         int64_t end = first + PANEL < n ? first + PANEL : n;
-        status = product(run, m->type, end - first, end, k, column(m->batch[half], m->type, first),
-                         n, m->batch[half], n, scratch + first * n, n);
+        status = product(run, m->type, (s24c_shape){end - first, end, k},
+                         (columns){column(m->batch[half], m->type, first), n},
+                         (columns){m->batch[half], n}, s24i_f32_out(scratch + first * n, n));
     }
     s24c_add_product(s24c_stream(run), scratch, 1 / (unit * unit), n, n, 1, m->half[half]);
     m->lower = true;
@@ -123,8 +131,9 @@ static s24_status add_cross(const s24i_run *run, const s24i_gram *gram, const s2
         return status;
     double own = unit_of(run, m, half, cross->out);
     s24c_add_squares(s, m->batch[half], m->type, 1 / (own * own), k, cross->out, m->norm2[half]);
-    status = product(run, x->type, cross->out, cross->in, k, m->batch[half], cross->out,
-                     x->batch[half], cross->in, scratch, cross->in);
+    status = product(run, x->type, (s24c_shape){cross->out, cross->in, k},
+                     (columns){m->batch[half], cross->out}, (columns){x->batch[half], cross->in},
+                     s24i_f32_out(scratch, cross->in));
     s24c_add_product(s, scratch, 1 / (own * unit), cross->out, cross->in, 0, m->half[half]);
     m->filled[half] = 0;
     m->largest[half] = 0;
@@ -206,8 +215,8 @@ static s24c_intake intake_of(const source *s, const double *weight)
                          .weight = weight};
 }
 
-static s24_status look(const s24i_run *run, const source *s, const double *weight,
-                       const char *what, double *largest)
+static s24_status look(const s24i_run *run, const source *s, const double *weight, const char *what,
+                       double *largest)
 {
     s24c_state *state = s24c_of(run);
     s24c_intake in = intake_of(s, weight);
@@ -390,8 +399,7 @@ static s24_status open_weights(work *w, double *here)
     s24_status status = check_weights(here, mat->rows);
     if (!status)
         status = take_block(w->run, (size_t)mat->rows * sizeof(double), (void **)&w->weight);
-    return status ? status
-                  : s24c_send(w->run, here, (size_t)mat->rows * sizeof(double), w->weight);
+    return status ? status : s24c_send(w->run, here, (size_t)mat->rows * sizeof(double), w->weight);
 }
 
 enum { MOST_TARGETS = 64 };

@@ -10,8 +10,9 @@ s24_status s24c_refuse_both(const s24i_run *run, const s24i_constraints *constra
 {
     if (!constraints->both || constraints->mask)
         return S24_OK;
-    return s24i_fail(S24_E_UNSUPPORTED, "device %s: operation \"%s\" does not take n:m along both "
-                                        "sides",
+    return s24i_fail(S24_E_UNSUPPORTED,
+                     "device %s: operation \"%s\" does not take n:m along both "
+                     "sides",
                      run->device->name, what);
 }
 
@@ -141,8 +142,8 @@ s24_status s24c_op_count_changed(const s24i_run *run, const uint8_t *mask, int64
 
 s24c_grid s24c_grid_of(const s24i_grid *grid)
 {
-    int64_t group = grid->form.group && grid->form.group < grid->cols ? grid->form.group
-                                                                      : grid->cols;
+    int64_t group =
+        grid->form.group && grid->form.group < grid->cols ? grid->form.group : grid->cols;
     return (s24c_grid){.cols = grid->cols,
                        .group = group,
                        .groups = (grid->cols + group - 1) / group,
@@ -178,7 +179,8 @@ s24_status s24c_op_grid_fit(const s24i_run *run, int32_t method, const float *we
     return s24i_fail(S24_E_NUMERIC,
                      "grid: weights in row %lld, group %lld need a scale beyond the range of its "
                      "type: use scales=f32",
-                     (long long)(failed / (uint64_t)g.groups), (long long)(failed % (uint64_t)g.groups));
+                     (long long)(failed / (uint64_t)g.groups),
+                     (long long)(failed % (uint64_t)g.groups));
 }
 
 s24_status s24c_op_choose_outliers(const s24i_run *run, s24i_outliers outliers, const float *weight,

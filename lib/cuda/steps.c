@@ -2,8 +2,8 @@
 #include <math.h>
 #include <stdatomic.h>
 
-/* What a method repeats: refits on a support, ADMM, shrinking searches, descent over codes
- * (lib/ops/steps). Rows go all at once. */
+/* What a method repeats: refits on a support, ADMM, shrinking searches (lib/ops/steps).
+ * Rows go all at once. */
 
 /* ---- Losses of rows ---- */
 
@@ -24,8 +24,8 @@ s24_status s24c_op_row_losses(const s24i_run *run, const s24i_target *target, co
     if (s24i_counting(run))
         return S24_OK;
     s24c_subtract(s, v, target->w, rows * n, e);
-    status = s24c_gemm(run, rows, n, n, 1, s24i_f32(e, n), s24i_f32(target->prepared->r, n), 0,
-                       s24i_f32_out(product, n));
+    status = s24c_gemm(run, (s24c_shape){rows, n, n}, 1, s24i_f32(e, n),
+                       s24i_f32(target->prepared->r, n), 0, s24i_f32_out(product, n));
     s24c_row_dots(s, product, product, rows, n, loss);
     s24c_total(s, loss, rows, (double *)(void *)s24c_of(run)->numbers);
     if (!status)
@@ -93,8 +93,7 @@ static s24_status run_cg(const s24i_run *run, const s24i_target *target, s24i_cg
     s24c_cg_begin(state->stream, c);
     if (!status)
         status = how_many_run(run, c, &running);
-    while (!status && running && *iterations < limits.max_iter &&
-           !s24i_watch_stopped(run->watch)) {
+    while (!status && running && *iterations < limits.max_iter && !s24i_watch_stopped(run->watch)) {
         run->arena->flops += s24i_product_flops(running, n);
         status = s24c_times(run, rows, n, c->p, target->prepared->s, c->ap);
         s24c_cg_advance(state->stream, c);
@@ -360,8 +359,7 @@ static s24_status shrink_by_admm(shrinking *s, int32_t *taken)
 
     if (!status)
         status = s24c_op_copy(s->run, w, bytes, s->v);
-    for (*taken = 0;
-         !status && *taken < s->how.iterations && !s24i_watch_stopped(s->run->watch);) {
+    for (*taken = 0; !status && *taken < s->how.iterations && !s24i_watch_stopped(s->run->watch);) {
         s24c_shrink_gap(stream, s->v, s->z, w, s->size, s->gap);
         status = s24c_times(s->run, s->rows, s->n, s->gap, s->f, s->product);
         s24c_shrink_move(stream, w, s->product, s->v, (float)s->how.rho, s->size, s->z);
@@ -398,11 +396,10 @@ static s24_status shrink_by_gradient(shrinking *s, int32_t *taken)
     cudaStream_t stream = s24c_stream(s->run);
     unsigned *largest = (unsigned *)s24c_of(s->run)->numbers;
     bool done = false;
-    s24_status status =
-        s24c_op_copy(s->run, s->target->w, (size_t)s->size * sizeof(float), s->v);
+    s24_status status = s24c_op_copy(s->run, s->target->w, (size_t)s->size * sizeof(float), s->v);
 
-    for (*taken = 0;
-         !status && *taken < s->how.iterations && !s24i_watch_stopped(s->run->watch); ++*taken) {
+    for (*taken = 0; !status && *taken < s->how.iterations && !s24i_watch_stopped(s->run->watch);
+         ++*taken) {
         if (*taken % 16 == 0 && ((status = settled(s, &done)) || done))
             break;
         status = residual(s);
@@ -414,8 +411,8 @@ static s24_status shrink_by_gradient(shrinking *s, int32_t *taken)
     s24c_fill_score(stream, s->v, s->target->w, largest, s->size, s->gap);
     s24c_select_nm(stream, s->gap, NULL, s->size, s->n, s->keep, s->m, s->mask);
     s24c_apply_mask(stream, s->target->w, s->mask, s->size, s->v);
-    for (int32_t i = 0;
-         !status && i < s->how.refit_steps && !s24i_watch_stopped(s->run->watch); i++) {
+    for (int32_t i = 0; !status && i < s->how.refit_steps && !s24i_watch_stopped(s->run->watch);
+         i++) {
         status = residual(s);
         s24c_masked_step(stream, s->product, s->mask, (float)s->step, s->size, s->v);
     }
@@ -497,109 +494,6 @@ s24_status s24c_op_shrink(const s24i_run *run, const s24i_target *target, s24i_s
         atomic_store(how.taken, taken);
         run->arena->flops += taken * s24i_product_flops(s.rows, s.n);
         s24i_watch_step(run->watch, s.rows, NAN, NAN);
-    }
-    run->arena->used = at;
-    return status;
-}
-
-/* ---- Descent over codes ---- */
-
-static bool may_refit(const s24i_grid *grid)
-{
-    return grid->form.scheme != S24I_GRID_REAL || grid->type == S24_F32;
-}
-
-static s24_status refit_scales(const s24i_run *run, const s24c_descent *d, float *v, float *t)
-{
-    cudaStream_t s = s24c_stream(run);
-    int64_t n = d->dim;
-    s24_status status = S24_OK;
-
-    s24c_descent_values(s, d, v);
-    for (int64_t first = 0; first < n && !status; first += d->grid.group) {
-        int64_t width = n - first < d->grid.group ? n - first : d->grid.group;
-        status = s24c_gemm(run, d->rows, width, width, 1, s24i_f32(v + first, n),
-                           s24i_f32(d->s + first * n + first, n), 0, s24i_f32_out(t, width));
-        s24c_descent_refit(s, d, first, width, t, v);
-        if (!status)
-            status = s24c_gemm(run, d->rows, n, width, -1, s24i_f32(v + first, n),
-                               s24i_f32(d->s + first * n, n), 1, s24i_f32_out(d->g, n));
-    }
-    return status ? status : s24c_launched(run, "descend");
-}
-
-static s24_status most_taken(const s24i_run *run, const s24c_descent *d, int32_t *most)
-{
-    int32_t part[1024];
-    s24_status status = S24_OK;
-
-    *most = 0;
-    for (int64_t i = 0; i < d->rows && !status; i += 1024) {
-        int64_t count = d->rows - i < 1024 ? d->rows - i : 1024;
-        status = s24c_fetch(run, d->taken + i, (size_t)count * sizeof *part, part, "descend");
-        for (int64_t k = 0; k < count && !status; k++)
-            *most = part[k] > *most ? part[k] : *most;
-    }
-    return status;
-}
-
-static s24_status descend_all(const s24i_run *run, const s24i_target *target,
-                              s24i_descent_limits limits, s24c_descent *d, float *v, float *t,
-                              int32_t *iterations)
-{
-    cudaStream_t s = s24c_stream(run);
-    int64_t size = d->rows * d->dim;
-
-    s24i_watch_phase(run->watch, "descent", d->rows);
-    s24c_grid_values(s, &d->grid, d->unit, d->mask, d->codes, d->rows, v);
-    s24c_subtract(s, target->w, v, size, v);
-    s24_status status = s24c_times(run, d->rows, d->dim, v, d->s, d->g);
-    if (!status)
-        status = s24c_op_fill(run, 0, (size_t)d->rows * sizeof *d->taken, d->taken);
-    s24c_descend(s, d);
-    for (int32_t k = 0; k < limits.refits && !status; k++) {
-        status = refit_scales(run, d, v, t);
-        s24c_descend(s, d);
-        if (s24i_watch_stopped(run->watch))
-            break;
-    }
-    if (!status)
-        status = s24c_launched(run, "descend");
-    s24i_watch_step(run->watch, d->rows, NAN, NAN);
-    return status ? status : most_taken(run, d, iterations);
-}
-
-s24_status s24c_op_descend(const s24i_run *run, const s24i_target *target,
-                           s24i_descent_limits limits, s24i_grid *grid, uint8_t *codes,
-                           uint8_t *mask, int32_t *iterations)
-{
-    size_t at = run->arena->used;
-    const s24i_constraints *constraints = target->constraints;
-    bool joint = constraints->n && !constraints->mask && !grid->outliers;
-    s24c_descent d = {.grid = s24c_grid_of(grid), .rows = target->rows, .mask = mask};
-    s24_status status = S24_OK;
-
-    if (joint)
-        return s24i_fail(S24_E_UNSUPPORTED, "device %s: operation \"descend\" does not go over "
-                                            "supports and codes together",
-                         run->device->name);
-    d.dim = target->prepared->dim;
-    d.sweeps = limits.sweeps;
-    d.s = target->prepared->s;
-    d.unit = target->prepared->scale;
-    d.dead = target->prepared->dead;
-    d.codes = codes;
-    size_t size = s24i_mul((size_t)d.rows, (size_t)d.dim);
-    float *v = s24i_arena_take(run->arena, size, sizeof(float));
-    float *t = s24i_arena_take(run->arena, s24i_mul((size_t)d.rows, (size_t)d.grid.group),
-                               sizeof(float));
-    d.g = s24i_arena_take(run->arena, size, sizeof(float));
-    d.taken = s24i_arena_take(run->arena, (size_t)d.rows, sizeof *d.taken);
-    if (!may_refit(grid))
-        limits.refits = 0;
-    if (!s24i_counting(run)) {
-        run->arena->flops += s24i_product_flops(d.rows, d.dim) * (1 + limits.refits);
-        status = descend_all(run, target, limits, &d, v, t, iterations);
     }
     run->arena->used = at;
     return status;

@@ -19,7 +19,7 @@ void s24c_forget(const s24i_device *device, void *mirror)
 
 /* The mirror, and whether it has to be renewed. */
 s24_status s24c_open_mirror(const s24i_run *run, void **mirror, size_t bytes, uint64_t changes,
-                              s24c_mirror **out, bool *stale)
+                            s24c_mirror **out, bool *stale)
 {
     s24i_memory first;
 
@@ -72,7 +72,7 @@ s24_status s24c_gram(const s24i_run *run, const s24i_gram *gram, s24c_mirror **o
     size_t bytes = s24i_mul(s24i_mul((size_t)gram->dim, (size_t)gram->dim), sizeof(double));
     bool stale;
     s24_status status = s24c_open_mirror(run, &((s24i_gram *)(uintptr_t)gram)->mirror, bytes,
-                                    gram->changes, out, &stale);
+                                         gram->changes, out, &stale);
 
     if (!status && stale)
         status = renew_gram(run, gram, *out);
@@ -92,8 +92,8 @@ s24_status s24c_cross(const s24i_run *run, const s24i_cross *cross, uint64_t cha
 {
     size_t bytes = s24i_mul(s24i_mul((size_t)cross->out, (size_t)cross->in), sizeof(double));
     bool stale;
-    s24_status status = s24c_open_mirror(run, &((s24i_cross *)(uintptr_t)cross)->mirror, bytes, changes,
-                                    out, &stale);
+    s24_status status = s24c_open_mirror(run, &((s24i_cross *)(uintptr_t)cross)->mirror, bytes,
+                                         changes, out, &stale);
 
     for (int half = 0; half < 2 && !status && stale; half++)
         status = s24c_send(run, cross->half[half], bytes, (*out)->half[half]);

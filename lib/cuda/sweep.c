@@ -82,7 +82,7 @@ static s24_status gather(const sweep *s, int64_t first, int32_t cols)
 {
     if (first == 0)
         return s24c_op_fill(s->run, 0, (size_t)(s->rows * B) * sizeof(float), s->a);
-    return s24c_gemm(s->run, s->rows, cols, first, 1, s24i_f32(s->d, s->n),
+    return s24c_gemm(s->run, (s24c_shape){s->rows, cols, first}, 1, s24i_f32(s->d, s->n),
                      s24i_f32(s->p->r + first, s->n), 0, s24i_f32_out(s->a, B));
 }
 
@@ -227,9 +227,8 @@ static s24_status sweep_on_grid(sweep *s, const s24i_grid *grid, const int64_t *
     return status ? status : s24c_launched(s->run, "sweep_grid");
 }
 
-s24_status s24c_op_sweep_grid(const s24i_run *run, const s24i_target *target,
-                              const s24i_grid *grid, const int64_t *order, uint8_t *codes,
-                              uint8_t *mask)
+s24_status s24c_op_sweep_grid(const s24i_run *run, const s24i_target *target, const s24i_grid *grid,
+                              const int64_t *order, uint8_t *codes, uint8_t *mask)
 {
     size_t mark = run->arena->used;
     sweep s;
@@ -259,7 +258,7 @@ static s24_status relax_sweep(sweep *s, float *v, float *e, bool round)
     s->block.round = round;
     for (int64_t first = 0; first < s->n && !status; first += B) {
         int32_t cols = (int32_t)(s->n - first < B ? s->n - first : B);
-        status = s24c_gemm(s->run, s->rows, cols, s->n, 1, s24i_f32(e, s->n),
+        status = s24c_gemm(s->run, (s24c_shape){s->rows, cols, s->n}, 1, s24i_f32(e, s->n),
                            s24i_f32(s->p->s + first, s->n), 0, s24i_f32_out(s->a, B));
         s->block.first = first;
         s->block.cols = cols;
@@ -271,11 +270,25 @@ static s24_status relax_sweep(sweep *s, float *v, float *e, bool round)
     return status;
 }
 
-static s24_status relax_all(sweep *s, int32_t sweeps, bool relaxed, bool from_w, float *v, float *e,
-                            const s24i_grid *grid, const uint8_t *mask, uint8_t *codes)
+/* What it begins with: v on the mask, and e = w - v. */
+static void start_relaxation(sweep *s, bool from_w, const s24i_grid *grid, const uint8_t *mask,
+                             const uint8_t *codes, float *e)
 {
     cudaStream_t stream = s24c_stream(s->run);
     s24c_grid g = s24c_grid_of(grid);
+
+    if (from_w)
+        s24c_apply_mask(stream, s->target->w, mask, s->rows * s->n, s->w);
+    else
+        s24c_grid_values(stream, &g, s->p->scale, mask, codes, s->rows, s->w);
+    s24c_subtract(stream, s->target->w, s->w, s->rows * s->n, e);
+}
+
+static s24_status relax_all(sweep *s, int32_t sweeps, bool relaxed, const s24i_grid *grid,
+                            const uint8_t *mask, uint8_t *codes, float *e)
+{
+    cudaStream_t stream = s24c_stream(s->run);
+    float *v = s->w;
     s24_status status = S24_OK;
 
     s->run->arena->flops += s24i_product_flops(s->rows, s->n) * sweeps;
@@ -285,11 +298,6 @@ static s24_status relax_all(sweep *s, int32_t sweeps, bool relaxed, bool from_w,
     s->block.w = v;
     s->block.r = s->p->s;
     s->block.ones = 1;
-    if (from_w)
-        s24c_apply_mask(stream, s->target->w, mask, s->rows * s->n, v);
-    else
-        s24c_grid_values(stream, &g, s->p->scale, mask, codes, s->rows, v);
-    s24c_subtract(stream, s->target->w, v, s->rows * s->n, e);
     for (int32_t k = 0; k < sweeps && !status; k++) {
         bool last = k == sweeps - 1;
         bool round = !relaxed || k % PERIOD != 1 || k > LAST_RELAXED || last;
@@ -318,8 +326,10 @@ s24_status s24c_op_relax(const s24i_run *run, const s24i_target *target, int32_t
     take(&s, true, false);
     size_t size = s24i_mul((size_t)s.rows, (size_t)s.n);
     float *e = s24i_arena_take(run->arena, size, sizeof(float));
-    if (!s24i_counting(run))
-        status = relax_all(&s, sweeps, relaxed, from_w, s.w, e, grid, mask, codes);
+    if (!s24i_counting(run)) {
+        start_relaxation(&s, from_w, grid, mask, codes, e);
+        status = relax_all(&s, sweeps, relaxed, grid, mask, codes, e);
+    }
     run->arena->used = mark;
     return status;
 }

@@ -31,11 +31,12 @@ typedef struct s24i_host {
 #define S24I_BACKEND_NAME "s24_backend"
 
 /* Sizes of all that both sides look into. */
-#define S24I_BACKEND_SIGNATURE                                                                    \
-    ((uint64_t)(sizeof(s24i_operations) * 1000003 + sizeof(s24i_device) * 10007 +                 \
-                sizeof(s24i_prepared) * 1009 + sizeof(s24i_matrix) * 101 + sizeof(s24i_gram) * 97 + \
-                sizeof(s24i_cross) * 89 + sizeof(s24i_admm) * 83 + sizeof(s24i_grid) * 79 +       \
-                sizeof(s24i_watch) * 73 + sizeof(s24i_host) * 71 + sizeof(s24_mat)))
+#define S24I_BACKEND_SIGNATURE                                                              \
+    ((uint64_t)(sizeof(s24i_operations) * 1000003 + sizeof(s24i_device) * 10007 +           \
+                sizeof(s24i_prepared) * 1009 + sizeof(s24i_matrix) * 101 +                  \
+                sizeof(s24i_gram) * 97 + sizeof(s24i_cross) * 89 + sizeof(s24i_admm) * 83 + \
+                sizeof(s24i_grid) * 79 + sizeof(s24i_watch) * 73 + sizeof(s24i_host) * 71 + \
+                sizeof(s24_mat)))
 
 typedef struct s24i_backend {
     uint64_t signature;

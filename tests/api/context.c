@@ -71,6 +71,46 @@ START_TEST(options)
 }
 END_TEST
 
+/* What cannot be had leaves the context on the CPU. A device that works: tests/gpu. */
+START_TEST(devices)
+{
+    static const struct {
+        const char *text;
+        s24_status status;
+        const char *says;
+    } bad[] = {{"", S24_E_OPTION, "PATH:INDEX"},
+               {"gpu", S24_E_OPTION, "PATH:INDEX"},
+               {":0", S24_E_OPTION, "PATH:INDEX"},
+               {"libm.so.6:", S24_E_OPTION, "PATH:INDEX"},
+               {"libm.so.6:x", S24_E_OPTION, "PATH:INDEX"},
+               {"libm.so.6:1x", S24_E_OPTION, "no index"},
+               {"libm.so.6:99999", S24_E_OPTION, "no index"},
+               {"/nowhere/libsparse24-cuda.so:0", S24_E_BACKEND, "/nowhere/libsparse24-cuda.so"},
+               {"libm.so.6:0", S24_E_BACKEND, "has no symbol s24_backend"}};
+    unit_heap heap;
+    s24_ctx *ctx = api_ctx(&heap, 0);
+    char longest[2000];
+    const char *text = NULL;
+    s24_gram *gram;
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_int_eq(s24_ctx_set_str(ctx, "device", bad[i].text), bad[i].status);
+        ck_assert_msg(strstr(s24_last_error(), bad[i].says) != NULL, "%s", s24_last_error());
+        ok(s24_ctx_get_str(ctx, "device", &text));
+        ck_assert_str_eq(text, "cpu");
+    }
+    memset(longest, 'x', sizeof longest);
+    memcpy(longest + sizeof longest - 3, ":0", 3);
+    ck_assert_int_eq(s24_ctx_set_str(ctx, "device", longest), S24_E_OPTION);
+    ok(s24_ctx_set_str(ctx, "device", "cpu"));
+    ok(s24_gram_create(ctx, 4, S24_F32, &gram));
+    ck_assert_int_eq(s24_ctx_set_str(ctx, "device", "cpu"), S24_E_STATE);
+    s24_gram_destroy(gram);
+    ok(s24_ctx_set_str(ctx, "device", "cpu"));
+    api_done(ctx, &heap);
+}
+END_TEST
+
 START_TEST(environment)
 {
     s24_ctx *ctx = NULL;
@@ -478,6 +518,7 @@ void api_context_tests(Suite *suite)
 
     tcase_add_test(all, build);
     tcase_add_test(all, options);
+    tcase_add_test(all, devices);
     tcase_add_test(all, environment);
     tcase_add_test(all, memory);
     tcase_add_test(all, parallel);

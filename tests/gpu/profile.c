@@ -1,5 +1,5 @@
-/* Where the time of a solve goes: usage: profile LIBRARY:INDEX ROWS COLS SOLVER OPTIONS CONSTRAINTS.
- * Every operation is waited for and timed. */
+/* Where the time of a solve goes: profile LIBRARY:INDEX ROWS COLS SOLVER OPTIONS CONSTRAINTS. Every
+ * operation is waited for and timed. */
 #include "api/api.h"
 #include "base/clock.h"
 #include <stdio.h>
@@ -13,7 +13,6 @@ static struct {
     double seconds;
     int64_t calls;
 } spent[256];
-static int depth;
 
 enum {
 #define S24I_OPERATION(scratch, name, parameters, arguments) AT_##name,
@@ -23,18 +22,18 @@ enum {
 };
 
 /* Those written in operations count by what they call. */
-#define S24I_OPERATION(scratch, name, parameters, arguments)          \
-    static s24_status timed_##name parameters                         \
-    {                                                                 \
-        double began;                                                 \
-        cudaDeviceSynchronize();                                      \
-        began = s24i_seconds();                                       \
-        s24_status status_ = gpu->operations->name arguments;         \
-        cudaDeviceSynchronize();                                      \
-        spent[AT_##name].what = #name;                                \
-        spent[AT_##name].seconds += s24i_seconds() - began;           \
-        spent[AT_##name].calls++;                                     \
-        return status_;                                               \
+#define S24I_OPERATION(scratch, name, parameters, arguments)  \
+    static s24_status timed_##name parameters                 \
+    {                                                         \
+        double began;                                         \
+        cudaDeviceSynchronize();                              \
+        began = s24i_seconds();                               \
+        s24_status status_ = gpu->operations->name arguments; \
+        cudaDeviceSynchronize();                              \
+        spent[AT_##name].what = #name;                        \
+        spent[AT_##name].seconds += s24i_seconds() - began;   \
+        spent[AT_##name].calls++;                             \
+        return status_;                                       \
     }
 #include "ops/ops.def"
 #undef S24I_OPERATION

@@ -236,6 +236,9 @@ START_TEST(all_operations_are_reached)
             compare_choices(&l, s24_solver_name(k));
         close_layer(&l);
     }
+    layer blind = open_layer(ctx, &constraints[0], 5, 56, 0);
+    compare_choices(&blind, "alps");
+    close_layer(&blind);
     for (int i = 0; i < OPERATIONS; i++)
         grid_check(called[i] > 0, "nobody called %s", names[i]);
     close_ctx(ctx);

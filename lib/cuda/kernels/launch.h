@@ -87,9 +87,9 @@ typedef struct s24c_intake {
     const void *x; /* a view of the device */
     int32_t type, out_type;
     int64_t rows, cols, row_stride, col_stride;
-    int64_t next;          /* running index of the first row */
-    int64_t filled[2];     /* of the batches */
-    const double *weight;  /* a row, or NULL */
+    int64_t next;         /* running index of the first row */
+    int64_t filled[2];    /* of the batches */
+    const double *weight; /* a row, or NULL */
     void *batch[2];
 } s24c_intake;
 /* Rows are dealt to halves in runs of 128, as lib/ops/linear/rows.c does. */
@@ -113,8 +113,8 @@ void s24c_contract(cudaStream_t s, const double *in, int64_t dim, double *strips
 /* sum_i = <a_i, b_i> in double. */
 void s24c_row_dots(cudaStream_t s, const float *a, const float *b, int64_t rows, int64_t cols,
                    double *sum);
-void s24c_row_dots_f64(cudaStream_t s, const double *a, const double *b, int64_t rows,
-                       int64_t cols, double *sum);
+void s24c_row_dots_f64(cudaStream_t s, const double *a, const double *b, int64_t rows, int64_t cols,
+                       double *sum);
 /* *total = the sum of n doubles, in one order. */
 void s24c_total(cudaStream_t s, const double *x, int64_t n, double *total);
 void s24c_difference_f64(cudaStream_t s, const float *a, const float *b, int64_t count,
@@ -267,7 +267,7 @@ typedef struct s24c_descent {
     int32_t sweeps; /* at most */
     int32_t n, m;   /* n > 0: over supports and codes together */
     const float *s;
-    const double *unit;  /* scale of the columns */
+    const double *unit; /* scale of the columns */
     const uint8_t *dead;
     uint8_t *codes, *mask;
     float *g;

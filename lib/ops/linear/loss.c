@@ -194,8 +194,8 @@ static s24_status judge(const sum *s, double value)
     return S24_OK;
 }
 
-s24_status s24i_cpu_quadratic(const s24i_run *run, const s24i_gram *gram, int which, const s24_mat *a,
-                          const s24_mat *b, double *value)
+s24_status s24i_cpu_quadratic(const s24i_run *run, const s24i_gram *gram, int which,
+                              const s24_mat *a, const s24_mat *b, double *value)
 {
     size_t mark = run->arena->used, rows = (size_t)a->rows, cols = (size_t)a->cols;
     size_t strips = cols / S24I_STRIP + 1;
@@ -262,8 +262,8 @@ static s24_status cross_product(const s24i_run *run, const s24i_cross *cross, in
  * the loss against T = (1 - b) X W^T + b T_d needs three quadratic forms and two products with C.
  */
 s24_status s24i_cpu_target_loss(const s24i_run *run, const s24i_matrix *matrix, int which,
-                            const s24_mat *w, const s24_mat *v, const int64_t *row_of, double *loss,
-                            double *norm)
+                                const s24_mat *w, const s24_mat *v, const int64_t *row_of,
+                                double *loss, double *norm)
 {
     const s24i_gram *gram = matrix->gram;
     const s24i_cross *cross = matrix->cross;

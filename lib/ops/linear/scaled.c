@@ -88,7 +88,7 @@ static void fill_tile(void *arg, int64_t index, int32_t worker)
 }
 
 s24_status s24i_cpu_prepare_factor(const s24i_run *run, const s24i_gram *gram, int which,
-                               s24i_damping damping, s24i_prepared *out)
+                                   s24i_damping damping, s24i_prepared *out)
 {
     if (s24i_counting(run))
         return s24i_cholesky(run, out->dim, NULL, NULL, 0, NULL);
@@ -203,8 +203,8 @@ static void add_step(void *arg, int64_t i, int32_t worker)
 }
 
 s24_status s24i_cpu_prepare_aim(const s24i_run *run, const s24i_matrix *matrix, int which,
-                            const s24i_prepared *prepared, float *w, const int64_t *row_of,
-                            int64_t rows)
+                                const s24i_prepared *prepared, float *w, const int64_t *row_of,
+                                int64_t rows)
 {
     size_t mark = run->arena->used;
     aim a = {.device = run->device, .matrix = matrix, .prepared = prepared, .which = which, .w = w};

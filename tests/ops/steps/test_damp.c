@@ -1,4 +1,4 @@
-/* lib/ops/steps/damp.c: the two-halves rule walks to the minimum of its grid. */
+/* lib/ops/damp.c: the two-halves rule walks to the minimum of its grid. */
 #include "../published.h"
 #include "../ops_test.h"
 

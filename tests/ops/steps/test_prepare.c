@@ -1,4 +1,4 @@
-/* lib/ops/steps/prepare.c and lib/ops/linear/scaled.c: coordinates, dead inputs, aims, in fp64. */
+/* lib/ops/prepare.c and lib/ops/linear/scaled.c: coordinates, dead inputs, aims, in fp64. */
 #include "../ops_test.h"
 
 /* ---- what preparation promises, in fp64 ---- */

@@ -48,11 +48,10 @@ static s24_status gather_sample(trial *t, const float *w)
     t->constraints.mask = t->fixed;
     s24_status status = s24i_upload(run, row_of, (size_t)t->rows * sizeof *row_of, t->row_of);
     if (!status)
-        status =
-            s24i_gather(run, w, t->row_of, t->rows, cols * (int64_t)sizeof(float), t->w);
-    return status || !t->fixed ? status
-                               : s24i_gather(run, t->matrix->constraints.mask, t->row_of, t->rows,
-                                             cols, t->fixed);
+        status = s24i_gather(run, w, t->row_of, t->rows, cols * (int64_t)sizeof(float), t->w);
+    return status || !t->fixed
+               ? status
+               : s24i_gather(run, t->matrix->constraints.mask, t->row_of, t->rows, cols, t->fixed);
 }
 
 /* Fit on `half`; into t->v, in the matrix's own coordinates. */

@@ -26,8 +26,8 @@ bool s24i_penalty_grows(const double growth[3], double changed, double kept, boo
 
 static s24_status start(const s24i_run *run, s24i_admm *a)
 {
-    s24_status status = s24i_project(run, a->target.constraints, a->target.w, NULL,
-                                         a->target.rows, a->target.prepared->dim, a->mask);
+    s24_status status = s24i_project(run, a->target.constraints, a->target.w, NULL, a->target.rows,
+                                     a->target.prepared->dim, a->mask);
     return status ? status : s24i_admm_start(run, a, a->target.w);
 }
 
