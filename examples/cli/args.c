@@ -82,6 +82,10 @@ static int parse_operand(const parser *p, const char *text)
         p->a->prompt = text;
         return 0;
     }
+    if (p->c->bit & IN_SOUP && p->a->operand && p->a->more_count < ARGS_MORE) {
+        p->a->more[p->a->more_count++] = text;
+        return 0;
+    }
     if (!p->c->operand || p->a->operand)
         return wrong_usage(p->c->name, "%s: unexpected argument %s", p->where, text);
     p->a->operand = text;

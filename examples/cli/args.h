@@ -13,6 +13,8 @@ typedef struct args_list {
     int count;
 } args_list;
 
+enum { ARGS_MORE = 63 };
+
 typedef struct args {
     const char *weights, *calib, *test, *mask, *importance;
     const char *constraints, *solver, *solvers, *options, *norms;
@@ -21,8 +23,10 @@ typedef struct args {
     const char *effort, *permute, *refine, *refine_rate, *tune_rate, *dense, *recipe;
     const char *start, *chat_start, *open_start, *temperature, *top_k, *top_p, *stop, *packed;
     args_list calibs, eval, rules, skips;
-    const char *operand; /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
-    const char *prompt;  /* of generate, behind MODEL */
+    const char *operand;         /* what stands alone: FILE[:TENSOR], SOLVER or MODEL */
+    const char *prompt;          /* of generate, behind MODEL */
+    const char *more[ARGS_MORE]; /* of soup: further models */
+    int more_count;
     int64_t threads, memory_limit, rows, context, eval_rows, heldout, seed, length, refine_epochs,
         tune_epochs, prompt_tokens, new_tokens;
     bool no_self, resume, plan, json, progress, markdown, verbose, all, speed, help;
@@ -46,8 +50,12 @@ enum {
     IN_GENERATE = 2048,
     IN_EXPORT = 4096,
     IN_TUNE = 8192,
+<<<<<<< HEAD
     IN_BENCH = 1 << 14,
     IN_IMPORTANCE = 1 << 15,
+=======
+    IN_SOUP = 16384,
+>>>>>>> methods20a
     IN_COMPLETION = 1 << 29,
     IN_ALL = (1 << 30) - 1
 };

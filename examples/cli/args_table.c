@@ -116,7 +116,7 @@ const option args_options[] = {
     {"tokenizer", "PATH", TEXT, FIELD(tokenizer), IN_ROWS | IN_GENERATE, 0,
      "another tokenizer than the model's own: tokenizer.json, .model, GGUF or folder"},
     {"text", "FILE", TEXT, FIELD(text), IN_TOKENIZE, IN_TOKENIZE, "the text, or .jsonl"},
-    {"threads", "N", COUNT, FIELD(threads), IN_BOTH | IN_MODEL | IN_FILES | IN_EXPORT, 0,
+    {"threads", "N", COUNT, FIELD(threads), IN_BOTH | IN_MODEL | IN_FILES | IN_EXPORT | IN_SOUP, 0,
      "threads; 0, the default, uses every core this process may use"},
     {"memory-limit", "BYTES", BYTES, FIELD(memory_limit),
      IN_BOTH | IN_TRAIN | IN_GENERATE | IN_FILES | IN_IMPORTANCE, 0,
@@ -137,9 +137,15 @@ const option args_options[] = {
      "where the bytes lie, e.g. ri16x32 (see: sparse24 info)"},
     {"out", "FOLDER", TEXT, FIELD(out), IN_COMPRESS, IN_COMPRESS,
      "where the compressed model will be; FOLDER.part holds what is unfinished"},
+<<<<<<< HEAD
     {"out", "FOLDER", TEXT, FIELD(out), IN_EXPORT | IN_TUNE, IN_EXPORT | IN_TUNE,
      "where the model will be"},
     {"activations", "ram|half|disk", TEXT, FIELD(activations), IN_TRAIN | IN_IMPORTANCE, 0,
+=======
+    {"out", "FOLDER", TEXT, FIELD(out), IN_EXPORT | IN_TUNE | IN_SOUP,
+     IN_EXPORT | IN_TUNE | IN_SOUP, "where the model will be"},
+    {"activations", "ram|half|disk", TEXT, FIELD(activations), IN_TRAIN, 0,
+>>>>>>> methods20a
      "keep activations in memory (the default), as 16-bit floats, or in a file"},
     {"plan", NULL, FLAG, FIELD(plan), IN_COMPRESS, 0,
      "do nothing but say what will be done, how long it takes and how much memory and disk"},

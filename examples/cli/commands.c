@@ -86,6 +86,13 @@ const command commands[] = {
      "again: codes become those of GGUF, compressed-tensors or GPTQ. docs/outputs.md has a "
      "table.\n",
      "export compressed --format pack-quantized --out for-servers", run_export},
+    {"soup", IN_SOUP, "MODEL", "Average models that share a mask",
+     "`sparse24 soup A B C --out S` writes the average of models that were trained from one. Masks "
+     "have\n"
+     "to be the same; the first place where they differ is named. Then `compress S --solver "
+     "refit`\n"
+     "fits the kept weights to a calibration.\n",
+     "soup tuned-1 tuned-2 tuned-3 --out soup", run_soup},
     {"info", IN_INFO, "[FILE|MODEL]",
      "Describe a safetensors or GGUF file, a Hugging Face folder, or this build", "",
      "info model.gguf", run_info},

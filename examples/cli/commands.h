@@ -22,6 +22,7 @@ int run_check(const args *a);
 int run_pack(const args *a);
 int run_unpack(const args *a);
 int run_export(const args *a);
+int run_soup(const args *a);
 int run_tune(const args *a);
 int run_importance(const args *a);
 int run_info(const args *a);

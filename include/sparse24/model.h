@@ -174,6 +174,17 @@ S24_API void s24_model_cancel(s24_model *model);
  * - S24_E_DTYPE: scales are not of 16 bits.
  */
 S24_API s24_status s24_model_export(s24_model *model, const char *options, const char *out);
+/**
+ * Write the average of 2 to 64 models that were trained from one and share a mask. Paths are as of
+ * s24_model_open(); `out` gets the format, the metadata and the types of the first. Averages are
+ * taken in double. A tensor of which a tenth or more is 0 has a mask, which has to be the same in
+ * all models. What is no float is copied, and must be equal.
+ * - S24_E_STATE names the first place where masks differ.
+ * - S24_E_SHAPE, S24_E_ARG: a tensor lacks, or has another shape or type.
+ * - S24_E_DTYPE: codes of a quantised model differ; they have no average.
+ */
+S24_API s24_status s24_model_soup(s24_ctx *ctx, const char *const *paths, int32_t count,
+                                  const char *out);
 
 /* ---- Several processes at work on one model ---- */
 

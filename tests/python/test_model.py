@@ -156,6 +156,27 @@ class Models(Case):
         with self.assertRaises(KeyError):
             self.model.compress(self.out + "2", "2:4", self.rows, log=fail)
 
+    def test_soup(self):
+        mats = [numpy.arange(16.0).reshape(4, 4).astype("f4") * (k + 1) * (numpy.arange(4) % 2) for k in range(3)]
+        paths = [os.path.join(self.folder, f"one{k}.safetensors") for k in range(3)]
+        out = os.path.join(self.folder, "soup.safetensors")
+        for path, mat in zip(paths, mats):
+            with sparse24.File.create(path) as file:
+                file.put("w", mat)
+                file.put("ids", numpy.arange(3, dtype="i4"))
+        sparse24.soup(paths, out)
+        with sparse24.File(out) as file:
+            numpy.testing.assert_array_equal(file["w"], mats[1])
+            numpy.testing.assert_array_equal(numpy.ravel(file["ids"]), numpy.arange(3))
+        os.remove(out)
+        mats[2][1, 2] = 5
+        with sparse24.File.create(paths[2]) as file:
+            file.put("w", mats[2])
+            file.put("ids", numpy.arange(3, dtype="i4"))
+        self.fails(sparse24.E_STATE, "row 1, column 2 is not 0, but in", sparse24.soup, paths, out)
+        self.fails(sparse24.E_ARG, "1 models: a soup is made of 2", sparse24.soup, paths[:1], out)
+        self.assertFalse(os.path.exists(out))
+
     def test_export(self):
         done = self.model.compress(self.out, "int4 sym g32", self.rows, {"rows": self.rows}, options={"scales": "f16"}, solver="rtn", heldout=0)
         with sparse24.Model(os.path.join(self.out, "tiny.gguf")) as made:

@@ -285,7 +285,8 @@ START_TEST(refusals_name_who_can)
         layer l = open_layer(ctx, &constraints[c], 3, 56, 100);
         for (int32_t k = 0; k < s24_solver_count(); k++) {
             s24_result *result = solve(&l, s24_solver_name(k), false);
-            const char *who = constraints[c].rank                          ? "hassle"
+            const char *who = strstr(constraints[c].text, "dictionary")    ? "cospadi"
+                              : constraints[c].rank                        ? "hassle"
                               : constraints[c].both && constraints[c].bits ? "sparsegpt"
                               : constraints[c].bits                        ? "quantease"
                               : constraints[c].n || constraints[c].row     ? ""
