@@ -108,8 +108,7 @@ int run_bench(const args *a)
     bool done = context_open(&ctx, a) &&
                 (s24_model_open(ctx, a->operand, &model) == S24_OK ||
                  fail_library("bench %s", a->operand)) &&
-                find_lengths(model, a, &s) && engine_pack(model, a, "stored") &&
-                measure(model, &s);
+                find_lengths(model, a, &s) && engine_pack(model, a, "stored") && measure(model, &s);
     if (done)
         report(model, &s, a->json);
     s24_model_destroy(model);

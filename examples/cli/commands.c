@@ -121,10 +121,10 @@ const command *command_find(const char *name)
 static const char *of_others(const char *name)
 {
     static const char *const words[][2] = {
-        {"prune", "compress"}, {"quantize", "compress"}, {"quantise", "compress"},
-        {"run", "compress"},   {"perplexity", "eval"},   {"evaluate", "eval"},
-        {"show", "info"},      {"inspect", "info"},      {"verify", "check"},
-        {"validate", "check"}, {"solvers", "options"},   {"list", "info"},
+        {"prune", "compress"},  {"quantize", "compress"}, {"quantise", "compress"},
+        {"run", "compress"},    {"perplexity", "eval"},   {"evaluate", "eval"},
+        {"show", "info"},       {"inspect", "info"},      {"verify", "check"},
+        {"validate", "check"},  {"solvers", "options"},   {"list", "info"},
         {"benchmark", "bench"},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

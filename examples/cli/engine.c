@@ -28,8 +28,8 @@ bool engine_pack(s24_model *model, const args *a, const char *otherwise)
     s24_status status = s24_model_pack(model, must(options));
     progress_clear();
     free(options);
-    return status == S24_OK || fail("--packed: %s", status == S24_E_CANCELLED ? "interrupted"
-                                                                              : s24_last_error());
+    return status == S24_OK ||
+           fail("--packed: %s", status == S24_E_CANCELLED ? "interrupted" : s24_last_error());
 }
 
 char *engine_layouts(const s24_model *model)

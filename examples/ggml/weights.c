@@ -42,8 +42,8 @@ static s24_mat floats(const kind *k, const struct ggml_tensor *tensor, const voi
 
 /* ---- Packing ---- */
 
-static s24_status pack(pool *p, const kind *k, const struct ggml_tensor *tensor,
-                       const void *data, const char *layout, s24_packed **out)
+static s24_status pack(pool *p, const kind *k, const struct ggml_tensor *tensor, const void *data,
+                       const char *layout, s24_packed **out)
 {
     size_t size = ggml_nbytes(tensor);
     s24_packed *blocks = NULL;
@@ -51,8 +51,8 @@ static s24_status pack(pool *p, const kind *k, const struct ggml_tensor *tensor,
         s24_mat view = floats(k, tensor, data);
         return s24_pack(p->ctx, &view, NULL, layout, out);
     }
-    s24_status status = s24_packed_wrap(p->ctx, k->blocks, tensor->ne[1], tensor->ne[0],
-                                        S24_F32, &data, &size, 1, &blocks);
+    s24_status status = s24_packed_wrap(p->ctx, k->blocks, tensor->ne[1], tensor->ne[0], S24_F32,
+                                        &data, &size, 1, &blocks);
     if (!status)
         status = s24_packed_convert(blocks, layout, out);
     s24_packed_destroy(blocks);

@@ -96,8 +96,8 @@ typedef struct taker {
 } taker;
 
 /* The weights, unless they have been packed already. */
-static s24_status load_weights(const s24m_model *model, int32_t which, tensor *t,
-                               const taker *by, const s24m_block *block)
+static s24_status load_weights(const s24m_model *model, int32_t which, tensor *t, const taker *by,
+                               const s24m_block *block)
 {
     const s24m_matrix *m = block->program->matrices + which;
     s24m_linear *linear = block->linear + which;
@@ -116,8 +116,8 @@ static s24_status load_weights(const s24m_model *model, int32_t which, tensor *t
 }
 
 /* Tensors of a role that all experts share are read once: they are its own. */
-static s24_status load_matrix(const s24m_model *model, int32_t which, tensor *t,
-                              const taker *by, s24m_block *block)
+static s24_status load_matrix(const s24m_model *model, int32_t which, tensor *t, const taker *by,
+                              s24m_block *block)
 {
     const s24m_matrix *m = block->program->matrices + which;
     s24m_linear *linear = block->linear + which;
@@ -145,8 +145,7 @@ static s24_status load_matrices(const s24m_model *model, const taker *by, s24m_b
 
 /* ---- A block ---- */
 
-static s24_status load(const s24m_model *model, int64_t layer, const taker *by,
-                       s24m_block *block)
+static s24_status load(const s24m_model *model, int64_t layer, const taker *by, s24m_block *block)
 {
     *block = (s24m_block){0};
     if (layer < 0 || layer >= model->config.layers)

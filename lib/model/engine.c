@@ -19,8 +19,8 @@ static s24_status prepare(builder *b, const char *tensor, const s24_packed *pack
                           s24_product **product)
 {
     s24m_engine *e = b->engine;
-    s24_status status = s24_packed_prepare(packed, S24_FAST, 0, b->plan->tokens, e->sharing,
-                                           product);
+    s24_status status =
+        s24_packed_prepare(packed, S24_FAST, 0, b->plan->tokens, e->sharing, product);
     if (!status)
         e->sharing = *product;
     return s24m_library(status, tensor);
@@ -89,7 +89,8 @@ static bool open_head(builder *b)
     s24m_global(b->model, c->tied ? S24M_EMBEDDING : S24M_OUTPUT, name);
     s24_status status = s24m_head_load_rest(b->model, &e->head);
     if (!status)
-        status = s24m_pack_table(b->model, name, c->vocab, c->width, b->plan->head, &e->head.packed);
+        status =
+            s24m_pack_table(b->model, name, c->vocab, c->width, b->plan->head, &e->head.packed);
     if (!status)
         status = prepare(b, name, e->head.packed, &e->head.product);
     if (!status)
@@ -125,8 +126,8 @@ static bool open_blocks(builder *b)
     int64_t layers = b->model->config.layers;
     bool done = (b->engine->blocks = s24m_have(calloc((size_t)layers + 1, sizeof(s24m_block))));
     for (int64_t i = 0; done && i < layers; i++)
-        done = s24m_done(s24m_block_take(b->model, i, take, b, b->engine->blocks + i)) &&
-               go_on(b, i);
+        done =
+            s24m_done(s24m_block_take(b->model, i, take, b, b->engine->blocks + i)) && go_on(b, i);
     return done;
 }
 
@@ -134,8 +135,7 @@ static bool open_blocks(builder *b)
 bool s24m_engine_open(const s24m_model *model, const s24m_engine_plan *plan, s24m_engine **out)
 {
     builder b = {model, plan, s24m_have(calloc(1, sizeof *b.engine))};
-    bool done = b.engine && open_head(&b) && open_embedding(&b) && go_on(&b, -1) &&
-                open_blocks(&b);
+    bool done = b.engine && open_head(&b) && open_embedding(&b) && go_on(&b, -1) && open_blocks(&b);
     if (done)
         *out = b.engine;
     else
@@ -157,8 +157,8 @@ void s24m_engine_close(s24m_engine *engine)
     free(engine);
 }
 
-s24_status s24m_engine_embedding(const s24m_engine *engine, const s24m_model *model,
-                                 int64_t length, s24m_embedding *e)
+s24_status s24m_engine_embedding(const s24m_engine *engine, const s24m_model *model, int64_t length,
+                                 s24m_embedding *e)
 {
     s24_status status = s24m_embedding_load(model, length, &engine->table, e);
     e->packed = status ? NULL : engine->rows;

@@ -17,7 +17,7 @@ typedef struct s24m_engine {
 
 typedef struct s24m_engine_plan {
     s24m_as as, head; /* of the blocks, and of the tables */
-    int64_t tokens; /* of a product, at most: more are taken in slices */
+    int64_t tokens;   /* of a product, at most: more are taken in slices */
     s24m_watch *watch;
 } s24m_engine_plan;
 
@@ -27,8 +27,8 @@ bool s24m_engine_open(const s24m_model *model, const s24m_engine_plan *plan, s24
 /* NULL is allowed. */
 void s24m_engine_close(s24m_engine *engine);
 /* As s24m_embedding_load(), of the engine's table. */
-s24_status s24m_engine_embedding(const s24m_engine *engine, const s24m_model *model,
-                                 int64_t length, s24m_embedding *e);
+s24_status s24m_engine_embedding(const s24m_engine *engine, const s24m_model *model, int64_t length,
+                                 s24m_embedding *e);
 /* The share of tokens that a matrix is multiplied with: experts see those that take them. */
 double s24m_share_of_tokens(const s24m_model *model, const s24m_matrix *m);
 /* The output head as it is multiplied with when nothing is packed. */

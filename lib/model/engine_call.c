@@ -18,8 +18,8 @@ static bool set_type(const char *key, const char *value, s24m_as *as)
             return true;
         }
     return s24m_wrong(S24_E_OPTION,
-                      "s24_model_pack: %s=%.40s: expected stored, f32, bf16, f16, int8 or int4", key,
-                      value);
+                      "s24_model_pack: %s=%.40s: expected stored, f32, bf16, f16, int8 or int4",
+                      key, value);
 }
 
 static bool set(void *arg, const char *key, const char *value)
@@ -77,14 +77,15 @@ s24_status s24_model_packed(const s24_model *model, int64_t index, const char **
                          __func__);
     int64_t matrices = model->network->matrix_count;
     if (index < 0 || index > matrices)
-        return s24m_fail(S24_E_ARG, "%s: matrix %" PRId64 ", but they are 0 .. %" PRId64
-                                    ", and the output head is %" PRId64,
+        return s24m_fail(S24_E_ARG,
+                         "%s: matrix %" PRId64 ", but they are 0 .. %" PRId64
+                         ", and the output head is %" PRId64,
                          __func__, index, matrices - 1, matrices);
     const s24m_head *head = &model->engine->head;
     const s24m_linear *linear =
-        index < matrices ? model->engine->blocks[model->places[index].layer].linear +
-                               model->places[index].which
-                         : NULL;
+        index < matrices
+            ? model->engine->blocks[model->places[index].layer].linear + model->places[index].which
+            : NULL;
     const s24_packed *packed = linear ? linear->packed : head->packed;
     const s24_product *product = linear ? linear->product : head->product;
     if (bytes)

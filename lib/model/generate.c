@@ -178,8 +178,7 @@ static bool run_token(writer *w)
 }
 
 /* Tokens [past, past + count) of some prompts, which come after those before them. */
-static bool run_panel(writer *w, const int32_t *prompts, int64_t first, int64_t rows,
-                      int64_t count)
+static bool run_panel(writer *w, const int32_t *prompts, int64_t first, int64_t rows, int64_t count)
 {
     for (int64_t i = 0; i < rows; i++)
         memcpy(w->part + i * count, prompts + (first + i) * w->given + w->cache.past,

@@ -97,9 +97,8 @@ static bool check_out(const s24_model *model, const tokens *prompts, const s24_m
 static bool fits(const s24_model *model, const tokens *prompts, int64_t length, uint64_t memory)
 {
     uint64_t least =
-        model->engine
-            ? s24m_generate_bytes_beside(model->network, prompts->length, length)
-            : s24m_generate_bytes(model->network, prompts->rows, prompts->length, length);
+        model->engine ? s24m_generate_bytes_beside(model->network, prompts->length, length)
+                      : s24m_generate_bytes(model->network, prompts->rows, prompts->length, length);
     return !memory || least <= memory ||
            s24m_wrong(S24_E_MEMORY,
                       "s24_model_generate: memory_limit is %" PRIu64 " bytes, %" PRIu64

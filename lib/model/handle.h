@@ -22,8 +22,8 @@ struct s24_model {
     s24m_ranks ranks;
     evaluation last;
     bool evaluated;
-    s24m_pace pace;      /* of the last generation */
-    s24m_engine *engine; /* NULL until it is packed */
+    s24m_pace pace;           /* of the last generation */
+    s24m_engine *engine;      /* NULL until it is packed */
     s24_tokenizer *tokenizer; /* NULL until it is asked for */
 };
 

@@ -170,8 +170,8 @@ static s24_status gather(const s24m_embedding *e, gather_job *j, const char *nam
     if (e->project && !narrow)
         return S24_E_MEMORY;
     j->rows = narrow ? narrow : j->h;
-    s24_status status = j->packed ? gather_packed(j, count)
-                                  : s24m_rows(j->model, gather_rows, j, count);
+    s24_status status =
+        j->packed ? gather_packed(j, count) : s24m_rows(j->model, gather_rows, j, count);
     if (!status)
         status = check_rows(j->model, name, j->tokens, count, j->rows);
     if (!status && narrow)

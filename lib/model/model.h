@@ -251,12 +251,12 @@ s24_status s24m_forward_block(s24m_model *model, const s24m_block *block, float 
 /* ---- The output head ---- */
 
 typedef struct s24m_head {
-    float *norm, *shift; /* hidden; NULL: none */
-    s24_mat table;       /* (vocab, hidden), of any float type */
-    float *bias;         /* vocab, or NULL */
-    float *project;      /* from h to the table's width, or NULL */
-    void *storage;       /* of the table if it does not lie in the file */
-    s24_packed *packed;  /* the table instead, which then has no data; or NULL */
+    float *norm, *shift;  /* hidden; NULL: none */
+    s24_mat table;        /* (vocab, hidden), of any float type */
+    float *bias;          /* vocab, or NULL */
+    float *project;       /* from h to the table's width, or NULL */
+    void *storage;        /* of the table if it does not lie in the file */
+    s24_packed *packed;   /* the table instead, which then has no data; or NULL */
     s24_product *product; /* with it */
 } s24m_head;
 

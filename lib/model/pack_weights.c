@@ -12,8 +12,8 @@ const char *const s24m_as_names[S24M_AS_TYPES] = {"stored", "f32", "bf16", "f16"
 /* ---- From where it lies ---- */
 
 /* In the order in which they are tried: fewer bytes first. */
-static const char *const of_codes[] = {"ri16x32-int4", "ri16x32-int4-zeros", "ri16-int4",
-                                       "ri16-int4-zeros", "ri16x32-int8", "ri16-int8"};
+static const char *const of_codes[] = {"ri16x32-int4",    "ri16x32-int4-zeros", "ri16-int4",
+                                       "ri16-int4-zeros", "ri16x32-int8",       "ri16-int8"};
 static const char *const of_floats[] = {"ri16x32"};
 
 static bool is_fast(const char *layout)
@@ -198,8 +198,7 @@ s24_status s24m_pack_values(const s24m_model *model, const char *tensor, const s
 static s24_status pack_view(const s24m_model *model, const char *tensor, const s24_mat *table,
                             s24m_as as, s24_packed **out)
 {
-    static const char *const layouts[S24M_AS_TYPES] = {"ri16", "ri16:f32", "ri16:bf16",
-                                                       "ri16:f16"};
+    static const char *const layouts[S24M_AS_TYPES] = {"ri16", "ri16:f32", "ri16:bf16", "ri16:f16"};
     return s24m_library(s24_pack(model->ctx, table, NULL, layouts[as], out), tensor);
 }
 

@@ -118,9 +118,8 @@ s24_status s24m_project(const s24m_model *model, const s24m_linear *linear, cons
     int64_t outputs = linear->weights.rows;
     s24_mat in = s24m_mat(x, count, linear->weights.cols), out = s24m_mat(y, count, outputs);
     sum_job j = {linear->bias, y, outputs, 0, 1};
-    s24_status status = linear->product
-                            ? s24_product_run(linear->product, &in, &out)
-                            : s24_mat_multiply(model->ctx, &in, &linear->weights, &out);
+    s24_status status = linear->product ? s24_product_run(linear->product, &in, &out)
+                                        : s24_mat_multiply(model->ctx, &in, &linear->weights, &out);
     status = s24m_library(status, linear->name);
     return status || !linear->bias ? status : s24m_rows(model, add_rows, &j, count);
 }

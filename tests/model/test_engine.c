@@ -244,7 +244,7 @@ START_TEST(panels_as_whole_prompts)
 {
     static int32_t whole[ROWS * (LONG + 8)], packed[ROWS * (LONG + 8)];
     tiny_model m = tiny_models[_i]; /* windows, scaled angles, norms of heads among them */
-    if (m.dynamic || m.longrope) /* a context of 8 */
+    if (m.dynamic || m.longrope)    /* a context of 8 */
         return;
     rewrite(&m, &(storing){"F32", NULL, NULL, true});
     generate(&m, LONG, LONG + 8, whole);
@@ -390,7 +390,6 @@ int main(int argc, char **argv)
     family_open(&list, argv[1]);
     Suite *suite = suite_create("engine");
     TCase *tc = tcase_create("engine");
-    tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_loop_test(tc, losses_as_from_files, 0, sizeof stored / sizeof *stored);
     tcase_add_loop_test(tc, tables_of_codes, 0, 8);
