@@ -263,10 +263,10 @@ static void close_to(const outcome *a, const outcome *b)
 {
     for (int i = 0; i < MATRICES; i++)
         for (int k = 0; k < 6; k++)
-            ck_assert_msg(fabs(a->number[i][k] - b->number[i][k]) <= (i < 7 ? 1e-6 : 2e-3),
+            ck_assert_msg(fabs(a->number[i][k] - b->number[i][k]) <= (i < 7 ? 1e-6 : 5e-3),
                           "matrix %d: %s %g %g", i, losses[k], a->number[i][k], b->number[i][k]);
     ck_assert_msg(fabs(a->before / b->before - 1) < 1e-5, "perplexity %g %g", a->before, b->before);
-    ck_assert_msg(fabs(a->after / b->after - 1) < 0.02, "perplexity %g %g", a->after, b->after);
+    ck_assert_msg(fabs(a->after / b->after - 1) < 0.05, "perplexity %g %g", a->after, b->after);
     ck_assert_double_eq(a->size, b->size);
     ck_assert_double_eq(a->zeros, b->zeros);
 }
@@ -277,14 +277,15 @@ START_TEST(ranks_agree_with_one)
     outcome a, b, again;
     double places;
     alone.out = "alone";
+    alone.options = many.options = "own=0";
     succeeds(&alone, &a);
     many.ranks = _i;
     succeeds(&many, &b);
     close_to(&a, &b);
     ck_assert_double_eq(b.ranks, _i);
     ck_assert(b.received > 0);
-    ck_assert_double_le(weight_difference("alone", "out", &places), 0.05);
-    ck_assert_double_le(places, 5e-3);
+    ck_assert_double_le(weight_difference("alone", "out", &places), 0.1);
+    ck_assert_double_le(places, 1e-2);
     many.threads = 2;
     many.out = "threads";
     succeeds(&many, &again);
