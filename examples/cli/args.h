@@ -50,12 +50,9 @@ enum {
     IN_GENERATE = 2048,
     IN_EXPORT = 4096,
     IN_TUNE = 8192,
-<<<<<<< HEAD
     IN_BENCH = 1 << 14,
     IN_IMPORTANCE = 1 << 15,
-=======
-    IN_SOUP = 16384,
->>>>>>> methods20a
+    IN_SOUP = 1 << 16,
     IN_COMPLETION = 1 << 29,
     IN_ALL = (1 << 30) - 1
 };

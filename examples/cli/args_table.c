@@ -137,15 +137,9 @@ const option args_options[] = {
      "where the bytes lie, e.g. ri16x32 (see: sparse24 info)"},
     {"out", "FOLDER", TEXT, FIELD(out), IN_COMPRESS, IN_COMPRESS,
      "where the compressed model will be; FOLDER.part holds what is unfinished"},
-<<<<<<< HEAD
-    {"out", "FOLDER", TEXT, FIELD(out), IN_EXPORT | IN_TUNE, IN_EXPORT | IN_TUNE,
-     "where the model will be"},
-    {"activations", "ram|half|disk", TEXT, FIELD(activations), IN_TRAIN | IN_IMPORTANCE, 0,
-=======
     {"out", "FOLDER", TEXT, FIELD(out), IN_EXPORT | IN_TUNE | IN_SOUP,
      IN_EXPORT | IN_TUNE | IN_SOUP, "where the model will be"},
-    {"activations", "ram|half|disk", TEXT, FIELD(activations), IN_TRAIN, 0,
->>>>>>> methods20a
+    {"activations", "ram|half|disk", TEXT, FIELD(activations), IN_TRAIN | IN_IMPORTANCE, 0,
      "keep activations in memory (the default), as 16-bit floats, or in a file"},
     {"plan", NULL, FLAG, FIELD(plan), IN_COMPRESS, 0,
      "do nothing but say what will be done, how long it takes and how much memory and disk"},

@@ -43,15 +43,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
-<<<<<<< HEAD
 __all__ = ["Compressed", "Context", "Cross", "File", "Gram", "Group", "Loss", "Mat", "Model", "Option", "Packed", "Problem", "Product", "Raw", "Result", "Solver", "Sparse24Error",
            "Tokenizer", "build_info", "compress", "compress_options", "copy", "default_solver", "library", "load", "multiply", "permutation", "project_nm", "prox24", "prox_firm",
            "prox_nm", "solvers", "version"]
-=======
-__all__ = ["Compressed", "Context", "Cross", "File", "Gram", "Loss", "Mat", "Model", "Option", "Packed", "Problem", "Product", "Raw", "Result", "Solver", "Sparse24Error",
-           "Tokenizer", "build_info", "compress", "compress_options", "copy", "default_solver", "library", "load", "mask_decay", "mask_schedule", "multiply", "nm_mask",
-           "nm_mask_tsenor", "nm_regrow", "permutation", "project_nm", "prox24", "prox_firm", "prox_nm", "solvers", "soup", "srste_add", "version"]
->>>>>>> methods20a
 
 API_MAJOR, API_MINOR = 0, 2
 _INSTALLED = "@LIBRARY@"  # the library from this file's folder, written by `meson install`
@@ -126,18 +120,11 @@ status s24_file_commit(file*); void s24_file_destroy(file*)
 MODEL_PROTOTYPES = """
 status s24_model_open(ctx*, text, model**); void s24_model_destroy(model*); status s24_model_int(model*, text, int64*);
 status s24_model_str(model*, text, text*); status s24_model_matrix(model*, int64, text*, text*, int64*, int64*, int64*);
-<<<<<<< HEAD
 status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*); status s24_model_pack(model*, text);
 status s24_model_packed(model*, int64, text*, text*, text*, int64*); status s24_model_generate(model*, mat*, text, text, mat*);
 status s24_model_importance(model*, mat*, text, text, text, double*); status s24_model_set_progress(model*, progress_fn, void*);
 void s24_model_cancel(model*); status s24_model_export(model*, text, text); status s24_model_set_group(model*, group*);
 status s24_tokenizer_open(ctx*, text, tokenizer**); void s24_tokenizer_destroy(tokenizer*); status s24_tokenizer_int(tokenizer*, text, int64*);
-=======
-status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*);
-status s24_model_generate(model*, mat*, text, text, mat*); status s24_model_set_progress(model*, progress_fn, void*); void s24_model_cancel(model*);
-status s24_model_export(model*, text, text); status s24_model_soup(ctx*, text*, int32, text); status s24_tokenizer_open(ctx*, text, tokenizer**);
-void s24_tokenizer_destroy(tokenizer*); status s24_tokenizer_int(tokenizer*, text, int64*);
->>>>>>> methods20a
 status s24_tokenizer_piece(tokenizer*, int32, text*, size*); status s24_tokenizer_find(tokenizer*, text, int64*);
 status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
 status s24_tokenizer_decode(tokenizer*, int32*, int64, text, text*, size*); status s24_model_tokenizer(model*, text, tokenizer**);

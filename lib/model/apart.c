@@ -2,7 +2,7 @@
 #include "terms.h"
 #include <string.h>
 
-/* What these are told of the other rows of a matrix decides nothing: tests/model/test_ranks.c. Any
+/* What these are told of the other rows of a matrix decides nothing: tests/model/test_apart.c. Any
  * other solver is taken to need all of them. */
 static bool knows_rows(const char *solver)
 {
