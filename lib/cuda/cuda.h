@@ -88,6 +88,8 @@ typedef struct s24c_mirror {
     int64_t filled[2];
     double largest[2]; /* of a batch, at most */
     double *norm2[2];  /* of a cross: squares of each output */
+    void *scratch;     /* of a gram: for a product, until all rows are in */
+    size_t scratch_bytes;
 } s24c_mirror;
 
 /* Up to date; may wait for a copy. */

@@ -152,26 +152,41 @@ static size_t scratch_bytes(const s24i_gram *gram)
     return s24i_mul(largest, sizeof(float));
 }
 
+static void drop_scratch(const s24i_run *run, s24c_mirror *m)
+{
+    s24i_free(run->device->memory, m->scratch, m->scratch_bytes);
+    m->scratch = NULL;
+    m->scratch_bytes = 0;
+}
+
+/* One product at a time; allocating for each batch would wait for the device each time. */
+static s24_status open_scratch(const s24i_run *run, const s24i_gram *gram, s24c_mirror *m)
+{
+    size_t bytes = scratch_bytes(gram);
+
+    if (m->scratch && m->scratch_bytes >= bytes)
+        return S24_OK;
+    drop_scratch(run, m);
+    s24_status status = take_block(run, bytes, &m->scratch);
+    m->scratch_bytes = status ? 0 : bytes;
+    return status;
+}
+
 /* The rows that wait for a half. */
 static s24_status add_batch(const s24i_run *run, s24i_gram *gram, s24c_mirror *m, int half)
 {
-    size_t bytes = scratch_bytes(gram);
-    void *scratch;
-    s24_status status = take_block(run, bytes, &scratch);
+    s24_status status = open_scratch(run, gram, m);
 
     if (status)
         return status;
     double unit = unit_of(run, m, half, gram->dim);
-    status = add_gram(run, gram, m, half, unit, scratch);
+    status = add_gram(run, gram, m, half, unit, m->scratch);
     for (s24i_stream *t = gram->rows.x.next; t && !status; t = t->next)
-        status = add_cross(run, gram, m, unit, cross_of(t), half, scratch);
+        status = add_cross(run, gram, m, unit, cross_of(t), half, m->scratch);
     m->filled[half] = 0;
     m->largest[half] = 0;
     m->away = true;
-    if (!status)
-        status = s24c_launched(run, "sums");
-    s24i_free(run->device->memory, scratch, bytes);
-    return status;
+    return status ? status : s24c_launched(run, "sums");
 }
 
 /* ---- rows in ---- */
@@ -448,6 +463,8 @@ s24_status s24c_sums_flush(const s24i_device *device, s24i_gram *gram)
     for (int half = 0; m && half < 2 && !status; half++)
         if (m->filled[half])
             status = add_batch(&run, gram, m, half);
+    if (m)
+        drop_scratch(&run, m);
     return status;
 }
 

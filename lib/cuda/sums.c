@@ -9,6 +9,8 @@ void s24c_forget(const s24i_device *device, void *mirror)
     s24i_memory first;
 
     s24i_memory_init(&first, NULL, NULL, NULL);
+    if (m)
+        s24i_free(device->memory, m->scratch, m->scratch_bytes);
     for (int half = 0; m && half < 2; half++) {
         s24i_free(device->memory, m->half[half], m->bytes);
         s24i_free(device->memory, m->batch[half], m->batch_bytes);

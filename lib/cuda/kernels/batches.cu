@@ -68,7 +68,9 @@ __global__ static void look_kernel(s24c_intake in, unsigned long long *found)
     }
     if (bad)
         atomicMin(found, (unsigned long long)i);
-    atomicMax(found + 1, (unsigned long long)__float_as_uint(float(largest * sqrt(weight))));
+    unsigned most = warp_most(__float_as_uint(float(largest * sqrt(weight))));
+    if (threadIdx.x % WARP == 0)
+        atomicMax(found + 1, (unsigned long long)most);
 }
 
 void s24c_look_at_rows(cudaStream_t s, const s24c_intake *in, uint64_t found[2])

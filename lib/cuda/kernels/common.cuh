@@ -59,4 +59,12 @@ template <typename T> __device__ inline T warp_sum(T value)
     return value;
 }
 
+/* Not __reduce_max_sync(), which capability 7.5 does not have. */
+__device__ inline unsigned warp_most(unsigned value)
+{
+    for (int half = 16; half > 0; half /= 2)
+        value = max(value, __shfl_xor_sync(0xffffffffu, value, half));
+    return value;
+}
+
 #endif

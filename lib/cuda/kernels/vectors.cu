@@ -69,7 +69,7 @@ __global__ static void largest_kernel(const float *x, int64_t count, unsigned in
     unsigned mine = 0;
     EACH(i, count)
         mine = max(mine, magnitude_bits(x[i]));
-    mine = __reduce_max_sync(0xffffffffu, mine);
+    mine = warp_most(mine);
     if (threadIdx.x % WARP == 0 && mine)
         atomicMax(bits, mine);
 }
