@@ -289,9 +289,11 @@ static bool store(s24m_composed *c, s24m_parameter *p, int64_t rows, int32_t typ
     int64_t cols = p->count / rows, width = (type & 0xff) / 8; /* of the low byte, in bits */
     s24_mat values = {0};
     void *data = s24m_have(malloc((size_t)(p->count * width) + 1));
+    if (!data)
+        return false;
     s24_mat_rowmajor(to, data, rows, cols, type);
     s24_mat_rowmajor(&values, p->best, rows, cols, S24_F32);
-    return data && s24m_good(s24_mat_copy(c->ctx, &values, to), "%s", p->name) &&
+    return s24m_good(s24_mat_copy(c->ctx, &values, to), "%s", p->name) &&
            s24m_good(s24_mat_copy(c->ctx, to, &values), "%s", p->name);
 }
 
@@ -301,21 +303,23 @@ static bool settle_zeros(const s24m_composed *c, made_parts *made)
     int64_t groups = groups_of(c), count = c->rows * groups, width = (c->zero_type & 0xff) / 8;
     unsigned char *data = s24m_have(malloc((size_t)(count * width) + 1));
     s24_mat least = {0};
+    if (!data)
+        return false;
     s24_mat_rowmajor(&made->zeros, data, c->rows, groups, c->zero_type);
     s24_mat_rowmajor(&least, c->least, c->rows, groups, S24_F32);
-    for (int64_t g = 0; data && c->zero_type == S24_U8 && g < count; g++)
+    for (int64_t g = 0; c->zero_type == S24_U8 && g < count; g++)
         data[g] = (unsigned char)c->offset[g];
-    return data && (c->zero_type == S24_U8 ||
-                    s24m_good(s24_mat_copy(c->ctx, &least, &made->zeros), "zeros"));
+    return c->zero_type == S24_U8 || s24m_good(s24_mat_copy(c->ctx, &least, &made->zeros), "zeros");
 }
 
 static bool settle_grid(s24m_composed *c, made_parts *made, bool *fits)
 {
     int64_t size = c->rows * c->cols;
     unsigned char *data = s24m_have(malloc((size_t)size));
+    if (!data)
+        return false;
     s24_mat_rowmajor(&made->codes, data, c->rows, c->cols, S24_U8);
-    if (!data || !store(c, c->scales, c->rows, c->scale_type, &made->scales) ||
-        !settle_zeros(c, made))
+    if (!store(c, c->scales, c->rows, c->scale_type, &made->scales) || !settle_zeros(c, made))
         return false;
     memcpy(data, c->codes, (size_t)size);
     *fits = *fits && are_finite(c->scales->best, c->scales->count, true);
@@ -335,9 +339,9 @@ static bool settle_factors(s24m_composed *c, made_parts *made)
     int64_t size = c->rows * c->cols;
     s24_mat w = {0};
     float *sparse = s24m_have(malloc((size_t)size * sizeof *sparse));
-    s24_mat_rowmajor(&made->sparse, sparse, c->rows, c->cols, S24_F32);
     if (!sparse)
         return false;
+    s24_mat_rowmajor(&made->sparse, sparse, c->rows, c->cols, S24_F32);
     memcpy(sparse, c->w, (size_t)size * sizeof *sparse);
     s24_mat_rowmajor(&w, c->w, c->rows, c->cols, S24_F32);
     return store(c, c->u, c->rows, S24_F32, &made->u) &&
