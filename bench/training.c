@@ -1,4 +1,4 @@
-/* Speed of a block's forward and backward pass with the gradients of all its matrices, and of a step
+/* Speed of a block's forward and backward pass with the gradients of all matrices, and of a step
  * of Adam, against large products of the same run: one JSON object a line. Sizes of
  * SmolLM2-135M's blocks, 8 rows of 512 tokens; rates are of processor time, for neighbours come and
  * go. Usage: bench_training [THREADS] */

@@ -95,7 +95,8 @@ static bool run(matrix *m, const settings *s, s24_solver *solver, const s24_prob
 s24_mat s24m_matrix_values(const matrix *m)
 {
     s24_mat v = {0};
-    s24_mat_rowmajor(&v, m->v, m->w.rows, m->w.cols, S24_F32);
+    if (m->v) /* else its error would hide that there was no memory */
+        s24_mat_rowmajor(&v, m->v, m->w.rows, m->w.cols, S24_F32);
     return v;
 }
 
@@ -122,7 +123,8 @@ bool s24m_matrix_narrow(const matrix *m, s24_ctx *ctx, s24_mat *narrow)
         lower[i] = m->v[i] - m->less;
     if (lower)
         v.data = lower;
-    s24_mat_rowmajor(narrow, data, m->w.rows, m->w.cols, m->store);
+    if (data)
+        s24_mat_rowmajor(narrow, data, m->w.rows, m->w.cols, m->store);
     done = done && s24m_good(s24_mat_copy(ctx, &v, narrow), "%s", m->tensor);
     free(lower);
     return done;

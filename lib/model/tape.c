@@ -11,7 +11,7 @@ bool s24m_gradients_open(s24m_gradients *g, int32_t matrices)
 {
     *g = (s24m_gradients){.weights =
                               s24m_have(calloc(2 * (size_t)matrices + 1, sizeof *g->weights))};
-    g->bias = g->weights + matrices;
+    g->bias = g->weights ? g->weights + matrices : NULL;
     return g->weights;
 }
 
