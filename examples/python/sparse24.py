@@ -123,10 +123,10 @@ status s24_model_str(model*, text, text*); status s24_model_matrix(model*, int64
 status s24_model_evaluate(model*, mat*, text, text, double*); status s24_model_float(model*, text, double*); status s24_model_pack(model*, text);
 status s24_model_packed(model*, int64, text*, text*, text*, int64*); status s24_model_generate(model*, mat*, text, text, mat*);
 status s24_model_importance(model*, mat*, text, text, text, double*); status s24_model_set_progress(model*, progress_fn, void*);
-void s24_model_cancel(model*); status s24_model_export(model*, text, text); status s24_model_set_group(model*, group*);
-status s24_tokenizer_open(ctx*, text, tokenizer**); void s24_tokenizer_destroy(tokenizer*); status s24_tokenizer_int(tokenizer*, text, int64*);
-status s24_tokenizer_piece(tokenizer*, int32, text*, size*); status s24_tokenizer_find(tokenizer*, text, int64*);
-status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
+void s24_model_cancel(model*); status s24_model_export(model*, text, text); status s24_model_soup(ctx*, text*, int32, text);
+status s24_model_set_group(model*, group*); status s24_tokenizer_open(ctx*, text, tokenizer**); void s24_tokenizer_destroy(tokenizer*);
+status s24_tokenizer_int(tokenizer*, text, int64*); status s24_tokenizer_piece(tokenizer*, int32, text*, size*);
+status s24_tokenizer_find(tokenizer*, text, int64*); status s24_tokenizer_encode(tokenizer*, void*, size, text, int32**, int64*);
 status s24_tokenizer_decode(tokenizer*, int32*, int64, text, text*, size*); status s24_model_tokenizer(model*, text, tokenizer**);
 status s24_tokens_open(model*, text, text, tokens**); void s24_tokens_destroy(tokens*); status s24_tokens_get(tokens*, mat*, text*);
 status s24_compression_create(model*, compression**); void s24_compression_destroy(compression*);
