@@ -307,10 +307,8 @@ static bool evaluate(s24_model *model, const s24_mat *ids, const char *name, con
 {
     tokens t = {0};
     s24m_model *m = model->network;
-    evaluating how = {.watch = &model->watch,
-                      .title = "eval",
-                      .ranks = &model->ranks,
-                      .engine = model->engine};
+    evaluating how = {
+        .watch = &model->watch, .title = "eval", .ranks = &model->ranks, .engine = model->engine};
     evaluation e;
     bool done = s24m_done(s24m_head_check(m)) && read_options(options, &how.memory) &&
                 s24m_tokens_take(&t, ids, name, m->config.vocab) &&

@@ -83,8 +83,7 @@ static bool compress_block(s24_compression *c, int index)
                 s24m_checkpoint_load(&c->checkpoint, index, m, count, &vectors, &found);
     done = s24m_ranks_same(r, done, "blocks that lie in the folder", found ? index + 1 : index) &&
            (found ? s24m_order_again(c->model, &block, m) : s24m_walk_order(&c->walk, &block, m)) &&
-           (found || s24m_job_read_scores(c, &block, m)) &&
-           s24m_walk_rank(&c->walk, &block, m) &&
+           (found || s24m_job_read_scores(c, &block, m)) && s24m_walk_rank(&c->walk, &block, m) &&
            s24m_walk_block(&c->walk, &block, m, c->settings.refine ? &vectors : NULL) &&
            (found ||
             (s24m_order_keep(c->model, &block, m, &vectors) &&

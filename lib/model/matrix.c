@@ -77,8 +77,7 @@ bool s24m_matrix_problem(s24_problem **problem, const matrix *m, const settings 
     if (!status && m->scores)
         status = s24_problem_set_importance(*problem, &scores);
     if (!status && m->previous.data)
-        status = s24_problem_set_previous(*problem, &m->previous, m->input_scores,
-                                          m->output_norms);
+        status = s24_problem_set_previous(*problem, &m->previous, m->input_scores, m->output_norms);
     return s24m_good(status, "%s", m->tensor);
 }
 

@@ -29,12 +29,12 @@ typedef struct matrix {
     float *scores;  /* of its weights, by which the solver ranks; NULL: none */
     s24_mat previous; /* the matrix before, where its rows are ranked; data NULL: not */
     double *input_scores, *output_norms; /* of the one before */
-    float *v;       /* as stored, on a grid what the codes give; NULL until solved */
+    float *v;             /* as stored, on a grid what the codes give; NULL until solved */
     s24_result *result;   /* for its further parts; NULL when read back from a file */
     s24m_gathered *parts; /* the same, of rows that several ranks solved; or NULL */
-    made_parts made;    /* those of the result that training changed */
-    record record;      /* no JSON until solved */
-    double *norms;      /* room for what each loss of the record is relative to; NULL: not wanted */
+    made_parts made;      /* those of the result that training changed */
+    record record;        /* no JSON until solved */
+    double *norms; /* room for what each loss of the record is relative to; NULL: not wanted */
 } matrix;
 
 /* Solve, round to the stored type, measure. `heldout` has a NULL gram when no tokens were held out.

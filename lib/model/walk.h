@@ -15,10 +15,10 @@
 typedef struct walk {
     const settings *settings;
     s24m_model *model;
-    int64_t length;                /* of a sequence */
-    int64_t all[2];                /* sequences of all ranks: calibration, held out */
-    int64_t sequences[2];          /* this rank's; they begin with the calibration's at */
-    int64_t first[2], own;         /* `first` of all; the last `own` the model wrote */
+    int64_t length;        /* of a sequence */
+    int64_t all[2];        /* sequences of all ranks: calibration, held out */
+    int64_t sequences[2];  /* this rank's; they begin with the calibration's at */
+    int64_t first[2], own; /* `first` of all; the last `own` the model wrote */
     int64_t kept; /* rows that judge training, the last of the user's: in no sum (training.h) */
     activations compressed, dense; /* residual streams; dense only with correction */
     activations inputs;       /* of the compressed model's matrices that take what a stage left */

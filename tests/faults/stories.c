@@ -18,7 +18,6 @@ static float x[TOKENS * COLS], t[TOKENS * ROWS], importance[ROWS * COLS];
 s24_mat plain(void *data, int64_t rows, int64_t cols, int32_t dtype)
 {
     s24_mat mat = {0};
-
     s24_mat_rowmajor(&mat, data, rows, cols, dtype);
     return mat;
 }
