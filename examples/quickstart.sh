@@ -53,7 +53,7 @@ build_library()
     echo "Building in $build"
     mkdir -p "$root/build"
     [ -f "$build/build.ninja" ] ||
-        quietly meson setup "$build" "$root" -Dtests=false -Dbench=false
+        quietly meson setup "$build" "$root" -Dtests=false -Dbench=false -Dcuda=disabled
     quietly ninja -C "$build"
 }
 
