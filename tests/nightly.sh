@@ -56,6 +56,13 @@ every_core() {
         'golden k' 'golden v o down' 'solvers properties' 'solvers inputs' 'solvers options' 'solvers hassle'
 }
 
+# Set GGML to the folder ggml of llama.cpp (the source package of llama-cpp-python has it as vendor/llama.cpp/ggml).
+back_end() {
+    [ -n "${GGML:-}" ] || return 0
+    ordinary || return 1
+    meson setup --reconfigure build/tests -Dggml="$GGML" >/dev/null && ninja -C build/tests examples/ggml/libggml-sparse24.so
+}
+
 part 'sanitizers and analyser' sh tests/sanitize.sh
 part coverage sh tests/coverage.sh
 part 'clang' with_clang
@@ -66,5 +73,6 @@ part decoders check_decoders
 part 'ids of the package tokenizers' same_ids
 part 'architectures against transformers' architectures
 part 'kernels of other processors' every_core
+part 'back end of ggml' back_end
 part fuzzing sh tests/fuzz/run.sh "${1:-600}"
 exit $failed
