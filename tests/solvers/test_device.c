@@ -236,8 +236,14 @@ START_TEST(all_operations_are_reached)
             compare_choices(&l, s24_solver_name(k));
         close_layer(&l);
     }
+    uint64_t seed = 3;
     layer blind = open_layer(ctx, &constraints[0], 5, 56, 0);
+    layer aimed = open_layer(ctx, &constraints[0], 5, 56, 300);
+    s24_cross *cross = aim_at(&aimed, normals(&seed, 300 * 5), 0.5);
     compare_choices(&blind, "alps");
+    compare_choices(&aimed, "alps");
+    s24_cross_destroy(cross);
+    close_layer(&aimed);
     close_layer(&blind);
     for (int i = 0; i < OPERATIONS; i++)
         grid_check(called[i] > 0, "nobody called %s", names[i]);
