@@ -236,7 +236,6 @@ START_TEST(all_operations_are_reached)
             compare_choices(&l, s24_solver_name(k));
         close_layer(&l);
     }
-    uint64_t seed = 3;
     layer blind = open_layer(ctx, &constraints[0], 5, 56, 0);
     layer aimed = open_layer(ctx, &constraints[0], 5, 56, 300);
     s24_cross *cross = aim_at(&aimed, normals(&seed, 300 * 5), 0.5);
