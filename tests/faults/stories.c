@@ -6,12 +6,15 @@
 stage scene;
 setting told;
 
-const char *const story_constraints[] = {
-    "2:4",         "50%",          "row 70%",       "mask",
-    "2:4 + mask",  "int4",         "int4 g16",      "2:4 + int4",
-    "mask + int4", "2:4 + rank 2", "rank 3",        "2:4 + int4 + rank 2",
-    "2:4t",        "columns 25%",  "2:4 dense 25%", "dictionary 20%",
-    NULL};
+const char *const story_constraints[] = {"2:4",           "50%",
+                                         "row 70%",       "mask",
+                                         "2:4 + mask",    "int4",
+                                         "int4 g16",      "2:4 + int4",
+                                         "mask + int4",   "2:4 + rank 2",
+                                         "rank 3",        "2:4 + int4 + rank 2",
+                                         "2:4t",          "columns 25%",
+                                         "2:4 dense 25%", "dictionary 20%",
+                                         "2:4 blocks 4",  NULL};
 
 static float x[TOKENS * COLS], t[TOKENS * ROWS], importance[ROWS * COLS];
 
