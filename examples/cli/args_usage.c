@@ -11,6 +11,8 @@ static void print_terms(void)
          "    2:4t                        and of each 4 consecutive outputs: the transpose obeys "
          "too\n"
          "    2:4 dense 12%               12 percent of the inputs stay dense, 2:4 on the others\n"
+         "    2:4 blocks 64               2:4 between two matrices of 64 x 64 blocks on the "
+         "diagonal\n"
          "  dictionary 20%              sparse coefficients times a dictionary, 20 percent of the "
          "bytes\n"
          "                              saved; dictionary 20%+2:4, dictionary 294:147\n"

@@ -191,6 +191,8 @@ S24_API s24_status s24_problem_set_mask(s24_problem *problem, const s24_mat *mas
  * - "2:4 dense 12%", "2:4 dense 68": so many columns of w stay whole, and n:m holds on the others as
  *   if they lay side by side. The solver chooses which: part "dense" of the result (S24_I32) names
  *   them. A share is rounded so that the others are groups of m. Not beside other terms.
+ * - "2:4 blocks 64": n:m is that of a core between two block-diagonal matrices of this size, a
+ *   multiple of m that divides rows and cols; parts "left", "sparse" and "right" of the result.
  * - "columns 25%", "columns 1152 kept": whole inputs. A share is rounded as a sparsity is.
  * - "heads 3 kept of 9", "groups 33% of 3": the same for units of equally many consecutive inputs,
  *   such as those of an attention head.

@@ -164,6 +164,19 @@ static s24_status check_dictionary(const s24i_check *c, const s24i_run *run)
     return status ? status : s24i_check_factors(run, &s);
 }
 
+static s24_status check_blocks(const s24i_check *c, const s24i_run *run)
+{
+    s24i_blocked b = {part(c, "left"), part(c, "sparse"), part(c, "right")};
+    int64_t size = c->problem->constraints.blocks;
+
+    if (!b.left || !b.core || !b.right)
+        return s24i_fail(S24_E_STATE, "the result has no \"left\", \"sparse\" and \"right\"");
+    s24_status status = s24i_check_shape(b.left, "left", c->weights->rows, size);
+    if (!status)
+        status = s24i_check_shape(b.right, "right", c->weights->cols, size);
+    return status ? status : s24i_check_blocks(run, c->weights, &b);
+}
+
 s24_status s24i_check_parts(const s24i_check *c, const s24i_run *run)
 {
     const s24i_constraints *constraints = &c->problem->constraints;
@@ -175,6 +188,8 @@ s24_status s24i_check_parts(const s24i_check *c, const s24i_run *run)
         status = check_rank(c, run);
     if (!status && constraints->dictionary.asked)
         status = check_dictionary(c, run);
+    if (!status && constraints->blocks)
+        status = check_blocks(c, run);
     return status;
 }
 
@@ -208,6 +223,10 @@ static s24_status check_candidate(const s24_problem *problem, const s24_mat *can
     if (!status && problem->constraints.dictionary.asked)
         status = s24i_fail(S24_E_UNSUPPORTED,
                            "candidate: under a dictionary only a whole result can be checked");
+    if (!status && problem->constraints.blocks)
+        status = s24i_fail(S24_E_UNSUPPORTED,
+                           "candidate: of a core between blocks only a whole result can be "
+                           "checked");
     if (!status && problem->constraints.dense)
         status = s24i_fail(S24_E_UNSUPPORTED,
                            "candidate: which columns are dense only a whole result can say");

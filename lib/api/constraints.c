@@ -102,10 +102,10 @@ static void take(reader *in, bool (*kind)(char), char out[S24I_WORD])
     out[size] = 0;
 }
 
-static const char terms[] =
-    "terms are \"2:4\", \"2:4t\", \"2:4 dense 12%\", \"70%\", \"row 70%\", \"columns 25%\", "
-    "\"heads 3 kept of 9\", \"int4 sym g128\" and "
-    "\"rank 64\", \"dictionary 20%\", joined by \"+\"";
+static const char terms[] = "terms are \"2:4\", \"2:4t\", \"2:4 dense 12%\", \"2:4 blocks 64\", "
+                            "\"70%\", \"row 70%\", \"columns 25%\", "
+                            "\"heads 3 kept of 9\", \"int4 sym g128\" and "
+                            "\"rank 64\", \"dictionary 20%\", joined by \"+\"";
 
 static s24_status malformed(const reader *in, const char *wanted)
 {
@@ -205,6 +205,32 @@ static s24_status read_dense(reader *in)
     return status ? status : check_dense(in, share * (double)cols);
 }
 
+/* Blocks of both sides, of whole groups. */
+static s24_status read_blocks(reader *in)
+{
+    int64_t size, m = in->constraints.m, near;
+    s24_status status = read_integer(in, "the size of a block", &size);
+
+    if (status)
+        return status;
+    in->constraints.blocks = size;
+    if (size >= 1 && size % m == 0 && in->rows % size == 0 && in->cols % size == 0)
+        return S24_OK;
+    for (near = size / m * m; near > 0 && (in->rows % near || in->cols % near); near -= m)
+        ;
+    for (int64_t up = near ? 0 : m; up && up <= in->rows && up <= in->cols && !near; up += m)
+        near = in->rows % up || in->cols % up ? 0 : up;
+    if (!near)
+        return s24i_fail(S24_E_SHAPE,
+                         "blocks %lld: no multiple of %lld divides both %lld rows and %lld columns",
+                         (long long)size, (long long)m, (long long)in->rows, (long long)in->cols);
+    return s24i_fail(S24_E_SHAPE,
+                     "blocks %lld: must be a multiple of %lld that divides %lld rows and %lld "
+                     "columns; %lld is possible",
+                     (long long)size, (long long)m, (long long)in->rows, (long long)in->cols,
+                     (long long)near);
+}
+
 static s24_status read_codes_pattern(reader *in, int64_t n, int64_t m);
 
 static s24_status read_constraints(reader *in, const char *number)
@@ -228,6 +254,8 @@ static s24_status read_constraints(reader *in, const char *number)
     status = s24i_check_constraints(n, m, m); /* what can be told without columns */
     if (!status && next_is(in, "dense"))
         status = read_dense(in);
+    else if (!status && next_is(in, "blocks"))
+        status = read_blocks(in);
     if (!status)
         status = s24i_check_constraints(n, m, in->cols - in->constraints.dense);
     return status || !in->constraints.both ? status : check_both(&in->constraints, in->rows);

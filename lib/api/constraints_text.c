@@ -37,6 +37,8 @@ void s24i_constraints_text(const s24i_constraints *constraints, bool mask,
     if (constraints->n)
         at += snprintf(at, (size_t)(end - at), "%d:%d%s", (int)constraints->n, (int)constraints->m,
                        constraints->both ? "t" : "");
+    if (constraints->blocks)
+        at += snprintf(at, (size_t)(end - at), " blocks %lld", (long long)constraints->blocks);
     if (constraints->dense)
         at += snprintf(at, (size_t)(end - at), " dense %lld", (long long)constraints->dense);
     if (constraints->scope) {

@@ -11,7 +11,8 @@ uint32_t s24i_constraints_bits(const s24i_constraints *constraints, bool mask)
            (constraints->rank ? S24I_HAS_RANK : 0) | (constraints->both ? S24I_HAS_BOTH : 0) |
            (constraints->units.kind ? S24I_HAS_UNITS : 0) |
            (constraints->dense ? S24I_HAS_DENSE : 0) |
-           (constraints->dictionary.asked ? S24I_HAS_DICTIONARY : 0);
+           (constraints->dictionary.asked ? S24I_HAS_DICTIONARY : 0) |
+           (constraints->blocks ? S24I_HAS_BLOCKS : 0);
 }
 
 static const char *bit_name(uint32_t bit)
@@ -24,6 +25,7 @@ static const char *bit_name(uint32_t bit)
            : bit == S24I_HAS_UNITS      ? "whole columns"
            : bit == S24I_HAS_DENSE      ? "dense columns"
            : bit == S24I_HAS_DICTIONARY ? "a dictionary"
+           : bit == S24I_HAS_BLOCKS     ? "blocks around n:m"
                                         : "an n:m pattern along both sides";
 }
 
@@ -113,8 +115,8 @@ s24_status s24i_check_honoured(const s24i_solver_class *class, uint32_t bits)
 
 const char *s24i_default_solver(uint32_t bits)
 {
-    static const char *const best[] = {"alps",   "quantease", "hassle",
-                                       "osscar", "sparsegpt", "cospadi"};
+    static const char *const best[] = {"alps",      "quantease", "hassle", "osscar",
+                                       "sparsegpt", "cospadi",   "armor"};
 
     for (size_t i = 0; i < sizeof best / sizeof *best; i++)
         for (int j = 0; s24i_solvers[j]; j++)

@@ -145,6 +145,7 @@ s24_status s24_problem_set_pattern(s24_problem *problem, int32_t n, int32_t m)
     problem->constraints.m = m;
     problem->constraints.both = false;
     problem->constraints.dense = 0;
+    problem->constraints.blocks = 0;
     return S24_OK;
 }
 

@@ -180,7 +180,8 @@ typedef struct s24i_constraints {
      * rising, in memory of the host: of what is checked, NULL else. */
     int64_t dense;
     const int32_t *dense_at;
-    int32_t scope; /* of the sparsity */
+    int64_t blocks; /* n:m is that of a core between block-diagonal matrices; 0: none */
+    int32_t scope;  /* of the sparsity */
     double sparsity;
     s24i_units units;
     const uint8_t *mask; /* fixed support, rows x cols, or NULL */

@@ -19,6 +19,7 @@ enum {
     S24I_HAS_UNITS = 64,  /* whole columns */
     S24I_HAS_DENSE = 128, /* columns that stay whole; comes with S24I_HAS_PATTERN */
     S24I_HAS_DICTIONARY = 256,
+    S24I_HAS_BLOCKS = 512, /* around n:m; comes with S24I_HAS_PATTERN */
     S24I_HAS_SUPPORT = S24I_HAS_PATTERN | S24I_HAS_SPARSITY | S24I_HAS_MASK,
 };
 

@@ -333,6 +333,10 @@ static const struct {
     {"dictionary 99%", S24_E_SHAPE, "at most 86.2% of the bytes of 9 x 40 can be saved"},
     {"dictionary 60%+2:4", S24_E_SHAPE, "at most 49.9% of the bytes"},
     {"dictionary 20%+dictionary 20%", S24_E_OPTION, "a second dictionary"},
+    {"1:1 blocks 1", S24_OK, "1:1 blocks 1"},
+    {"2:4 blocks 8", S24_E_SHAPE, "no multiple of 4 divides both 9 rows and 40 columns"},
+    {"1:2 blocks", S24_E_OPTION, "expected the size of a block"},
+    {"1:1 blocks 3", S24_E_SHAPE, "divides 9 rows and 40 columns; 1 is possible"},
     {"row 50%+1:1t", S24_OK, "1:1t+row 50%"},
     {"2:5t", S24_E_SHAPE, "pattern 2:5t: the 9 rows of w are not a multiple of 5"},
     {"1:1tt", S24_E_OPTION, "expected \"+\" at \"tt\""},
@@ -413,7 +417,7 @@ static const struct {
 static bool refused(const char *text)
 {
     return strchr(text, '+') || strstr(text, "int") || strstr(text, "rank") ||
-           strstr(text, "kept") || strstr(text, "dictionary");
+           strstr(text, "kept") || strstr(text, "dictionary") || strstr(text, "blocks");
 }
 
 /* magnitude takes one of pattern, sparsity and mask only. */

@@ -6,12 +6,15 @@
 stage scene;
 setting told;
 
-const char *const story_constraints[] = {
-    "2:4",         "50%",          "row 70%",       "mask",
-    "2:4 + mask",  "int4",         "int4 g16",      "2:4 + int4",
-    "mask + int4", "2:4 + rank 2", "rank 3",        "2:4 + int4 + rank 2",
-    "2:4t",        "columns 25%",  "2:4 dense 25%", "dictionary 20%",
-    NULL};
+const char *const story_constraints[] = {"2:4",           "50%",
+                                         "row 70%",       "mask",
+                                         "2:4 + mask",    "int4",
+                                         "int4 g16",      "2:4 + int4",
+                                         "mask + int4",   "2:4 + rank 2",
+                                         "rank 3",        "2:4 + int4 + rank 2",
+                                         "2:4t",          "columns 25%",
+                                         "2:4 dense 25%", "dictionary 20%",
+                                         "2:4 blocks 4",  NULL};
 
 static float x[TOKENS * COLS], t[TOKENS * ROWS], importance[ROWS * COLS];
 
@@ -25,7 +28,6 @@ s24_mat plain(void *data, int64_t rows, int64_t cols, int32_t dtype)
 void digest_bytes(const void *data, size_t size)
 {
     const unsigned char *bytes = data;
-
     for (size_t i = 0; i < size; i++)
         scene.digest = (scene.digest ^ bytes[i]) * 1099511628211u;
 }
@@ -33,7 +35,6 @@ void digest_bytes(const void *data, size_t size)
 void scene_open(void)
 {
     uint64_t seed = 1;
-
     memset(&scene, 0, sizeof scene);
     for (int i = 0; i < TOKENS * COLS; i++) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
@@ -359,7 +360,6 @@ static s24_status predict(void)
 s24_status solve(void)
 {
     s24_status status = s24_solve(scene.solver, scene.problem, &scene.result);
-
     for (int32_t i = 0, kind; !status && s24_result_name(scene.result, i, &kind); i++) {
         s24_mat part;
         if (kind != S24_RESULT_MATRIX ||

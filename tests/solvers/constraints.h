@@ -17,6 +17,7 @@ typedef struct {
     double gone;     /* share of whole columns, or of `heads` equal runs of them */
     int64_t heads;   /* 0: columns */
     bool dictionary; /* `alone` too */
+    int64_t blocks;  /* n:m is that of a core between blocks of this size */
     double dense;    /* share of columns that stay whole beside n:m */
 } constraint;
 
@@ -59,6 +60,7 @@ static const constraint constraints[] = {
     {"dictionary 20%", .dictionary = true, .alone = true},
     {"dictionary 12:3", .dictionary = true, .alone = true},
     {"dictionary 8:4+2:4", .dictionary = true, .alone = true},
+    {"2:4 blocks 4", .n = 2, .m = 4, .blocks = 4},
 };
 enum { CONSTRAINTS = sizeof constraints / sizeof *constraints };
 
@@ -67,7 +69,7 @@ static const int64_t shapes[][3] = {/* rows, columns, calibration rows */
                                     {17, 128, 400}, {64, 192, 500}, {130, 260, 400}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-enum { COLUMNS_25 = 29, DICTIONARY_20 = 35 }; /* the first of whole columns, and of dictionaries */
+enum { COLUMNS_25 = 29, DICTIONARY_20 = 35, BLOCKS_4 = 38 }; /* the first of a kind */
 
 /* One that the solver honours. */
 static inline const constraint *usual(const char *solver)
@@ -78,6 +80,7 @@ static inline const constraint *usual(const char *solver)
                         : !strncmp(first, "rank", 4)        ? 17
                         : !strncmp(first, "columns", 7)     ? COLUMNS_25
                         : !strncmp(first, "dictionary", 10) ? DICTIONARY_20
+                        : !strncmp(first, "n:m blocks", 10) ? BLOCKS_4
                                                             : 0];
 }
 

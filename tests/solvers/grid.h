@@ -137,7 +137,8 @@ static inline layer open_layer(s24_ctx *ctx, const constraint *limit, int64_t ro
                                int64_t calibration)
 {
     uint64_t seed = (uint64_t)(rows * 1000 + cols);
-    rows = limit->both ? (rows + limit->m - 1) / limit->m * limit->m : rows;
+    int64_t tied = limit->both ? limit->m : limit->blocks ? limit->blocks : 1;
+    rows = (rows + tied - 1) / tied * tied;
     layer l = {.ctx = ctx, .limit = limit, .rows = rows, .cols = cols, .calibration = calibration};
 
     l.w = normals(&seed, rows * cols);
@@ -439,12 +440,43 @@ static inline void judge_dictionary(const layer *l, const char *solver, const s2
     }
 }
 
+/* Weights are A S B with A and B block-diagonal; S is returned. */
+static inline const float *judge_blocks(const layer *l, const char *solver,
+                                        const s24_result *result)
+{
+    s24_mat left, core, right;
+    int64_t b = l->limit->blocks, cols = l->cols;
+    const float *weights = weights_of(result);
+
+    grid_ok(s24_result_matrix(result, "left", &left));
+    grid_ok(s24_result_matrix(result, "sparse", &core));
+    grid_ok(s24_result_matrix(result, "right", &right));
+    ck_assert(left.rows == l->rows && left.cols == b && right.rows == cols && right.cols == b);
+    for (int64_t at = 0; at < l->rows * cols; at++) {
+        int64_t i = at / cols, j = at % cols;
+        double sum = 0, size = 0;
+        for (int64_t s = 0; s < b; s++)
+            for (int64_t t = 0; t < b; t++) {
+                double x = (double)((float *)left.data)[i * b + s] *
+                           ((float *)core.data)[(i / b * b + s) * cols + j / b * b + t] *
+                           ((float *)right.data)[(j / b * b + t) * b + j % b];
+                sum += x;
+                size += fabs(x);
+            }
+        grid_check(fabs(weights[at] - sum) <= 1e-6 * size, "%s on %s: weight %lld is %g, not %g",
+                   solver, l->limit->text, (long long)at, (double)weights[at], sum);
+    }
+    return core.data;
+}
+
 /* Everything that must hold for any result of any solver. */
 static inline void judge(const layer *l, const char *solver, const s24_result *result)
 {
     int64_t size = l->rows * l->cols, nnz = 0;
     const float *v = weights_of(result);
-    const float *s = l->limit->rank ? judge_sum(l, solver, result) : v;
+    const float *s = l->limit->rank     ? judge_sum(l, solver, result)
+                     : l->limit->blocks ? judge_blocks(l, solver, result)
+                                        : v;
     const uint8_t *mask = mask_of(result);
     uint8_t *support = GRAB(uint8_t, size);
     double loss, relative;
@@ -468,7 +500,7 @@ static inline void judge(const layer *l, const char *solver, const s24_result *r
         "%s's mask breaks %s", solver, l->limit->text);
     if (l->limit->dictionary)
         judge_dictionary(l, solver, result);
-    if (l->limit->rank || l->limit->dense > 0 || l->limit->dictionary)
+    if (l->limit->rank || l->limit->dense > 0 || l->limit->dictionary || l->limit->blocks)
         ck_assert_int_eq(s24_problem_check(l->problem, &view), S24_E_UNSUPPORTED);
     else if (s24_result_matrix(result, "outliers", &outliers))
         grid_ok(s24_problem_check(l->problem, &view));

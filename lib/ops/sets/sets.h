@@ -27,6 +27,15 @@ size_t s24i_both_scratch(const s24i_constraints *constraints);
 void s24i_select_both(const s24i_kernels *kernels, const s24i_constraints *constraints,
                       s24i_strip strip, int64_t cols, uint8_t *mask, double *scratch);
 
+/* ---- A core between block-diagonal matrices (blocks.c) ---- */
+
+/* left: rows x b, the blocks below each other; core: rows x cols; right: cols x b. */
+typedef struct s24i_blocked {
+    const s24_mat *left, *core, *right;
+} s24i_blocked;
+/* S24_E_STATE and the first weight (f32, contiguous) that is not left core right. */
+s24_status s24i_check_blocks(const s24i_run *run, const s24_mat *weights, const s24i_blocked *b);
+
 /* ---- Columns that stay whole (dense.c) ---- */
 
 /* A support, and the sum of the squares of each column (NULL: not known). */

@@ -4,9 +4,9 @@
 
 /*
  * W ~ C D with few atoms in each row of C (CoSpaDi, Shopkhoev et al. 2025), in unit-diagonal
- * coordinates. For given atoms a row of C is a sparse problem of its own with A = D S D^T in place
- * of S and the aim W S D^T A^-1, so all that solves rows of W solves rows of C. For given
- * C the best atoms are (C^T C)^-1 C^T W, whatever S is.
+ * coordinates. For given atoms a row of C is a sparse problem of its own, with the matrix
+ * A = D S D^T in place of S and the aim W S D^T A^-1: all that solves rows of W solves rows of C.
+ * For given C the best atoms are (C^T C)^-1 C^T W, whatever S is.
  */
 enum { ROWS = 32 };
 #define RIDGE \

@@ -81,6 +81,27 @@ typedef struct s24i_reduced {
     float *back;
 } s24i_reduced;
 
+/* ---- A core between block-diagonal matrices (blocks.c) ---- */
+
+/* W ~ A Z B. The caller fills in the first block and takes the rest with s24i_blocks_take(). */
+#define S24I_BLOCKS_ROOM 5
+typedef struct s24i_blocks {
+    const s24i_target *target; /* W */
+    int64_t size;              /* of a block; rows and dim are multiples */
+    const uint8_t *mask;       /* of the core */
+    bool diagonal;             /* the identity in place of S */
+
+    float *left, *right;           /* A: rows x size, B: dim x size, blocks below each other */
+    float *core;                   /* Z: rows x dim */
+    float *room[S24I_BLOCKS_ROOM]; /* rows x dim */
+    float *column;                 /* rows x size */
+    double *square, *sums;         /* a worker: 3 size^2; a row */
+} s24i_blocks;
+
+typedef struct s24i_blocks_parts {
+    const s24_mat *left, *core, *right;
+} s24i_blocks_parts;
+
 /* ---- Sparse codes over a dictionary (dictionary.c) ---- */
 
 /* W ~ C D, rows of C sparse. The caller fills in the first block and takes the rest with
