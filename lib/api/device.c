@@ -1,8 +1,8 @@
 #include "api.h"
 #include "api/build_facts.h"
+#include "base/number.h"
 #include "ops/backend.h"
 #include <dlfcn.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The option "device" of a context: "cpu", or "PATH:INDEX" of a library that fills ops.def for
@@ -44,8 +44,7 @@ static const s24i_host host = {.fail = fail,
 static s24_status parse(const char *text, char path[S24I_DEVICE_TEXT], int32_t *index)
 {
     const char *colon = strrchr(text, ':');
-    char *end;
-
+    int64_t number;
     if (strlen(text) >= S24I_DEVICE_TEXT)
         return s24i_fail(S24_E_OPTION, "option device: the text has %zu bytes, %d are allowed",
                          strlen(text), S24I_DEVICE_TEXT - 1);
@@ -54,8 +53,7 @@ static s24_status parse(const char *text, char path[S24I_DEVICE_TEXT], int32_t *
                          "option device is \"%s\", but must be \"cpu\" or PATH:INDEX, such as "
                          "/usr/lib/libsparse24-cuda.so:0",
                          text);
-    long number = strtol(colon + 1, &end, 10);
-    if (*end || number > 1023)
+    if (!s24i_integer_read(colon + 1, &number) || number > 1023)
         return s24i_fail(S24_E_OPTION, "option device is \"%s\": \"%s\" is no index in 0 .. 1023",
                          text, colon + 1);
     memcpy(path, text, (size_t)(colon - text));

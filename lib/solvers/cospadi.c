@@ -22,6 +22,8 @@ enum { START_MOST = 30 };
 
 typedef struct {
     s24i_job *job;
+    s24i_run in; /* its run, under a watch that stops with its own and reports rounds alone */
+    s24i_watch quiet;
     const struct values *o;
     s24i_prepared prepared;
     s24i_target target, rows; /* of W, and of the codes */
@@ -86,7 +88,11 @@ static s24_status take(run *r, const s24i_factoring *f)
     r->a = (s24i_dictionary){.target = &r->target, .atoms = f->atoms};
     s24_status status = s24i_dictionary_take(in, &r->a);
     r->rows = (s24i_target){&r->a.metric, &r->limits, r->a.aim, rows};
-    r->admm = (s24i_admm){.run = in, .target = r->rows, .mask = r->a.kept};
+    s24i_watch_init(&r->quiet, NULL, NULL, in->watch->cancel, 0);
+    r->quiet.once = in->watch->once;
+    r->in = *in;
+    r->in.watch = &r->quiet;
+    r->admm = (s24i_admm){.run = &r->in, .target = r->rows, .mask = r->a.kept};
     if (!status)
         status = s24i_admm_take(in, &r->admm);
     r->first = s24i_arena_take(in->arena, size, sizeof(float));
@@ -125,17 +131,17 @@ static s24_status fit_codes(run *r)
     s24i_cg_limits limits = {60, 1e-5, 0};
     int32_t iterations;
     double residual;
-    return s24i_refit(r->job->run, &r->rows, r->a.kept, S24I_REFIT_AUTO, limits, r->a.codes,
-                      &iterations, &residual);
+    return s24i_refit(&r->in, &r->rows, r->a.kept, S24I_REFIT_AUTO, limits, r->a.codes, &iterations,
+                      &residual);
 }
 
 static s24_status fit_both(run *r)
 {
     s24_status status = S24_OK;
     for (int i = 0; i < INNER && !status; i++) {
-        status = s24i_dictionary_atoms(r->job->run, &r->a);
+        status = s24i_dictionary_atoms(&r->in, &r->a);
         if (!status)
-            status = s24i_dictionary_metric(r->job->run, &r->a);
+            status = s24i_dictionary_metric(&r->in, &r->a);
         if (!status)
             status = fit_codes(r);
     }
@@ -144,7 +150,7 @@ static s24_status fit_both(run *r)
 
 static s24_status new_supports(run *r)
 {
-    const s24i_run *in = r->job->run;
+    const s24i_run *in = &r->in;
     int64_t rows = r->job->matrix.rows;
     size_t size = (size_t)(rows * r->a.atoms);
     s24_status status = s24i_copy(in, r->a.codes, size * sizeof(float), r->first);

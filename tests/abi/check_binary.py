@@ -23,6 +23,7 @@ SYSTEM = {
     "io_temporary.c.o": r"open64|[fl]?stat64|close|unlink|remove|mkdir|rmdir|fchmod|flock|linkat|getpid|__errno_location",
     "ops_linear_blas.c.o": r"cblas_\w+|LAPACKE_\w+_work|openblas_[gs]et_\w+|blas_memory_(alloc|free)|mmap(64)?|munmap|(__isoc99_)?sscanf",
     "api_context.c.o": r"getenv",
+    "api_device.c.o": r"dl(open|sym|close|error)",
 }
 # Variables that may change: the guard of OpenBLAS's thread count and buffers and its name, made once (docs/threads.md).
 WRITABLE = {("ops_linear_blas.c.o", name) for name in ("guard", "holds", "threads_before", "users", "mapped", "name")}
