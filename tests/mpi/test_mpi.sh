@@ -70,7 +70,7 @@ test_results()
     done
     check 'one rank has the bytes of sparse24' same_model alone of1
     threads=2
-    ranks 2 tiny threads
+    ranks 2 tiny threads --eval "$rows"
     threads=1
     check 'two ranks of two threads have the bytes of one' same_model of2 threads
     run eval "$tmp/of2" --tokens "$rows" --json
