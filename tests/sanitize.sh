@@ -13,7 +13,7 @@ export CK_FORK=no
 
 asan() { # meson test options
     # Lines in reports need no more debug information. Only what these tests run is built.
-    [ -f build/sanitize/build.ninja ] || meson setup build/sanitize -Dbench=false --buildtype=debugoptimized -Ddebug=false -Dc_args=-g1 \
+    [ -f build/sanitize/build.ninja ] || meson setup build/sanitize -Dbench=false -Dcuda=disabled --buildtype=debugoptimized -Ddebug=false -Dc_args=-g1 \
         -Db_sanitize=address,undefined -Db_lundef=false
     ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
         run sanitize build/sanitize --no-suite style --no-suite headers --no-suite abi "$@"
