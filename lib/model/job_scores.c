@@ -17,7 +17,7 @@ static bool ranks(const s24_compression *c, bool *by_scores)
         s24m_good(s24_solver_create(s->ctx, s->solver, &solver), "--solver %s", s->solver) &&
         s24m_good(s24_solver_parse(solver, s->options), "--solver %s", s->solver);
     if (done && s24_solver_get_str(solver, "score", &score) == S24_OK)
-        *by_scores = strcmp(score, "input") != 0;
+        *by_scores = !strcmp(score, "importance") || !strcmp(score, "gblm");
     s24_solver_destroy(solver);
     return done;
 }
