@@ -87,7 +87,7 @@ static void print_summary(const job *j, bool reported)
                job_number(j, "dense_relative_loss", 0));
     for (int i = 0; i < j->a->eval.count; i++)
         print_evaluation(j, i);
-    if (job_number(j, "complete", 0) > 0)
+    if (job_number(j, "complete", 0) > 0 || isnan(job_number(j, "efficiency", 0)))
         printf("%-13s%.1f in all, the blocks by an earlier run\n", "seconds",
                s24_seconds() - j->began);
     else

@@ -208,6 +208,8 @@ static inline s24_solver *new_solver(s24_ctx *ctx, const char *name, bool fixed)
     s24_solver *solver;
 
     grid_ok(s24_solver_create(ctx, name, &solver));
+    if (!strcmp(name, "cospadi") || !strcmp(name, "armor")) /* more rounds tell nothing new */
+        grid_ok(s24_solver_parse(solver, "rounds=2"));
     if (fixed && has_option(solver, "damp_rule"))
         grid_ok(s24_solver_parse(solver, "damp_rule=relative, damp=0.02"));
     return solver;
