@@ -601,6 +601,8 @@ def _from_dlpack(value: Any, what: str) -> _Found:
     if tensor.lanes != 1 or dtype not in _TYPES:
         raise _unknown_type(what, f"elements of DLPack type {tensor.code}, {tensor.bits} bits, {tensor.lanes} lanes")
     strides = tuple(tensor.strides[: tensor.ndim]) if tensor.strides else _contiguous(shape)
+    if (tensor.device, tensor.device_id) != device:
+        raise Sparse24Error(E_UNSUPPORTED, f"{what} is on device {device}, but shows memory of device {(tensor.device, tensor.device_id)}")
     return _Found((tensor.data or 0) + tensor.byte_offset, shape, strides, dtype, capsule, device=(tensor.device, tensor.device_id))
 
 

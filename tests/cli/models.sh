@@ -22,7 +22,7 @@ compress()
 # What may be said of any run is looked at by itself: a line a block and of the model's own rows, and that there was nothing to go on with.
 drop_lines()
 {
-    grep -v -e '^sparse24: block [0-9]* of ' -e "^sparse24: [0-9]* rows of the model's own text, " -e 'no finished block: starting from the beginning$' "$tmp/err" >"$tmp/rest"
+    grep -v -e '^sparse24: block [0-9]* of ' -e "^sparse24: [0-9]* rows of the model's own text, " -e '^sparse24: all [0-9]* blocks: read$' -e 'no finished block: starting from the beginning$' "$tmp/err" >"$tmp/rest"
     mv "$tmp/rest" "$tmp/err"
 }
 

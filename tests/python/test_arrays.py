@@ -77,13 +77,13 @@ class In(Case):
             mat = view(OnlyDLPack(value))
             self.assertEqual(mat.data, value.ctypes.data)
             self.assertEqual(described(mat)[:4], (*value.shape, *(stride // 4 for stride in value.strides)))
-        for device in ((3, 0), (8, 0)):
+        for device in ((2, 0), (3, 0), (13, 1), (8, 0)):
             self.fails(sparse24.E_UNSUPPORTED, f"x is on device {device}", view, OnlyDLPack(a, device))
         self.fails(sparse24.E_DTYPE, "DLPack type 5, 128 bits", view, OnlyDLPack(a.astype(complex)))
-        a.flags.writeable = False
-        self.fails(sparse24.E_DTYPE, "does not show its memory", view, OnlyDLPack(a))  # NumPy's own refusal
         gram = sparse24.Gram(6)
         self.fails(sparse24.E_UNSUPPORTED, "x is on device (2, 0)", gram.add, OnlyDLPack(a, (2, 0)))
+        a.flags.writeable = False
+        self.fails(sparse24.E_DTYPE, "does not show its memory", view, OnlyDLPack(a))  # NumPy's own refusal
 
     def test_dlpack_keeps_the_memory(self):
         mat = view(OnlyDLPack(numpy.full((100, 64), 7, "f4")))

@@ -156,7 +156,8 @@ START_TEST(blocks_of_rows_give_the_same)
     for (int c = 0; c < CONSTRAINTS; c++)
         if (fits(&constraints[c], 64) && !constraints[c].bits && !constraints[c].rank &&
             !(constraints[c].gone > 0) && !strstr(constraints[c].text, "dictionary") &&
-            !strstr(constraints[c].text, "blocks") && !(constraints[c].mask && *constraints[c].text))
+            !strstr(constraints[c].text, "blocks") &&
+            !(constraints[c].mask && *constraints[c].text))
             check_blocks(&constraints[c], "",
                          !strstr(constraints[c].text, "%") || strstr(constraints[c].text, "row") ||
                              constraints[c].dense > 0);
