@@ -169,12 +169,12 @@ static s24_status rounds(run *r)
 {
     s24i_watch *watch = r->job->run->watch;
     s24_status status = fit_both(r);
-    s24i_watch_phase(watch, "round", r->o->rounds);
     for (int64_t t = 0; t < r->o->rounds && !status; t++) {
         status = new_supports(r);
         if (!status)
             status = fit_both(r);
         r->job->iterations = t + 1;
+        s24i_watch_phase(watch, "round", 1); /* the steps have phases of their own */
         if (s24i_watch_step(watch, 1, NAN, NAN))
             break;
     }

@@ -224,6 +224,9 @@ START_TEST(all_operations_are_reached)
     s24_ctx *ctx = open_ctx(1);
     for (int c = 0; c < CONSTRAINTS; c++) {
         layer l = open_layer(ctx, &constraints[c], 5, 56, 300);
+        s24_mat importance = l.view;
+        importance.data = GRAB(float, l.rows *l.cols);
+        grid_ok(s24_problem_set_importance(l.problem, &importance));
         for (int32_t k = 0; k < s24_solver_count(); k++)
             compare_choices(&l, s24_solver_name(k));
         close_layer(&l);

@@ -286,6 +286,8 @@ START_TEST(refusals_name_who_can)
         for (int32_t k = 0; k < s24_solver_count(); k++) {
             s24_result *result = solve(&l, s24_solver_name(k), false);
             const char *who = constraints[c].rank                          ? "hassle"
+                              : constraints[c].dictionary                  ? "cospadi"
+                              : constraints[c].blocks                      ? "armor"
                               : constraints[c].both && constraints[c].bits ? "sparsegpt"
                               : constraints[c].bits                        ? "quantease"
                               : constraints[c].n || constraints[c].row     ? ""
@@ -449,9 +451,9 @@ END_TEST
 START_TEST(targets_of_other_rows_are_refused)
 {
     s24_ctx *ctx = open_ctx(1);
-    layer l = open_layer(ctx, &constraints[0], 5, 16, 200);
+    layer l = open_layer(ctx, &constraints[0], 8, 16, 200);
     uint64_t seed = 7;
-    float *t = normals(&seed, 200 * 5);
+    float *t = normals(&seed, 200 * 8);
     s24_cross *cross = aim_at(&l, t, 0.5);
     s24_gram *other = sum_rows(ctx, l.x, 200, 16);
     double *h = GRAB(double, 16 * 16), count;
