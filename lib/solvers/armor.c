@@ -3,8 +3,9 @@
 
 /*
  * ARMOR (Liu et al. 2025): n:m between two block-diagonal matrices. The core starts as n:m alone,
- * by ADMM; then the blocks of both sides, each an exact least-squares problem, and the core's
- * values on their support are fitted in turn. preset=paper takes the published proxy, the diagonal of H.
+ * by ADMM. Then the blocks of both sides, each an exact least-squares problem, and the core's
+ * values on their support are fitted in turn. preset=paper takes the published proxy, the diagonal
+ * of H.
  */
 
 struct values {
