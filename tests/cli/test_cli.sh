@@ -426,7 +426,7 @@ test_pack_refuses()
     {
         refused 'pack: a dense matrix' 1 'row 0, group 0 .* keeps 4' pack "$layers:w.k" --layout nibble $o
         refused 'pack: unknown layout' 1 'nearest: ri16x32$' pack "$layers:w.k" --layout ri16x23 $o
-        refused 'pack: unknown layout, none near' 1 'there are: nibble, .*ri16-int4-zeros$' pack "$layers:w.k" --layout foo $o
+        refused 'pack: unknown layout, none near' 1 'there are: nibble, .*hybrid24$' pack "$layers:w.k" --layout foo $o
         refused 'pack: a layout of codes without codes' 1 'codes lie beside weights' pack "$layers:w.k" --layout gptq-v2 $o
         refused 'pack: codes alone' 1 'go together' pack "$tmp/q.safetensors:codes" --layout gptq-v2 $o
         refused 'pack: a shape that does not fit' 1 'multiples of 32 x 32' pack "$tmp/bad.safetensors" --layout cutlass-sm80 $o
