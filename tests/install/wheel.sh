@@ -9,6 +9,11 @@ rm -rf "$scratch"
 mkdir -p "$scratch"
 scratch=$(CDPATH='' cd -- "$scratch" && pwd)
 failed=0
+# The system's own Python has the package that builds wheels; another may come first.
+python=
+for one in python3 /usr/bin/python3; do
+    [ -n "$python" ] || ! "$one" -c 'import mesonpy, pip' 2>/dev/null || python=$one
+done
 
 check() # name, command...
 {
@@ -26,13 +31,13 @@ check() # name, command...
 build()
 {
     mkdir "$scratch/source" && tar -x -z -f "$tarball" --strip-components=1 -C "$scratch/source" &&
-        python3 -m pip wheel --no-deps --no-build-isolation --no-index --config-settings=setup-args=-Dbuildtype=debug -w "$scratch" "$scratch/source" &&
+        "$python" -m pip wheel --no-deps --no-build-isolation --no-index --config-settings=setup-args=-Dbuildtype=debug -w "$scratch" "$scratch/source" &&
         rm -rf "$scratch/source"
 }
 
 install()
 {
-    python3 -m venv "$scratch/venv" && "$scratch/venv/bin/pip" install --no-index --no-deps "$scratch"/sparse24-*.whl
+    "$python" -m venv "$scratch/venv" && "$scratch/venv/bin/pip" install --no-index --no-deps "$scratch"/sparse24-*.whl
 }
 
 solves()
