@@ -13,20 +13,7 @@ export PKG_CONFIG_PATH LD_LIBRARY_PATH
 rm -rf "$scratch"
 mkdir -p "$scratch"
 scratch=$(CDPATH='' cd -- "$scratch" && pwd)
-failed=0
-
-check() # name, command...
-{
-    name=$1
-    shift
-    if "$@" >"$scratch/log" 2>&1; then
-        echo "ok $name"
-    else
-        echo "not ok $name"
-        sed 's/^/    /' "$scratch/log"
-        failed=1
-    fi
-}
+. "$(dirname "$0")/harness.sh"
 
 without_shared()
 {

@@ -8,25 +8,12 @@ layers=$(CDPATH='' cd -- "$(dirname -- "$3")" && pwd)/$(basename -- "$3")
 rm -rf "$scratch"
 mkdir -p "$scratch"
 scratch=$(CDPATH='' cd -- "$scratch" && pwd)
-failed=0
+. "$(dirname "$0")/harness.sh"
 # The system's own Python has the package that builds wheels; another may come first.
 python=
 for one in python3 /usr/bin/python3; do
     [ -n "$python" ] || ! "$one" -c 'import mesonpy, pip' 2>/dev/null || python=$one
 done
-
-check() # name, command...
-{
-    name=$1
-    shift
-    if "$@" >"$scratch/log" 2>&1; then
-        echo "ok $name"
-    else
-        echo "not ok $name"
-        sed 's/^/    /' "$scratch/log"
-        failed=1
-    fi
-}
 
 build()
 {
